@@ -1,0 +1,29 @@
+"""What can go wrong, by kind; every message names the input at fault and what to do about it."""
+
+
+class E3PoseError(Exception):
+    """Base of every error this library raises on purpose."""
+
+
+class VolumeError(E3PoseError):
+    """The scan cannot be used: unreadable, not 3-D, degenerate geometry, or bad intensities."""
+
+
+class ModelError(E3PoseError):
+    """The model or weights cannot be used: missing, corrupt, another architecture, or unsafe."""
+
+
+class NoHeadFoundError(E3PoseError):
+    """The segmentation found no fetal head in the scan."""
+
+
+class DeviceError(E3PoseError):
+    """The compute device asked for does not exist or ran out of memory."""
+
+
+class OutputError(E3PoseError):
+    """A result cannot be written."""
+
+
+class TransformError(E3PoseError, ValueError):
+    """A matrix is not the kind of transform it is used as, or a transform file cannot be read."""

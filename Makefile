@@ -1,0 +1,35 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: test lint format lock clean
+
+## test: install everything into .venv (once) and run lint, format check and every test
+test: $(VENV)/installed lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+## format: rewrite the code in the house style
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+## lock: pin the newest versions that every supported Python can use; torch brings its own CUDA packages
+lock: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
+	    --extra training --extra slicer --extra test pyproject.toml > requirements.lock.all
+	grep -v -E '^(nvidia-|triton|cuda-)' requirements.lock.all > requirements.lock
+	rm requirements.lock.all
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache
