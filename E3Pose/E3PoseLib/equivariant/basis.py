@@ -56,9 +56,7 @@ def radial_functions(radius: torch.Tensor, cutoff: float, n_radial: int) -> torc
 
 
 @lru_cache
-def coupled_basis(
-    irrep_in: o3.Irrep, irrep_out: o3.Irrep, lmax: int, kernel_size: int, n_radial: int
-) -> torch.Tensor:
+def coupled_basis(irrep_in: o3.Irrep, irrep_out: o3.Irrep, lmax: int, kernel_size: int, n_radial: int) -> torch.Tensor:
     r"""All equivariant kernels from one irrep to another, on the lattice.
 
     Parameters

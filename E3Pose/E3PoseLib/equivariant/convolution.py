@@ -48,9 +48,7 @@ class SelfConnection(nn.Module):
             for b, (_, irrep_out) in enumerate(irreps_out)
             if irrep_in == irrep_out
         ]
-        self.weight = nn.Parameter(
-            torch.randn(sum(irreps_in[a].mul * irreps_out[b].mul for a, b in self.blocks))
-        )
+        self.weight = nn.Parameter(torch.randn(sum(irreps_in[a].mul * irreps_out[b].mul for a, b in self.blocks)))
 
 
 class SteerableConvolution(nn.Module):
@@ -130,9 +128,7 @@ class SteerableConvolution(nn.Module):
             (mul_in, irrep_in), (mul_out, irrep_out) = self.irreps_in[a], self.irreps_out[b]
             name = f"basis_{irrep_in}_{irrep_out}"
             basis = coupled_basis(irrep_in, irrep_out, lmax, self.kernel_size, n_radial)
-            self.register_buffer(
-                name, basis.flatten(0, 1).permute(0, 3, 2, 1).flatten(1).float(), persistent=False
-            )
+            self.register_buffer(name, basis.flatten(0, 1).permute(0, 3, 2, 1).flatten(1).float(), persistent=False)
             pairs.append(
                 _Pair(
                     inputs=self.irreps_in.slices()[a],

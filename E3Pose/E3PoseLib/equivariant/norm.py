@@ -37,9 +37,7 @@ class InstanceNorm(nn.Module):
         average = torch.zeros(len(irrep_of_channel), len(dims))
         average[torch.arange(len(irrep_of_channel)), irrep_of_channel] = 1 / dims[irrep_of_channel]
         self.register_buffer("_irrep_of_channel", irrep_of_channel, persistent=False)
-        self.register_buffer(
-            "_scalar_channels", is_scalar[irrep_of_channel].nonzero()[:, 0], persistent=False
-        )
+        self.register_buffer("_scalar_channels", is_scalar[irrep_of_channel].nonzero()[:, 0], persistent=False)
         self.register_buffer("_average", average, persistent=False)
         self.weight = nn.Parameter(torch.ones(len(dims)))
         self.bias = nn.Parameter(torch.zeros(int(is_scalar.sum())))
