@@ -44,7 +44,10 @@ class View:
         """
         self._grid, self._shift = grid, shift
         self._matrices = voxel_to_frame.astype(np.float32)
-        self._frame_to_voxel = np.linalg.inv(voxel_to_frame)
+        frame_to_voxel = np.linalg.inv(voxel_to_frame)
+        self._frame_to_voxel = frame_to_voxel.mean(axis=0)[:3]
+        self._spread = np.abs(frame_to_voxel[:, :3] - self._frame_to_voxel).max(axis=0)
+        self._reach = np.array([1.0, 1.0 + np.abs(shift).max(initial=0.0), 1.0])
 
     @property
     def extent(self) -> np.ndarray:
@@ -57,11 +60,13 @@ class View:
 
     def box(self, lower: np.ndarray, upper: np.ndarray) -> Box | None:
         """Smallest block of voxels that may see anything between two corners [3] in mm; None if empty."""
-        corners = np.array(np.meshgrid(*zip(lower, upper, strict=True), indexing="ij")).reshape(3, -1)
-        voxels = self._frame_to_voxel[:, :3, :3] @ corners + self._frame_to_voxel[:, :3, 3:]
-        slack = np.array([1.0, 1.0 + np.abs(self._shift).max(initial=0.0), 1.0])
-        first = np.floor(voxels.min(axis=(0, 2)) - slack).astype(int)
-        last = np.ceil(voxels.max(axis=(0, 2)) + slack).astype(int) + 1
+        half, middle = (upper - lower) / 2, (upper + lower) / 2
+        matrix, spread = self._frame_to_voxel, self._spread
+        centre = matrix[:, :3] @ middle + matrix[:, 3]
+        # No slice strays from the mean position by more than `spread` says at the farthest corner.
+        slack = self._reach + spread[:, :3] @ (np.abs(middle) + half) + spread[:, 3]
+        extent = np.abs(matrix[:, :3]) @ half + slack
+        first, last = np.floor(centre - extent).astype(int), np.ceil(centre + extent).astype(int) + 1
         first, last = np.maximum(first, 0), np.minimum(last, self._grid.shape)
         return (
             None if np.any(first >= last) else tuple(slice(*pair) for pair in zip(first, last, strict=True))

@@ -226,24 +226,25 @@ def _paint_head(image, view: View, head: Head, signal, brain, eyes) -> np.ndarra
     """Paint the head over `image` and return the labels; three samples through each slice make it thick."""
     labels = np.zeros(image.shape, np.uint8)
     upper = head.origin + head.spacing * np.array(head.tissue.shape)
+    scale = np.float32(1 / head.spacing)
     box = view.box(head.origin, upper)
     if box is None:
         return labels
-    opaque = (head.tissue > 0).astype(np.float32)
-    layers = [opaque, signal.astype(np.float32), brain.astype(np.float32), eyes.astype(np.float32)]
+    kind = np.where(eyes, np.uint8(EYES_LABEL), brain.astype(np.uint8))
+    layers = ((head.tissue > 0).astype(np.float32), signal.astype(np.float32))
     offsets = (-1 / 3, 0.0, 1 / 3)
-    sums = np.zeros((4, *image[box].shape), np.float32)
+    alpha, colour, in_brain, in_eyes = np.zeros((4, *image[box].shape), np.float32)
     for through in offsets:
         points = view.points(box, through=through)
-        voxel = np.stack(
-            [(p - np.float32(o)) / np.float32(head.spacing) for p, o in zip(points, head.origin, strict=True)]
-        )
-        for total, layer in zip(sums, layers, strict=True):
+        voxel = np.stack([(p - np.float32(o)) * scale for p, o in zip(points, head.origin, strict=True)])
+        for total, layer in zip((alpha, colour), layers, strict=True):
             total += map_coordinates(layer, voxel, order=1, output=np.float32)
-    sums /= len(offsets)
-    image[box] = image[box] * (1 - sums[0]) + sums[1]
-    labels[box][sums[2] > 0.5] = BRAIN_LABEL
-    labels[box][sums[3] > 0.5] = EYES_LABEL
+        label = map_coordinates(kind, voxel, order=0)
+        in_brain += label == BRAIN_LABEL
+        in_eyes += label == EYES_LABEL
+    image[box] = image[box] * (1 - alpha / len(offsets)) + colour / len(offsets)
+    labels[box][in_brain > len(offsets) / 2] = BRAIN_LABEL
+    labels[box][in_eyes > len(offsets) / 2] = EYES_LABEL
     return labels
 
 

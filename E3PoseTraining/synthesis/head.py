@@ -22,7 +22,7 @@ EYE_PITCH_DEGREES = 20.0
 method).
 """
 
-BRAIN_PITCH_DEGREES = 13.0
+BRAIN_PITCH_DEGREES = 13.5
 """Rotation about x from the label maps' axes to the canonical frame; measured, see docs/synthesis.md."""
 
 EYE_DISTANCE = 0.457

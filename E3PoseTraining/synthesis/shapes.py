@@ -76,7 +76,8 @@ def smooth_noise(
         field = field + field[::-1]
     for axis, (size, nodes) in enumerate(zip(shape, lattice, strict=True)):
         field = np.moveaxis(np.tensordot(_spline_matrix(size, nodes), field, axes=(1, axis)), 0, axis)
-    return field * np.float32(1 / max(float(field.std()), 1e-6))
+    field *= np.float32(1 / max(float(field[::3, ::3, ::3].std()), 1e-6))  # a sample of it is enough
+    return field
 
 
 def _spline_matrix(size: int, nodes: int) -> np.ndarray:
