@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-from scipy.spatial.transform import Rotation
+import torch
 from tqdm import tqdm
 
 from E3PoseLib.errors import E3PoseError, OutputError
+from E3PoseLib.files import whole_file
+from E3PoseLib.geometry import direction_cosines
+from E3PoseLib.rotations import matrix_to_euler
+from E3PoseLib.volume import Volume, write_volume
 from E3PoseTraining.synthesis import FetalHeadGenerator, SyntheticScan
 from E3PoseTraining.synthesis.growth import AGE_RANGE_WEEKS
 
@@ -51,9 +54,7 @@ def synthesize(generator: FetalHeadGenerator, count: int, output: Path, workers:
     Raises OutputError where the folder cannot be written, or holds scans that are not of this series.
     """
     _prepare(output, {f"{generator.name(index)}.nii.gz" for index in range(count)})
-    records = list(
-        tqdm(_records(generator, count, output, workers), total=count, unit="scan", file=sys.stderr)
-    )
+    records = list(tqdm(_records(generator, count, output, workers), total=count, unit="scan", file=sys.stderr))
     _write_table(
         output / "scans.csv",
         _SCAN_COLUMNS,
@@ -64,11 +65,11 @@ def synthesize(generator: FetalHeadGenerator, count: int, output: Path, workers:
         ("frame_id", *(f"m{row}{column}" for row in range(4) for column in range(4))),
         ((r.name, *(repr(float(v)) for v in r.canonical_to_ras.ravel())) for r in records),
     )
-    angles = [Rotation.from_matrix(r.axes).as_euler("xyz", degrees=True) for r in records]
+    angles = matrix_to_euler(torch.from_numpy(np.stack([r.axes for r in records]))).tolist()
     _write_table(
         output / "annotations.csv",
         ("frame_id", "rot_x", "rot_y", "rot_z"),
-        ((r.name, *(repr(float(a)) for a in angle)) for r, angle in zip(records, angles, strict=True)),
+        ((r.name, *map(repr, angle)) for r, angle in zip(records, angles, strict=True)),
     )
 
 
@@ -78,7 +79,7 @@ def axes_in_voxels(scan: SyntheticScan) -> np.ndarray:
     Where the voxel axes are left-handed, right is a pseudovector and changes sign, as in the annotations that
     training reads.
     """
-    cosines = scan.voxel_to_ras[:3, :3] / np.linalg.norm(scan.voxel_to_ras[:3, :3], axis=0)
+    cosines = direction_cosines(scan.voxel_to_ras)
     axes = scan.canonical_to_ras[:3, :3].T @ cosines
     axes[0] *= np.sign(np.linalg.det(cosines))
     return axes
@@ -107,7 +108,7 @@ def _write_scan(generator: FetalHeadGenerator, output: Path, index: int) -> Scan
     scan = generator(index)
     image = np.clip(np.round(scan.image * BRAIN_SIGNAL), 0, np.iinfo(np.int16).max).astype(np.int16)
     for folder, array in (("images", image), ("labels", scan.labels)):
-        _write_volume(output / folder / f"{scan.name}.nii.gz", array, scan.voxel_to_ras)
+        write_volume(output / folder / f"{scan.name}.nii.gz", Volume(array, scan.voxel_to_ras, scan.name))
     return ScanRecord(
         scan.name,
         axes_in_voxels(scan),
@@ -127,42 +128,18 @@ def _prepare(output: Path, names: set[str]) -> None:
                 file.name for file in folder.iterdir() if file.name not in names and file.suffix == ".gz"
             )
             if strangers:
-                raise OutputError(
-                    f"{folder} holds {strangers[0]}, which is not of this series; give an empty folder"
-                )
+                raise OutputError(f"{folder} holds {strangers[0]}, which is not of this series; give an empty folder")
         for table in ("annotations.csv", "poses_ras.csv", "scans.csv"):
             (output / table).unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"{output}: cannot be written ({error}); choose a folder you may write to"
-        ) from error
-
-
-def _write_volume(path: Path, array: np.ndarray, voxel_to_ras: np.ndarray) -> None:
-    image = nib.Nifti1Image(array, voxel_to_ras)
-    image.header.set_xyzt_units("mm")
-    temporary = path.with_name(f".{os.getpid()}_{path.name}")
-    try:
-        nib.save(image, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error}); check space and permissions") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise OutputError(f"{output}: cannot be written ({error}); choose a folder you may write to") from error
 
 
 def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    temporary = path.with_name(f".{os.getpid()}_{path.name}")
-    try:
-        with temporary.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            writer.writerows(rows)
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error}); check space and permissions") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -172,12 +149,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--n", type=int, required=True, help="how many scans")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
-    parser.add_argument(
-        "--brains", type=Path, help="folder of brain label maps (GA<weeks>_*_parcellation.nii.gz)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the series; the same seed gives the same scans"
-    )
+    parser.add_argument("--brains", type=Path, help="folder of brain label maps (GA<weeks>_*_parcellation.nii.gz)")
+    parser.add_argument("--seed", type=int, default=0, help="of the series; the same seed gives the same scans")
     parser.add_argument(
         "--size",
         type=int,
@@ -185,12 +158,8 @@ def build_parser() -> argparse.ArgumentParser:
         metavar=("I", "J", "K"),
         help="voxels of every scan (default: as in the clinic)",
     )
-    parser.add_argument(
-        "--spacing", type=float, help="isotropic voxel size in mm (default: 2-6 mm, mostly 3)"
-    )
-    parser.add_argument(
-        "--field", choices=("uterus", "head"), default="uterus", help="what the field of view is about"
-    )
+    parser.add_argument("--spacing", type=float, help="isotropic voxel size in mm (default: 2-6 mm, mostly 3)")
+    parser.add_argument("--field", choices=("uterus", "head"), default="uterus", help="what the field of view is about")
     parser.add_argument(
         "--age",
         type=float,
@@ -199,9 +168,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=AGE_RANGE_WEEKS,
         help="gestational age in weeks",
     )
-    parser.add_argument(
-        "--motion", type=float, default=1.0, help="0: the fetus holds still; 1: usual; up to 5"
-    )
+    parser.add_argument("--motion", type=float, default=1.0, help="0: the fetus holds still; 1: usual; up to 5")
     parser.add_argument("--workers", type=int, default=1, help="processes")
     return parser
 

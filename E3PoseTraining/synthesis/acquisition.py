@@ -68,9 +68,7 @@ class View:
         extent = np.abs(matrix[:, :3]) @ half + slack
         first, last = np.floor(centre - extent).astype(int), np.ceil(centre + extent).astype(int) + 1
         first, last = np.maximum(first, 0), np.minimum(last, self._grid.shape)
-        return (
-            None if np.any(first >= last) else tuple(slice(*pair) for pair in zip(first, last, strict=True))
-        )
+        return None if np.any(first >= last) else tuple(slice(*pair) for pair in zip(first, last, strict=True))
 
     def points(self, box: Box | None = None, stride: int = 1, through: float = 0.0) -> Points:
         """Position of voxels in the frame, mm: every `stride`-th in plane, moved by `through` slices along
@@ -83,9 +81,7 @@ class View:
         m = self._matrices[slices]
         k = slices.astype(np.float32) + np.float32(through)
         column = j + self._shift[box[0], box[1], box[2]][::stride, ::stride]
-        return tuple(
-            m[:, row, 0] * i + m[:, row, 1] * column + (m[:, row, 2] * k + m[:, row, 3]) for row in range(3)
-        )
+        return tuple(m[:, row, 0] * i + m[:, row, 1] * column + (m[:, row, 2] * k + m[:, row, 3]) for row in range(3))
 
 
 def slice_times(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -123,9 +119,7 @@ def _courses(times: np.ndarray, count: int, rng: np.random.Generator) -> np.ndar
     return courses
 
 
-def centre_trajectory(
-    trajectory: Trajectory, weights: np.ndarray, canonical_to_ras: np.ndarray
-) -> Trajectory:
+def centre_trajectory(trajectory: Trajectory, weights: np.ndarray, canonical_to_ras: np.ndarray) -> Trajectory:
     """Shift a motion so that its mean over the slices, weighted by the brain in each, leaves the head where
     it is.
 

@@ -56,9 +56,7 @@ def draw_body(head: Head, rng: np.random.Generator) -> Body:
     ]  # fmt: skip
     limbs = []
     for side in (-1.0, 1.0):
-        trunk.append(
-            Segment(*scale * np.array([(0, 0, -0.26), (side * 0.33, 0.02, -0.3)]), 0.16 * scale, 0.13 * scale)
-        )
+        trunk.append(Segment(*scale * np.array([(0, 0, -0.26), (side * 0.33, 0.02, -0.3)]), 0.16 * scale, 0.13 * scale))
         shoulder = scale * np.array([side * 0.36, 0.04, -0.32])
         elbow = shoulder + 0.5 * scale * _direction([side * 0.25, 0.55, -0.7], 0.45, rng)
         wrist = elbow + 0.45 * scale * _direction([-side * 0.4, 0.5, rng.uniform(-0.2, 1.0)], 0.4, rng)
@@ -137,9 +135,7 @@ def paint_body(image: np.ndarray, view: View, body: Body, contrast: Contrast, wi
             over(image[box], alpha, signal)
 
     back = (
-        np.array(
-            [(0, -0.14, 0.05), (0, -0.22, -0.5), (0, -0.22 + 0.6 * bend, -1.0), (0, 0.9 * bend - 0.16, -1.3)]
-        )
+        np.array([(0, -0.14, 0.05), (0, -0.22, -0.5), (0, -0.22 + 0.6 * bend, -1.0), (0, 0.9 * bend - 0.16, -1.3)])
         * scale
     )
     front = back + scale * np.array([0, 0.07, 0])

@@ -93,9 +93,7 @@ class ParametricBrain(Brain):
         fold_depth = maturity * rng.uniform(3, 8)
         csf_gap = rng.uniform(0.5, 1.5) + (1 - maturity) * rng.uniform(0.5, 4)
         cortex_depth = -(cerebrum_shell + np.float32(csf_gap)) - np.float32(fold_depth) * np.clip(folds, 0, 1)
-        sylvian = ellipsoid(
-            (lateral, y, z), (a, 0.12 * b, -0.12 * c), (rng.uniform(0.1, 0.4) * a, 0.25 * b, 0.12 * c)
-        )
+        sylvian = ellipsoid((lateral, y, z), (a, 0.12 * b, -0.12 * c), (rng.uniform(0.1, 0.4) * a, 0.25 * b, 0.12 * c))
         cortex_depth = np.minimum(cortex_depth, sylvian)
         fissure = lateral - np.float32(rng.uniform(0.4, 1.6))
         callosum_top = ellipsoid(points, (0, 0.02 * b, -0.05 * c), (99, 0.52 * b, 0.42 * c))
@@ -118,9 +116,7 @@ class ParametricBrain(Brain):
         ):
             tissue[ellipsoid((lateral, y, z), centre, radii) < 0] = Tissue.DEEP_GREY_MATTER
 
-        width = rng.uniform(1.5, 5.5) * (
-            1 if rng.random() < 0.9 else 2
-        )  # the atrium is under 10 mm as a rule
+        width = rng.uniform(1.5, 5.5) * (1 if rng.random() < 0.9 else 2)  # the atrium is under 10 mm as a rule
         ventricle = smooth_union(
             [
                 capsule((lateral, y, z), p, q, r * width, s * width)
@@ -183,9 +179,7 @@ class LabelMapBrain(Brain):
         if rng.random() < 0.75:
             fossa = posterior_fossa(points, half, rng)
             distance = smooth_union([distance, fossa], 5)
-            room = np.isin(
-                tissue, (Tissue.OUTSIDE, Tissue.EXTRA_AXIAL_CSF, Tissue.CEREBELLUM, Tissue.BRAINSTEM)
-            )
+            room = np.isin(tissue, (Tissue.OUTSIDE, Tissue.EXTRA_AXIAL_CSF, Tissue.CEREBELLUM, Tissue.BRAINSTEM))
             hindbrain = tissue.copy()
             hindbrain[fossa < 0] = Tissue.EXTRA_AXIAL_CSF
             paint_hindbrain(hindbrain, points, fossa, half, age_weeks, rng)
@@ -200,9 +194,7 @@ class LabelMapBrain(Brain):
 
 def move_to(points: Sequence[np.ndarray], matrix: np.ndarray) -> Points:
     """Label maps stand along the axes of their frame, so only scale and shift are applied, per axis."""
-    return tuple(
-        p * np.float32(matrix[row, row]) + np.float32(matrix[row, 3]) for row, p in enumerate(points)
-    )
+    return tuple(p * np.float32(matrix[row, row]) + np.float32(matrix[row, 3]) for row, p in enumerate(points))
 
 
 def posterior_fossa(points: Points, half: Sequence[float], rng) -> np.ndarray:
@@ -238,7 +230,5 @@ def paint_hindbrain(tissue, points: Points, fossa: np.ndarray, half, age_weeks: 
         3,
     )
     tissue[(stem < 0) & (tissue != Tissue.OUTSIDE)] = Tissue.BRAINSTEM
-    fourth = ellipsoid(
-        points, (0, centre_y + 0.52 * radius, centre_z), (0.16 * radius, 0.1 * radius, 0.35 * radius)
-    )
+    fourth = ellipsoid(points, (0, centre_y + 0.52 * radius, centre_z), (0.16 * radius, 0.1 * radius, 0.35 * radius))
     tissue[inside & (fourth < 0)] = Tissue.VENTRICLES

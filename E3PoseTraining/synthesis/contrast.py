@@ -45,9 +45,7 @@ _T2 = _EPI | {
     Tissue.ORBIT: (0.5, 1.0),
     Tissue.SPINAL_CANAL: (1.5, 2.4),
 }
-_TEXTURE = dict.fromkeys(
-    (Tissue.MUSCLE, Tissue.SKULL_BASE, Tissue.AIRWAY, Tissue.TONGUE, Tissue.JAW), 0.4
-) | {
+_TEXTURE = dict.fromkeys((Tissue.MUSCLE, Tissue.SKULL_BASE, Tissue.AIRWAY, Tissue.TONGUE, Tissue.JAW), 0.4) | {
     Tissue.SCALP: 0.25,
     Tissue.SKULL: 0.3,
     Tissue.ORBIT: 0.3,
@@ -93,7 +91,5 @@ def draw_contrast(rng: np.random.Generator) -> Contrast:
     surroundings = {name: float(rng.uniform(*span)) for name, span in _SURROUNDINGS.items()}
     if kind == "random":
         tissue[1:] *= np.exp(rng.normal(0, 0.4, tissue.size - 1)).astype(np.float32)
-        surroundings = {
-            name: value * float(np.exp(rng.normal(0, 0.4))) for name, value in surroundings.items()
-        }
+        surroundings = {name: value * float(np.exp(rng.normal(0, 0.4))) for name, value in surroundings.items()}
     return Contrast(kind, tissue, texture, surroundings)

@@ -27,9 +27,7 @@ def paint_face(
     eye, eye_radius, breadth = eye / length, eye_radius / length, width / length
     skull, scalp = rng.uniform(1.5, 3.5) / length, rng.uniform(1.5, 4.5) / length
     outer_skull = distance * unit - np.float32(skull)
-    surface = smooth_union(
-        [outer_skull - np.float32(scalp), _face_surface(half, eye, eye_radius, breadth, rng)], 0.06
-    )
+    surface = smooth_union([outer_skull - np.float32(scalp), _face_surface(half, eye, eye_radius, breadth, rng)], 0.06)
 
     free = tissue == Tissue.OUTSIDE
     within = free & (surface < 0)

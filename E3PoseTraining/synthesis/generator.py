@@ -77,9 +77,7 @@ class FetalHeadGenerator:
         if field not in ("uterus", "head"):
             raise ValueError(f"field {field!r}: give 'uterus' or 'head'")
         if not AGE_RANGE_WEEKS[0] <= age_range[0] <= age_range[1] <= AGE_RANGE_WEEKS[1]:
-            raise ValueError(
-                f"age range {age_range}: give two ages within {AGE_RANGE_WEEKS} weeks, youngest first"
-            )
+            raise ValueError(f"age range {age_range}: give two ages within {AGE_RANGE_WEEKS} weeks, youngest first")
         if not 0 <= motion <= 5:
             raise ValueError(f"motion {motion}: give 0 (none) to 5")
         self.seed, self.shape, self.spacing, self.field = seed, shape, spacing, field
@@ -88,13 +86,11 @@ class FetalHeadGenerator:
 
     def __call__(self, index: int) -> SyntheticScan:
         """Make scan number `index` (from 0 up)."""
-        rng = np.random.default_rng([self.seed, index])
+        rng = np.random.Generator(np.random.SFC64([self.seed, index]))
         age = float(rng.uniform(*self.age_range))
         contrast = draw_contrast(rng)
         spacing = self._draw_spacing(rng)
-        head = build_head(
-            age, self._draw_brain(age, rng), float(np.clip(0.55 * spacing.min(), 1.0, 2.0)), rng
-        )
+        head = build_head(age, self._draw_brain(age, rng), float(np.clip(0.6 * spacing.min(), 1.4, 2.0)), rng)
         body = draw_body(head, rng)
         canonical_to_ras, lie = _draw_pose(body, rng)
         grid, head_voxel = self._draw_grid(head, body, canonical_to_ras, spacing, rng)
@@ -216,9 +212,7 @@ def _brain_per_slice(brain: np.ndarray, head: Head, grid: Grid, canonical_to_ras
     points = np.argwhere(brain)[::7] * head.spacing + head.origin
     to_slice = (np.linalg.inv(grid.voxel_to_ras) @ canonical_to_ras)[2]
     slices = np.round(points @ to_slice[:3] + to_slice[3]).astype(int)
-    count = np.bincount(slices[(slices >= 0) & (slices < grid.shape[2])], minlength=grid.shape[2]).astype(
-        float
-    )
+    count = np.bincount(slices[(slices >= 0) & (slices < grid.shape[2])], minlength=grid.shape[2]).astype(float)
     return count if count.sum() else np.ones(grid.shape[2])
 
 

@@ -105,15 +105,11 @@ def _paint_eyes(tissue, axes, eyes, radius) -> None:
     lateral = np.abs(axes[0])
     points = (lateral, axes[1], axes[2])
     tissue[ellipsoid(points, eyes[0], [radius] * 3) < 0] = Tissue.VITREOUS
-    lens = ellipsoid(
-        points, eyes[0] + [0.1 * radius, 0.68 * radius, 0], [0.36 * radius, 0.26 * radius, 0.36 * radius]
-    )
+    lens = ellipsoid(points, eyes[0] + [0.1 * radius, 0.68 * radius, 0], [0.36 * radius, 0.26 * radius, 0.36 * radius])
     tissue[lens < 0] = Tissue.LENS
 
 
-def render_head(
-    head: Head, intensity: np.ndarray, texture: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def render_head(head: Head, intensity: np.ndarray, texture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Signal of a head [X, Y, Z] float32: `intensity` and relative `texture` are indexed by `Tissue`."""
     shape = head.tissue.shape
     grain = smooth_noise(rng, shape, [n * head.spacing / 5 for n in shape])

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from E3PoseLib.errors import VolumeError
+from E3PoseLib.volume import read_volume
 from E3PoseTraining.synthesis.brain import LabelMapBrain, Tissue
 
 _SUFFIX = "_parcellation.nii.gz"
@@ -29,21 +29,17 @@ def _read(file: Path) -> tuple[float, LabelMapBrain]:
     age = re.match(r"GA(\d+(?:\.\d+)?)", file.name)
     if not age:
         raise VolumeError(f"{file}: the name must start with GA and the age in weeks, such as GA28_")
-    try:
-        image = nib.load(file)
-        labels = np.asarray(image.dataobj)
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
-        raise VolumeError(f"{file}: cannot be read as NIfTI ({error}); copy the file again") from error
-    if labels.ndim != 3 or labels.min() < 0 or labels.max() > Tissue.CORPUS_CALLOSUM or not labels.any():
-        raise VolumeError(f"{file}: not a brain label map; it must be 3-D with labels 0 to 8")
-    direction = image.affine[:3, :3]
+    volume = read_volume(file)
+    labels, direction = volume.array, volume.voxel_to_ras[:3, :3]
+    if labels.min() < 0 or labels.max() > Tissue.CORPUS_CALLOSUM or not labels.any():
+        raise VolumeError(f"{file}: not a brain label map; its labels must be 1 to 8 on 0")
     if not np.allclose(direction, np.diag(np.diag(direction))) or np.diag(direction).min() <= 0:
         raise VolumeError(f"{file}: its voxel axes are not right, anterior, superior; reorient it to RAS")
     labels = labels.astype(np.uint8)
     inside = np.argwhere(labels)
     first, last = inside.min(0), inside.max(0) + 1
     margin = np.ceil(_MARGIN_MM / np.diag(direction)).astype(int)
-    voxel_to_brain = image.affine.copy()
+    voxel_to_brain = volume.voxel_to_ras.copy()
     voxel_to_brain[:3, 3] = -direction @ (inside.mean(0) - first + margin)
     cropped = labels[tuple(slice(a, b) for a, b in zip(first, last, strict=True))]
     return float(age[1]), LabelMapBrain(np.pad(cropped, margin[:, None]), voxel_to_brain)

@@ -98,9 +98,7 @@ def _compartments(shape, extent: np.ndarray, rng: np.random.Generator) -> np.nda
     return tissue
 
 
-def _organ(
-    canvas: _Canvas, centre: np.ndarray, half: np.ndarray, level: float, rng: np.random.Generator
-) -> None:
+def _organ(canvas: _Canvas, centre: np.ndarray, half: np.ndarray, level: float, rng: np.random.Generator) -> None:
     """One organ at a random place; muscles and bones as a rule on both sides."""
     at = centre + rng.uniform(-1, 1, 3) * [half[0], half[1], 170]
     kind = rng.random()

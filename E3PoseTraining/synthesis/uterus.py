@@ -48,12 +48,14 @@ def paint_uterus(
 
     wall_thickness = rng.uniform(4, 11)
     cavity, placenta_site, skin, mother = (
-        upsample(f, shape)
-        for f in (cavity, np.maximum(cavity - rng.uniform(15, 35), placenta_site), skin, mother)
+        upsample(f, shape) for f in (cavity, np.maximum(cavity - rng.uniform(15, 35), placenta_site), skin, mother)
     )
     grain = smooth_noise(rng, shape, [n * width / 9 for n in shape]) * np.float32(rng.uniform(0.1, 0.35))
     image = mother * coverage(skin, width)
-    image *= 1 + smooth_noise(rng, shape, [n / 1.5 for n in shape]) * np.float32(rng.uniform(0.1, 0.3))
+    speckle = rng.standard_normal(shape, np.float32)
+    speckle *= np.float32(rng.uniform(0.1, 0.35))
+    speckle += 1
+    image *= speckle
     wall = np.minimum(cavity, placenta_site) - np.float32(wall_thickness)
     over(image, coverage(wall, width), np.float32(level["wall"]) * (1 + grain))
     over(
