@@ -119,32 +119,65 @@ def _courses(times: np.ndarray, count: int, rng: np.random.Generator) -> np.ndar
     return courses
 
 
-def centre_trajectory(trajectory: Trajectory, weights: np.ndarray, canonical_to_ras: np.ndarray) -> Trajectory:
-    """Shift a motion so that its mean over the slices, weighted by the brain in each, leaves the head where
-    it is.
+def centre_trajectory(
+    trajectory: Trajectory, grid: Grid, canonical_to_ras: np.ndarray, brain: np.ndarray
+) -> Trajectory:
+    """Shift and turn a motion as a whole so that the head, on the mean of what the slices show, is where it should be.
 
-    Thereby the pose asked for is the pose that the labels show.
+    Thereby the pose asked for is the pose of the labels. brain: [n, 3] points spread evenly over it, canonical mm
+    with mean 0.
     """
-    weights = weights / weights.sum()
-    mean = Rotation.from_matrix(trajectory.fetus[:, :3, :3]).mean(weights).as_matrix()
-    fetus = trajectory.fetus.copy()
-    fetus[:, :3, :3] = mean.T @ fetus[:, :3, :3]
-    fetus[:, :3, 3] -= weights @ fetus[:, :3, 3]
-    mother = trajectory.mother.copy()
-    mother[:, :3, 3] -= weights @ mother[:, :3, 3]
+    fetus, mother = trajectory.fetus.copy(), trajectory.mother.copy()
+    canonical_to_voxel = np.linalg.inv(grid.voxel_to_ras) @ canonical_to_ras
+    slices = np.arange(grid.shape[2])[:, None]
+    # A head cut by the field of view is seen in part: that part's centre is what must stay in place.
+    still = canonical_to_voxel[2, :3] @ brain.T + canonical_to_voxel[2, 3]
+    within = (still > -0.5) & (still < grid.shape[2] - 0.5)
+    if not within.any():
+        return trajectory
+    expected = brain[within].mean(axis=0)
+    for _ in range(3):
+        to_voxel = np.linalg.inv(grid.voxel_to_ras) @ mother @ canonical_to_ras @ fetus
+        seen = np.maximum(1 - np.abs(to_voxel[:, 2, :3] @ brain.T + to_voxel[:, 2, 3:] - slices), 0)
+        count = seen.sum(axis=1)
+        if not count.any():
+            return trajectory
+        mean = Rotation.from_matrix(fetus[:, :3, :3]).mean(count).as_matrix()
+        fetus[:, :3, :3] = mean.T @ fetus[:, :3, :3]
+        sums = np.einsum("kij,kj->i", to_voxel[:, :3, :3], seen @ brain) + count @ to_voxel[:, :3, 3]
+        shown = np.linalg.solve(canonical_to_voxel, [*sums / count.sum(), 1])[:3]
+        fetus[:, :3, 3] -= shown - expected
     return Trajectory(fetus, mother)
 
 
 def distortion(
     grid: Grid, head_voxel: np.ndarray, head_radius: float, strength: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Displacement in voxels along phase encoding [I, J, K]: smooth, and nought on average over the head."""
-    cells = [n * s / 80 for n, s in zip(grid.shape, grid.spacing, strict=True)]
-    field = smooth_noise(rng, grid.shape, cells) * np.float32(strength / grid.spacing[1])
-    radius = head_radius / grid.spacing
-    first = np.clip(np.round(head_voxel - radius), 0, np.array(grid.shape) - 1).astype(int)
-    last = np.clip(np.round(head_voxel + radius), 0, np.array(grid.shape) - 1).astype(int) + 1
-    return field - field[tuple(slice(a, b) for a, b in zip(first, last, strict=True))].mean()
+    """Displacement in voxels along phase encoding [I, J, K]: smooth, `strength` mm in standard deviation.
+
+    Near the head its best linear fit is taken away, so it bends the head but neither shifts nor turns it: the pose
+    stays that of the labels. head_voxel: [3]; head_radius: mm.
+    """
+    cells = np.array(grid.shape) * grid.spacing / 110
+    # Fewer than two bumps cannot be drawn; over a smaller field the same distortion is weaker instead.
+    strength *= min(1.0, float(cells.min()) / 2) / grid.spacing[1]
+    field = smooth_noise(rng, grid.shape, cells) * np.float32(strength)
+    offsets = np.ix_(
+        *(
+            ((np.arange(n) - c) * s / head_radius).astype(np.float32)
+            for n, c, s in zip(grid.shape, head_voxel, grid.spacing, strict=True)
+        )
+    )
+    inside = np.ix_(*(np.flatnonzero(np.abs(offset.ravel()) < 1) for offset in offsets))
+    if any(index.size < 2 for index in inside):
+        return field
+    near = [np.broadcast_to(offset, field.shape)[inside].ravel() for offset in offsets]
+    design = np.stack([np.ones_like(near[0]), *near], axis=1)
+    constant, *slopes = np.linalg.lstsq(design, field[inside].ravel(), rcond=None)[0]
+    fit = constant + sum(slope * offset for slope, offset in zip(slopes, offsets, strict=True))
+    for offset in offsets:
+        fit = fit * np.exp(-0.5 * (offset / np.float32(2.5)) ** 4)  # flat over the head, nought far from it
+    return field - fit
 
 
 def corrupt(image: np.ndarray, spacing: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -97,11 +97,10 @@ class FetalHeadGenerator:
 
         strength = self.motion * float(rng.choice([0.15, 0.5, 1.0, 1.8], p=[0.25, 0.35, 0.3, 0.1]))
         trajectory = draw_trajectory(grid.shape[2], strength, rng)
-        shift = distortion(grid, head_voxel, 0.3 * body.scale, rng.uniform(0, 4), rng)
+        shift = distortion(grid, head_voxel, 0.42 * body.scale, rng.uniform(0, 3), rng)
         brain, eyes = brain_and_eyes(head)
-        trajectory = centre_trajectory(
-            trajectory, _brain_per_slice(brain, head, grid, canonical_to_ras), canonical_to_ras
-        )
+        brain_points = np.argwhere(brain)[::23] * head.spacing + head.origin
+        trajectory = centre_trajectory(trajectory, grid, canonical_to_ras, brain_points - brain_points.mean(axis=0))
         voxel_to_mother = np.linalg.inv(trajectory.mother) @ grid.voxel_to_ras
         mother_view = View(grid, voxel_to_mother, shift)
         head_view = View(
@@ -205,15 +204,6 @@ def _draw_pose(body: Body, rng: np.random.Generator) -> tuple[np.ndarray, str]:
     canonical_to_ras[:3, :3] = (spin * turn).as_matrix()
     canonical_to_ras[:3, 3] = rng.normal(0, 40, 3)
     return canonical_to_ras, lie
-
-
-def _brain_per_slice(brain: np.ndarray, head: Head, grid: Grid, canonical_to_ras: np.ndarray) -> np.ndarray:
-    """How much brain each slice would hold if nothing moved, [K]; all ones if none holds any."""
-    points = np.argwhere(brain)[::7] * head.spacing + head.origin
-    to_slice = (np.linalg.inv(grid.voxel_to_ras) @ canonical_to_ras)[2]
-    slices = np.round(points @ to_slice[:3] + to_slice[3]).astype(int)
-    count = np.bincount(slices[(slices >= 0) & (slices < grid.shape[2])], minlength=grid.shape[2]).astype(float)
-    return count if count.sum() else np.ones(grid.shape[2])
 
 
 def _paint_head(image, view: View, head: Head, signal, brain, eyes) -> np.ndarray:

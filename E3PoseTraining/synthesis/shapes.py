@@ -30,7 +30,8 @@ def ellipsoid(points: Points, centre: Vector, radii: Vector) -> np.ndarray:
         normalised = normalised + square
         gradient = gradient + square / np.float32(r * r)
     norm = np.sqrt(normalised)
-    return (norm - 1) * norm / np.maximum(np.sqrt(gradient), np.float32(1e-6))
+    tiny = np.float32(1e-6)  # at the very centre the ratio is that of its surroundings
+    return (norm - 1) * (norm + tiny) / (np.sqrt(gradient) + tiny / np.float32(min(radii)))
 
 
 def capsule(points: Points, start: Vector, end: Vector, start_radius: float, end_radius: float) -> np.ndarray:
