@@ -95,7 +95,9 @@ class ParametricBrain(Brain):
         cortex_depth = -(cerebrum_shell + np.float32(csf_gap)) - np.float32(fold_depth) * np.clip(folds, 0, 1)
         sylvian = ellipsoid((lateral, y, z), (a, 0.12 * b, -0.12 * c), (rng.uniform(0.1, 0.4) * a, 0.25 * b, 0.12 * c))
         cortex_depth = np.minimum(cortex_depth, sylvian)
-        fissure = lateral - np.float32(rng.uniform(0.4, 1.6))
+        # Thin between the hemispheres, and wider where the sagittal sinus runs under the skull.
+        sinus = np.clip(1 + cerebrum_shell / np.float32(7), 0, 1) * np.float32(rng.uniform(0.5, 3))
+        fissure = lateral - np.float32(rng.uniform(0.2, 0.9)) - sinus
         callosum_top = ellipsoid(points, (0, 0.02 * b, -0.05 * c), (99, 0.52 * b, 0.42 * c))
         fissure = np.where(callosum_top > 0, fissure, np.float32(99))
 
@@ -109,7 +111,10 @@ class ParametricBrain(Brain):
         tissue[(fissure < 0) & (cerebrum_shell < -1)] = Tissue.FALX
 
         callosum = np.abs(callosum_top + np.float32(1.5)) - np.float32(rng.uniform(0.8, 1.8))
-        tissue[(callosum < 0) & (lateral < 0.25 * a) & (z > -0.1 * c)] = Tissue.CORPUS_CALLOSUM
+        above = (lateral < 0.25 * a) & (z > -0.1 * c)
+        rim = callosum - np.float32(rng.uniform(0.5, 1.8))  # the vessels and the sulcus that run along the callosum
+        tissue[(rim < 0) & (callosum_top > 0) & above & (lateral < 4)] = Tissue.FALX
+        tissue[(callosum < 0) & above] = Tissue.CORPUS_CALLOSUM
         for centre, radii in (
             ((0.17 * a, -0.08 * b, -0.08 * c), (0.17 * a, 0.2 * b, 0.2 * c)),
             ((0.36 * a, 0.15 * b, -0.08 * c), (0.16 * a, 0.24 * b, 0.2 * c)),
@@ -187,7 +192,9 @@ class LabelMapBrain(Brain):
         tissue[(tissue == Tissue.OUTSIDE) & (distance < 0)] = Tissue.EXTRA_AXIAL_CSF
         tissue[distance >= 0] = Tissue.OUTSIDE
         if rng.random() < 0.6:
-            fissure = (np.abs(points[0]) < rng.uniform(0.4, 1.4)) & (tissue == Tissue.EXTRA_AXIAL_CSF)
+            sinus = np.clip(1 + distance / np.float32(7), 0, 1) * np.float32(rng.uniform(0.5, 3))
+            width = np.float32(rng.uniform(0.2, 0.9)) + sinus
+            fissure = (np.abs(points[0]) < width) & (tissue == Tissue.EXTRA_AXIAL_CSF)
             tissue[fissure & (points[2] > 0)] = Tissue.FALX
         return BrainField(tissue, distance)
 
@@ -216,7 +223,7 @@ def paint_hindbrain(tissue, points: Points, fossa: np.ndarray, half, age_weeks: 
     hemisphere = ellipsoid(
         (lateral, y, z), (0.5 * radius, centre_y, centre_z), (0.52 * radius, 0.58 * radius, 0.55 * radius)
     )
-    vermis = ellipsoid(points, (0, centre_y, centre_z), (0.3 * radius, 0.5 * radius, 0.5 * radius))
+    vermis = ellipsoid(points, (0, centre_y, centre_z), (0.3 * radius, 0.6 * radius, 0.62 * radius))
     inside = fossa < -1
     tissue[inside & (np.minimum(hemisphere, vermis) < 0)] = Tissue.CEREBELLUM
     thickness = radius * rng.uniform(0.26, 0.36)

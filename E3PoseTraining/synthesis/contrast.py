@@ -11,19 +11,19 @@ from E3PoseTraining.synthesis.brain import Tissue
 # Ranges measured on clinical EPI scouts where the tissue is large enough to be measured, else wide guesses.
 _EPI = {
     Tissue.WHITE_MATTER: (0.95, 1.1),
-    Tissue.VENTRICLES: (0.7, 1.6),
+    Tissue.VENTRICLES: (0.6, 1.8),
     Tissue.CEREBELLUM: (0.8, 1.15),
-    Tissue.EXTRA_AXIAL_CSF: (0.75, 1.5),
-    Tissue.CORTEX: (0.75, 1.02),
-    Tissue.DEEP_GREY_MATTER: (0.75, 1.05),
+    Tissue.EXTRA_AXIAL_CSF: (0.5, 1.4),
+    Tissue.CORTEX: (0.62, 1.0),
+    Tissue.DEEP_GREY_MATTER: (0.68, 1.05),
     Tissue.BRAINSTEM: (0.8, 1.15),
-    Tissue.CORPUS_CALLOSUM: (0.55, 1.2),
-    Tissue.FALX: (0.3, 1.0),
+    Tissue.CORPUS_CALLOSUM: (0.45, 1.15),
+    Tissue.FALX: (0.2, 0.95),
     Tissue.SKULL: (0.02, 0.16),
     Tissue.SCALP: (0.12, 0.5),
     Tissue.MUSCLE: (0.22, 0.62),
     Tissue.SKULL_BASE: (0.05, 0.3),
-    Tissue.VITREOUS: (1.2, 2.4),
+    Tissue.VITREOUS: (0.95, 2.0),
     Tissue.LENS: (0.3, 0.9),
     Tissue.ORBIT: (0.2, 0.6),
     Tissue.TONGUE: (0.3, 0.8),
@@ -52,7 +52,7 @@ _TEXTURE = dict.fromkeys((Tissue.MUSCLE, Tissue.SKULL_BASE, Tissue.AIRWAY, Tissu
     Tissue.EXTRA_AXIAL_CSF: 0.15,
 }
 _SURROUNDINGS = {
-    "fluid": (1.0, 2.4),
+    "fluid": (0.9, 2.1),
     "placenta": (0.25, 0.8),
     "wall": (0.1, 0.55),
     "maternal": (0.07, 0.28),
@@ -87,7 +87,7 @@ def draw_contrast(rng: np.random.Generator) -> Contrast:
     texture = np.zeros(max(Tissue) + 1, np.float32)
     for name, (low, high) in ranges.items():
         tissue[name] = rng.uniform(low, high)
-        texture[name] = _TEXTURE.get(name, 0.09) * rng.uniform(0.5, 1.5)
+        texture[name] = _TEXTURE.get(name, 0.05) * rng.uniform(0.5, 1.5)
     surroundings = {name: float(rng.uniform(*span)) for name, span in _SURROUNDINGS.items()}
     if kind == "random":
         tissue[1:] *= np.exp(rng.normal(0, 0.4, tissue.size - 1)).astype(np.float32)

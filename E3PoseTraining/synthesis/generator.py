@@ -90,7 +90,7 @@ class FetalHeadGenerator:
         age = float(rng.uniform(*self.age_range))
         contrast = draw_contrast(rng)
         spacing = self._draw_spacing(rng)
-        head = build_head(age, self._draw_brain(age, rng), float(np.clip(0.6 * spacing.min(), 1.4, 2.0)), rng)
+        head = build_head(age, self.draw_brain(age, rng), float(np.clip(0.6 * spacing.min(), 1.4, 2.0)), rng)
         body = draw_body(head, rng)
         canonical_to_ras, lie = _draw_pose(body, rng)
         grid, head_voxel = self._draw_grid(head, body, canonical_to_ras, spacing, rng)
@@ -144,10 +144,11 @@ class FetalHeadGenerator:
             through = in_plane * rng.uniform(1, min(2.5, 6 / in_plane))
         return np.array([in_plane, in_plane, through])
 
-    def _draw_brain(self, age: float, rng: np.random.Generator) -> Brain:
-        if not self._label_maps or rng.random() < 0.35:
+    def draw_brain(self, age_weeks: float, rng: np.random.Generator, drawn_fraction: float = 0.35) -> Brain:
+        """A brain for an age: drawn from shapes in that fraction of cases, else from a label map near the age."""
+        if not self._label_maps or rng.random() < drawn_fraction:
             return ParametricBrain()
-        distance = np.array([abs(map_age - age) for map_age, _ in self._label_maps])
+        distance = np.array([abs(map_age - age_weeks) for map_age, _ in self._label_maps])
         weights = np.exp(-((distance - distance.min()) ** 2) / (2 * 2.0**2))
         return self._label_maps[rng.choice(len(weights), p=weights / weights.sum())][1]
 

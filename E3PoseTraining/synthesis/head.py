@@ -113,7 +113,12 @@ def render_head(head: Head, intensity: np.ndarray, texture: np.ndarray, rng: np.
     """Signal of a head [X, Y, Z] float32: `intensity` and relative `texture` are indexed by `Tissue`."""
     shape = head.tissue.shape
     grain = smooth_noise(rng, shape, [n * head.spacing / 5 for n in shape])
-    return intensity[head.tissue] * np.maximum(1 + texture[head.tissue] * grain, 0.1)
+    signal = intensity[head.tissue] * np.maximum(1 + texture[head.tissue] * grain, 0.1)
+    signal *= 1 + np.float32(rng.uniform(0.05, 0.2)) * rng.standard_normal(shape, np.float32)
+    # Veins: sparse dark spots and streaks where another field peaks.
+    veins = smooth_noise(rng, shape, [n * head.spacing / rng.uniform(4, 9) for n in shape])
+    depth = np.float32(rng.uniform(0.1, 0.6)) * np.clip(veins - np.float32(rng.uniform(1.2, 1.8)), 0, 1)
+    return signal * np.where(head.tissue <= Tissue.FALX, 1 - depth, np.float32(1))
 
 
 def brain_and_eyes(head: Head) -> tuple[np.ndarray, np.ndarray]:

@@ -91,7 +91,7 @@ def _cavity(points: Points, coarse, head: Head, body: Body, canonical_to_ras, rn
     in_head = move(points, np.linalg.inv(canonical_to_ras))
     knees = np.mean([part.end for part in body.limbs], axis=0)
     # The wall lies on the head here and stands off there, so the hull's head is not centred on the fetus's.
-    aside = np.array([0, 0.04, -0.1]) + rng.normal(0, 0.07, 3)
+    aside = np.array([0, 0.04, -0.1]) + rng.normal(0, 0.08, 3)
     parts = [
         ellipsoid(in_head, aside * length, np.array([0.44, 0.55, 0.55]) * length),
         capsule(in_body, body.trunk[1].start, body.trunk[2].end, 0.4 * length, 0.46 * length),
@@ -105,7 +105,7 @@ def _cavity(points: Points, coarse, head: Head, body: Body, canonical_to_ras, rn
     for _ in range(rng.integers(1, 4)):
         at = np.array([rng.normal(0, 0.5), rng.normal(0.3, 0.5), rng.uniform(-1.3, 0.4)]) * length
         parts.append(ellipsoid(in_body, at, rng.uniform(0.15, 0.42, 3) * length))
-    margin = rng.uniform(-7, 4)
+    margin = rng.uniform(-14, 1)
     uneven = smooth_noise(rng, coarse, (5, 5, 5)) * np.float32(rng.uniform(2, 6))
     return smooth_union(parts, 45) - np.float32(margin) + uneven
 
