@@ -57,7 +57,12 @@ class BrainField:
 
 
 class Brain(ABC):
-    """A source of brains."""
+    """A source of brains.
+
+    pitch_degrees: rotation about x from the brain's own axes to the canonical head frame (docs/synthesis.md).
+    """
+
+    pitch_degrees: float
 
     @abstractmethod
     def evaluate(self, points: Points, age_weeks: float, size: Sequence[float], rng) -> BrainField:
@@ -66,6 +71,8 @@ class Brain(ABC):
 
 class ParametricBrain(Brain):
     """A brain drawn from ellipsoids and tubes, with a cortex that folds as the fetus grows."""
+
+    pitch_degrees = 21.5
 
     def evaluate(self, points: Points, age_weeks: float, size: Sequence[float], rng) -> BrainField:
         shape = np.broadcast_shapes(*(p.shape for p in points))
@@ -148,6 +155,8 @@ class LabelMapBrain(Brain):
     The published maps are of fetuses with spina bifida, whose ventricles are wide and whose hindbrain is
     small, so both are moved towards normal by a random amount.
     """
+
+    pitch_degrees = 13.5
 
     def __init__(self, labels: np.ndarray, voxel_to_brain: np.ndarray):
         """labels uint8 [I, J, K] as in `Tissue`; voxel_to_brain 4x4 in mm, origin at the mask's centre."""

@@ -22,9 +22,6 @@ EYE_PITCH_DEGREES = 20.0
 method).
 """
 
-BRAIN_PITCH_DEGREES = 13.5
-"""Rotation about x from the label maps' axes to the canonical frame; measured, see docs/synthesis.md."""
-
 EYE_DISTANCE = 0.457
 """Distance from the brain's centre to the mid-point of the eyes over the occipitofrontal diameter (measured).
 """
@@ -51,15 +48,15 @@ def build_head(age_weeks: float, brain: Brain, spacing: float, rng: np.random.Ge
     """Draw one head at a voxel size in mm; all that may vary between fetuses varies with `rng`."""
     size = head_size(age_weeks)
     length = size.occipitofrontal_diameter * rng.normal(1, 0.04)
-    width = size.biparietal_diameter * rng.normal(1, 0.04)
-    height = 0.5 * (length + width) * rng.uniform(0.8, 0.98)
-    skull = 2.5
+    width = size.biparietal_diameter * rng.normal(1, 0.05)
+    height = 0.5 * (length + width) * rng.uniform(0.76, 0.94)
+    skull = 1.5
 
     lower = np.array([-width / 2 - 10, -length / 2 - 14, -0.92 * length])
     upper = np.array([width / 2 + 10, length / 2 + 20, height / 2 + 14])
     axes = np.ix_(*(np.arange(a, b, spacing, np.float32) for a, b in zip(lower, upper, strict=True)))
 
-    tilt = [BRAIN_PITCH_DEGREES + rng.normal(0, 3.0), rng.normal(0, 1.0), rng.normal(0, 1.0)]
+    tilt = [brain.pitch_degrees + rng.normal(0, 3.0), rng.normal(0, 1.0), rng.normal(0, 1.0)]
     canonical_to_brain = np.eye(4)
     canonical_to_brain[:3, :3] = Rotation.from_euler("xyz", tilt, degrees=True).as_matrix().T
     inner = (width - 2 * skull, length - 2 * skull, height - 2 * skull)

@@ -121,9 +121,9 @@ def test_brain_is_as_large_as_the_growth_curves_say():
             inside = (points_of(scan, 1) - scan.canonical_to_ras[:3, 3]) @ scan.canonical_to_ras[:3, :3]
             breadths.append(np.ptp(inside[:, 0]) + 2.0)
             lengths.append(np.ptp(inside[:, 1]) + 2.0)
-        # The brain fills the skull but for 2 to 3 mm of bone on each side.
-        assert np.median(breadths) == pytest.approx(head_size(age).biparietal_diameter - 5, rel=0.08)
-        assert np.median(lengths) == pytest.approx(head_size(age).occipitofrontal_diameter - 5, rel=0.08)
+        # The brain fills the skull but for 1.5 mm of bone on each side.
+        assert np.median(breadths) == pytest.approx(head_size(age).biparietal_diameter - 3, rel=0.08)
+        assert np.median(lengths) == pytest.approx(head_size(age).occipitofrontal_diameter - 3, rel=0.08)
 
 
 @pytest.mark.parametrize(
