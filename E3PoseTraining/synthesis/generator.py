@@ -97,7 +97,7 @@ class FetalHeadGenerator:
 
         strength = self.motion * float(rng.choice([0.15, 0.5, 1.0, 1.8], p=[0.25, 0.35, 0.3, 0.1]))
         trajectory = draw_trajectory(grid.shape[2], strength, rng)
-        shift = distortion(grid, head_voxel, 0.42 * body.scale, rng.uniform(0, 3), rng)
+        shift = distortion(grid, head_voxel, 0.5 * body.scale, rng.uniform(0, 2), rng)
         brain, eyes = brain_and_eyes(head)
         brain_points = np.argwhere(brain)[::23] * head.spacing + head.origin
         trajectory = centre_trajectory(trajectory, grid, canonical_to_ras, brain_points - brain_points.mean(axis=0))
