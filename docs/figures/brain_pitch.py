@@ -3,7 +3,7 @@
     python docs/figures/brain_pitch.py ../shared/data/epi ../shared/data/brains
 
 Each clinical stack is resliced by its landmark pose; the masks of label maps near its age are fitted to it, rigidly
-and with a scale along each axis. Takes about 10 minutes on one core.
+and with a scale along each axis. Takes about half an hour on one core.
 """
 
 import csv
