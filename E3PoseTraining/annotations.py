@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from E3PoseLib.rotations import euler_to_matrix, matrix_to_euler
 
 from E3PoseLib.errors import DatasetError
+from E3PoseLib.files import whole_file
+from E3PoseLib.geometry import direction_cosines, head_axes_to_ras
+from E3PoseLib.rotations import euler_to_matrix, matrix_to_euler
 
 ANGLE_COLUMNS = ("rot_x", "rot_y", "rot_z")
 
@@ -32,7 +34,7 @@ def axes_from_pose(canonical_to_ras: np.ndarray, voxel_to_ras: np.ndarray) -> np
     Returns:
         ``[3, 3]`` proper rotation, rows right (pseudovector), anterior and superior.
     """
-    cosines = voxel_to_ras[:3, :3] / np.linalg.norm(voxel_to_ras[:3, :3], axis=0)
+    cosines = direction_cosines(voxel_to_ras)
     rows = canonical_to_ras[:3, :3].T @ cosines
     rows[0] *= np.sign(np.linalg.det(cosines))
     return rows
@@ -40,10 +42,7 @@ def axes_from_pose(canonical_to_ras: np.ndarray, voxel_to_ras: np.ndarray) -> np
 
 def pose_rotation_from_axes(axes: np.ndarray, voxel_to_ras: np.ndarray) -> np.ndarray:
     """Inverse of `axes_from_pose`: the rotation ``[3, 3]`` of ``canonical_to_ras``."""
-    cosines = voxel_to_ras[:3, :3] / np.linalg.norm(voxel_to_ras[:3, :3], axis=0)
-    rows = axes.copy()
-    rows[0] *= np.sign(np.linalg.det(cosines))
-    return cosines @ rows.T
+    return head_axes_to_ras(axes, voxel_to_ras).T
 
 
 def axes_to_angles(axes: np.ndarray) -> np.ndarray:
@@ -100,9 +99,7 @@ def number(row: dict[str, str], column: str, path: Path) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise DatasetError(
-            f"{path}: {column} of {row['frame_id']} is {text!r}, which is not a finite number."
-        )
+        raise DatasetError(f"{path}: {column} of {row['frame_id']} is {text!r}, which is not a finite number.")
     return value
 
 
@@ -113,18 +110,13 @@ def read_rotations(path: Path) -> dict[str, np.ndarray]:
         DatasetError: see `read_table` and `number`.
     """
     rows = read_table(path, ANGLE_COLUMNS)
-    return {
-        row["frame_id"]: angles_to_axes([number(row, column, path) for column in ANGLE_COLUMNS])
-        for row in rows
-    }
+    return {row["frame_id"]: angles_to_axes([number(row, column, path) for column in ANGLE_COLUMNS]) for row in rows}
 
 
 def write_rotations(path: Path, axes: dict[str, np.ndarray]) -> None:
     """Writes axes ``[3, 3]`` by frame_id as a CSV of Euler angles, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["frame_id", *ANGLE_COLUMNS])
         for frame in sorted(axes):
             writer.writerow([frame, *(repr(float(angle)) for angle in axes_to_angles(axes[frame]))])
-    temporary.replace(path)

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 from E3PoseLib.errors import DatasetError, E3PoseError
+from E3PoseLib.resampling import nearest_on_grid, resample_isotropic, rescale
+from E3PoseLib.volume import Volume, read_volume
 
-from .annotations import read_rotations, read_table
+from .annotations import axes_from_pose, pose_rotation_from_axes, read_rotations, read_table
 from .augmentation.sample import Sample
 
 OBJECT_LABEL = 1
@@ -66,12 +69,8 @@ def find_cases(image_dir: Path, label_dir: Path, annotations: Path | None = None
         DatasetError: names every unpaired file and every frame without an annotation.
     """
     images, labels = volumes_by_id(image_dir), volumes_by_id(label_dir)
-    problems = [
-        f"{images[frame]} has no label of the same name in {label_dir}" for frame in images.keys() - labels
-    ]
-    problems += [
-        f"{labels[frame]} has no image of the same name in {image_dir}" for frame in labels.keys() - images
-    ]
+    problems = [f"{images[frame]} has no label of the same name in {label_dir}" for frame in images.keys() - labels]
+    problems += [f"{labels[frame]} has no image of the same name in {image_dir}" for frame in labels.keys() - images]
     rotations = read_rotations(annotations) if annotations else {}
     if annotations:
         problems += [f"{images[frame]} has no row in {annotations}" for frame in images.keys() - rotations]
@@ -80,9 +79,7 @@ def find_cases(image_dir: Path, label_dir: Path, annotations: Path | None = None
     return [Case(frame, images[frame], labels[frame], rotations.get(frame)) for frame in sorted(images)]
 
 
-def split_by_fold(
-    cases: Sequence[Case], table: Path, validation: str | None
-) -> tuple[list[Case], list[Case]]:
+def split_by_fold(cases: Sequence[Case], table: Path, validation: str | None) -> tuple[list[Case], list[Case]]:
     """Training and validation cases by the column ``fold`` of a CSV.
 
     Args:
@@ -166,3 +163,59 @@ class ScanDataset(Dataset):
                     self._kept[index] = result
         if problems:
             raise DatasetError(_listing("The data set cannot be used", problems))
+
+
+def load_sample(case: Case, spacing: float, n_classes: int, index: int = 0) -> Sample:
+    """Reads a scan with its label as inference sees it: axes closest to RAS, isotropic, intensities in [0, 1].
+
+    Args:
+        case: the scan.
+        spacing: edge of the isotropic voxel, mm.
+        n_classes: labels must be below this.
+        index: kept in the sample.
+
+    Raises:
+        VolumeError: image or label is unreadable or refused.
+        DatasetError: label and image differ in grid, the label is no segmentation or lacks the object.
+    """
+    image, label = read_volume(case.image), read_volume(case.label)
+    _check_label(case, image, label, n_classes)
+    axes = None
+    if case.axes is not None:
+        rotation = pose_rotation_from_axes(case.axes, image.voxel_to_ras)
+        axes = torch.from_numpy(axes_from_pose(rotation, image.closest_canonical().voxel_to_ras))
+    image, label = image.closest_canonical(), label.closest_canonical()
+    array, grid_to_ras = resample_isotropic(rescale(image.intensities()), image.voxel_to_ras, spacing)
+    mask = nearest_on_grid(label.array.astype(np.uint8), label.voxel_to_ras, array.shape, grid_to_ras)
+    if not (mask == OBJECT_LABEL).any():
+        raise DatasetError(f"{case.label}: the object is smaller than a voxel of {spacing:g} mm.")
+    return Sample(torch.from_numpy(array)[None], torch.from_numpy(mask)[None], axes, spacing, index)
+
+
+def _check_label(case: Case, image: Volume, label: Volume, n_classes: int) -> None:
+    if image.shape != label.shape:
+        raise DatasetError(f"{case.label} has shape {label.shape}, but its image {case.image} has {image.shape}.")
+    corner = np.array([*image.shape, 1.0])
+    if np.abs((image.voxel_to_ras - label.voxel_to_ras) * corner).sum(axis=1).max() > image.spacing.max() / 2:
+        raise DatasetError(f"{case.label} lies elsewhere in the patient than its image {case.image}: headers differ.")
+    image.intensities()
+    values = np.unique(label.array)
+    if not np.isin(values, np.arange(n_classes)).all():
+        raise DatasetError(
+            f"{case.label} holds the values {_shortened(values)}; whole numbers from 0 to {n_classes - 1} are "
+            "needed (--n_output_channels)."
+        )
+    if OBJECT_LABEL not in values:
+        raise DatasetError(f"{case.label} has no voxel of the object (label {OBJECT_LABEL}).")
+
+
+def _shortened(values: np.ndarray) -> str:
+    return ", ".join(f"{value:g}" for value in values[:5]) + (", …" if len(values) > 5 else "")
+
+
+def _listing(title: str, problems: list[str], limit: int = 10) -> str:
+    """A message of one problem, or of the first `limit` with the number of the rest."""
+    if len(problems) == 1:
+        return problems[0]
+    rest = [f"… and {len(problems) - limit} more"] if len(problems) > limit else []
+    return "\n  ".join([f"{title}, {len(problems)} problems:", *problems[:limit], *rest])

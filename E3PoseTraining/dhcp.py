@@ -12,16 +12,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from E3PoseLib.volume import read_volume, write_volume
-
 from E3PoseLib.errors import DatasetError
+from E3PoseLib.volume import read_volume, write_volume
 
 from .annotations import read_rotations, write_rotations
 from .datasets import volumes_by_id
 
-_FRAME = re.compile(
-    r"(?:sub-)?(?P<subject>CC\d+[A-Z]{2}\d+).*?(?:ses-)?(?P<session>\d{4,6}).*?(?P<frame>\d+)$"
-)
+_FRAME = re.compile(r"(?:sub-)?(?P<subject>CC\d+[A-Z]{2}\d+).*?(?:ses-)?(?P<session>\d{4,6}).*?(?P<frame>\d+)$")
 
 
 def find_series(release: Path, subject: str, session: str) -> Path:
@@ -64,9 +61,7 @@ def prepare_dhcp(release: Path, annotations: Path, output: Path) -> list[str]:
         series = find_series(release, match["subject"], match["session"])
         image, label = read_volume(series, frame=int(match["frame"])), read_volume(path)
         if image.shape != label.shape:
-            raise DatasetError(
-                f"{path} has shape {label.shape}, but its frame of {series} has {image.shape}."
-            )
+            raise DatasetError(f"{path} has shape {label.shape}, but its frame of {series} has {image.shape}.")
         write_volume(output / "images" / f"{frame}.nii.gz", image)
         write_volume(output / "labels" / f"{frame}.nii.gz", label)
     write_rotations(output / "annotations.csv", {frame: rotations[frame] for frame in labels})

@@ -12,9 +12,9 @@ import math
 from pathlib import Path
 
 import numpy as np
-from E3PoseLib.volume import Volume, read_volume, write_volume
 
 from E3PoseLib.errors import DatasetError
+from E3PoseLib.volume import Volume, read_volume, write_volume
 
 from .annotations import axes_from_pose, number, read_table, write_rotations
 from .datasets import volumes_by_id
@@ -98,8 +98,6 @@ def prepare_landmark_scans(source: Path, output: Path) -> list[str]:
         label = approximate_label(volume.shape, volume.voxel_to_ras, pose, (left, right), head_size(age))
         axes[frame] = axes_from_pose(pose, volume.voxel_to_ras)
         write_volume(output / "images" / f"{frame}.nii.gz", volume)
-        write_volume(
-            output / "labels" / f"{frame}.nii.gz", Volume(label, volume.voxel_to_ras, f"{frame} label")
-        )
+        write_volume(output / "labels" / f"{frame}.nii.gz", Volume(label, volume.voxel_to_ras, f"{frame} label"))
     write_rotations(output / "annotations.csv", axes)
     return sorted(axes)

@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import torch
-from E3PoseLib.rotations import geodesic_angle
 from lightning.pytorch import LightningModule
 from monai.metrics import compute_dice
 from monai.transforms import Compose
@@ -15,8 +14,13 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import CatMetric
 
+from E3PoseLib.equivariant.network import pool_axes
+from E3PoseLib.estimator import assemble_rotation
+from E3PoseLib.rotations import geodesic_angle
+
 from .augmentation.sample import Sample
 from .losses import AxesLoss, SegmentationLoss
+from .options import plain
 
 
 class TrainingModule(LightningModule):
@@ -40,7 +44,7 @@ class TrainingModule(LightningModule):
         self.options = options
         self.augmentation = augmentation
         self.preparation = preparation
-        self.save_hyperparameters({"options": {k: str(v) for k, v in vars(options).items()}})
+        self.save_hyperparameters({"options": plain(options)})
 
     def on_after_batch_transfer(self, batch: list[Sample], dataloader_idx: int) -> list[Sample]:
         if self.trainer.training:
@@ -64,9 +68,7 @@ def build_optimizer(model: nn.Module, options: argparse.Namespace) -> torch.opti
     common = {"lr": options.lr, "weight_decay": options.weight_decay}
     if options.optimizer == "sgd":
         return torch.optim.SGD(model.parameters(), momentum=options.momentum, **common)
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimizer](
-        model.parameters(), **common
-    )
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimizer](model.parameters(), **common)
 
 
 class ScheduleFactor:
@@ -126,18 +128,25 @@ class RotationModule(TrainingModule):
         self.errors = CatMetric()
 
     def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
-        images, _ = _stack(batch)
-        loss = self.loss(self.model.axes_field(images), _axes(batch))
+        # Crops that the border of a scan cut short differ in shape, so each goes through the network as inference
+        # shows it; the instance normalisation makes that the same as one batch of equal shapes.
+        losses = [self.loss(self.model.axes_field(s.image[None]), s.axes[None]) for s in batch]
+        loss = torch.stack(losses).mean()
         self.log("train_loss", loss, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch))
         return loss
 
     def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
         images, _ = _stack(batch)
-        field = self.model.axes_field(images)
         axes = _axes(batch)
-        self.log("val_loss", self.loss(field, axes), sync_dist=True, batch_size=len(batch))
-        rotation = rotation_from_axes(pool_axes(field.double()))
-        self.errors.update(geodesic_angle(rotation, axes.mT.to(rotation)))
+        loss = self.loss(self.model.axes_field(images), axes)
+        self.log("val_loss", loss, sync_dist=True, batch_size=len(batch))
+        estimates = torch.from_numpy(self.estimate_axes(images))
+        self.errors.update(geodesic_angle(estimates, axes.cpu()).to(self.device))
+
+    def estimate_axes(self, images: Tensor) -> np.ndarray:
+        """The head's axes ``[B, 3, 3]`` (rows, a proper rotation in voxel axes) in crops ``[B, 1, D, H, W]``."""
+        raw = pool_axes(self.model.axes_field(images)).double().cpu().numpy().reshape(-1, 3, 3)
+        return np.stack([assemble_rotation(axes).T for axes in raw])
 
     def on_validation_epoch_end(self) -> None:
         errors = self.errors.compute()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -20,9 +21,7 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
     machine.add_argument(
         "--precision", default="32-true", help="Lightning's name, such as bf16-mixed (default: %(default)s)"
     )
-    machine.add_argument(
-        "--num_workers", type=non_negative_int, default=0, help="reader processes (default: 0)"
-    )
+    machine.add_argument("--num_workers", type=non_negative_int, default=0, help="reader processes (default: 0)")
     machine.add_argument(
         "--memory_gb", type=float, default=4, help="scans kept in memory up to this (default: %(default)s)"
     )
@@ -31,12 +30,8 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
     training.add_argument("--accumulate", type=positive_int, default=1, help="batches a step (default: 1)")
     training.add_argument("--seed", type=int, default=0, help="decides every random number (default: 0)")
     training.add_argument("--schedule", choices=["constant", "cosine", "polynomial"], default="constant")
-    training.add_argument(
-        "--warmup_epochs", type=non_negative_int, default=0, help="linear warm-up (default: 0)"
-    )
-    training.add_argument(
-        "--ema", type=float, default=0, help="decay of averaged weights, such as 0.999; 0: none"
-    )
+    training.add_argument("--warmup_epochs", type=non_negative_int, default=0, help="linear warm-up (default: 0)")
+    training.add_argument("--ema", type=float, default=0, help="decay of averaged weights, such as 0.999; 0: none")
     training.add_argument(
         "--early_stopping",
         type=non_negative_int,
@@ -51,9 +46,7 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
         augmentation.add_argument(f"--{name}", type=probability, default=0, help="(default: 0)")
 
     run = parser.add_argument_group("run")
-    run.add_argument(
-        "--config", type=Path, help="YAML file of flags without the dashes; the command line wins"
-    )
+    run.add_argument("--config", type=Path, help="YAML file of flags without the dashes; the command line wins")
     run.add_argument(
         "--resume",
         nargs="?",
@@ -61,9 +54,7 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
         choices=["last", "auto"],
         help="go on from the last checkpoint; 'auto' starts anew where there is none",
     )
-    run.add_argument(
-        "--val_fold", help="fold that validates, where one CSV with a fold column names the folds"
-    )
+    run.add_argument("--val_fold", help="fold that validates, where one CSV with a fold column names the folds")
 
 
 def positive_int(text: str) -> int:
@@ -135,3 +126,8 @@ def config_arguments(path: Path) -> list[str]:
         if value is not True:
             arguments += [str(item) for item in (value if isinstance(value, list) else [value])]
     return arguments
+
+
+def plain(options: argparse.Namespace) -> dict[str, Any]:
+    """Flags as what JSON and a weights-only checkpoint can hold."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}

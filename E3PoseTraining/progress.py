@@ -14,6 +14,8 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
+from E3PoseLib.files import whole_file
+
 
 class RunProgressBar(TQDMProgressBar):
     """Lightning's bar of the epoch, with the time that the whole run still takes."""
@@ -59,9 +61,7 @@ class LearningCurves(Callback):
 def read_curves(logs: Path) -> dict[str, dict[int, float]]:
     """Figure → epoch → value from all CSV logs of a run; where two parts overlap the later one counts."""
     curves: dict[str, dict[int, float]] = defaultdict(dict)
-    versions = sorted(
-        logs.glob("version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1])
-    )
+    versions = sorted(logs.glob("version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1]))
     for path in versions:
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
@@ -83,9 +83,7 @@ def draw_curves(curves: dict[str, dict[int, float]], picture: Path) -> None:
         quantity = name.removeprefix("train_").removeprefix("val_").removesuffix("_epoch")
         panels[quantity].append(name)
     figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
-    for axes, (quantity, names) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-    ):
+    for axes, (quantity, names) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for name in names:
             epochs = sorted(curves[name])
             role = {"train": "training", "val": "validation"}.get(name.split("_")[0], "")
@@ -101,6 +99,5 @@ def draw_curves(curves: dict[str, dict[int, float]], picture: Path) -> None:
 
 def save_figure(figure: Figure, picture: Path) -> None:
     """Writes a PNG whole or not at all."""
-    temporary = picture.with_name(f".{picture.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=150)
-    temporary.replace(picture)
+    with whole_file(picture) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)

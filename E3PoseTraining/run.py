@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import (
     EarlyStopping,
     EMAWeightAveraging,
@@ -20,73 +20,18 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from E3PoseLib.errors import DeviceError, ModelError, OutputError, TrainingError
+from E3PoseLib.device import pick_device
+from E3PoseLib.errors import DeviceError, ModelError
+from E3PoseLib.files import whole_file
 
 from .augmentation.sample import Sample
+from .datasets import ScanDataset
+from .folder import RunFolder
+from .options import plain
 from .progress import LearningCurves, RunProgressBar
-
-
-class RunFolder:
-    """The output folder of one training run.
-
-    ``options.json`` holds the flags; ``checkpoints/last.ckpt`` everything that is needed to go on, and
-    ``checkpoints/best.ckpt`` the best validated weights; ``logs/`` the CSV and TensorBoard logs.
-
-    Args:
-        path: the folder; it is made by `prepare`.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.checkpoints = path / "checkpoints"
-        self.last = self.checkpoints / "last.ckpt"
-        self.best = self.checkpoints / "best.ckpt"
-        self.options = path / "options.json"
-        self.logs = path / "logs"
-
-    def prepare(self, options: dict[str, Any], resume: str | None) -> Path | None:
-        """Makes the folder, or finds what to resume.
-
-        Args:
-            options: the run's flags, kept beside the results.
-            resume: None, "last", or "auto".
-
-        Returns:
-            the checkpoint to go on from, if any.
-
-        Raises:
-            OutputError: the folder holds another run, or cannot be made.
-            TrainingError: there is nothing to resume.
-        """
-        if resume == "last" and not self.last.is_file():
-            raise TrainingError(
-                f"There is no checkpoint {self.last} to resume from. Leave --resume out to start a new run."
-            )
-        if resume and self.last.is_file():
-            return self.last
-        # A process of a parallel run that starts later than the first finds the first one's folder.
-        if rank_zero_only.rank == 0:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-                raise OutputError(
-                    f"{self.path} holds another run or other files. Name an empty folder, or add --resume to go on "
-                    "with that run."
-                )
-            try:
-                self.checkpoints.mkdir(parents=True)
-                write_text(self.options, json.dumps(options, indent=2, default=str) + "\n")
-            except OSError as error:
-                raise OutputError(f"The output folder {self.path} cannot be written: {error}") from error
-        return None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+from .sources import Sources
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -99,59 +44,28 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise OutputError(
-                f"The checkpoint {path} cannot be written ({error}); the one before it is whole. Free some space and "
-                "go on with --resume."
-            ) from error
+        with whole_file(path) as temporary, temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
 
 
-def accelerator(device: str) -> str:
-    """Lightning's name of a device.
+def accelerator(device: str, devices: int) -> str:
+    """Lightning's name of a kind of device of which `devices` are wanted.
 
     Raises:
-        DeviceError: it is not one of auto, cpu, cuda and mps, or this machine has none.
+        DeviceError: it is not one of auto, cpu, cuda and mps, or this machine has too few.
     """
     if device not in ("auto", "cpu", "cuda", "mps"):
-        raise DeviceError(f"There is no kind of device called {device!r}. Use auto, cpu, cuda or mps.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(
-            "--device cuda: this machine or this torch has no CUDA device. Use --device cpu or auto."
-        )
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError(
-            "--device mps: this machine or this torch has no MPS device. Use --device cpu or auto."
-        )
-    return {"cuda": "gpu"}.get(device, device)
-
-
-def check_device_count(kind: str, devices: int) -> None:
-    """Refuses more GPUs than there are.
-
-    Raises:
-        DeviceError: with the number there is.
-    """
-    if kind in ("gpu", "auto") and torch.cuda.is_available() and devices > torch.cuda.device_count():
-        raise DeviceError(
-            f"--devices {devices}: this machine has {torch.cuda.device_count()} CUDA device(s)."
-        )
+        raise DeviceError(f"unknown device {device!r}; choose auto, cpu, cuda or mps")
+    kind = pick_device(device).type
+    if kind == "cuda" and devices > torch.cuda.device_count():
+        raise DeviceError(f"--devices {devices}: this machine has {torch.cuda.device_count()} CUDA device(s)")
+    return {"cuda": "gpu"}.get(kind, kind)
 
 
 def build_trainer(
-    options: argparse.Namespace,
-    folder: RunFolder,
-    monitor: str,
-    mode: str,
-    validate_every: int,
-    pictures: list,
+    options: argparse.Namespace, folder: RunFolder, monitor: str, mode: str, pictures: list[Callback]
 ) -> Trainer:
     """The Lightning trainer of a run.
 
@@ -160,11 +74,9 @@ def build_trainer(
         folder: of the run.
         monitor: logged validation figure that tells the best checkpoint.
         mode: "min" or "max" of it.
-        validate_every: epochs between validations.
         pictures: callbacks of the network at hand.
     """
-    kind = accelerator(options.device)
-    check_device_count(kind, options.devices)
+    kind = accelerator(options.device, options.devices)
     callbacks = [
         # Both names are fixed: a new file replaces the old one in a single rename.
         ModelCheckpoint(
@@ -202,7 +114,7 @@ def build_trainer(
         max_epochs=options.n_epochs,
         accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.clip_gradient or None,
-        check_val_every_n_epoch=validate_every,
+        check_val_every_n_epoch=options.validate_every_n_epoch,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
         callbacks=callbacks,
@@ -226,9 +138,7 @@ class ScanDataModule(LightningDataModule):
         batch_size: scans a step and process.
     """
 
-    def __init__(
-        self, training: Dataset, validation: Dataset, options: argparse.Namespace, batch_size: int
-    ) -> None:
+    def __init__(self, training: Dataset, validation: Dataset, options: argparse.Namespace, batch_size: int) -> None:
         super().__init__()
         self.training = training
         self.validation = validation
@@ -270,3 +180,44 @@ def fit(trainer: Trainer, module: LightningModule, data: ScanDataModule, resume:
                     f"{resume.parent.parent / 'options.json'}."
                 ) from error
             raise
+
+
+def train(
+    module: LightningModule,
+    options: argparse.Namespace,
+    sources: Sources,
+    *,
+    batch_size: int,
+    n_classes: int,
+    monitor: str,
+    mode: str,
+    picture: type,
+    export: Callable[[RunFolder, argparse.Namespace], None],
+) -> None:
+    """Carries out a training command: checks everything, trains, and writes the weights and the model file.
+
+    Args:
+        module: the network with its losses.
+        options: the command's flags.
+        sources: the scans and the output folder.
+        batch_size: scans a step and process.
+        n_classes: labels must be below this.
+        monitor, mode: see `build_trainer`.
+        picture: callback class that draws sample predictions to a PNG.
+        export: writes the results from the finished run's folder.
+
+    Raises:
+        E3PoseError: what is wrong with the data, the flags or the machine.
+    """
+    folder = RunFolder(sources.output)
+    trainer = build_trainer(options, folder, monitor, mode, [picture(folder.path / "predictions.png")])
+    resume = folder.prepare(plain(options), options.resume)
+    readers = max(1, options.num_workers)
+    training, validation = (
+        ScanDataset(cases, options.img_res, n_classes, options.memory_gb / 2, readers)
+        for cases in (sources.training, sources.validation)
+    )
+    seed_everything(options.seed, verbose=False)
+    fit(trainer, module, ScanDataModule(training, validation, options, batch_size), resume)
+    if trainer.is_global_zero:
+        export(folder, options)

@@ -56,7 +56,7 @@ def matrix_to_euler(matrix: torch.Tensor) -> torch.Tensor:
     """
     if BACKEND == "pytorch3d":
         return torch.rad2deg(_backend.matrix_to_euler_angles(matrix, "ZYX").flip(-1))
-    return _backend.rotmat_to_euler("xyz", matrix, degrees=True, as_tensor=True)
+    return _backend.rotmat_to_euler("xyz", matrix, degrees=True)
 
 
 def matrix_to_rotation_6d(matrix: torch.Tensor) -> torch.Tensor:

@@ -83,9 +83,7 @@ class RandGhosting(RandSampleTransform):
 
     def apply(self, sample: Sample) -> Sample:
         axis = 1 + int(self.R.randint(3))
-        error = cmath.rect(
-            1 - self.uniform(0, self.max_strength), math.radians(self.uniform(0, self.max_phase))
-        )
+        error = cmath.rect(1 - self.uniform(0, self.max_strength), math.radians(self.uniform(0, self.max_phase)))
         lines = torch.fft.fft(sample.image, dim=axis)
         odd = torch.arange(lines.shape[axis], device=lines.device) % 2 == 1
         factor = torch.where(odd, error, 1 + 0j).view([-1 if d == axis else 1 for d in range(4)])

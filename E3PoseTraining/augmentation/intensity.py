@@ -43,9 +43,7 @@ def polynomial_field(coefficients: list[float], shape: tuple[int, ...], device: 
     weights = torch.zeros(4, 4, 4)
     for (i, j, k), value in zip(exponents, coefficients, strict=True):
         weights[i, j, k] = value
-    x, y, z = (
-        torch.stack([torch.linspace(-1, 1, n, device=device) ** power for power in range(4)]) for n in shape
-    )
+    x, y, z = (torch.stack([torch.linspace(-1, 1, n, device=device) ** power for power in range(4)]) for n in shape)
     return torch.einsum("abc,ai,bj,ck->ijk", weights.to(device), x, y, z)
 
 

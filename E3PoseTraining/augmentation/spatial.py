@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable
 
 import torch
-from E3PoseLib.rotations import euler_to_matrix
 from monai.transforms import Resample
 from torch import Tensor
 
+from E3PoseLib.rotations import euler_to_matrix
 from E3PoseTraining.augmentation.sample import (
     RandSampleTransform,
     Sample,
@@ -61,9 +61,7 @@ class RandPlacement(RandSampleTransform):
 
     def apply(self, sample: Sample) -> Sample:
         angles = torch.from_numpy(self.R.uniform(-self.rotation, self.rotation, size=3))
-        mirror = (
-            torch.from_numpy(1.0 - 2.0 * (self.R.uniform(size=3) < 0.5)) if self.flipping else torch.ones(3)
-        )
+        mirror = torch.from_numpy(1.0 - 2.0 * (self.R.uniform(size=3) < 0.5)) if self.flipping else torch.ones(3)
         linear = euler_to_matrix(angles) @ torch.diag(mirror.double())
         scale = self.uniform(*self.scaling)
         shift = torch.from_numpy(self.R.uniform(-1, 1, size=3)) * self.translation / sample.spacing
@@ -180,9 +178,7 @@ class RandEpiDistortion(RandSampleTransform):
         return dataclasses.replace(distorted, image=distorted.image * jacobian)
 
 
-def distortion_field(
-    points: Tensor, phase_axis: int, waves: Tensor, offsets: Tensor, size: float
-) -> CoordinateMap:
+def distortion_field(points: Tensor, phase_axis: int, waves: Tensor, offsets: Tensor, size: float) -> CoordinateMap:
     """A smooth displacement along one axis that leaves the rigid pose of the object alone.
 
     The distorted image at p shows what lay at p + u(p) along `phase_axis`. Where the object then lies depends
@@ -205,9 +201,7 @@ def distortion_field(
     return affine_free_field(distorted, phase_axis, waves, offsets, size)
 
 
-def affine_free_field(
-    points: Tensor, phase_axis: int, waves: Tensor, offsets: Tensor, size: float
-) -> CoordinateMap:
+def affine_free_field(points: Tensor, phase_axis: int, waves: Tensor, offsets: Tensor, size: float) -> CoordinateMap:
     """A sum of cosines whose least-squares affine part over `points` is zero; see `distortion_field`.
 
     Its slope along `phase_axis` is at most one half everywhere, so that the displaced image does not fold.

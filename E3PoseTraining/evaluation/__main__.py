@@ -9,9 +9,7 @@ from .command import add_arguments, run
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="e3pose evaluate", description="Compare estimated poses with the truth."
-    )
+    parser = argparse.ArgumentParser(prog="e3pose evaluate", description="Compare estimated poses with the truth.")
     add_arguments(parser)
     try:
         return run(parser.parse_args(arguments))

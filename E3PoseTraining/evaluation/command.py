@@ -17,9 +17,7 @@ DEFAULT_THRESHOLDS = ["5", "10", "20", "30", "10/10", "20/10"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    parser.add_argument(
-        "--poses", type=Path, required=True, metavar="DIR", help="folder of FRAME.npy, 4×4 each"
-    )
+    parser.add_argument("--poses", type=Path, required=True, metavar="DIR", help="folder of FRAME.npy, 4×4 each")
     parser.add_argument(
         "--truth",
         type=Path,
@@ -27,12 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CSV",
         help="frame_id with m00 … m33 (canonical to RAS) or rot_x, rot_y, rot_z (volume to canonical, needs --images)",
     )
-    parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="the scans: for Euler truth and worst cases"
-    )
-    parser.add_argument(
-        "--labels", type=Path, metavar="DIR", help="labels, whose centres go with Euler truth"
-    )
+    parser.add_argument("--images", type=Path, metavar="DIR", help="the scans: for Euler truth and worst cases")
+    parser.add_argument("--labels", type=Path, metavar="DIR", help="labels, whose centres go with Euler truth")
     parser.add_argument(
         "--frame",
         choices=["ras", "voxel"],
@@ -46,18 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DEG[/MM]",
         help="success thresholds (default: %(default)s)",
     )
-    parser.add_argument(
-        "--group-by", metavar="COLUMN", help="also a table column for each value of this CSV column"
-    )
+    parser.add_argument("--group-by", metavar="COLUMN", help="also a table column for each value of this CSV column")
     parser.add_argument(
         "--cluster", metavar="COLUMN", help="resample whole groups of this CSV column, such as the fetus"
     )
-    parser.add_argument(
-        "--worst", type=int, default=6, help="worst cases in the picture (default: %(default)s)"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="folder for cases.csv, summary.json, figures"
-    )
+    parser.add_argument("--worst", type=int, default=6, help="worst cases in the picture (default: %(default)s)")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for cases.csv, summary.json, figures")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -130,6 +118,4 @@ def parse_threshold(text: str) -> tuple[float, float | None]:
     try:
         return float(degrees), float(millimetres) if millimetres else None
     except ValueError as error:
-        raise DatasetError(
-            f"The threshold {text!r} is not DEGREES or DEGREES/MILLIMETRES, such as 20/10."
-        ) from error
+        raise DatasetError(f"The threshold {text!r} is not DEGREES or DEGREES/MILLIMETRES, such as 20/10.") from error

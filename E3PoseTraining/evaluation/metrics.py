@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+
 from E3PoseLib.rotations import geodesic_angle
 
 AXES = ("right", "anterior", "superior")

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from E3PoseLib.volume import Volume, read_volume
 
-from E3PoseLib.errors import DatasetError
+from E3PoseLib.errors import DatasetError, TransformError
+from E3PoseLib.geometry import check_rigid, read_npy, transform_points
+from E3PoseLib.volume import Volume, read_volume
 
 from ..annotations import ANGLE_COLUMNS, angles_to_axes, number, pose_rotation_from_axes, read_table
 from ..datasets import OBJECT_LABEL, volumes_by_id
 
 MATRIX_COLUMNS = tuple(f"m{i}{j}" for i in range(4) for j in range(4))
-_TOLERANCE = 1e-3
+TOLERANCE = 1e-3
+"""How far from orthonormal a pose may be that was written with a few digits."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,15 @@ def read_truth(table: Path, images: Path | None = None, labels: Path | None = No
         rows = read_table(table, MATRIX_COLUMNS)
         matrices = [np.array([number(row, c, table) for c in MATRIX_COLUMNS]).reshape(4, 4) for row in rows]
         for row, matrix in zip(rows, matrices, strict=True):
-            require_rigid(matrix, f"{row['frame_id']} in {table}")
+            try:
+                check_rigid(matrix, TOLERANCE)
+            except TransformError as error:
+                raise DatasetError(f"{table}: {row['frame_id']} is no pose: {error}") from error
         return [Truth(row["frame_id"], m, row) for row, m in zip(rows, matrices, strict=True)]
 
     rows = read_table(table, ANGLE_COLUMNS)
     if images is None:
-        raise DatasetError(
-            f"{table} holds Euler angles in the scans' own axes. Give the scans with --images."
-        )
+        raise DatasetError(f"{table} holds Euler angles in the scans' own axes. Give the scans with --images.")
     scans = volumes_by_id(images)
     masks = volumes_by_id(labels) if labels else {}
     truths = []
@@ -80,12 +83,10 @@ def centre_of_label(label: Volume) -> np.ndarray:
     voxels = np.argwhere(label.array == OBJECT_LABEL)
     if not len(voxels):
         raise DatasetError(f"{label.name} has no voxel of the object (label {OBJECT_LABEL}).")
-    return label.voxel_to_ras[:3, :3] @ voxels.mean(0) + label.voxel_to_ras[:3, 3]
+    return transform_points(label.voxel_to_ras, voxels.mean(0))
 
 
-def read_estimates(
-    folder: Path, frames: list[str], voxel_images: Path | None = None
-) -> list[np.ndarray | None]:
+def read_estimates(folder: Path, frames: list[str], voxel_images: Path | None = None) -> list[np.ndarray | None]:
     """The pose ``canonical_to_ras`` of every frame from ``FRAME.npy``, or None where there is no such file.
 
     Args:
@@ -113,9 +114,7 @@ def read_estimates(
             matrix = pose_from_voxel_pose(matrix, read_volume(scans[frame]).voxel_to_ras)
         estimates.append(matrix)
     if all(estimate is None for estimate in estimates):
-        raise DatasetError(
-            f"{folder} holds no pose of any of the {len(frames)} frames, such as {frames[0]}.npy."
-        )
+        raise DatasetError(f"{folder} holds no pose of any of the {len(frames)} frames, such as {frames[0]}.npy.")
     return estimates
 
 
@@ -126,27 +125,9 @@ def read_pose_file(path: Path) -> np.ndarray:
         DatasetError: it cannot be read or is no rigid pose.
     """
     try:
-        matrix = np.load(path, allow_pickle=False).astype(np.float64)
-    except (OSError, ValueError, EOFError) as error:
-        raise DatasetError(f"{path} cannot be read as a matrix: {error}") from error
-    require_rigid(matrix, str(path))
-    return matrix
-
-
-def require_rigid(matrix: np.ndarray, name: str) -> None:
-    """Raises DatasetError unless `matrix` is ``[4, 4]``, finite, orthonormal and of determinant +1."""
-    valid = matrix.shape == (4, 4) and np.isfinite(matrix).all()
-    if valid:
-        rotation = matrix[:3, :3]
-        valid = (
-            np.allclose(rotation @ rotation.T, np.eye(3), atol=_TOLERANCE)
-            and np.linalg.det(rotation) > 0
-            and np.allclose(matrix[3], [0, 0, 0, 1], atol=_TOLERANCE)
-        )
-    if not valid:
-        raise DatasetError(
-            f"{name} is not a 4×4 rigid pose (a rotation of determinant +1 and a translation)."
-        )
+        return check_rigid(read_npy(path), TOLERANCE)
+    except TransformError as error:
+        raise DatasetError(f"{path} is no pose: {error}") from error
 
 
 def pose_from_voxel_pose(canonical_to_voxel: np.ndarray, voxel_to_ras: np.ndarray) -> np.ndarray:
@@ -156,5 +137,5 @@ def pose_from_voxel_pose(canonical_to_voxel: np.ndarray, voxel_to_ras: np.ndarra
     """
     pose = np.eye(4)
     pose[:3, :3] = pose_rotation_from_axes(canonical_to_voxel[:3, :3].T, voxel_to_ras)
-    pose[:3, 3] = voxel_to_ras[:3, :3] @ canonical_to_voxel[:3, 3] + voxel_to_ras[:3, 3]
+    pose[:3, 3] = transform_points(voxel_to_ras, canonical_to_voxel[:3, 3])
     return pose

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from E3PoseLib.rotations import euler_to_matrix, geodesic_angle
 from monai.transforms import Compose
 
+from E3PoseLib.rotations import euler_to_matrix, geodesic_angle
 from E3PoseTraining.augmentation.artifacts import (
     RandCroppedFieldOfView,
     RandGhosting,
@@ -139,9 +139,7 @@ def test_interleaves_move_by_opposite_halves_about_the_true_pose(head):
             # The slices of one interleave, the other filled in between them, are one rigidly moved head.
             arms = marker_positions(_one_interleave(after.image, slice_axis, parity), ARM * head.axes.float())
             u, _, vt = torch.linalg.svd((arms - arms.mean(0)).T @ (head.axes - head.axes.mean(0)))
-            rotations.append(
-                u @ torch.diag(torch.tensor([1, 1, torch.linalg.det(u @ vt).item()]).double()) @ vt
-            )
+            rotations.append(u @ torch.diag(torch.tensor([1, 1, torch.linalg.det(u @ vt).item()]).double()) @ vt)
             centres.append(arms.mean(0) - ARM * rotations[-1] @ head.axes.mean(0))
         relative = geodesic_angle(rotations[0], rotations[1])
         seen = max(seen, relative.item())
@@ -180,9 +178,7 @@ def test_distortion_leaves_the_best_rigid_alignment_at_the_identity(head, phase_
     distorted = points.clone()
     for _ in range(60):  # where the content now lies: q + u(q) = p
         distorted[:, phase_axis] = points[:, phase_axis] - field(distorted.T)
-    u, _, vt = torch.linalg.svd(
-        (distorted - distorted.mean(0)).double().T @ (points - points.mean(0)).double()
-    )
+    u, _, vt = torch.linalg.svd((distorted - distorted.mean(0)).double().T @ (points - points.mean(0)).double())
     rotation = u @ torch.diag(torch.tensor([1.0, 1.0, torch.linalg.det(u @ vt)]).double()) @ vt
 
     assert (distorted - points).square().sum(1).mean().sqrt() == pytest.approx(0.4, abs=0.01)
@@ -220,9 +216,7 @@ def test_spin_history_meets_the_object_and_prefers_its_edge():
         offsets.append(2.0 * (-2 * (1 - image[11:13, 11:13, 11:13].mean()).log()).clamp_min(0).sqrt().item())
     assert max(offsets) < 8.6
     outer = np.mean([offset > 4 for offset in offsets])
-    assert (
-        outer > 0.6
-    )  # half the planes would lie there if the place were uniform, two thirds by the arcsine law
+    assert outer > 0.6  # half the planes would lie there if the place were uniform, two thirds by the arcsine law
 
 
 def test_ghost_lies_half_a_field_of_view_away():
@@ -309,8 +303,10 @@ def test_resolution_loss_keeps_the_signal_and_loses_detail(head, transform):
 
 def test_one_seed_decides_a_whole_augmentation(head):
     augmentation = Compose(
-        [RandPlacement(40, 90, 9, (0.8, 1.2), True), RandInterleavedMotion(0.5), RandEpiDistortion(0.5)]
-        + [
+        [
+            RandPlacement(40, 90, 9, (0.8, 1.2), True),
+            RandInterleavedMotion(0.5),
+            RandEpiDistortion(0.5),
             RandBiasField(0.5),
             RandNoise(0.03),
             RandGhosting(0.5),
