@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import (
     EarlyStopping,
     EMAWeightAveraging,
@@ -171,6 +171,7 @@ def fit(trainer: Trainer, module: LightningModule, data: ScanDataModule, resume:
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*overridden `on_after_batch_transfer`.*")
         try:
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         except RuntimeError as error:
@@ -217,7 +218,6 @@ def train(
         ScanDataset(cases, options.img_res, n_classes, options.memory_gb / 2, readers)
         for cases in (sources.training, sources.validation)
     )
-    seed_everything(options.seed, verbose=False)
     fit(trainer, module, ScanDataModule(training, validation, options, batch_size), resume)
     if trainer.is_global_zero:
         export(folder, options)

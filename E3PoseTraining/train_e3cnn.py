@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from lightning.pytorch import seed_everything
+
 from E3PoseLib.equivariant.network import E3CNN
 from E3PoseLib.errors import E3PoseError, TrainingError
 
@@ -79,6 +81,7 @@ def run(options: argparse.Namespace) -> None:
         raise TrainingError(
             f"--image_size {options.image_size} cannot be halved {options.n_levels} times (--n_levels)."
         )
+    seed_everything(options.seed, verbose=False)
     network = E3CNN(**e3cnn_architecture(options))
     sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)
     crop = HeadCrop(options.image_size, 2**options.n_levels)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from lightning.pytorch import seed_everything
+
 from E3PoseLib.errors import E3PoseError, TrainingError
 from E3PoseLib.segmentation.unet import ACTIVATIONS, UNet
 
@@ -83,6 +85,7 @@ def run(options: argparse.Namespace) -> None:
             f"--class_weights names {len(options.class_weights)} weights for the {options.n_output_channels} classes "
             "of --n_output_channels; give one for each."
         )
+    seed_everything(options.seed, verbose=False)
     network = UNet(**unet_architecture(options))
     if options.crop_size % network.stride:
         raise TrainingError(

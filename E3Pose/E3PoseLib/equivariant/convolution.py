@@ -183,8 +183,10 @@ class SteerableConvolution(nn.Module):
         block = block.permute(0, 2, 1, 3, 4).reshape(pair.mul_out * dim_out, pair.mul_in * dim_in, -1)
         if pair.self_weights is None:
             return block
-        point_wise = self.sc.weight[pair.self_weights].reshape(pair.mul_in, pair.mul_out).T.contiguous()
-        point_wise = torch.kron(point_wise, torch.eye(dim_in, device=block.device, dtype=block.dtype))
+        point_wise = self.sc.weight[pair.self_weights].reshape(pair.mul_in, pair.mul_out)
+        identity = torch.eye(dim_in, device=block.device, dtype=block.dtype)
+        # Not torch.kron: it cannot view a transposed matrix with an edge of one.
+        point_wise = torch.einsum("io,ab->oaib", point_wise, identity).reshape(block.shape[:2])
         centre = functional.one_hot(torch.tensor(block.shape[-1] // 2), block.shape[-1]).to(block)
         return block + pair.self_path_weight * point_wise[..., None] * centre
 
