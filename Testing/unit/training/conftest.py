@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from E3PoseLib.rotations import random_rotations
@@ -59,3 +60,19 @@ def write_heads(folder: Path, count: int, seed: int, edge: int = 28) -> list[str
         axes[frame] = axes_from_pose(pose, voxel_to_ras)
     write_rotations(folder / "annotations.csv", axes)
     return sorted(axes)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    """Eight heads to train on (``train/``) and two to validate (``val/``), in the method's layout; read only."""
+    folder = tmp_path_factory.mktemp("data")
+    write_heads(folder / "train", 8, seed=1)
+    write_heads(folder / "val", 2, seed=2)
+    return folder
+
+
+@pytest.fixture
+def own_data(tmp_path) -> Path:
+    """Three heads that a test may spoil."""
+    write_heads(tmp_path / "data", 3, seed=3)
+    return tmp_path / "data"
