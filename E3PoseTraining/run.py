@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,35 +18,18 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from E3PoseLib.device import pick_device
 from E3PoseLib.errors import DeviceError, ModelError
-from E3PoseLib.files import whole_file
 
 from .augmentation.sample import Sample
+from .checkpoints import AtomicCheckpointIO
 from .datasets import ScanDataset
 from .folder import RunFolder
 from .options import plain
 from .progress import LearningCurves, RunProgressBar
 from .sources import Sources
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its final name and renames it, so a killed run leaves the previous one whole.
-
-    Lightning's own writer goes through the system's temporary folder; moving from there to another file system
-    copies, and a copy can be cut short.
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as temporary, temporary.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
 
 
 def accelerator(device: str, devices: int) -> str:

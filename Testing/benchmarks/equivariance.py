@@ -29,10 +29,10 @@ from E3PoseTraining.sources import Sources, find_cases
 from E3PoseTraining.train_e3cnn import build_parser
 
 SMALL = [
-    *("--image_size", "32", "--n_levels", "3", "--kernel_size", "3", "--multiplicity", "1", "--lmax", "2"),
-    *("--rotation", "0", "--gamma_min", "-0.5", "--max_bias", "0.3", "--max_res_iso", "4", "--spin_history", "0.2"),
-    *("--optimizer", "adam", "--lr", "0.01", "--weight_decay", "0", "--schedule", "cosine", "--batch_size", "4"),
-    *("--validate_every_n_epoch", "5", "--device", "cpu"),
+    *("--img_res", "4", "--image_size", "24", "--n_levels", "2", "--kernel_size", "3", "--multiplicity", "2"),
+    *("--lmax", "2", "--rotation", "0", "--gamma_min", "-0.5", "--max_bias", "0.3", "--max_res_iso", "4"),
+    *("--spin_history", "0.2", "--optimizer", "adam", "--lr", "0.01", "--weight_decay", "0"),
+    *("--schedule", "cosine", "--batch_size", "4", "--validate_every_n_epoch", "5", "--device", "cpu"),
 ]
 
 
