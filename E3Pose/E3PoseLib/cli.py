@@ -1,4 +1,4 @@
-"""The command line: ``e3pose estimate | import-weights | models``."""
+"""The command line: ``e3pose estimate | import-weights | models | evaluate``."""
 
 from __future__ import annotations
 
@@ -76,7 +76,25 @@ def _parser() -> argparse.ArgumentParser:
 
     models = commands.add_parser("models", help="list the models that can be named with --model, with their cards")
     models.set_defaults(run=_models)
+
+    # Its arguments belong to the training package, which may be absent; so nothing here begins an option.
+    evaluate = commands.add_parser(
+        "evaluate", help="compare estimated poses with the truth (training package)", add_help=False, prefix_chars="\0"
+    )
+    evaluate.add_argument("arguments", nargs="*")
+    evaluate.set_defaults(run=_evaluate)
     return parser
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    try:
+        from E3PoseTraining.evaluation.__main__ import main as evaluate
+    except ModuleNotFoundError as error:
+        raise E3PoseError(
+            f"evaluate belongs to the training package, which lacks {error.name}; install it: pip install "
+            "'e3pose[training]'"
+        ) from error
+    return evaluate(options.arguments)
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from E3PoseLib.cli import main as e3pose
 from E3PoseLib.errors import DatasetError
 from E3PoseLib.geometry import write_npy
 from E3PoseLib.volume import read_volume
@@ -81,8 +82,8 @@ def test_command_writes_table_cases_summary_and_figures(tmp_path, capsys):
     for i, (frame, truth) in enumerate(truths.items()):
         write_npy(tmp_path / "poses" / f"{frame}.npy", truth @ pose([0, 2.0 * i, 0]))
 
-    arguments = ["--poses", str(tmp_path / "poses"), "--truth", str(tmp_path / "truth.csv")]
-    assert evaluate([*arguments, "--group-by", "fetus", "--cluster", "fetus", "-o", str(tmp_path / "out")]) == 0
+    arguments = ["evaluate", "--poses", str(tmp_path / "poses"), "--truth", str(tmp_path / "truth.csv")]
+    assert e3pose([*arguments, "--group-by", "fetus", "--cluster", "fetus", "-o", str(tmp_path / "out")]) == 0
 
     table = capsys.readouterr().out
     assert "fetus A" in table.splitlines()[0] and "fetus B" in table.splitlines()[0]
