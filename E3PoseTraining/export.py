@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +106,8 @@ def write_model(path: Path, unet: Path, e3cnn: Path) -> None:
     Raises:
         ModelError: a file cannot be used, or the networks were trained on different voxels.
     """
-    segmentation_network, segmentation, segmentation_header = read_network(unet, "state_dict", UNet, import_unet)
-    rotation_network, rotation, rotation_header = read_network(e3cnn, "net_state_dict", E3CNN, import_e3cnn)
+    segmentation_network, segmentation, segmentation_header = read_network(unet, UNet, import_unet)
+    rotation_network, rotation, rotation_header = read_network(e3cnn, E3CNN, import_e3cnn)
     spacings = {header["spacing_mm"] for header in (segmentation_header, rotation_header) if "spacing_mm" in header}
     if len(spacings) > 1:
         raise ModelError(
@@ -124,7 +124,7 @@ def write_model(path: Path, unet: Path, e3cnn: Path) -> None:
     Model(segmentation_network, rotation_network, header).save(path)
 
 
-def read_network(path: Path, key: str, network_class: type, import_weights) -> tuple[Any, dict, dict]:
+def read_network(path: Path, network_class: type, import_weights: Callable) -> tuple[Any, dict, dict]:
     """One network, its arguments, and its fields of a `ModelHeader`, from any of the files that may hold it.
 
     Raises:
@@ -137,16 +137,8 @@ def read_network(path: Path, key: str, network_class: type, import_weights) -> t
         else:
             fields, network, architecture = ROTATION_FIELDS, model.rotation_network, model.header.rotation
         return network, architecture, {name: getattr(model.header, name) for name in fields}
-    try:
-        own = torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ModelError(f"{path}: no weights that can be read ({error}).") from error
-    header = {}
-    if isinstance(own, dict) and {"architecture", "header", key} <= own.keys():
-        architecture, header = own["architecture"], own["header"]
-        weights = {name.removeprefix("model."): value for name, value in own[key].items()}
-    else:
-        architecture, weights = import_weights(path)
+    architecture, weights = import_weights(path)
+    header = torch.load(path, weights_only=True, map_location="cpu").get("header", {})
     try:
         network = network_class(**architecture)
         network.load_state_dict(weights)

@@ -102,6 +102,10 @@ def test_e3cnn_with_average_and_schedule_resumes_exactly_and_gives_a_model(data,
     assert model.rotation_network(crop).isfinite().all()
     assert PoseEstimator(model, "cpu")._prepare(scan).array.shape == (24, 24, 24)
 
+    # The two weight files go straight into the method's inference command, too.
+    weights = load_model(unet=unet_run / "unet.ckpt", e3cnn=whole / "e3cnn.pth")
+    assert torch.equal(weights.rotation_network(crop), model.rotation_network(crop))
+
     # The other way round: the U-Net's command joins the rotation network of that model file.
     both = tmp_path / "both"
     assert train_unet([*unet_paths(data, both), *TINY_UNET, "--e3cnn", str(whole / "model.safetensors")]) == 0
