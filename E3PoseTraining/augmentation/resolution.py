@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import torch
 from monai.networks.layers import GaussianFilter
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -56,6 +57,8 @@ def coarsen(image: Tensor, factors: list[float]) -> Tensor:
     shape = tuple(image.shape[1:])
     coarse_shape = [max(1, round(n * factor)) for n, factor in zip(shape, factors, strict=True)]
     sigmas = [math.sqrt(1 / factor**2 - 1) / FWHM_OVER_SIGMA for factor in factors]
-    blurred = GaussianFilter(3, sigmas).to(image.device)(image[None])
+    blur = GaussianFilter(3, sigmas).to(image.device)
+    # Relative to what of the profile lies within the scan, else its border would darken.
+    blurred = blur(image[None]) / blur(torch.ones_like(image[None]))
     coarse = interpolate(blurred, size=coarse_shape, mode="trilinear", align_corners=False)
     return interpolate(coarse, size=shape, mode="trilinear", align_corners=False)[0]

@@ -285,7 +285,7 @@ def test_thick_slices_blur_one_axis_only():
     wave = torch.where(torch.arange(24) % 2 == 0, 1.0, -1.0)
     along_x, along_y = wave.view(1, 24, 1, 1) + 0 * ramp, wave.view(1, 1, 24, 1) + 0 * ramp
     assert coarsen(along_x, [0.5, 1, 1])[0, 4:-4].abs().max() < 0.01
-    assert torch.allclose(coarsen(along_y, [0.5, 1, 1]), along_y)
+    assert torch.allclose(coarsen(along_y, [0.5, 1, 1]), along_y, atol=1e-5)
     inner = coarsen(ramp, [0.5, 1, 1])[0, 5:-5]
     assert torch.allclose(inner, ramp[0, 5:-5], atol=1e-4)  # neither displaced nor scaled
 
