@@ -27,3 +27,11 @@ class OutputError(E3PoseError):
 
 class TransformError(E3PoseError, ValueError):
     """A matrix is not the kind of transform it is used as, or a transform file cannot be read."""
+
+
+class DatasetError(E3PoseError):
+    """A data set or annotation cannot be used: a file is missing, unreadable, or contradicts another."""
+
+
+class TrainingError(E3PoseError):
+    """A training run cannot start or go on as asked."""
