@@ -1,0 +1,224 @@
+"""``e3pose`` as its users call it: results, resume, failures, and no traceback ever."""
+
+import csv
+import gzip
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import nibabel as nib
+import numpy as np
+import pytest
+from conftest import make_head
+from storages import orientations, stored
+
+from E3PoseLib.cli import main
+from E3PoseLib.geometry import read_itk, read_npy, transform_points
+from E3PoseLib.volume import read_volume, write_volume
+
+
+@pytest.fixture
+def scans(tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for seed, orientation in enumerate(list(orientations())[5:12:3]):
+        write_volume(folder / f"scan{seed}.nii.gz", stored(make_head(seed=seed), orientation))
+    return folder
+
+
+@pytest.fixture
+def estimate(small_model_file, tmp_path):
+    def run(*arguments, out=tmp_path / "out"):
+        return main(
+            ["estimate", *map(str, arguments), "-o", str(out), "--model", str(small_model_file), "--device", "cpu"]
+        )
+
+    return run
+
+
+def test_every_scan_gets_its_files_and_a_row(scans, estimate, tmp_path):
+    assert estimate(scans, "--save-mask", "--save-resliced", 4) == 0
+    out = tmp_path / "out"
+    suffixes = (".npy", ".tfm", ".json", "_mask.nii.gz", "_resliced.nii.gz")
+    expected = {f"scan{seed}{suffix}" for seed in range(3) for suffix in suffixes} | {"poses.csv"}
+    assert {path.name for path in out.iterdir()} == expected
+    with (out / "poses.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["frame_id"] for row in rows] == ["scan0", "scan1", "scan2"]
+    for row in rows:
+        matrix = read_npy(out / f"{row['frame_id']}.npy")
+        listed = np.reshape([float(row[f"m{i}{j}"]) for i in range(4) for j in range(4)], (4, 4))
+        np.testing.assert_array_equal(listed, matrix)
+        np.testing.assert_allclose(read_itk(out / f"{row['frame_id']}.tfm"), matrix, atol=1e-9)
+        document = json.loads((out / f"{row['frame_id']}.json").read_text())
+        np.testing.assert_array_equal(document["canonical_to_ras"], matrix)
+        # Upright, the head's centre is the middle of the resliced cube.
+        resliced = read_volume(out / f"{row['frame_id']}_resliced.nii.gz")
+        middle = (np.array(resliced.shape) - 1) / 2
+        np.testing.assert_allclose(transform_points(resliced.voxel_to_ras, middle), 0, atol=1e-4)
+
+
+def test_spaces_and_directions_are_one_pose(scans, estimate, tmp_path):
+    scan = read_volume(scans / "scan1.nii.gz")
+    matrices = {}
+    for space in ("ras", "voxel"):
+        for direction in ("canonical-to-input", "input-to-canonical"):
+            out = tmp_path / f"{space}-{direction}"
+            assert estimate(scans / "scan1.nii.gz", "--space", space, "--direction", direction, out=out) == 0
+            matrices[space, direction] = read_npy(out / "scan1.npy")
+    there = matrices["ras", "canonical-to-input"]
+    np.testing.assert_allclose(matrices["ras", "input-to-canonical"] @ there, np.eye(4), atol=1e-9)
+    np.testing.assert_allclose(scan.voxel_to_ras @ matrices["voxel", "canonical-to-input"], there, atol=1e-6)
+    np.testing.assert_allclose(
+        matrices["voxel", "input-to-canonical"] @ matrices["voxel", "canonical-to-input"], np.eye(4), atol=1e-6
+    )
+
+
+def test_what_stands_is_skipped_and_the_rest_done(scans, estimate, tmp_path, capsys):
+    assert estimate(scans / "scan0.nii.gz") == 0
+    stamp = (tmp_path / "out" / "scan0.json").stat().st_mtime_ns
+    assert estimate(scans) == 0
+    assert "2 estimated, 1 already there, 0 failed" in capsys.readouterr().out
+    assert (tmp_path / "out" / "scan0.json").stat().st_mtime_ns == stamp
+    (tmp_path / "out" / "scan2.npy").unlink()
+    assert estimate(scans) == 0
+    assert "1 estimated, 2 already there" in capsys.readouterr().out
+    assert estimate(scans, "--overwrite") == 0
+    assert "3 estimated" in capsys.readouterr().out
+
+
+def test_results_of_other_settings_are_not_replaced_unasked(scans, estimate, tmp_path, capsys):
+    assert estimate(scans) == 0
+    before = (tmp_path / "out" / "scan0.npy").read_bytes()
+    assert estimate(scans, "--space", "voxel") == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "out" / "scan0.npy").read_bytes() == before
+
+
+def test_frames_of_4d_scans(estimate, tmp_path, capsys):
+    head = make_head()
+    nib.save(nib.Nifti1Image(np.stack([head.array] * 3, axis=-1), head.voxel_to_ras), tmp_path / "bold.nii.gz")
+    assert estimate(tmp_path / "bold.nii.gz") == 1
+    assert "--frame N" in capsys.readouterr().err
+    assert estimate(tmp_path / "bold.nii.gz", "--frame", 1, out=tmp_path / "one") == 0
+    assert json.loads((tmp_path / "one" / "bold.json").read_text())["frame"] == 1
+    assert estimate(tmp_path / "bold.nii.gz", "--all-frames", out=tmp_path / "all") == 0
+    assert sorted(path.stem for path in (tmp_path / "all").glob("*.json")) == [f"bold_frame000{n}" for n in range(3)]
+
+
+def test_bad_scans_fail_by_name_and_the_rest_go_on(scans, estimate, tmp_path, capsys):
+    good = scans / "scan0.nii.gz"
+    affine = np.diag([3.0, 3, 3, 1])
+    (scans / "a_text.nii.gz").write_text("not an image")
+    (scans / "b_cut.nii.gz").write_bytes(good.read_bytes()[:3000])
+    (scans / "c_gzip.nii.gz").write_bytes(gzip.compress(b"short"))
+    nib.save(nib.Nifti1Image(np.zeros((30, 30), np.float32), affine), scans / "d_flat.nii.gz")
+    nib.save(nib.Nifti1Image(np.ones((30, 30, 30), np.float32), affine), scans / "e_constant.nii.gz")
+    nib.save(nib.Nifti1Image(np.full((30, 30, 30), np.nan, np.float32), affine), scans / "f_nan.nii.gz")
+    nib.save(nib.Nifti1Image(np.random.rand(30, 30, 5).astype(np.float32), affine), scans / "g_thin.nii.gz")
+    singular = nib.Nifti1Image(np.random.rand(30, 30, 30).astype(np.float32), None)
+    singular.header["sform_code"] = 1
+    singular.header["srow_x"] = singular.header["srow_y"] = singular.header["srow_z"] = [1, 0, 0, 0]
+    nib.save(singular, scans / "h_singular.nii.gz")
+    assert estimate(scans) == 1
+    errors = capsys.readouterr().err
+    for name in ("a_text", "b_cut", "c_gzip", "d_flat", "e_constant", "f_nan", "g_thin", "h_singular"):
+        assert f"{name}: failed: " in errors
+    assert "Traceback" not in errors
+    assert sorted(path.stem for path in (tmp_path / "out").glob("*.json")) == ["scan0", "scan1", "scan2"]
+
+
+def test_wrong_usage_is_status_2(scans, estimate, small_model_file, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "twin").mkdir()
+    (tmp_path / "twin" / "scan0.nii").write_bytes(b"")
+    model = ["--model", str(small_model_file)]
+    cases = [
+        (["estimate", str(tmp_path / "empty"), "-o", str(tmp_path / "o"), *model], "no .nii"),
+        (["estimate", str(scans), "-o", str(tmp_path / "file" / "o"), *model], "cannot be made"),
+        (["estimate", str(scans), str(tmp_path / "twin"), "-o", str(tmp_path / "o"), *model], "rename one"),
+        (["estimate", str(scans), "-o", str(tmp_path / "o"), "--model", "nobody"], "no model named 'nobody'"),
+        (["estimate", str(scans), "-o", str(tmp_path / "o"), "--unet", "a.ckpt"], "pairs"),
+        (["estimate", str(scans), "-o", str(tmp_path / "o"), *model, "--unet", "a.ckpt"], "not both"),
+        (["estimate", str(scans), "-o", str(tmp_path / "o"), *model, "--device", "cuda:9"], "cuda:9"),
+        (["import-weights", "a.ckpt", "b.pth", "-o", str(tmp_path / "x.safetensors")], "no such file"),
+        (["import-weights", "a.ckpt", "b.pth", "-o", str(tmp_path / "x.bin")], "safetensors"),
+        (["import-weights", "a.ckpt", "b.pth", "-o", str(small_model_file)], "--overwrite"),
+    ]
+    for arguments, word in cases:
+        assert main(arguments) == 2, arguments
+        message = capsys.readouterr().err
+        assert word in message and "Traceback" not in message
+    for arguments in ([], ["estimate"], ["estimate", str(scans), "-o", "x", "--save-resliced", "-1"]):
+        with pytest.raises(SystemExit) as status:
+            main(arguments)
+        assert status.value.code == 2
+    # A file that is not there is one scan's failure, not a mistake in the command.
+    assert estimate(tmp_path / "missing.nii.gz") == 1
+
+
+def test_import_and_list_models(reference, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("E3POSE_MODELS", str(tmp_path))
+    assert main(["models"]) == 0
+    target = tmp_path / "official.safetensors"
+    weights = [str(reference / "unet.ckpt"), str(reference / "e3cnn.pth")]
+    assert main(["import-weights", *weights, "-o", str(target)]) == 0
+    capsys.readouterr()
+    assert main(["models"]) == 0
+    listed = capsys.readouterr().out
+    assert "official" in listed and "Muthukrishnan" in listed
+
+
+def command(scans, out, model, *more):
+    arguments = ["estimate", str(scans), "-o", str(out), "--model", str(model), "--device", "cpu", *more]
+    return [sys.executable, "-m", "E3PoseLib", *arguments]
+
+
+def test_a_full_disk_leaves_nothing_half_written(scans, small_model_file, tmp_path):
+    """The system refuses to let any file grow beyond 20 kB: the resliced scan fails, in the middle of its write."""
+    out = tmp_path / "out"
+    run = subprocess.run(
+        command(scans / "scan0.nii.gz", out, small_model_file, "--save-resliced", "2"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 1
+    assert "scan0_resliced.nii.gz: cannot be written" in run.stderr and "Traceback" not in run.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["scan0.npy", "scan0.tfm"]
+
+
+def test_ctrl_c_keeps_what_is_done_and_a_second_run_does_the_rest(small_model_file, tmp_path):
+    folder, out = tmp_path / "scans", tmp_path / "out"
+    folder.mkdir()
+    for number in range(40):
+        write_volume(folder / f"scan{number:02d}.nii.gz", make_head(seed=number))
+    run = subprocess.Popen(command(folder, out, small_model_file), stderr=subprocess.PIPE, text=True)
+    while not list(out.glob("*.json")):
+        assert run.poll() is None
+        time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130 and "Traceback" not in errors and "interrupted" in errors
+    done = {path.name for path in out.glob("*.json")}
+    assert 1 <= len(done) < 40 and not list(out.glob(".part-*"))
+    with (out / "poses.csv").open() as stream:
+        assert len(list(csv.DictReader(stream))) == len(done)
+    again = subprocess.run(command(folder, out, small_model_file), capture_output=True, text=True)
+    assert again.returncode == 0
+    assert f"{40 - len(done)} estimated, {len(done)} already there" in again.stdout
+
+
+def test_help_and_import_do_not_wait_for_torch():
+    code = (
+        "import sys, E3PoseLib, E3PoseLib.cli\n"
+        "try:\n    E3PoseLib.cli.main(['estimate', '--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'e3nn', 'nibabel', 'scipy', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

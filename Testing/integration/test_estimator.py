@@ -1,0 +1,116 @@
+"""Volume in, pose out: whatever way the scan is stored."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_head, make_small_model
+from storages import orientations, stored
+
+from E3PoseLib import PoseEstimator
+from E3PoseLib.errors import DeviceError, NoHeadFoundError, VolumeError
+from E3PoseLib.rotations import geodesic_angle
+from E3PoseLib.volume import Volume, read_volume
+
+
+@pytest.fixture(scope="module")
+def estimator(small_model):
+    return PoseEstimator(small_model, "cpu")
+
+
+def differences(a, b):
+    degrees = geodesic_angle(torch.from_numpy(a[:3, :3].copy()), torch.from_numpy(b[:3, :3].copy()))
+    return float(degrees), float(np.abs(a[:3, 3] - b[:3, 3]).max())
+
+
+@pytest.mark.parametrize("spacing", [(4.0, 4.0, 4.0), (3.0, 3.0, 4.5)])
+def test_one_pose_for_all_48_storages(estimator, spacing):
+    scan = make_head(spacing=spacing)
+    first = estimator.estimate(scan)
+    for orientation in orientations():
+        other = stored(scan, orientation)
+        estimate = estimator.estimate(other)
+        degrees, mm = differences(first.canonical_to_ras, estimate.canonical_to_ras)
+        assert degrees < 0.01 and mm < 0.01
+        np.testing.assert_array_equal(estimate.mask, stored(replace(scan, array=first.mask), orientation).array)
+
+
+def test_real_scans_reach_the_networks_alike_in_all_48_storages(epi, official_model):
+    """The official networks take seconds a scan; that they are shown the same numbers is enough."""
+    estimator = PoseEstimator(official_model, "cpu")
+    for name in ("ep2d_14", "ep2d_18"):
+        scan = read_volume(epi / f"{name}.nii.gz")
+        first = estimator._prepare(scan)
+        for orientation in orientations():
+            other = estimator._prepare(stored(scan, orientation))
+            np.testing.assert_allclose(other.array, first.array, atol=1e-6)
+            np.testing.assert_allclose(other.grid_to_ras, first.grid_to_ras, atol=1e-6)
+
+
+def test_the_files_own_order_gives_proper_rotations_too(small_model):
+    estimator = PoseEstimator(small_model, "cpu", as_official=True)
+    scan = make_head()
+    for orientation in list(orientations())[::5]:
+        other = stored(scan, orientation)
+        pose = estimator.estimate(other).canonical_to_ras
+        assert np.linalg.det(pose[:3, :3]) == pytest.approx(1)
+        assert differences(pose, estimator.estimate(scan).canonical_to_ras)[1] < 0.01
+
+
+def test_the_estimate_is_where_the_head_is(estimator, head):
+    estimate = estimator.estimate(head)
+    assert np.abs(estimate.canonical_to_ras[:3, 3] - [10, -20, 30]).max() < 12
+    np.testing.assert_allclose(estimate.ras_to_canonical @ estimate.canonical_to_ras, np.eye(4), atol=1e-9)
+    assert estimate.mask.shape == head.shape and estimate.mask.dtype == np.uint8
+    assert set(estimate.timings) == {"prepare", "segment", "mask", "rotate", "assemble", "total"}
+    assert estimate.device == "cpu"
+
+
+def test_progress_is_told_step_by_step(estimator, head):
+    told = []
+    estimator.estimate(head, progress=lambda step, fraction: told.append((step, fraction)))
+    assert [step for step, _ in told] == ["prepare", "segment", "mask", "rotate", "assemble"]
+    assert sorted(fraction for _, fraction in told) == [fraction for _, fraction in told]
+
+
+def test_a_batch_is_its_scans_and_its_failures(estimator):
+    nothing = Volume(np.eye(20)[..., None].repeat(20, axis=2), np.eye(4), name="constant")
+    flat = replace(nothing, array=np.ones((20, 20, 20)))
+    scans = [make_head(seed=1), flat, make_head(seed=2)]
+    batch = estimator.estimate_batch(scans)
+    assert isinstance(batch[1], VolumeError)
+    for index in (0, 2):
+        degrees, mm = differences(batch[index].canonical_to_ras, estimator.estimate(scans[index]).canonical_to_ras)
+        assert degrees < 0.1 and mm < 1e-6
+    assert estimator.estimate_batch([]) == []
+
+
+def test_no_brain_is_an_error_of_its_own(head):
+    blind = make_small_model()
+    with torch.no_grad():
+        blind.segmentation_network.last_conv.bias.copy_(torch.tensor([100.0, -100.0]))
+    with pytest.raises(NoHeadFoundError, match=r"blob: no fetal head"):
+        PoseEstimator(blind, "cpu").estimate(head)
+
+
+def test_a_cut_head_is_marked(estimator):
+    scan = make_head(shape=(60, 44, 36))
+    assert not estimator.estimate(scan).confidence.touches_border
+    cut = replace(scan, array=scan.array[30:])
+    estimate = estimator.estimate(cut)
+    assert estimate.confidence.touches_border
+    assert any("cut" in warning for warning in estimate.warnings)
+    assert estimate.confidence.level != "high"
+
+
+def test_bad_voxels_are_passed_on_as_a_warning(estimator, head):
+    values = head.array.astype(np.float32)
+    values[0, 0, :3] = np.nan
+    assert "3 voxels are NaN or infinite" in estimator.estimate(replace(head, array=values)).warnings[0]
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "abacus", "mps:7"])
+def test_a_device_that_is_not_there_is_named(small_model, name):
+    with pytest.raises(DeviceError, match=name):
+        PoseEstimator(small_model, name)

@@ -1,0 +1,184 @@
+"""The official weights give the official program's numbers, on real scans."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from E3PoseLib import PoseEstimator
+from E3PoseLib.cli import main as e3pose
+from E3PoseLib.equivariant.network import pool_axes
+from E3PoseLib.errors import NoHeadFoundError
+from E3PoseLib.estimator import assemble_rotation
+from E3PoseLib.geometry import head_axes_to_ras, read_npy, transform_points
+from E3PoseLib.rotations import geodesic_angle
+from E3PoseLib.volume import read_volume
+from E3PoseTraining.inference import main as inference
+from E3PoseTraining.inference import official_matrix
+
+STAGED = ("ep2d_10", "ep2d_14", "ep2d_23", "ep2d_32")
+STACKS = tuple(f"ep2d_{number}" for number in (10, 12, 13, 14, 17, 18, 19, 23, 24, 27, 28, 31, 32, 40))
+LEFT_HANDED = ("ep2d_14", "ep2d_19")
+ILL_CONDITIONED = "ep2d_27"
+
+
+@pytest.fixture(scope="module")
+def stages(reference):
+    return np.load(reference / "stages.npz")
+
+
+@pytest.fixture(scope="module")
+def poses(reference):
+    return np.load(reference / "poses.npz")
+
+
+@pytest.fixture(scope="module")
+def estimator(official_model):
+    return PoseEstimator(official_model, "cpu", as_official=True)
+
+
+@pytest.fixture(scope="module")
+def estimates(epi, estimator):
+    """All stacks as the official program takes them: name to (volume, estimate)."""
+    volumes = {name: read_volume(epi / f"{name}.nii.gz") for name in STACKS}
+    return {name: (volume, estimator.estimate(volume)) for name, volume in volumes.items()}
+
+
+def angle(a, b):
+    return float(
+        geodesic_angle(torch.tensor(a[:3, :3], dtype=torch.float64), torch.tensor(b[:3, :3], dtype=torch.float64))
+    )
+
+
+@pytest.mark.parametrize("name", STAGED)
+def test_the_segmentation_networks_input_and_output(name, epi, estimator, stages):
+    scan = estimator._prepare(read_volume(epi / f"{name}.nii.gz"))
+    pick = stages[f"{name}/pick"]
+    np.testing.assert_allclose(scan.array.ravel()[pick], stages[f"{name}/unet_input"], atol=1e-6)
+    np.testing.assert_allclose(scan.grid_to_ras, stages[f"{name}/unet_input_affine"], atol=1e-4)
+    with torch.inference_mode():
+        logits = estimator.model.segmentation_network(torch.from_numpy(scan.array)[None, None])[0]
+    expected = stages[f"{name}/unet_logits"]
+    error = np.abs(logits.flatten(1).numpy()[:, pick] - expected).max() / np.abs(expected).max()
+    assert error < 1e-3
+
+    mask = np.unpackbits(stages[f"{name}/mask"]).reshape(scan.array.shape).astype(bool)
+    found = estimator._localise(scan, logits)
+    assert 2 * (mask & found).sum() / (mask.sum() + found.sum()) >= 0.999
+    crop = estimator._crop(scan, found)
+    assert crop.shape == stages[f"{name}/crop"].shape
+    np.testing.assert_allclose(crop, stages[f"{name}/crop"], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", STAGED)
+def test_the_rotation_networks_output(name, official_model, stages):
+    crop = torch.from_numpy(stages[f"{name}/crop"])
+    with torch.inference_mode():
+        axes = official_model.rotation_network(crop[None, None])[0].numpy()
+    expected = stages[f"{name}/e3cnn_axes"]
+    assert np.abs(axes - expected).max() < 1e-3 * np.abs(expected).max()
+    rotation = assemble_rotation(axes.astype(float).reshape(3, 3))
+    assert angle(rotation, stages[f"{name}/rotation"]) < 0.1
+
+
+def test_a_batch_of_three_gives_the_same(official_model, stages):
+    names = ("ep2d_10", "ep2d_23", "ep2d_32")
+    size = [min(stages[f"{name}/crop"].shape[axis] for name in names) for axis in range(3)]
+    crops = torch.stack([torch.from_numpy(stages[f"{name}/crop"])[tuple(map(slice, size))] for name in names])[:, None]
+    with torch.inference_mode():
+        together = official_model.rotation_network(crops)
+        for index in range(3):
+            alone = official_model.rotation_network(crops[index : index + 1])[0]
+            assert (together[index] - alone).abs().max() < 1e-3 * alone.abs().max()
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_the_official_programs_poses(name, estimates, poses):
+    volume, estimate = estimates[name]
+    expected = poses[f"voxel_canonical_to_input/{name}"]
+    matrix = official_matrix(volume, estimate)
+    assert np.abs(matrix[:3, 3] - expected[:3, 3]).max() <= 0.1
+    if name != ILL_CONDITIONED:
+        assert angle(matrix, expected) <= 0.5
+
+
+def test_the_one_pose_that_rounding_decides(epi, estimator, poses):
+    """On ep2d_27 the reference network's axes are all but coplanar and hang on float32's last bits, so the official
+    number cannot be met but by chance. Ours is that of the same network in float64: the better claim to be right."""
+    volume = read_volume(epi / f"{ILL_CONDITIONED}.nii.gz")
+    scan = estimator._prepare(volume)
+    mask = estimator._localise(scan, estimator._run(estimator.model.segmentation_network, [scan.array])[0])
+    crop = torch.from_numpy(estimator._crop(scan, mask))[None, None]
+    network = estimator.model.rotation_network
+    with torch.inference_mode():
+        single = pool_axes(network.axes_field(crop))[0].reshape(3, 3).double().numpy()
+        network.double().freeze()
+        exact = pool_axes(network.axes_field(crop.double()))[0].reshape(3, 3).numpy()
+        network.float().freeze()
+    unit = exact / np.linalg.norm(exact, axis=1, keepdims=True)
+    assert abs(np.linalg.det(unit)) < 0.2
+    rotations = [assemble_rotation(head_axes_to_ras(axes, scan.grid_to_ras)) for axes in (single, exact)]
+    assert angle(*rotations) <= 0.5
+
+
+@pytest.mark.parametrize("name", ["ep2d_10", *LEFT_HANDED, "ep2d_23", "ep2d_32"])
+def test_every_mode_that_is_stored(name, estimates, poses):
+    volume, estimate = estimates[name]
+    for space in ("voxel", "scanner"):
+        there = official_matrix(volume, estimate, scanner_space=space == "scanner")
+        back = official_matrix(volume, estimate, scanner_space=space == "scanner", input_to_canonical=True)
+        np.testing.assert_allclose(back @ there, np.eye(4), atol=1e-6)
+        assert np.linalg.det(there[:3, :3]) == pytest.approx(1)
+        for matrix, key in ((there, "canonical_to_input"), (back, "input_to_canonical")):
+            expected = poses[f"{space}_{key}/{name}"]
+            if space == "scanner" and name in LEFT_HANDED:
+                # The official matrix is a reflection here: its x is the fetus's left. The other axes agree.
+                assert np.linalg.det(expected[:3, :3]) == pytest.approx(-1)
+                axes = matrix[:3, :3] if key == "canonical_to_input" else matrix[:3, :3].T
+                official = expected[:3, :3] if key == "canonical_to_input" else expected[:3, :3].T
+                np.testing.assert_allclose(axes, official @ np.diag([-1, 1, 1]), atol=0.01)
+                continue
+            assert angle(matrix, expected) <= 0.5
+            tolerance = 0.1 if key == "canonical_to_input" and space == "voxel" else 0.5
+            assert np.abs(matrix[:3, 3] - expected[:3, 3]).max() <= tolerance
+
+
+def test_where_the_official_program_finds_nothing_we_say_so(epi, estimator):
+    with pytest.raises(NoHeadFoundError, match=r"ep2d_41.*no fetal head"):
+        estimator.estimate(read_volume(epi / "ep2d_41.nii.gz"))
+
+
+def test_the_drop_in_program(epi, reference, poses, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("ep2d_14", "ep2d_41"):
+        (folder / f"{name}.nii.gz").symlink_to(epi / f"{name}.nii.gz")
+    flags = ["--unet_crop_size=128", "--unet_n_levels=4", "--unet_feat=16", "--unet_feat_mult=2"]
+    flags += ["--unet_activation=elu", "--unet_n_output_channels=3", "--seg_thresh", "0.9", "0.8", "-1"]
+    flags += ["--e3cnn_image_size=64", "--e3cnn_n_levels=4", "--e3cnn_kernel_size=5"]
+    arguments = [str(folder), str(tmp_path / "out"), str(reference / "unet.ckpt"), str(reference / "e3cnn.pth")]
+    assert inference([*arguments, *flags, "--input_to_canonical", "--device", "cpu"]) == 1  # ep2d_41 has no head
+    matrix = read_npy(tmp_path / "out" / "ep2d_14.npy")
+    assert angle(matrix, poses["voxel_input_to_canonical/ep2d_14"]) <= 0.5
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["ep2d_14.npy"]
+    assert inference([*arguments, "--unet_n_levels", "3"]) == 2
+
+
+def test_all_real_scans_run_from_the_command_line(epi, reference, tmp_path):
+    weights = ["--unet", str(reference / "unet.ckpt"), "--e3cnn", str(reference / "e3cnn.pth"), "--device", "cpu"]
+    out = tmp_path / "poses"
+    assert e3pose(["estimate", str(epi), "-o", str(out), "--save-mask", *weights]) == 0
+    names = sorted(path.name.removesuffix(".nii.gz") for path in epi.glob("*.nii.gz"))
+    assert len(names) == 15
+    for name in names:
+        document = json.loads((out / f"{name}.json").read_text())
+        pose = np.array(document["canonical_to_ras"])
+        np.testing.assert_allclose(pose @ np.array(document["ras_to_canonical"]), np.eye(4), atol=1e-6)
+        assert np.linalg.det(pose[:3, :3]) == pytest.approx(1, abs=1e-6)
+        mask, scan = read_volume(out / f"{name}_mask.nii.gz"), read_volume(epi / f"{name}.nii.gz")
+        assert mask.shape == scan.shape and mask.array.any()
+        centre = transform_points(mask.voxel_to_ras, np.argwhere(mask.array)).mean(axis=0)
+        assert np.abs(centre - pose[:3, 3]).max() < 3
+        # Hardly trained weights must not look sure of themselves.
+        assert document["confidence"]["level"] == "low"
