@@ -27,3 +27,11 @@ class OutputError(E3PoseError):
 
 class TransformError(E3PoseError, ValueError):
     """A matrix is not the kind of transform it is used as, or a transform file cannot be read."""
+
+
+class WorkerError(E3PoseError):
+    """The worker process cannot be started, is busy, or died."""
+
+
+class DependencyError(E3PoseError):
+    """A package that the method needs is missing and could not be installed."""
