@@ -86,18 +86,8 @@ def install(wanted: list[Package], requester: str = "E3Pose") -> None:
     others = [package.requirement for package in wanted if package.name != "torch"]
     if torch:
         install_torch(torch[0].requirement)
-    if not others:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        constraints_file = Path(folder) / "constraints.txt"
-        constraints_file.write_text("\n".join(constraints()) + "\n", encoding="utf-8")
-        try:
-            pip_install(others, constraints_file, requester)
-        except Exception as error:
-            raise DependencyError(
-                f"installing {', '.join(others)} failed: {error}. Check the network connection and look at the
-                Python " "console for pip's own words"
-            ) from error
+    if others:
+        install_others(others, requester)
     importlib.invalidate_caches()
     unmet = [package.requirement for package in missing()]
     if unmet:
@@ -112,39 +102,47 @@ def install_torch(requirement: str) -> None:
     """
     if importlib.util.find_spec("PyTorchUtils") is None:
         raise DependencyError(
-            "PyTorch is installed by the PyTorch extension, which this Slicer lacks: install it with the
-            Extensions " "Manager (View > Extensions Manager > PyTorch), restart Slicer, and press Install
-            again"
+            "PyTorch is installed by the PyTorch extension, which this Slicer lacks: install it with the "
+            "Extensions Manager (View > Extensions Manager > PyTorch), restart Slicer, then press Install"
         )
     import PyTorchUtils
 
     specifier = str(Requirement(requirement).specifier)
+    logic = PyTorchUtils.PyTorchUtilsLogic()
     try:
-        torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
-            askConfirmation=False, torchVersionRequirement=specifier
-        )
+        torch = logic.installTorch(askConfirmation=False, torchVersionRequirement=specifier)
     except Exception as error:
         raise DependencyError(f"the PyTorch extension could not install {requirement}: {error}") from error
     if torch is None:
-        raise DependencyError(
-            f"the PyTorch extension did not install {requirement}: see its own panel, PyTorch Util"
-        )
+        raise DependencyError(f"the PyTorch extension did not install {requirement}: see its own panel")
 
 
-def pip_install(requirements: list[str], constraints_file: Path, requester: str) -> None:
-    """Slicer's pip: ``slicer.packaging.pip_ensure`` from Slicer 5.11 on, ``slicer.util.pip_install`` before.
+def install_others(requirements: list[str], requester: str) -> None:
+    """Install requirements with Slicer's pip: ``slicer.packaging`` from Slicer 5.11 on, else ``slicer.util``.
+
+    Raises:
+        DependencyError: pip failed.
     """
-    if importlib.util.find_spec("slicer.packaging") is not None:
-        import slicer.packaging
+    import slicer
 
-        slicer.packaging.pip_ensure(
-            requirements,
-            constraints=constraints_file,
-            prompt_install=False,
-            requester=requester,
-            skip_in_testing=False,
-        )
-    else:
-        import slicer
+    with tempfile.TemporaryDirectory() as folder:
+        constraints_file = Path(folder) / "constraints.txt"
+        constraints_file.write_text("\n".join(constraints()) + "\n", encoding="utf-8")
+        try:
+            if importlib.util.find_spec("slicer.packaging") is not None:
+                import slicer.packaging
 
-        slicer.util.pip_install([*requirements, "--constraint", str(constraints_file)])
+                slicer.packaging.pip_ensure(
+                    requirements,
+                    constraints=constraints_file,
+                    prompt_install=False,
+                    requester=requester,
+                    skip_in_testing=False,
+                )
+            else:
+                slicer.util.pip_install([*requirements, "--constraint", str(constraints_file)])
+        except Exception as error:
+            raise DependencyError(
+                f"installing {', '.join(requirements)} failed: {error}. Check the network connection and "
+                "look at the Python console for pip's own words"
+            ) from error

@@ -96,7 +96,7 @@ def check_volume_node(node) -> None:
         raise VolumeError(f"{name} is empty: load the scan's voxels first")
     if image.GetNumberOfScalarComponents() != 1:
         raise VolumeError(
-            f"{name} has {image.GetNumberOfScalarComponents()} values in each voxel: select a volume with one "
+            f"{name} has {image.GetNumberOfScalarComponents()} values a voxel: select a volume with one "
             "(of a vector or colour volume, extract a component; of a 4-D scan, load it as a sequence)"
         )
 
