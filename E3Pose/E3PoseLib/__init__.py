@@ -1,0 +1,29 @@
+"""E(3)-Pose: how a fetus's head lies in an MR scan.
+
+>>> from E3PoseLib import PoseEstimator, load_model
+>>> from E3PoseLib.volume import read_volume
+>>> estimator = PoseEstimator(load_model("official.safetensors"))  # doctest: +SKIP
+>>> estimator.estimate(read_volume("scan.nii.gz")).canonical_to_ras  # doctest: +SKIP
+
+The names below load on first use: importing the package costs nothing, so a panel can open without torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "PoseEstimate": "estimator",
+    "PoseEstimator": "estimator",
+    "Volume": "volume",
+    "load_model": "model",
+}
+__all__ = ["PoseEstimate", "PoseEstimator", "Volume", "load_model"]
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,199 @@
+"""Convolution that commutes with rotations and reflections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from e3nn import o3
+from torch import nn
+from torch.nn import functional
+
+from .basis import coupled_basis
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Where one block of input irreps meets one block of output irreps."""
+
+    inputs: slice
+    outputs: slice
+    mul_in: int
+    mul_out: int
+    weights: tuple[slice, ...]
+    path_weight: float
+    self_weights: slice | None
+    self_path_weight: float
+    basis: str
+
+
+class SelfConnection(nn.Module):
+    """Weights of the point-wise part: every irrep of the output from the equal irreps of the input, voxel by voxel.
+
+    Parameters
+    ----------
+    irreps_in, irreps_out : e3nn.o3.Irreps
+
+    Attributes
+    ----------
+    weight : torch.nn.Parameter
+        Shape ``[weight_numel]``, the blocks ``[mul_in, mul_out]`` one after the other, in the order of e3nn's `Linear`.
+    """
+
+    def __init__(self, irreps_in: o3.Irreps, irreps_out: o3.Irreps) -> None:
+        super().__init__()
+        self.blocks = [
+            (a, b)
+            for a, (_, irrep_in) in enumerate(irreps_in)
+            for b, (_, irrep_out) in enumerate(irreps_out)
+            if irrep_in == irrep_out
+        ]
+        self.weight = nn.Parameter(torch.randn(sum(irreps_in[a].mul * irreps_out[b].mul for a, b in self.blocks)))
+
+
+class SteerableConvolution(nn.Module):
+    r"""A self-connection plus a steerable cross-correlation, evaluated as one ordinary convolution.
+
+    The kernel is :math:`K = W_0\,\delta + \sum_p W_p B_p / n_{taps}`: learned matrices over multiplicities times the fixed
+    basis of `coupled_basis`, normalised as e3nn's ``FullyConnectedTensorProduct`` does ("component", "element").
+    While the layer trains, the kernel is rebuilt at each call, one matrix product for every pair of irreps; `freeze`
+    builds it for good.
+
+    Parameters
+    ----------
+    irreps_in, irreps_out : e3nn.o3.Irreps or str
+    kernel_size : int
+        Odd number of taps along an edge.
+    n_radial : int
+        Number of radial functions.
+    lmax : int
+        Highest order of the spherical harmonics.
+
+    Attributes
+    ----------
+    weight : torch.nn.Parameter
+        Shape ``[n_radial, weight_numel]``, in the order of the tensor product's paths.
+    sc : SelfConnection
+    """
+
+    def __init__(
+        self,
+        irreps_in: o3.Irreps | str,
+        irreps_out: o3.Irreps | str,
+        *,
+        kernel_size: int = 5,
+        n_radial: int = 5,
+        lmax: int = 4,
+    ) -> None:
+        super().__init__()
+        self.irreps_in = o3.Irreps(irreps_in)
+        self.irreps_out = o3.Irreps(irreps_out)
+        self.kernel_size = kernel_size
+        self.sc = SelfConnection(self.irreps_in, self.irreps_out)
+        product = o3.FullyConnectedTensorProduct(
+            self.irreps_in,
+            o3.Irreps.spherical_harmonics(lmax),
+            self.irreps_out,
+            shared_weights=False,
+            compile_left_right=False,
+            compile_right=False,
+        )
+        self.weight = nn.Parameter(torch.randn(n_radial, product.weight_numel))
+        self._pairs = self._lay_out(product, n_radial, lmax)
+        self._kernel: torch.Tensor | None = None
+
+    def _lay_out(self, product: o3.FullyConnectedTensorProduct, n_radial: int, lmax: int) -> list[_Pair]:
+        """Find, for each pair of irreps, its weights, its normalisation and its basis, which becomes a buffer."""
+        paths: dict[tuple[int, int], list[slice]] = {}
+        path_weights: dict[tuple[int, int], float] = {}
+        start = 0
+        for instruction in product.instructions:
+            pair = (instruction.i_in1, instruction.i_out)
+            stop = start + instruction.path_shape[0] * instruction.path_shape[1] * instruction.path_shape[2]
+            paths.setdefault(pair, []).append(slice(start, stop))
+            path_weights[pair] = instruction.path_weight
+            start = stop
+
+        self_weights: dict[tuple[int, int], slice] = {}
+        fan_in = [0] * len(self.irreps_out)
+        start = 0
+        for a, b in self.sc.blocks:
+            stop = start + self.irreps_in[a].mul * self.irreps_out[b].mul
+            self_weights[a, b] = slice(start, stop)
+            fan_in[b] += self.irreps_in[a].mul
+            start = stop
+
+        pairs = []
+        for (a, b), weights in sorted(paths.items()):
+            (mul_in, irrep_in), (mul_out, irrep_out) = self.irreps_in[a], self.irreps_out[b]
+            name = f"basis_{irrep_in}_{irrep_out}"
+            basis = coupled_basis(irrep_in, irrep_out, lmax, self.kernel_size, n_radial)
+            self.register_buffer(name, basis.flatten(0, 1).permute(0, 3, 2, 1).flatten(1).float(), persistent=False)
+            pairs.append(
+                _Pair(
+                    inputs=self.irreps_in.slices()[a],
+                    outputs=self.irreps_out.slices()[b],
+                    mul_in=mul_in,
+                    mul_out=mul_out,
+                    weights=tuple(weights),
+                    path_weight=path_weights[a, b] / self.kernel_size**3,
+                    self_weights=self_weights.get((a, b)),
+                    self_path_weight=fan_in[b] ** -0.5 if fan_in[b] else 0.0,
+                    basis=name,
+                )
+            )
+        return pairs
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.irreps_in} -> {self.irreps_out}, {self.kernel_size}³ taps)"
+
+    def kernel(self) -> torch.Tensor:
+        """Build the dense kernel from the weights.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``[irreps_out.dim, irreps_in.dim, k, k, k]``, for cross-correlation; differentiable.
+        """
+        blocks: dict[tuple[int, int], torch.Tensor] = {}
+        for pair in self._pairs:
+            blocks[pair.outputs.start, pair.inputs.start] = self._block(pair)
+        rows = []
+        for (mul_out, irrep_out), outputs in zip(self.irreps_out, self.irreps_out.slices(), strict=True):
+            row = []
+            for (mul_in, irrep_in), inputs in zip(self.irreps_in, self.irreps_in.slices(), strict=True):
+                block = blocks.get((outputs.start, inputs.start))
+                if block is None:
+                    shape = (mul_out * irrep_out.dim, mul_in * irrep_in.dim, self.kernel_size**3)
+                    block = self.weight.new_zeros(shape)
+                row.append(block)
+            rows.append(torch.cat(row, dim=1))
+        return torch.cat(rows).unflatten(2, (self.kernel_size,) * 3)
+
+    def _block(self, pair: _Pair) -> torch.Tensor:
+        """Kernel from one block of irreps to another: ``[mul_out · dim_out, mul_in · dim_in, taps]``."""
+        n_radial = self.weight.shape[0]
+        learned = torch.stack([self.weight[:, part] for part in pair.weights])
+        learned = learned.reshape(len(pair.weights) * n_radial, pair.mul_in, pair.mul_out)
+        basis = getattr(self, pair.basis)
+        dim_in = (pair.inputs.stop - pair.inputs.start) // pair.mul_in
+        dim_out = (pair.outputs.stop - pair.outputs.start) // pair.mul_out
+        block = (learned.permute(2, 1, 0).flatten(0, 1) * pair.path_weight) @ basis
+        block = block.reshape(pair.mul_out, pair.mul_in, dim_out, dim_in, -1)
+        block = block.permute(0, 2, 1, 3, 4).reshape(pair.mul_out * dim_out, pair.mul_in * dim_in, -1)
+        if pair.self_weights is None:
+            return block
+        point_wise = self.sc.weight[pair.self_weights].reshape(pair.mul_in, pair.mul_out).T.contiguous()
+        point_wise = torch.kron(point_wise, torch.eye(dim_in, device=block.device, dtype=block.dtype))
+        centre = functional.one_hot(torch.tensor(block.shape[-1] // 2), block.shape[-1]).to(block)
+        return block + pair.self_path_weight * point_wise[..., None] * centre
+
+    def freeze(self) -> None:
+        """Build the kernel for good; call once the weights will not change any more."""
+        with torch.no_grad():
+            self._kernel = self.kernel()
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""
+        kernel = self.kernel() if self._kernel is None else self._kernel
+        return functional.conv3d(features, kernel, padding=self.kernel_size // 2)

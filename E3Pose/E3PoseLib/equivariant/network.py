@@ -1,0 +1,136 @@
+"""The rotation network: an E(3)-equivariant CNN whose answer turns with the head."""
+
+from __future__ import annotations
+
+import torch
+from e3nn import o3
+from torch import nn
+from torch.nn import functional
+
+from .convolution import SteerableConvolution
+from .gate import Gate
+from .norm import InstanceNorm
+from .pooling import NormMaxPool
+
+
+class EquivariantBlock(nn.Module):
+    """Twice: steerable convolution, instance normalisation, gate.
+
+    Parameters
+    ----------
+    irreps_in, irreps_out : e3nn.o3.Irreps or str
+    kernel_size : int
+    n_radial : int
+    lmax : int
+    """
+
+    def __init__(
+        self,
+        irreps_in: o3.Irreps | str,
+        irreps_out: o3.Irreps | str,
+        kernel_size: int,
+        n_radial: int,
+        lmax: int,
+    ) -> None:
+        super().__init__()
+        sizes = {"kernel_size": kernel_size, "n_radial": n_radial, "lmax": lmax}
+        self.gate1 = Gate(irreps_out)
+        self.conv1 = SteerableConvolution(irreps_in, self.gate1.irreps_in, **sizes)
+        self.batchnorm1 = InstanceNorm(self.gate1.irreps_in)
+        self.gate2 = Gate(irreps_out)
+        self.conv2 = SteerableConvolution(irreps_out, self.gate2.irreps_in, **sizes)
+        self.batchnorm2 = InstanceNorm(self.gate2.irreps_in)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""
+        features = self.gate1(self.batchnorm1(self.conv1(features)))
+        return self.gate2(self.batchnorm2(self.conv2(features)))
+
+
+class E3CNN(nn.Module):
+    """From a volume around the head to the head's axes: one pseudovector (x, right) and two vectors (y, z).
+
+    Parameters
+    ----------
+    n_levels : int
+        How often the grid is halved; there is one more block than that.
+    kernel_size : int
+        Odd number of taps along an edge.
+    multiplicity : int
+        m of the first block; it doubles from block to block.
+    n_radial : int
+        Radial functions of every kernel.
+    lmax : int
+        Highest order of the kernels' spherical harmonics.
+    signed_odd_scalars : bool
+        Pool as the official networks do, see `NormMaxPool`: equivariant under rotations, not under reflections.
+    """
+
+    irreps_axes = o3.Irreps("1x1e + 2x1o")
+
+    def __init__(
+        self,
+        n_levels: int = 4,
+        kernel_size: int = 5,
+        *,
+        multiplicity: int = 2,
+        n_radial: int = 5,
+        lmax: int = 4,
+        signed_odd_scalars: bool = False,
+    ) -> None:
+        super().__init__()
+        self.n_levels = n_levels
+        sizes = {"kernel_size": kernel_size, "n_radial": n_radial, "lmax": lmax}
+        irreps = o3.Irreps("1x0e")
+        self.blocks = nn.ModuleList()
+        self.pools = nn.ModuleList()
+        for level in range(n_levels + 1):
+            m = multiplicity * 2**level
+            hidden = o3.Irreps(f"{4 * m}x0e + {4 * m}x0o + {2 * m}x1e + {2 * m}x1o + {m}x2e + {m}x2o")
+            self.blocks.append(EquivariantBlock(irreps, hidden, **sizes))
+            if level < n_levels:
+                self.pools.append(NormMaxPool(hidden, signed_odd_scalars=signed_odd_scalars))
+            irreps = hidden
+        self.head = SteerableConvolution(irreps, self.irreps_axes, **sizes)
+
+    def axes_field(self, volume: torch.Tensor) -> torch.Tensor:
+        """The axes as seen from every voxel of the last grid.
+
+        Parameters
+        ----------
+        volume : torch.Tensor
+            Shape ``[B, 1, D, H, W]``, intensities in [0, 1].
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``[B, 9, d, h, w]``: x, y, z, each in voxel axes (i, j, k).
+        """
+        features = self.blocks[0](volume)
+        for pool, block in zip(self.pools, self.blocks[1:], strict=True):
+            features = block(pool(features))
+        return self.head(features)
+
+    def forward(self, volume: torch.Tensor) -> torch.Tensor:
+        """Map ``[B, 1, D, H, W]`` to the nine raw numbers ``[B, 9]`` of `pool_axes`."""
+        return pool_axes(self.axes_field(volume))
+
+
+def pool_axes(field: torch.Tensor) -> torch.Tensor:
+    """One set of axes for the volume from those of its voxels.
+
+    Parameters
+    ----------
+    field : torch.Tensor
+        Shape ``[B, 9, d, h, w]``.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``[B, 9]``: the pseudovector x of largest norm, then the means of the unit vectors y and z.
+    """
+    pseudovectors, vectors = field.flatten(2).split([3, 6], dim=1)
+    largest = pseudovectors.norm(dim=1, keepdim=True).argmax(dim=2, keepdim=True)
+    x = pseudovectors.gather(2, largest.expand(-1, 3, -1))[..., 0]
+    yz = functional.normalize(vectors.unflatten(1, (2, 3)), dim=2).mean(dim=3)
+    return torch.cat([x, yz.flatten(1)], dim=1)

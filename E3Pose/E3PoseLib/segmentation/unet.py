@@ -1,0 +1,88 @@
+"""The segmentation network."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+ACTIVATIONS = {"elu": nn.ELU, "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU}
+
+
+class UNet(nn.Module):
+    """A 3-D U-Net: two 3³ convolutions and one batch normalisation a level, skips in front of upsampled features.
+
+    Parameters
+    ----------
+    n_levels : int
+        Resolutions, the input's included.
+    n_features : int
+        Features of the first level.
+    feature_multiplier : int
+        Growth of the features from level to level.
+    activation : str
+        One of ``elu``, ``relu``, ``leaky_relu``, ``gelu``.
+    n_classes : int
+        Output channels; channel 0 is the background.
+    n_input_channels : int
+
+    Raises
+    ------
+    ValueError
+        For an unknown activation or less than one level.
+    """
+
+    def __init__(
+        self,
+        n_levels: int = 4,
+        n_features: int = 16,
+        feature_multiplier: int = 2,
+        activation: str = "elu",
+        n_classes: int = 3,
+        n_input_channels: int = 1,
+    ) -> None:
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}")
+        if n_levels < 1:
+            raise ValueError(f"a U-Net needs at least one level, got {n_levels}")
+        self.n_levels = n_levels
+        features = [n_features * feature_multiplier**level for level in range(n_levels)]
+        self.list_encoder_blocks = nn.ModuleList()
+        previous = n_input_channels
+        for width in features:
+            self.list_encoder_blocks.append(_convolution_block(previous, width, activation))
+            previous = width
+        self.list_decoder_blocks = nn.ModuleList()
+        for width in reversed(features[:-1]):
+            self.list_decoder_blocks.append(_convolution_block(previous + width, width, activation))
+            previous = width
+        self.last_conv = nn.Conv3d(previous, n_classes, 1)
+
+    @property
+    def stride(self) -> int:
+        """Each edge of the input must be a multiple of this many voxels."""
+        return 2 ** (self.n_levels - 1)
+
+    def forward(self, volume: torch.Tensor) -> torch.Tensor:
+        """Map intensities ``[B, 1, D, H, W]`` to logits ``[B, n_classes, D, H, W]``; edges are multiples of `stride`."""
+        features = volume
+        skips = []
+        for block in self.list_encoder_blocks[:-1]:
+            skips.append(block(features))
+            features = functional.max_pool3d(skips[-1], 2)
+        features = self.list_encoder_blocks[-1](features)
+        for block in self.list_decoder_blocks:
+            upsampled = functional.interpolate(features, scale_factor=2, mode="trilinear")
+            features = block(torch.cat([skips.pop(), upsampled], dim=1))
+        return self.last_conv(features)
+
+
+def _convolution_block(n_in: int, n_out: int, activation: str) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv3d(n_in, n_out, 3, padding=1),
+        ACTIVATIONS[activation](),
+        nn.Conv3d(n_out, n_out, 3, padding=1),
+        ACTIVATIONS[activation](),
+        nn.BatchNorm3d(n_out),
+    )
