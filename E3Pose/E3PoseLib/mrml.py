@@ -15,6 +15,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from E3PoseLib.errors import TransformError, VolumeError
+from E3PoseLib.geometry import transform_points
 
 ALIGN_VOLUME = "align"
 """Direction of a pose transform: ras_to_canonical; a volume put under it stands upright."""
@@ -26,15 +27,21 @@ RESULT_ATTRIBUTE = "E3Pose.Result"
 DIRECTION_ATTRIBUTE = "E3Pose.Direction"
 GRID_ATTRIBUTE = "E3Pose.VoxelToWorld"
 VOLUME_REFERENCE = "E3Pose.InputVolume"
-SEGMENTATION_REFERENCE = "E3Pose.BrainMask"
 
 SEGMENT_ID = "Brain"
 SEGMENT_COLOR = (0.95, 0.75, 0.25)
 
+SCAN_EVENTS = (
+    vtk.vtkCommand.ModifiedEvent,
+    slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
+    slicer.vtkMRMLTransformableNode.TransformModifiedEvent,
+)
+"""What a volume node invokes when it may have become another scan."""
+
 STANDARD_PLANES = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 PLANE_FIELD_OF_VIEW_MM = 180.0
 
-HEAD_MM = 160.0
+HEAD_MM = 180.0
 """Edge of the cube about the head's centre that is resliced: a term fetus's head and what surrounds it."""
 
 LARGEST_GRID = 2**26
@@ -66,11 +73,6 @@ def to_vtk(matrix: np.ndarray):
     result = vtk.vtkMatrix4x4()
     result.DeepCopy(np.asarray(matrix, dtype=float).ravel().tolist())
     return result
-
-
-def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points [N, 3] through a 4x4 matrix."""
-    return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def is_set(node) -> bool:
@@ -237,15 +239,14 @@ def check_transform_node(transform_node, volume_node) -> None:
         )
 
 
-def write_pose(
-    transform_node, canonical_to_ras: np.ndarray, direction: str, scan: Scan, result: dict
-) -> None:
-    """Set a linear transform node to a pose in world RAS; it remembers its scan, its direction and
-    ``result``.
+def write_pose(transform_node, result: dict, direction: str, scan: Scan) -> None:
+    """Set a linear transform node to a pose; it remembers the scan, the direction and the whole result.
+
+    ``result`` is an estimate's summary, with ``canonical_to_ras`` in world RAS.
     """
-    matrix = np.linalg.inv(canonical_to_ras) if direction == ALIGN_VOLUME else canonical_to_ras
+    pose = np.array(result["canonical_to_ras"])
     transform_node.SetAndObserveTransformNodeID(None)
-    transform_node.SetMatrixTransformToParent(to_vtk(matrix))
+    transform_node.SetMatrixTransformToParent(to_vtk(np.linalg.inv(pose) if direction == ALIGN_VOLUME else pose))
     transform_node.SetAttribute(DIRECTION_ATTRIBUTE, direction)
     transform_node.SetAttribute(RESULT_ATTRIBUTE, json.dumps(result))
     transform_node.SetAttribute(GRID_ATTRIBUTE, json.dumps(scan.volume.voxel_to_ras.tolist()))
@@ -277,9 +278,7 @@ def head_pose(transform_node) -> np.ndarray:
     if transform_node.GetAttribute(DIRECTION_ATTRIBUTE) == ALIGN_VOLUME:
         pose = np.linalg.inv(pose)
     if not np.allclose(pose[:3, :3].T @ pose[:3, :3], np.eye(3), atol=1e-4):
-        raise TransformError(
-            f"transform '{transform_node.GetName()}' is no longer rigid: estimate the pose again"
-        )
+        raise TransformError(f"transform '{transform_node.GetName()}' is no longer rigid: estimate the pose again")
     scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
     now = voxel_to_world(scan_node) if scan_node is not None else None
     if now is None:
@@ -321,6 +320,11 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
         segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
 
 
+def has_mask(segmentation_node) -> bool:
+    """Whether `write_mask` has filled a segmentation node."""
+    return segmentation_node.GetSegmentation().GetSegment(SEGMENT_ID) is not None
+
+
 def show_mask(segmentation_node, in_slices: bool, in_3d: bool) -> None:
     """Show or hide the brain mask in the slice views and, as a surface, in the 3-D views."""
     segmentation_node.CreateDefaultDisplayNodes()
@@ -332,9 +336,7 @@ def show_mask(segmentation_node, in_slices: bool, in_3d: bool) -> None:
         segmentation_node.CreateClosedSurfaceRepresentation()
 
 
-def reslice_upright(
-    volume_node, transform_node, output_node, spacing: float, extent: float | None = HEAD_MM
-) -> None:
+def reslice_upright(volume_node, transform_node, output_node, spacing: float, extent: float | None = HEAD_MM) -> None:
     """Reslice a scan along the head's axes, at ``spacing`` mm, into a volume node.
 
     The grid is a cube of edge ``extent`` mm about the head's centre, where a voxel lies; with None it covers
@@ -362,9 +364,7 @@ def reslice_upright(
         display.SetWindowLevel(source_display.GetWindow(), source_display.GetLevel())
 
 
-def upright_grid(
-    volume_node, pose: np.ndarray, spacing: float, extent: float | None
-) -> tuple[np.ndarray, np.ndarray]:
+def upright_grid(volume_node, pose: np.ndarray, spacing: float, extent: float | None) -> tuple[np.ndarray, np.ndarray]:
     """Voxel -> canonical matrix and shape (3,) of a grid along the head's axes, see `reslice_upright`."""
     if extent is not None:
         last = np.full(3, np.floor(extent / spacing / 2))
@@ -416,9 +416,7 @@ def show_standard_planes(scene, canonical_to_world: np.ndarray) -> dict:
         slice_to_canonical[:3, :3] = [[preset.GetElement(i, j) for j in range(3)] for i in range(3)]
         width, height, depth = node.GetFieldOfView()
         zoom = PLANE_FIELD_OF_VIEW_MM / min(width, height)
-        set_plane(
-            node, canonical_to_world @ slice_to_canonical, (width * zoom, height * zoom, depth), (0, 0, 0)
-        )
+        set_plane(node, canonical_to_world @ slice_to_canonical, (width * zoom, height * zoom, depth), (0, 0, 0))
     return before
 
 

@@ -109,7 +109,7 @@ class PoseWorker:
     def estimate(self, volume, model: dict, **options) -> None:
         """Ask for a pose. ``volume``: array [I, J, K], ``voxel_to_ras`` 4x4 in RAS mm and ``name``.
 
-        ``model`` holds the arguments of ``load_model``, ``options`` those of ``PoseEstimator``.
+        ``model`` holds the arguments of `load_model`, ``options`` those of `Session.estimate`.
 
         Raises:
             WorkerError: a request is under way, or the worker cannot be started.
@@ -147,10 +147,10 @@ class PoseWorker:
         """End the worker now, whatever it does, and remove its files; the next request starts a fresh one."""
         if self._process is None:
             return
-        if self._worker_pid is not None:
-            with contextlib.suppress(OSError):
-                os.kill(self._worker_pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-        with contextlib.suppress(OSError):
+        try:
+            # A launcher, as Slicer's PythonSlicer is one, outlives no child: it needs no signal of its own.
+            os.kill(self._worker_pid or self._process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        except OSError:
             self._process.kill()
         self._forget()
 

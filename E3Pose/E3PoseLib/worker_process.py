@@ -17,6 +17,8 @@ if __name__ == "__main__":
     # Run by path, Python would look for modules in E3PoseLib itself instead of beside it.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+import numpy as np
+
 from E3PoseLib.worker import MARKER
 
 POLL_SECONDS = 0.02
@@ -51,50 +53,46 @@ def beat(output: Output, folder: Path) -> None:
 
 
 class Tasks:
-    """What a host may ask for; the model of the last request stays loaded."""
+    """What a host may ask for. The method is imported at the first request, which needs it, not at the start."""
 
     def __init__(self, output: Output, folder: Path):
         self._output = output
         self._folder = folder
-        self._model = None
-        self._model_key = None
+        self._session = None
 
-    def _load(self, arguments: dict):
-        """The model of ``load_model(**arguments)``, kept until another one, or a changed file, is asked for."""
-        from E3PoseLib.model import load_model
+    def _warm_session(self):
+        if self._session is None:
+            self._output.send("progress", stage="Loading PyTorch", fraction=0.0)
+            from E3PoseLib.session import Session
 
-        paths = [Path(value) for value in arguments.values() if Path(value).is_file()]
-        key = (json.dumps(arguments, sort_keys=True), [path.stat().st_mtime_ns for path in paths])
-        if key != self._model_key:
-            self._model = self._model_key = None
-            positional = [arguments["model"]] if "model" in arguments else []
-            named = {name: value for name, value in arguments.items() if name != "model"}
-            self._model, self._model_key = load_model(*positional, **named), key
-        return self._model
+            self._session = Session()
+        return self._session
 
     def estimate(self, request: dict) -> dict:
-        import numpy as np
-
-        self._output.send("progress", stage="Loading the model", fraction=0.0)
-        from E3PoseLib.estimator import PoseEstimator
+        """A pose: its summary, and the file with the mask."""
+        session = self._warm_session()
+        from E3PoseLib.summary import summarise
         from E3PoseLib.volume import Volume
 
         array_file = self._folder / f"request-{request['request']}.npy"
-        array = np.load(array_file)
+        volume = Volume(np.load(array_file), np.array(request["voxel_to_ras"]), request["name"])
         array_file.unlink()
-        volume = Volume(array, np.array(request["voxel_to_ras"]), request["name"])
-        estimator = PoseEstimator(self._load(request["model"]), **request["options"])
-        estimate = estimator.estimate(
+        self._output.send("progress", stage="Loading the model", fraction=0.0)
+        estimate = session.estimate(
             volume,
+            request["model"],
+            **request["options"],
             progress=lambda stage, fraction: self._output.send("progress", stage=stage, fraction=fraction),
         )
         mask_file = self._folder / f"answer-{request['request']}.npy"
         np.save(mask_file, estimate.mask)
-        return {**estimate.to_dict(), "mask_file": str(mask_file)}
+        return {**summarise(estimate), "mask_file": str(mask_file)}
 
     def import_weights(self, request: dict) -> dict:
-        self._output.send("progress", stage="Importing the weights", fraction=0.0)
-        self._load(request["model"]).save(request["output"])
+        """One model file of the weights given."""
+        session = self._warm_session()
+        self._output.send("progress", stage="Reading the weights", fraction=0.3)
+        session.model(request["model"]).save(request["output"])
         return {"output": request["output"]}
 
 

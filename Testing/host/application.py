@@ -27,6 +27,22 @@ class ModuleManager(shaped(QtCore.QObject)):
     moduleAboutToBeUnloaded = QtCore.Signal(str)
 
 
+class ModuleSelector(shaped(QtCore.QObject)):
+    moduleSelected = QtCore.Signal(str)
+
+
+class MainWindow(shaped(QtWidgets.QMainWindow)):
+    """The window that message boxes need; never shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.setObjectName("qSlicerMainWindow")
+        self._selector = ModuleSelector()
+
+    def moduleSelector(self) -> ModuleSelector:
+        return self._selector
+
+
 class ModuleWidgetParent(mrml_widgets.qMRMLWidget):
     """``qSlicerScriptedLoadableModuleWidget``: the frame that holds a scripted module's widget."""
 
@@ -106,6 +122,7 @@ class Application(shaped(QtCore.QObject)):
     def __init__(self, qt_application):
         super().__init__()
         self._qt = qt_application
+        self._main_window = MainWindow()
         self._modules = ModuleManager()
         self._settings = QtCore.QSettings(
             str(Path(tempfile.mkdtemp()) / "Slicer.ini"), QtCore.QSettings.Format.IniFormat
@@ -127,6 +144,9 @@ class Application(shaped(QtCore.QObject)):
         return self._io
 
     ioManager = coreIOManager
+
+    def layoutManager(self):
+        return types.SimpleNamespace(mrmlSliceLogics=self._application_logic.GetSliceLogics)
 
     def moduleManager(self) -> ModuleManager:
         return self._modules
@@ -158,7 +178,7 @@ class Application(shaped(QtCore.QObject)):
         self._qt.restoreOverrideCursor()
 
     def commandOptions(self):
-        return types.SimpleNamespace(testingEnabled=False, noMainWindow=True, runPythonAndExit=True)
+        return types.SimpleNamespace(testingEnabled=False, runPythonAndExit=True)
 
     def exit(self, status: int) -> None:
         self.exit_status = status
@@ -178,7 +198,7 @@ class Application(shaped(QtCore.QObject)):
         module.enter()
         return module.widget
 
-    def wait_until(self, condition, timeout: float = 60.0) -> float:
+    def wait_until(self, condition, timeout: float = 30.0) -> float:
         """Run the event loop until ``condition()``; returns the longest time in seconds that it stood still."""
         longest = 0.0
         end = time.monotonic() + timeout
@@ -201,9 +221,7 @@ def install_python_layer() -> str:
     theirs = os.environ.get("SLICER_PYTHON_DIR")
     layer = Path(theirs) / "slicer" if theirs else LAYER_DIR
     if not (layer / "ScriptedLoadableModule.py").is_file():
-        raise FileNotFoundError(
-            f"SLICER_PYTHON_DIR={theirs} is not the Base/Python folder of a Slicer source tree"
-        )
+        raise FileNotFoundError(f"SLICER_PYTHON_DIR={theirs} is not the Base/Python folder of a Slicer source tree")
     slicer.__path__.insert(0, str(layer))
     return "Slicer's" if theirs else "ours"
 

@@ -101,9 +101,7 @@ class ctkSliderWidget(shaped(QtWidgets.QWidget)):
     minimum = QtCore.Property(float, lambda s: s._spin_box.minimum(), lambda s, v: s._spin_box.setMinimum(v))
     maximum = QtCore.Property(float, lambda s: s._spin_box.maximum(), lambda s, v: s._spin_box.setMaximum(v))
     decimals = QtCore.Property(int, lambda s: s._spin_box.decimals(), lambda s, v: s._spin_box.setDecimals(v))
-    singleStep = QtCore.Property(
-        float, lambda s: s._spin_box.singleStep(), lambda s, v: s._spin_box.setSingleStep(v)
-    )
+    singleStep = QtCore.Property(float, lambda s: s._spin_box.singleStep(), lambda s, v: s._spin_box.setSingleStep(v))
     suffix = QtCore.Property(str, lambda s: s._spin_box.suffix(), lambda s, v: s._spin_box.setSuffix(v))
 
 

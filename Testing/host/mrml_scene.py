@@ -1,5 +1,7 @@
 """A MRML scene with the logics and the three slice views that Slicer's start-up gives it."""
 
+import tempfile
+
 import slicer
 import vtk
 
@@ -22,6 +24,12 @@ def make_application_logic():
     scene = slicer.vtkMRMLScene()
     logic = slicer.vtkSlicerApplicationLogic()
     logic.SetMRMLScene(scene)
+    cache = slicer.vtkCacheManager()
+    cache.SetRemoteCacheDirectory(tempfile.mkdtemp())
+    data_io = slicer.vtkDataIOManager()
+    data_io.SetCacheManager(cache)
+    scene.SetCacheManager(cache)
+    scene.SetDataIOManager(data_io)
     logic.SetSliceLogics(vtk.vtkCollection())
     logic.SetViewLogics(vtk.vtkCollection())
     module_logics = {name: getattr(slicer, class_name)() for name, class_name in MODULE_LOGICS.items()}

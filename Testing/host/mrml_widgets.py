@@ -133,9 +133,7 @@ class qMRMLNodeComboBox(shaped(QtWidgets.QWidget)):
 
     def addNode(self, class_name: str = ""):
         class_name = class_name or self._node_types[0]
-        node = self._scene.AddNewNodeByClass(
-            class_name, self._scene.GenerateUniqueName(self._base_name or class_name)
-        )
+        node = self._scene.AddNewNodeByClass(class_name, self._scene.GenerateUniqueName(self._base_name or class_name))
         self.setCurrentNode(node)
         self.nodeAddedByUser.emit(node)
         return node

@@ -2,13 +2,21 @@
 signature.
 """
 
+import ctypes
 import functools
 import inspect
+import sys
 import types
 
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 QT_MODULES = (QtCore, QtGui, QtWidgets, QtUiTools)
+
+if sys.version_info < (3, 12):
+    # PySide6 6.12 takes None, True and False to be immortal, as Python 3.12 made them, and loses a reference at each
+    # call; before 3.12 the interpreter would free them in the end, and abort.
+    for constant in (None, True, False):
+        ctypes.c_ssize_t.from_address(id(constant)).value += 1 << 40
 
 VIRTUAL_GETTERS = {"sizeHint", "minimumSizeHint"}
 """Properties whose getters Qt itself calls as virtual methods: hiding them behind an attribute would break
@@ -30,6 +38,13 @@ def accepted_arguments(receiver, count: int) -> int:
 
 class PythonQtObject:
     """What PythonQt adds to every ``QObject``."""
+
+    def __init_subclass__(cls, **arguments):
+        super().__init_subclass__(**arguments)
+        # PySide6 finds its own QObject.connect before an inherited one, so each class holds these itself.
+        for name in ("connect", "disconnect", "className", "name"):
+            if name not in vars(cls):
+                setattr(cls, name, vars(PythonQtObject)[name])
 
     def connect(self, signature: str, receiver) -> bool:
         """Call ``receiver`` at each signal, e.g. ``connect("clicked(bool)", onClicked)``."""
@@ -82,10 +97,6 @@ def shaped(base: type) -> type:
     meta = base.staticMetaObject
     names = [meta.property(index).name() for index in range(meta.propertyCount())]
     attributes = {name: found for name in names if (found := attribute(base, name)) is not None}
-    # PySide6 looks its own methods up before a mixin's, so these go into the class itself.
-    attributes.update(
-        {name: vars(PythonQtObject)[name] for name in ("connect", "disconnect", "className", "name")}
-    )
     return type(base)(base.__name__, (PythonQtObject, base), attributes)
 
 
