@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
-from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from nibabel.spatialimages import HeaderDataError
 
 from .errors import VolumeError
@@ -21,6 +21,8 @@ MINIMUM_EDGE_VOXELS = 8
 MAXIMUM_VOXEL_SIZE_MM = 50.0
 MAXIMUM_NON_FINITE_FRACTION = 0.01
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
+
+CANONICAL_ORIENTATION = axcodes2ornt("RAS")
 
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
 
@@ -114,9 +116,14 @@ class Volume:
         orientation = io_orientation(self.voxel_to_ras)
         return replace(
             self,
-            array=apply_orientation(self.array, orientation),
+            array=np.ascontiguousarray(apply_orientation(self.array, orientation)),
             voxel_to_ras=self.voxel_to_ras @ inv_ornt_aff(orientation, self.shape),
         )
+
+    def in_own_order(self, canonical: np.ndarray) -> np.ndarray:
+        """An array on the grid of `closest_canonical` in the axis order of this scan."""
+        back = ornt_transform(CANONICAL_ORIENTATION, io_orientation(self.voxel_to_ras))
+        return np.ascontiguousarray(apply_orientation(canonical, back))
 
 
 def _checked_affine(affine: np.ndarray, name: str) -> np.ndarray:
@@ -151,7 +158,7 @@ def read_volume(path: str | os.PathLike, frame: int | None = None) -> Volume:
     Raises
     ------
     VolumeError
-        If the file is missing, not an image, damaged, of other than 3 dimensions with no frame chosen, or refused by `Volume`.
+        If the file is missing, not an image, damaged, 4-D with no frame chosen, or refused by `Volume`.
     """
     path = Path(path)
     image = _open(path)

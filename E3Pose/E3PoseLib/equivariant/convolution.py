@@ -54,8 +54,8 @@ class SelfConnection(nn.Module):
 class SteerableConvolution(nn.Module):
     r"""A self-connection plus a steerable cross-correlation, evaluated as one ordinary convolution.
 
-    The kernel is :math:`K = W_0\,\delta + \sum_p W_p B_p / n_{taps}`: learned matrices over multiplicities times the fixed
-    basis of `coupled_basis`, normalised as e3nn's ``FullyConnectedTensorProduct`` does ("component", "element").
+    The kernel is :math:`K = W_0\,\delta + \sum_p W_p B_p / n_{taps}`: learned matrices over multiplicities times the
+    fixed basis of `coupled_basis`, normalised as e3nn's ``FullyConnectedTensorProduct`` does ("component", "element").
     While the layer trains, the kernel is rebuilt at each call, one matrix product for every pair of irreps; `freeze`
     builds it for good.
 
@@ -100,7 +100,7 @@ class SteerableConvolution(nn.Module):
         )
         self.weight = nn.Parameter(torch.randn(n_radial, product.weight_numel))
         self._pairs = self._lay_out(product, n_radial, lmax)
-        self._kernel: torch.Tensor | None = None
+        self.register_buffer("_kernel", None, persistent=False)
 
     def _lay_out(self, product: o3.FullyConnectedTensorProduct, n_radial: int, lmax: int) -> list[_Pair]:
         """Find, for each pair of irreps, its weights, its normalisation and its basis, which becomes a buffer."""
@@ -192,6 +192,12 @@ class SteerableConvolution(nn.Module):
         """Build the kernel for good; call once the weights will not change any more."""
         with torch.no_grad():
             self._kernel = self.kernel()
+
+    def train(self, mode: bool = True) -> SteerableConvolution:
+        """Switch to training, which forgets a frozen kernel, or to evaluation."""
+        if mode:
+            self._kernel = None
+        return super().train(mode)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""

@@ -93,6 +93,12 @@ class E3CNN(nn.Module):
             irreps = hidden
         self.head = SteerableConvolution(irreps, self.irreps_axes, **sizes)
 
+    def freeze(self) -> None:
+        """Build all kernels for good; call once the weights will not change any more."""
+        for layer in self.modules():
+            if isinstance(layer, SteerableConvolution):
+                layer.freeze()
+
     def axes_field(self, volume: torch.Tensor) -> torch.Tensor:
         """The axes as seen from every voxel of the last grid.
 

@@ -65,7 +65,7 @@ class UNet(nn.Module):
         return 2 ** (self.n_levels - 1)
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
-        """Map intensities ``[B, 1, D, H, W]`` to logits ``[B, n_classes, D, H, W]``; edges are multiples of `stride`."""
+        """Map intensities ``[B, 1, D, H, W]`` to logits ``[B, n_classes, D, H, W]``, edges in multiples of `stride`."""
         features = volume
         skips = []
         for block in self.list_encoder_blocks[:-1]:

@@ -1,0 +1,95 @@
+"""How far an estimate can be trusted, in numbers and in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+BRAIN_VOLUME_ML = (10.0, 600.0)
+"""From 18 weeks to term, with the margin that a coarse mask needs (Kyriakopoulou et al., 2017: 30 to 450 ml)."""
+
+MODERATE_SCORE = 0.75
+LOW_SCORE = 0.5
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """What speaks for a pose and what against it.
+
+    Parameters
+    ----------
+    axis_concentration : tuple of float
+        Of x, y, z, in [0, 1]: how well the voxels of the network's last grid agree on the axis (1: all the same).
+    orthogonality_error_degrees : float
+        Largest deviation of the angle between two raw axes from 90°.
+    brain_volume_ml : float
+        Of the mask.
+    touches_border : bool
+        Whether the mask reaches the border of the scan, so that the head may be cut.
+    """
+
+    axis_concentration: tuple[float, float, float]
+    orthogonality_error_degrees: float
+    brain_volume_ml: float
+    touches_border: bool
+
+    @property
+    def score(self) -> float:
+        """One number in [0, 1]: the weakest axis, times how orthogonal the three are; 0 for an impossible brain."""
+        if not BRAIN_VOLUME_ML[0] <= self.brain_volume_ml <= BRAIN_VOLUME_ML[1]:
+            return 0.0
+        return min(self.axis_concentration) * float(np.cos(np.deg2rad(self.orthogonality_error_degrees)))
+
+    @property
+    def level(self) -> str:
+        """The score in a word: "high", "moderate" or "low"; a head that may be cut is never "high"."""
+        if self.score < LOW_SCORE:
+            return "low"
+        return "moderate" if self.score < MODERATE_SCORE or self.touches_border else "high"
+
+    def warnings(self) -> tuple[str, ...]:
+        """Plain sentences for whoever reads the pose."""
+        sentences = []
+        if self.level == "low":
+            sentences.append(f"the pose is doubtful (confidence {self.score:.2f}): check it by eye before any use")
+        if not BRAIN_VOLUME_ML[0] <= self.brain_volume_ml <= BRAIN_VOLUME_ML[1]:
+            sentences.append(
+                f"the mask holds {self.brain_volume_ml:.0f} ml, which no fetal brain does "
+                f"({BRAIN_VOLUME_ML[0]:.0f} to {BRAIN_VOLUME_ML[1]:.0f} ml)"
+            )
+        if self.touches_border:
+            sentences.append("the brain reaches the border of the scan: the head may be cut, its centre shifted")
+        return tuple(sentences)
+
+
+def axis_concentration(field: torch.Tensor) -> tuple[float, float, float]:
+    """How well the voxels agree on each axis.
+
+    Parameters
+    ----------
+    field : torch.Tensor
+        Shape ``[9, d, h, w]``: the pseudovector x and the vectors y, z at each voxel.
+
+    Returns
+    -------
+    tuple of float
+        Of y and z the length of the mean unit vector. Of x, whose sign is free, the same for an axis: with l the largest
+        eigenvalue of the mean of x·xᵀ, (3l − 1)/2 (the order parameter of a nematic).
+    """
+    x, y, z = (functional.normalize(part.flatten(1).double(), dim=0) for part in field.split(3))
+    largest = float(torch.linalg.eigvalsh(x @ x.T / x.shape[1])[-1])
+    return (
+        min(1.0, max(0.0, (3 * largest - 1) / 2)),
+        float(y.mean(dim=1).norm()),
+        float(z.mean(dim=1).norm()),
+    )
+
+
+def orthogonality_error(axes: np.ndarray) -> float:
+    """Largest deviation in degrees from a right angle between two rows of a 3×3 matrix."""
+    unit = axes / np.linalg.norm(axes, axis=1, keepdims=True)
+    cosines = np.abs(unit @ unit.T)[np.triu_indices(3, 1)]
+    return float(np.rad2deg(np.arcsin(np.clip(cosines, 0, 1))).max())

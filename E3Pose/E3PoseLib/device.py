@@ -1,0 +1,53 @@
+"""Where the networks run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from .errors import DeviceError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of that name, or with ``auto`` the fastest of cuda, mps and cpu.
+
+    Raises
+    ------
+    DeviceError
+        If the name is none, or there is no such device.
+
+    >>> pick_device("cpu")
+    device(type='cpu')
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"unknown device {name!r}; choose auto, cpu, cuda, cuda:N or mps") from error
+    n_devices = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }.get(device.type, 0)
+    if (device.index or 0) >= n_devices:
+        raise DeviceError(f"there is no device {name!r} here; choose auto or cpu, or install a torch that supports it")
+    return device
+
+
+@contextmanager
+def memory_errors(device: torch.device) -> Iterator[None]:
+    """Turn a device's lack of memory into a `DeviceError`; other errors pass."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise DeviceError(f"{device} ran out of memory; close other programs or choose another device") from error
+    except RuntimeError as error:
+        # torch raises a plain RuntimeError when the CPU's allocator fails.
+        if "allocate memory" not in str(error):
+            raise
+        raise DeviceError(f"{device} ran out of memory; close other programs or choose another device") from error

@@ -1,0 +1,270 @@
+"""The method on one page: find the brain, look at it, say how the head lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from .confidence import Confidence, axis_concentration, orthogonality_error
+from .device import memory_errors, pick_device
+from .equivariant.network import pool_axes
+from .errors import E3PoseError, NoHeadFoundError, VolumeError
+from .geometry import head_axes_to_ras, invert_rigid, rigid, transform_points
+from .model import Model
+from .resampling import GRID_TOLERANCE, crop_or_pad, nearest_on_grid, resample_isotropic, rescale
+from .rotations import orthonormalise
+from .segmentation.crop import crop_around
+from .segmentation.posterior import bounding_box, posterior_to_mask
+from .stopwatch import Progress, Stopwatch
+from .volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class PoseEstimate:
+    """How the head lies, and how far that can be trusted.
+
+    Parameters
+    ----------
+    canonical_to_ras : np.ndarray
+        Shape ``[4, 4]``, float64, rigid: the head's frame (mm; origin the brain's centre of mass, +x the fetus's right, +y
+        anterior, +z superior) in RAS mm. The columns of its rotation are the head's axes.
+    mask : np.ndarray
+        Shape of the scan, uint8: 1 in the brain, in the scan's own grid.
+    confidence : Confidence
+    warnings : tuple of str
+        What speaks against trusting the pose, in plain words.
+    timings : dict
+        Seconds of each step, and "total".
+    device : str
+        Where the networks ran.
+    """
+
+    canonical_to_ras: np.ndarray
+    mask: np.ndarray
+    confidence: Confidence
+    warnings: tuple[str, ...]
+    timings: dict[str, float]
+    device: str
+
+    @property
+    def ras_to_canonical(self) -> np.ndarray:
+        """The inverse pose: put the scan under it and the head is upright."""
+        return invert_rigid(self.canonical_to_ras)
+
+
+class PoseEstimator:
+    """Estimates head poses with one model on one device.
+
+    Parameters
+    ----------
+    model : Model
+    device : str
+        ``auto`` (the fastest there is), ``cpu``, ``cuda``, ``cuda:1``, … or ``mps``.
+    as_official : bool
+        Work in the file's own axis order and on the very grid of the official program. Without, in the axis order closest
+        to right, anterior, superior, so that the same scan gives the same pose however it is stored.
+
+    Raises
+    ------
+    DeviceError
+        If there is no such device.
+
+    >>> estimator = PoseEstimator(model)  # doctest: +SKIP
+    >>> estimator.estimate(read_volume("scan.nii.gz")).canonical_to_ras  # doctest: +SKIP
+    """
+
+    def __init__(self, model: Model, device: str = "auto", *, as_official: bool = False) -> None:
+        self.device = pick_device(device)
+        self.model = model.to(self.device)
+        self.as_official = as_official
+
+    def estimate(self, volume: Volume, progress: Progress | None = None) -> PoseEstimate:
+        """Estimate the pose of the head in one scan.
+
+        Parameters
+        ----------
+        volume : Volume
+        progress : callable, optional
+            Called with the step that begins and the fraction of the work done.
+
+        Returns
+        -------
+        PoseEstimate
+
+        Raises
+        ------
+        VolumeError
+            If the intensities are of no use, see `Volume.intensities`.
+        NoHeadFoundError
+            If the segmentation finds no brain.
+        DeviceError
+            If the device runs out of memory.
+        """
+        clock = Stopwatch(progress)
+        clock.begin("prepare", 0.0)
+        scan = self._prepare(volume)
+        clock.begin("segment", 0.05)
+        logits = self._run(self.model.segmentation_network, [scan.array])[0]
+        clock.begin("mask", 0.35)
+        mask = self._localise(scan, logits)
+        crop = self._crop(scan, mask)
+        clock.begin("rotate", 0.4)
+        field = self._run(self.model.rotation_network.axes_field, [crop])[0]
+        clock.begin("assemble", 0.95)
+        return self._assemble(scan, mask, field, clock)
+
+    def estimate_batch(self, volumes: Sequence[Volume]) -> list[PoseEstimate | E3PoseError]:
+        """Estimate several scans, each network run on all of them at once; worth it on a GPU.
+
+        Parameters
+        ----------
+        volumes : sequence of Volume
+
+        Returns
+        -------
+        list
+            For each scan its estimate, or the error that `estimate` would have raised: one bad scan does not spoil the
+            others. Timings are those of the whole batch.
+
+        Raises
+        ------
+        DeviceError
+            If the device runs out of memory: try fewer scans at once.
+        """
+        clock = Stopwatch()
+        results: list[PoseEstimate | E3PoseError | None] = [None] * len(volumes)
+
+        def attempt(indices: Iterable[int], step: Callable) -> dict:
+            done = {}
+            for index in indices:
+                try:
+                    done[index] = step(index)
+                except E3PoseError as error:
+                    results[index] = error
+            return done
+
+        clock.begin("prepare", 0.0)
+        scans = attempt(range(len(volumes)), lambda index: self._prepare(volumes[index]))
+        clock.begin("segment", 0.05)
+        logits = self._run(self.model.segmentation_network, [scan.array for scan in scans.values()])
+        logits = dict(zip(scans, logits, strict=True))
+        clock.begin("mask", 0.35)
+        masks = attempt(scans, lambda index: self._localise(scans[index], logits[index]))
+        crops = {index: self._crop(scans[index], mask) for index, mask in masks.items()}
+        clock.begin("rotate", 0.4)
+        fields = self._run(self.model.rotation_network.axes_field, list(crops.values()))
+        fields = dict(zip(crops, fields, strict=True))
+        clock.begin("assemble", 0.95)
+        for index, mask in masks.items():
+            results[index] = self._assemble(scans[index], mask, fields[index], clock)
+        return results
+
+    def _prepare(self, volume: Volume) -> _Scan:
+        """Reorient, resample to the model's cubic voxels, crop or pad to its cube, rescale to [0, 1]."""
+        settings = self.model.header
+        oriented = volume if self.as_official else volume.closest_canonical()
+        array, grid = resample_isotropic(
+            rescale(oriented.intensities()),
+            oriented.voxel_to_ras,
+            settings.spacing_mm,
+            tolerance=0.0 if self.as_official else GRID_TOLERANCE,
+        )
+        array, grid = crop_or_pad(array, grid, settings.segmentation_edge)
+        array = rescale(array)
+        field_of_view = bounding_box(array != 0)
+        if field_of_view is None:
+            raise VolumeError(f"{volume.name}: the middle of the scan is empty; crop the scan to what it shows")
+        return _Scan(volume, oriented, array, grid, field_of_view)
+
+    def _localise(self, scan: _Scan, logits: torch.Tensor) -> np.ndarray:
+        """The brain's mask on the model's grid."""
+        settings = self.model.header
+        mask = posterior_to_mask(logits, settings.thresholds, settings.object_label)
+        if not mask.any():
+            raise NoHeadFoundError(
+                f"{scan.volume.name}: no fetal head was found; check that the scan shows one and that the model suits it"
+            )
+        return mask
+
+    def _crop(self, scan: _Scan, mask: np.ndarray) -> np.ndarray:
+        """What the rotation network sees."""
+        settings = self.model.header
+        return crop_around(
+            mask, scan.array, scan.field_of_view, settings.rotation_edge, settings.object_fraction, 2**self._n_halvings
+        )
+
+    def _assemble(self, scan: _Scan, mask: np.ndarray, field: torch.Tensor, clock: Stopwatch) -> PoseEstimate:
+        """Translation from the mask, rotation from the axes, both carried to RAS."""
+        centre = transform_points(scan.grid_to_ras, ndimage.center_of_mass(mask))
+        axes = pool_axes(field[None])[0].reshape(3, 3).double().cpu().numpy()
+        rotation = assemble_rotation(head_axes_to_ras(axes, scan.grid_to_ras))
+        confidence = Confidence(
+            axis_concentration=axis_concentration(field.cpu()),
+            orthogonality_error_degrees=orthogonality_error(axes),
+            brain_volume_ml=float(mask.sum() * self.model.header.spacing_mm**3 / 1000),
+            touches_border=any(
+                inner.start <= outer.start or inner.stop >= outer.stop
+                for inner, outer in zip(bounding_box(mask), scan.field_of_view, strict=True)
+            ),
+        )
+        oriented = scan.oriented
+        on_scan = nearest_on_grid(mask.astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
+        return PoseEstimate(
+            canonical_to_ras=rigid(rotation, centre),
+            mask=on_scan if self.as_official else scan.volume.in_own_order(on_scan),
+            confidence=confidence,
+            warnings=(*scan.volume.warnings(), *confidence.warnings()),
+            timings=clock.read(),
+            device=str(self.device),
+        )
+
+    @property
+    def _n_halvings(self) -> int:
+        return self.model.rotation_network.n_levels
+
+    def _run(self, network: Callable[[torch.Tensor], torch.Tensor], arrays: list[np.ndarray]) -> list[torch.Tensor]:
+        """Arrays ``[D, H, W]`` through a network, those of one shape together: ``[C, d, h, w]`` each."""
+        outputs: list[torch.Tensor | None] = [None] * len(arrays)
+        for shape in dict.fromkeys(array.shape for array in arrays):
+            indices = [index for index, array in enumerate(arrays) if array.shape == shape]
+            batch = torch.from_numpy(np.stack([arrays[index] for index in indices]))[:, None]
+            with torch.inference_mode(), memory_errors(self.device):
+                for index, output in zip(indices, network(batch.to(self.device)), strict=True):
+                    outputs[index] = output.float()
+        return outputs
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """A scan on its way through the networks."""
+
+    volume: Volume
+    oriented: Volume
+    array: np.ndarray
+    grid_to_ras: np.ndarray
+    field_of_view: tuple[slice, ...]
+
+
+def assemble_rotation(axes: np.ndarray) -> np.ndarray:
+    """The head's rotation from its three raw axes.
+
+    The pseudovector's sign is free, so it takes the one that makes the frame right-handed; then the nearest rotation.
+
+    Parameters
+    ----------
+    axes : np.ndarray
+        Shape ``[3, 3]``: rows x, y, z in RAS, any length.
+
+    Returns
+    -------
+    np.ndarray
+        Shape ``[3, 3]``, determinant +1; columns are the head's right, anterior and superior axes.
+    """
+    columns = (axes / np.linalg.norm(axes, axis=1, keepdims=True)).T
+    if np.linalg.det(columns) < 0:
+        columns[:, 0] *= -1
+    return orthonormalise(torch.from_numpy(columns)).numpy()

@@ -1,0 +1,172 @@
+"""Grids: isotropic resampling, crop and pad, the way back to the scan's own grid, and reslicing by a pose."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import ndimage
+
+from .geometry import rigid, voxel_sizes
+from .volume import Volume
+
+RESLICED_EDGE_MM = 180.0
+"""Edge of the resliced cube: a head at term with room around it."""
+
+
+GRID_TOLERANCE = 1e-4
+"""Fraction of a voxel that a new grid may leave uncovered at its end; absorbs the rounding of headers."""
+
+
+def rescale(array: np.ndarray) -> np.ndarray:
+    """Intensities to [0, 1] by minimum and maximum, float32; a constant array becomes 0."""
+    low, high = array.min(), array.max()
+    if low == high:
+        return np.zeros(array.shape, np.float32)
+    return (array.astype(np.float32) - low) / (high - low)
+
+
+def resample_isotropic(
+    array: np.ndarray, voxel_to_ras: np.ndarray, spacing: float, tolerance: float = GRID_TOLERANCE
+) -> tuple[np.ndarray, np.ndarray]:
+    """Linear resampling along the array's own axes to cubic voxels; the corner of the volume stays where it is.
+
+    The new grid covers the old one; its last sample of an axis may lie beyond the volume and is then 0. Within the
+    outer half of a border voxel its value holds (ITK's convention, and so TorchIO's).
+
+    Parameters
+    ----------
+    array : np.ndarray
+        Shape ``[I, J, K]``, float32.
+    voxel_to_ras : np.ndarray
+        Shape ``[4, 4]``.
+    spacing : float
+        Edge of the new voxels, mm.
+    tolerance : float
+        Fraction of a new voxel that may stay uncovered at the end. A header's rounding (3.0000002 mm) would else add a
+        sample, as it does in the official program.
+
+    Returns
+    -------
+    array : np.ndarray
+        Shape ``ceil(n · old spacing / spacing - tolerance)``, float32.
+    voxel_to_ras : np.ndarray
+        Of the new grid.
+    """
+    factors = spacing / voxel_sizes(voxel_to_ras)
+    for axis, factor in enumerate(factors):
+        n_old = array.shape[axis]
+        n_new = math.ceil(n_old / factor - tolerance)
+        position = (np.arange(n_new) + 0.5) * factor - 0.5
+        clipped = np.clip(position, 0, n_old - 1)
+        low = np.minimum(clipped.astype(int), n_old - 2)
+        weight = clipped - low
+        inside = position <= n_old - 0.5
+        along = [1, 1, 1]
+        along[axis] = -1
+        array = array.take(low, axis) * ((1 - weight) * inside).reshape(along) + array.take(low + 1, axis) * (
+            weight * inside
+        ).reshape(along)
+    grid_to_voxel = np.diag([*factors, 1.0])
+    grid_to_voxel[:3, 3] = (factors - 1) / 2
+    return array.astype(np.float32), voxel_to_ras @ grid_to_voxel
+
+
+def crop_or_pad(array: np.ndarray, voxel_to_ras: np.ndarray, edge: int) -> tuple[np.ndarray, np.ndarray]:
+    """Crop or zero-pad to a cube around the middle; of an odd number of voxels the larger half stands in front.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        Shape ``[I, J, K]``.
+    voxel_to_ras : np.ndarray
+        Shape ``[4, 4]``.
+    edge : int
+        Voxels along an edge of the cube.
+
+    Returns
+    -------
+    array : np.ndarray
+        Shape ``[edge, edge, edge]``.
+    voxel_to_ras : np.ndarray
+        Of the cube.
+    """
+    cube = np.zeros((edge, edge, edge), array.dtype)
+    source, target, start = [], [], np.zeros(3)
+    for axis, size in enumerate(array.shape):
+        before = math.ceil(abs(edge - size) / 2)
+        if size <= edge:
+            source.append(slice(None))
+            target.append(slice(before, before + size))
+            start[axis] = -before
+        else:
+            source.append(slice(before, before + edge))
+            target.append(slice(None))
+            start[axis] = before
+    cube[tuple(target)] = array[tuple(source)]
+    return cube, voxel_to_ras @ rigid(np.eye(3), start)
+
+
+def nearest_on_grid(
+    labels: np.ndarray, labels_to_ras: np.ndarray, shape: tuple[int, int, int], voxel_to_ras: np.ndarray
+) -> np.ndarray:
+    """Labels carried to another grid with the same axes by the nearest voxel; 0 outside.
+
+    Parameters
+    ----------
+    labels : np.ndarray
+        Shape ``[D, H, W]``.
+    labels_to_ras, voxel_to_ras : np.ndarray
+        Shape ``[4, 4]``; the two grids may differ in spacing and origin, not in the direction of their axes.
+    shape : tuple of int
+        Of the other grid.
+
+    Returns
+    -------
+    np.ndarray
+        Of that shape, in the type of `labels`.
+    """
+    voxel_to_label = np.linalg.inv(labels_to_ras) @ voxel_to_ras
+    source, target = [], []
+    for axis, size in enumerate(shape):
+        index = np.rint(np.arange(size) * voxel_to_label[axis, axis] + voxel_to_label[axis, 3]).astype(int)
+        inside = (index >= 0) & (index < labels.shape[axis])
+        source.append(index[inside])
+        target.append(inside.nonzero()[0])
+    carried = np.zeros(shape, labels.dtype)
+    carried[np.ix_(*target)] = labels[np.ix_(*source)]
+    return carried
+
+
+def reslice(volume: Volume, canonical_to_ras: np.ndarray, spacing: float, edge: float = RESLICED_EDGE_MM) -> Volume:
+    """The scan as seen from the head: a cube around its origin along its right, anterior and superior axes.
+
+    Parameters
+    ----------
+    volume : Volume
+    canonical_to_ras : np.ndarray
+        Shape ``[4, 4]``, the pose.
+    spacing, edge : float
+        Voxel size and edge of the cube, mm.
+
+    Returns
+    -------
+    Volume
+        Linearly interpolated, float32, 0 outside of the scan; its world is the head's frame, so any viewer shows the
+        head upright.
+
+    Raises
+    ------
+    ValueError
+        If the spacing is not positive or leaves less than 8 voxels.
+    """
+    if not 0 < spacing <= edge / 8:
+        raise ValueError(f"cannot reslice a cube of {edge:g} mm at a spacing of {spacing:g} mm")
+    n = round(edge / spacing)
+    grid_to_canonical = np.diag([spacing] * 3 + [1.0])
+    grid_to_canonical[:3, 3] = -(n - 1) / 2 * spacing
+    grid_to_voxel = np.linalg.inv(volume.voxel_to_ras) @ canonical_to_ras @ grid_to_canonical
+    resliced = ndimage.affine_transform(
+        volume.intensities(), grid_to_voxel[:3, :3], grid_to_voxel[:3, 3], output_shape=(n, n, n), order=1
+    )
+    return Volume(resliced, grid_to_canonical, name=f"{volume.name} resliced")
