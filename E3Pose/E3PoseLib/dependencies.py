@@ -79,8 +79,10 @@ def constraints() -> list[str]:
 def install(wanted: list[Package], requester: str = "E3Pose") -> None:
     """Install packages into Slicer's Python; ask the person before calling this.
 
-    Raises:
-        DependencyError: PyTorch is wanted and its extension is missing, or an installation failed.
+    Raises
+    ------
+    DependencyError
+        PyTorch is wanted and its extension is missing, or an installation failed.
     """
     torch = [package for package in wanted if package.name == "torch"]
     others = [package.requirement for package in wanted if package.name != "torch"]
@@ -97,8 +99,10 @@ def install(wanted: list[Package], requester: str = "E3Pose") -> None:
 def install_torch(requirement: str) -> None:
     """Install PyTorch through the PyTorch extension.
 
-    Raises:
-        DependencyError: the extension is not installed, or could not install PyTorch.
+    Raises
+    ------
+    DependencyError
+        The extension is not installed, or could not install PyTorch.
     """
     if importlib.util.find_spec("PyTorchUtils") is None:
         raise DependencyError(
@@ -120,8 +124,10 @@ def install_torch(requirement: str) -> None:
 def install_others(requirements: list[str], requester: str) -> None:
     """Install requirements with Slicer's pip: ``slicer.packaging`` from Slicer 5.11 on, else ``slicer.util``.
 
-    Raises:
-        DependencyError: pip failed.
+    Raises
+    ------
+    DependencyError
+        Pip failed.
     """
     import slicer
 

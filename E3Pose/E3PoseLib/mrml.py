@@ -83,8 +83,10 @@ def is_set(node) -> bool:
 def check_volume_node(node) -> None:
     """Whether ``node`` can be a scan.
 
-    Raises:
-        VolumeError: none, a label map, a vector or tensor volume, or one without voxels.
+    Raises
+    ------
+    VolumeError
+        None, a label map, a vector or tensor volume, or one without voxels.
     """
     if not is_set(node):
         raise VolumeError("no input volume: select the scan")
@@ -143,8 +145,10 @@ def has_orthogonal_axes(voxel_to_ras: np.ndarray, tolerance: float = 1e-4) -> bo
 def read_scan(node) -> Scan:
     """The scan in a volume node, in world RAS, whatever transforms the node sits under.
 
-    Raises:
-        VolumeError: the node is no scan, see `check_volume_node`.
+    Raises
+    ------
+    VolumeError
+        The node is no scan, see `check_volume_node`.
     """
     from E3PoseLib.volume import Volume
 
@@ -226,8 +230,10 @@ def is_under(node, transform_node) -> bool:
 def check_transform_node(transform_node, volume_node) -> None:
     """Whether a pose of ``volume_node`` can be written to ``transform_node``.
 
-    Raises:
-        TransformError: no linear transform node, or the scan already sits under it, so that writing it moves
+    Raises
+    ------
+    TransformError
+        No linear transform node, or the scan already sits under it, so that writing it moves
         the scan.
     """
     if not is_set(transform_node) or not transform_node.IsA("vtkMRMLLinearTransformNode"):
@@ -267,8 +273,10 @@ def head_pose(transform_node) -> np.ndarray:
     It follows the scan: where the scan was moved since (the transform applied to it, hardened or not, or
     another one), so did the head in it. A pose transform that was edited by hand counts as edited.
 
-    Raises:
-        TransformError: not a transform that `write_pose` has written, or no longer a rigid one.
+    Raises
+    ------
+    TransformError
+        Not a transform that `write_pose` has written, or no longer a rigid one.
     """
     if not is_set(transform_node) or transform_node.GetAttribute(DIRECTION_ATTRIBUTE) is None:
         raise TransformError("no head pose: estimate the pose first, or select the transform that holds it")
@@ -343,8 +351,10 @@ def reslice_upright(volume_node, transform_node, output_node, spacing: float, ex
     the whole scan. The result lies where the pose transform puts the head's frame: in that frame itself where
     the transform aligns the volume to it, in the scan (under the transform) where it places the axes there.
 
-    Raises:
-        VolumeError, TransformError: the scan or the pose cannot be used.
+    Raises
+    ------
+    VolumeError, TransformError
+        The scan or the pose cannot be used.
     """
     check_volume_node(volume_node)
     pose = head_pose(transform_node)

@@ -56,7 +56,9 @@ def matrix_to_euler(matrix: torch.Tensor) -> torch.Tensor:
     """
     if BACKEND == "pytorch3d":
         return torch.rad2deg(_backend.matrix_to_euler_angles(matrix, "ZYX").flip(-1))
-    return _backend.rotmat_to_euler("xyz", matrix, degrees=True, as_tensor=True)
+    angles = _backend.rotmat_to_euler("xyz", matrix, degrees=True)
+    # roma before 1.8 returns the three angles apart.
+    return angles if isinstance(angles, torch.Tensor) else torch.stack(angles, dim=-1)
 
 
 def matrix_to_rotation_6d(matrix: torch.Tensor) -> torch.Tensor:

@@ -111,8 +111,10 @@ class PoseWorker:
 
         ``model`` holds the arguments of `load_model`, ``options`` those of `Session.estimate`.
 
-        Raises:
-            WorkerError: a request is under way, or the worker cannot be started.
+        Raises
+        ------
+        WorkerError
+            A request is under way, or the worker cannot be started.
         """
         self._send(
             {
@@ -128,8 +130,10 @@ class PoseWorker:
     def import_weights(self, model: dict, output: str) -> None:
         """Ask to read weights by ``load_model(**model)`` and save them as one model file at ``output``.
 
-        Raises:
-            WorkerError: a request is under way, or the worker cannot be started.
+        Raises
+        ------
+        WorkerError
+            A request is under way, or the worker cannot be started.
         """
         self._send({"task": "import", "model": model, "output": str(output)})
 
