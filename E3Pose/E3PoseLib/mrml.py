@@ -347,7 +347,7 @@ def show_mask(segmentation_node, in_slices: bool, in_3d: bool) -> None:
 def reslice_upright(volume_node, transform_node, output_node, spacing: float, extent: float | None = HEAD_MM) -> None:
     """Reslice a scan along the head's axes, at ``spacing`` mm, into a volume node.
 
-    The grid is a cube of edge ``extent`` mm about the head's centre, where a voxel lies; with None it covers
+    The grid is a cube of edge ``extent`` mm about the head's centre, the one of `resampling.reslice`; with None it covers
     the whole scan. The result lies where the pose transform puts the head's frame: in that frame itself where
     the transform aligns the volume to it, in the scan (under the transform) where it places the axes there.
 
@@ -357,6 +357,8 @@ def reslice_upright(volume_node, transform_node, output_node, spacing: float, ex
         The scan or the pose cannot be used.
     """
     check_volume_node(volume_node)
+    if output_node == volume_node:
+        raise VolumeError(f"reslicing into '{volume_node.GetName()}' would overwrite the scan: choose another volume")
     pose = head_pose(transform_node)
     grid_to_canonical, shape = upright_grid(volume_node, pose, spacing, extent)
     array = reslice(volume_node, pose @ grid_to_canonical, shape)
@@ -377,7 +379,7 @@ def reslice_upright(volume_node, transform_node, output_node, spacing: float, ex
 def upright_grid(volume_node, pose: np.ndarray, spacing: float, extent: float | None) -> tuple[np.ndarray, np.ndarray]:
     """Voxel -> canonical matrix and shape (3,) of a grid along the head's axes, see `reslice_upright`."""
     if extent is not None:
-        last = np.full(3, np.floor(extent / spacing / 2))
+        last = np.full(3, (round(extent / spacing) - 1) / 2)
         first = -last
     else:
         corners = transform_points(np.linalg.inv(pose), world_corners(volume_node))
@@ -385,7 +387,7 @@ def upright_grid(volume_node, pose: np.ndarray, spacing: float, extent: float | 
         last = np.ceil(corners.max(axis=0) / spacing)
     grid_to_canonical = np.diag([spacing, spacing, spacing, 1.0])
     grid_to_canonical[:3, 3] = first * spacing
-    return grid_to_canonical, (last - first + 1).astype(int)
+    return grid_to_canonical, np.round(last - first + 1).astype(int)
 
 
 def world_corners(volume_node) -> np.ndarray:
