@@ -335,9 +335,6 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         E3PoseError, and leaves the nodes as they were, where it cannot.
         """
         scan = self.readScan(volumeNode, transformNode)
-        missing = dependencies.missing()
-        if missing:
-            raise DependencyError(f"not installed: {', '.join(package.name for package in missing)}")
         from E3PoseLib.summary import summarise
 
         estimate = self._warmSession().estimate(scan.volume, {"model": str(model)}, progress=progress, **options)
@@ -352,10 +349,14 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         return self._session
 
     def readScan(self, volumeNode, transformNode=None) -> mrml.Scan:
-        """The scan in a volume node, once both nodes are found fit; TransformError or VolumeError otherwise."""
+        """The scan in a volume node, once both nodes are found fit: TransformError or VolumeError otherwise,
+        DependencyError where the packages that handle it are not installed."""
         mrml.check_volume_node(volumeNode)
         if transformNode is not None:
             mrml.check_transform_node(transformNode, volumeNode)
+        missing = ", ".join(package.name for package in dependencies.missing())
+        if missing:
+            raise DependencyError(f"not installed: {missing}; install them in the panel's section Setup")
         return mrml.read_scan(volumeNode)
 
     def checkStillThere(self, scan: mrml.Scan) -> None:
