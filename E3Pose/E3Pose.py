@@ -57,6 +57,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._run = None
         self._viewsBefore = None
         self._observedVolume = None
+        self._maskShown = None
 
     def setup(self) -> None:
         """Build the panel from its ``.ui`` file."""
@@ -202,7 +203,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             transform = parameters.outputTransform or self.logic.addOutput("transform", scan)
             segmentation = parameters.outputSegmentation or self.logic.addOutput("segmentation", scan)
             self.logic.writeEstimate(scan, answer, mask, parameters.direction.value, transform, segmentation)
-            mrml.show_mask(segmentation, parameters.showMask2D, parameters.showMask3D)
+            self._maskShown = None
             parameters.outputTransform, parameters.outputSegmentation = transform, segmentation
             if parameters.reslicedVolume:
                 self.onResliceButton()
@@ -235,14 +236,24 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parameters = self._parameterNode
         if parameters is None:
             return
-        for spinBox in (self.ui.brainThresholdSpinBox, self.ui.eyesThresholdSpinBox):
+        for spinBox in (self.ui.backgroundThresholdSpinBox, self.ui.brainThresholdSpinBox):
             spinBox.enabled = not parameters.useModelThresholds
         self._observeVolume(parameters.inputVolume)
         self._showTimePoint(parameters.inputVolume)
         self._showResult(mrml.read_result(parameters.outputTransform))
-        if parameters.outputSegmentation and mrml.has_mask(parameters.outputSegmentation):
-            mrml.show_mask(parameters.outputSegmentation, parameters.showMask2D, parameters.showMask3D)
+        self._showMask()
         self._checkCanEstimate()
+
+    def _showMask(self) -> None:
+        """Apply the two check boxes, where they or the mask changed: a mask hidden elsewhere stays hidden."""
+        parameters = self._parameterNode
+        segmentation = parameters.outputSegmentation
+        if not segmentation or not mrml.has_mask(segmentation):
+            return
+        wanted = (segmentation.GetID(), parameters.showMask2D, parameters.showMask3D)
+        if wanted != self._maskShown:
+            mrml.show_mask(segmentation, parameters.showMask2D, parameters.showMask3D)
+            self._maskShown = wanted
 
     def _observeVolume(self, volume) -> None:
         """Keep up with the scan: its voxels may come after its node, a sequence plays, a transform is applied."""
@@ -286,9 +297,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _whyNot(self) -> str | None:
         if self._run.busy:
             return _("An estimation is under way.")
-        missing = dependencies.missing()
-        if missing:
-            names = ", ".join(package.name for package in missing)
+        if self.setupSection.missing:
+            names = ", ".join(package.name for package in self.setupSection.missing)
             return _("Not installed: {names}. Install them in the section Setup.").format(names=names)
         try:
             mrml.check_volume_node(self._parameterNode.inputVolume)
@@ -368,7 +378,7 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         """The panel's choices as arguments of `Session.estimate`."""
         options = {"device": parameters.device.value, "precision": parameters.precision.value}
         if not parameters.useModelThresholds:
-            options["thresholds"] = [parameters.brainThreshold, parameters.eyesThreshold]
+            options["thresholds"] = [parameters.backgroundThreshold, parameters.brainThreshold]
         return options
 
     def addOutput(self, kind: str, scan: mrml.Scan):

@@ -55,8 +55,8 @@ class Session:
         device : str
             See `PoseEstimator`.
         thresholds : list of float, optional
-            For the first channels of the segmentation after background, instead of the model's own: a voxel counts
-            where its probability exceeds its channel's.
+            Instead of the model's own, for the first classes of the segmentation (background, brain): the
+            probability up to which a class counts as 0.
         precision : str
             ``float32`` or ``bfloat16``.
         progress : callable, optional

@@ -61,7 +61,7 @@ class E3PoseParameterNode:
     showMask2D, showMask3D - where the brain mask is shown
     device, precision - how the networks run
     useModelThresholds - whether the two thresholds that follow are the model's own
-    brainThreshold, eyesThreshold - probabilities above which a voxel counts
+    backgroundThreshold, brainThreshold - probabilities above which a voxel can be of that class
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -76,5 +76,5 @@ class E3PoseParameterNode:
     device: Device = Device.AUTO
     precision: Precision = Precision.SINGLE
     useModelThresholds: bool = True
-    brainThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.9
-    eyesThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.8
+    backgroundThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.9
+    brainThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.8

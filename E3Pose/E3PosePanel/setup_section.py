@@ -9,7 +9,10 @@ from E3PoseLib.errors import E3PoseError
 
 
 class SetupSection:
-    """Shows the packages; ``onChanged()`` is called after an installation."""
+    """Shows the packages; ``onChanged()`` is called after an installation.
+
+    ``missing`` are the requirements not met when last looked.
+    """
 
     def __init__(self, ui, showMessage, onChanged):
         self._ui = ui
@@ -25,20 +28,19 @@ class SetupSection:
             note = "" if package.satisfied or package.version is None else _(" (too old)")
             lines.append(f"{package.requirement}: {package.version or _('not installed')}{note}")
         self._ui.packagesLabel.text = "\n".join(lines)
-        missing = dependencies.missing()
-        self._ui.installButton.enabled = bool(missing)
+        self.missing = dependencies.missing()
+        self._ui.installButton.enabled = bool(self.missing)
         self._ui.installButton.toolTip = (
             _("Install what is missing into Slicer's Python; asks first.")
-            if missing
+            if self.missing
             else _("Everything that the method needs is installed.")
         )
-        if missing:
+        if self.missing:
             self._ui.setupCollapsibleButton.collapsed = False
 
     def onInstallButton(self, checked=False) -> None:
         """Ask, then install; the outcome goes to the status line."""
-        missing = dependencies.missing()
-        names = "\n".join(f"  {package.requirement}" for package in missing)
+        names = "\n".join(f"  {package.requirement}" for package in self.missing)
         question = _(
             "These Python packages will be downloaded and installed into Slicer:\n\n{names}\n\n"
             "With PyTorch this can take several minutes. Continue?"
@@ -47,7 +49,7 @@ class SetupSection:
             return
         slicer.app.setOverrideCursor(qt.Qt.WaitCursor)
         try:
-            dependencies.install(missing)
+            dependencies.install(self.missing)
             self._showMessage(_("Everything is installed."))
         except E3PoseError as error:
             self._showMessage(_("Not installed: {error}").format(error=error))

@@ -51,6 +51,7 @@ def main() -> None:
     app = host.start()
     panel = app.open_module(REPOSITORY / "E3Pose" / "E3Pose.py")
     import slicer
+
     from E3PoseLib import mrml
     from host.views import SliceView, ThreeDView
 
@@ -101,6 +102,7 @@ def main() -> None:
 def exported_mask(segmentation, scan) -> np.ndarray:
     """The brain mask on the scan's grid, by Slicer's own export."""
     import slicer
+
     from E3PoseLib import mrml
 
     labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")

@@ -82,7 +82,9 @@ class ThreeDView(View):
     """The 3-D view of the scene's first view node, seen from a direction in RAS."""
 
     def __init__(self, width: int, height: int):
-        super().__init__(slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance(), THREE_D_MANAGERS, width, height)
+        super().__init__(
+            slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance(), THREE_D_MANAGERS, width, height
+        )
         self.managers.SetMRMLDisplayableNode(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLViewNode"))
 
     def look_from(self, direction, up, focus, distance: float) -> None:

@@ -167,14 +167,14 @@ def test_output_deleted_during_the_run(app, panel, scan_node, scene):
     assert panel.ui.outputTransformSelector.currentNode() is not None
 
 
-def test_no_head_found(app, panel, scan_node, scene, monkeypatch):
+def test_no_head_found(app, panel, scan_node, scene):
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
     panel.ui.modelThresholdsCheckBox.checked = False
+    panel.ui.backgroundThresholdSpinBox.value = 1.0
     panel.ui.brainThresholdSpinBox.value = 1.0
-    panel.ui.eyesThresholdSpinBox.value = 1.0
     before = nodes(scene)
     estimate(app, panel)
-    # Thresholds in the order of the classes: with both at 1, nothing but the third class is left.
+    # With both at 1 nothing but the third class, the eyes, is left.
     assert "no fetal head was found" in panel.ui.statusLabel.text
     assert nodes(scene) == before
 
