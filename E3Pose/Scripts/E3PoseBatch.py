@@ -2,13 +2,14 @@
 
     Slicer --no-main-window --python-script E3PoseBatch.py --input scans/ --output poses/
 
-For each scan NAME.npy (4x4), NAME.tfm (ITK), NAME.json and one poses.csv are written. Scans that are done are skipped, so
-that an interrupted run goes on; a scan that fails is reported and the rest go on.
+For each scan NAME.npy (4x4), NAME.tfm (ITK), NAME.json and one poses.csv are written. Scans that are done are
+skipped, so that an interrupted run goes on; a scan that fails is reported and the rest go on.
 Exit status: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.
 """
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
 import slicer
@@ -70,10 +71,11 @@ class ScanReader:
             self._save_scene(self._results.path(job.name, ".mrb"))
 
     def _save_scene(self, path: Path) -> None:
-        unfinished = path.with_name(f".part-{path.name}")
-        if not slicer.util.saveScene(str(unfinished), {}):
-            raise OutputError(f"{path}: Slicer cannot write the scene there")
-        unfinished.replace(path)
+        with tempfile.TemporaryDirectory(prefix=".part-", dir=path.parent) as folder:
+            unfinished = Path(folder) / path.name
+            if not slicer.util.saveScene(str(unfinished), {}):
+                raise OutputError(f"{path}: Slicer cannot write the scene there")
+            unfinished.replace(path)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
