@@ -74,7 +74,10 @@ def parse_header(path: Path, metadata: dict[str, str]) -> ModelHeader:
 
 
 def model_folders() -> list[Path]:
-    """Where named models lie: those that come with E3Pose, then the user's own (``E3POSE_MODELS`` or ``~/.e3pose/models``)."""
+    """Where named models lie: those that come with E3Pose, then the user's own.
+
+    The latter in the folder that the environment variable ``E3POSE_MODELS`` names, else in ``~/.e3pose/models``.
+    """
     own = os.environ.get("E3POSE_MODELS") or Path.home() / ".e3pose" / "models"
     return [Path(__file__).parent.parent / "Resources" / "Models", Path(own)]
 

@@ -1,5 +1,4 @@
-"""The one room that knows vtkMRML nodes: scans in; transforms, segmentations, resliced volumes and slice
-views out.
+"""The one room that knows vtkMRML nodes: scans in; transforms, segmentations and resliced volumes out.
 
 Matrices are numpy, 4x4, and map column vectors in RAS millimetres. "World" is the scene's RAS; "parent" is
 the frame of a node's parent transform (world where it has none): a volume's IJKToRAS matrix leads to its
@@ -37,9 +36,6 @@ SCAN_EVENTS = (
     slicer.vtkMRMLTransformableNode.TransformModifiedEvent,
 )
 """What a volume node invokes when it may have become another scan."""
-
-STANDARD_PLANES = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
-PLANE_FIELD_OF_VIEW_MM = 180.0
 
 HEAD_MM = 180.0
 """Edge of the cube about the head's centre that is resliced: a term fetus's head and what surrounds it."""
@@ -86,7 +82,7 @@ def check_volume_node(node) -> None:
     Raises
     ------
     VolumeError
-        None, a label map, a vector or tensor volume, or one without voxels.
+        None, a label map, a vector or tensor volume, one without voxels, or by DICOM of another modality than MR.
     """
     if not is_set(node):
         raise VolumeError("no input volume: select the scan")
@@ -103,6 +99,19 @@ def check_volume_node(node) -> None:
             f"{name} has {image.GetNumberOfScalarComponents()} values a voxel: select a volume with one "
             "(of a vector or colour volume, extract a component; of a 4-D scan, load it as a sequence)"
         )
+    modality = dicom_modality(node)
+    if modality not in ("", "MR"):
+        raise VolumeError(f"{name} is of modality {modality}: the models are made for MR scans")
+
+
+def dicom_modality(node) -> str:
+    """The modality that DICOM gave a node's series, such as "MR" or "CT"; empty where it did not come from DICOM."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    item = hierarchy.GetItemByDataNode(node)
+    if item == slicer.vtkMRMLSubjectHierarchyNode.GetInvalidItemID():
+        return ""
+    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    return hierarchy.GetItemAttribute(item, attribute)
 
 
 def voxels(node) -> np.ndarray:
@@ -347,8 +356,8 @@ def show_mask(segmentation_node, in_slices: bool, in_3d: bool) -> None:
 def reslice_upright(volume_node, transform_node, output_node, spacing: float, extent: float | None = HEAD_MM) -> None:
     """Reslice a scan along the head's axes, at ``spacing`` mm, into a volume node.
 
-    The grid is a cube of edge ``extent`` mm about the head's centre, the one of `resampling.reslice`; with None it covers
-    the whole scan. The result lies where the pose transform puts the head's frame: in that frame itself where
+    The grid is a cube of edge ``extent`` mm about the head's centre, the one of `resampling.reslice`; with None it
+    covers the whole scan. The result lies where the pose transform puts the head's frame: in that frame itself where
     the transform aligns the volume to it, in the scan (under the transform) where it places the axes there.
 
     Raises
@@ -402,51 +411,6 @@ def world_corners(volume_node) -> np.ndarray:
         edges = [edge for count in volume_node.GetImageData().GetDimensions() for edge in (-0.5, count - 0.5)]
     box = np.array([[x, y, z] for x in edges[:2] for y in edges[2:4] for z in edges[4:]])
     return transform_points(to_world, box)
-
-
-def slice_nodes(scene) -> dict:
-    """The red, yellow and green slice nodes of a scene, by name; those that exist."""
-    found = {name: scene.GetSingletonNode(name, "vtkMRMLSliceNode") for name in STANDARD_PLANES}
-    return {name: node for name, node in found.items() if node is not None}
-
-
-def show_standard_planes(scene, canonical_to_world: np.ndarray) -> dict:
-    """Turn the red, yellow and green views to the head's axial, sagittal and coronal planes through its
-    centre.
-
-    Returns what `restore_planes` needs to turn them back.
-    """
-    before = {}
-    for name, node in slice_nodes(scene).items():
-        before[name] = {
-            "slice_to_ras": to_numpy(node.GetSliceToRAS()),
-            "field_of_view": node.GetFieldOfView(),
-            "xyz_origin": node.GetXYZOrigin(),
-        }
-        preset = node.GetSliceOrientationPreset(STANDARD_PLANES[name])
-        slice_to_canonical = np.eye(4)
-        slice_to_canonical[:3, :3] = [[preset.GetElement(i, j) for j in range(3)] for i in range(3)]
-        width, height, depth = node.GetFieldOfView()
-        zoom = PLANE_FIELD_OF_VIEW_MM / min(width, height)
-        set_plane(node, canonical_to_world @ slice_to_canonical, (width * zoom, height * zoom, depth), (0, 0, 0))
-    return before
-
-
-def restore_planes(scene, before: dict) -> None:
-    """Turn the slice views back to where `show_standard_planes` found them."""
-    for name, node in slice_nodes(scene).items():
-        if name in before:
-            set_plane(node, *before[name].values())
-
-
-def set_plane(node, slice_to_ras: np.ndarray, field_of_view, xyz_origin) -> None:
-    """Put a slice view on a plane, all at once."""
-    was_modifying = node.StartModify()
-    node.GetSliceToRAS().DeepCopy(to_vtk(slice_to_ras))
-    node.SetFieldOfView(*field_of_view)
-    node.SetXYZOrigin(*xyz_origin)
-    node.UpdateMatrices()
-    node.EndModify(was_modifying)
 
 
 def time_point(volume_node) -> tuple[int, int] | None:

@@ -112,7 +112,7 @@ def main(arguments: list[str]) -> int:
     except (E3PoseError, FileNotFoundError) as error:
         print(f"E3PoseBatch: {error}", file=sys.stderr)
         return batch.WRONG_USAGE
-    from E3Pose import E3PoseLogic
+    from E3PosePanel.logic import E3PoseLogic
 
     reader = ScanReader(E3PoseLogic(), results, chosen)
     return batch.run(todo, results, reader.process, overwrite=chosen.overwrite)

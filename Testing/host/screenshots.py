@@ -52,7 +52,7 @@ def main() -> None:
     panel = app.open_module(REPOSITORY / "E3Pose" / "E3Pose.py")
     import slicer
 
-    from E3PoseLib import mrml
+    from E3PoseLib import mrml, mrml_views
     from host.views import SliceView, ThreeDView
 
     scan = slicer.util.loadVolume(str(arguments.scan), {})
@@ -87,7 +87,7 @@ def main() -> None:
         node = view.logic.GetSliceNode()
         node.SetFieldOfView(BEFORE_VIEW_MM, BEFORE_VIEW_MM, 1)
         node.JumpSliceByCentering(*centre)
-    for node in mrml.slice_nodes(slicer.mrmlScene).values():
+    for node in mrml_views.slice_nodes(slicer.mrmlScene).values():
         node.SetSliceVisible(True)
     three_d.look_from((1.2, 2.2, 1.0), (0, 0, 1), centre, 700)
     draw_views([*views, three_d], arguments.output / "before.png")

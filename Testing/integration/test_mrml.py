@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 slicer = pytest.importorskip("slicer", reason="needs the wheel slicer-core")
 vtk = pytest.importorskip("vtk")
 
-from E3PoseLib import mrml  # noqa: E402
+from E3PoseLib import mrml, mrml_views  # noqa: E402
 from E3PoseLib.errors import TransformError, VolumeError  # noqa: E402
 from E3PoseLib.geometry import rigid  # noqa: E402
 from E3PoseLib.resampling import RESLICED_EDGE_MM  # noqa: E402
@@ -256,8 +256,8 @@ def test_mask_comes_back_voxel_for_voxel(volume, under):
 
 
 def test_standard_planes_are_the_head_s():
-    before = mrml.show_standard_planes(slicer.mrmlScene, POSE)
-    nodes = mrml.slice_nodes(slicer.mrmlScene)
+    before = mrml_views.show_standard_planes(slicer.mrmlScene, POSE)
+    nodes = mrml_views.slice_nodes(slicer.mrmlScene)
     right, anterior, superior = POSE[:3, :3].T
     # Slicer's presets: patient right on screen left; axial seen from below, sagittal from the left, coronal in front.
     expected = {"Red": (-right, anterior), "Yellow": (-anterior, superior), "Green": (-right, superior)}
@@ -267,7 +267,7 @@ def test_standard_planes_are_the_head_s():
         assert np.allclose(matrix[:3, 1], up)
         assert np.allclose(matrix[:3, 3], POSE[:3, 3])
         assert nodes[name].GetXYZOrigin() == (0, 0, 0)
-    mrml.restore_planes(slicer.mrmlScene, before)
+    mrml_views.restore_planes(slicer.mrmlScene, before)
     assert [node.GetOrientation() for node in nodes.values()] == ["Axial", "Sagittal", "Coronal"]
 
 

@@ -1,5 +1,6 @@
 """What Slicer's Python must have."""
 
+import importlib.machinery
 import sys
 import types
 from importlib.metadata import version
@@ -53,7 +54,7 @@ def test_torch_is_installed_by_its_extension(monkeypatch):
 
     extension = types.ModuleType("PyTorchUtils")
     extension.PyTorchUtilsLogic = PyTorchUtilsLogic
-    extension.__spec__ = types.SimpleNamespace(name="PyTorchUtils")
+    extension.__spec__ = importlib.machinery.ModuleSpec("PyTorchUtils", None)
     monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
     dependencies.install([dependencies.Package("torch>=2.4", None)])
     assert asked == {"askConfirmation": False, "torchVersionRequirement": ">=2.4"}

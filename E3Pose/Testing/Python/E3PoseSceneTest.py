@@ -29,6 +29,18 @@ class E3PoseSceneTest(unittest.TestCase):
             with self.assertRaisesRegex(VolumeError, words):
                 mrml.check_volume_node(node)
 
+    def test_refuses_another_modality(self):
+        volume = self.add_volume()
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        item = hierarchy.GetItemByDataNode(volume)
+        if item == hierarchy.GetInvalidItemID():  # without the application nobody has made it
+            item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), volume)
+        hierarchy.SetItemAttribute(item, "DICOM.Modality", "MR")
+        mrml.check_volume_node(volume)
+        hierarchy.SetItemAttribute(item, "DICOM.Modality", "CT")
+        with self.assertRaisesRegex(VolumeError, "modality CT"):
+            mrml.check_volume_node(volume)
+
     def test_refuses_the_scan_s_own_transform(self):
         volume = self.add_volume()
         transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
