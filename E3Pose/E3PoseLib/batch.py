@@ -1,171 +1,343 @@
-"""Many scans, one after the other: results to files, restartable, and one bad scan does not stop the rest."""
+"""Many scans: what to do, what is done already, and results that are whole whenever the run is stopped."""
 
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from .errors import E3PoseError, OutputError, TransformError
+from .estimator import PoseEstimate, PoseEstimator
 from .files import whole_file
-from .geometry import invert_rigid, read_json, write_itk, write_json, write_npy
+from .geometry import read_json, write_itk, write_json, write_npy
+from .resampling import reslice
+from .volume import NIFTI_SUFFIXES, Volume, count_frames, read_volume, write_volume
 
-ALL_DONE, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
-"""Exit statuses."""
-
-TABLE = "poses.csv"
+CSV_NAME = "poses.csv"
+FORMAT = "e3pose-pose-1"
+SPACES = ("ras", "voxel")
 DIRECTIONS = ("canonical-to-input", "input-to-canonical")
 
 
 @dataclass(frozen=True)
-class Job:
-    """One scan to do: where it is, and what its results are called."""
-
-    source: Path
-    name: str
-
-
-def jobs(inputs: Iterable[Path], suffixes: Iterable[str]) -> list[Job]:
-    """The scans in files and folders (with all folders within), named after their files.
-
-    A folder gives the files that end in one of ``suffixes``; a file is taken whatever its name. Files of one name in
-    several folders are told apart by their folders' names.
-
-    Raises
-    ------
-    OutputError
-        If two scans would write the same results even so.
-    FileNotFoundError
-        If an input does not exist.
-    """
-    endings = tuple(suffix.lower() for suffix in suffixes)
-    found: list[tuple[Path, Path]] = []
-    for source in map(Path, inputs):
-        if source.is_dir():
-            files = sorted(file for file in source.rglob("*") if file.name.lower().endswith(endings) and file.is_file())
-            found += [(file, file.relative_to(source)) for file in files]
-        elif source.exists():
-            found.append((source, Path(source.name)))
-        else:
-            raise FileNotFoundError(f"{source}: no such file or folder")
-    stems = [stem(relative.name, endings) for _, relative in found]
-    names = [
-        name if stems.count(name) == 1 else "_".join((*relative.parent.parts, name))
-        for name, (_, relative) in zip(stems, found, strict=True)
-    ]
-    for name in names:
-        if names.count(name) > 1:
-            raise OutputError(f"two scans are called {name!r}: rename one, or write them to different folders")
-    return [Job(file, name) for name, (file, _) in zip(names, found, strict=True)]
-
-
-def stem(name: str, endings: tuple[str, ...]) -> str:
-    """A file name without its format's ending.
-
-    >>> stem("scan.1.nii.gz", (".nii", ".nii.gz"))
-    'scan.1'
-    """
-    matching = [ending for ending in endings if name.lower().endswith(ending)]
-    return name[: -len(max(matching, key=len))] if matching else Path(name).stem
-
-
-class Results:
-    """The folder that results go to.
+class Task:
+    """One scan to estimate.
 
     Parameters
     ----------
-    folder : Path
-        Made where it does not exist.
+    path : Path
+    name : str
+        Of its results.
+    frame : int, optional
+        Of a 4-D file.
+    """
+
+    path: Path
+    name: str
+    frame: int | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is written for each scan.
+
+    Parameters
+    ----------
+    model : str
+        Recorded with each result.
+    space : str
+        "ras" (mm) or "voxel" (indices of the file's own voxels), of the matrix in ``.npy`` and ``poses.csv``.
     direction : str
-        Of the matrices in ``NAME.npy`` and ``NAME.tfm``; one of `DIRECTIONS`. The JSON always holds canonical_to_ras.
+        "canonical-to-input" or "input-to-canonical".
+    save_mask : bool
+    reslice_spacing : float, optional
+        Also write the scan resliced in the head's planes, with voxels of so many mm.
+    """
+
+    model: str
+    space: str = "ras"
+    direction: str = "canonical-to-input"
+    save_mask: bool = False
+    reslice_spacing: float | None = None
+
+    def matrix(self, volume: Volume, estimate: PoseEstimate) -> np.ndarray:
+        """The 4×4 matrix asked for; to and from voxels it is affine, exact for any voxel size and handedness."""
+        matrix = estimate.canonical_to_ras
+        if self.space == "voxel":
+            matrix = np.linalg.inv(volume.voxel_to_ras) @ matrix
+        return matrix if self.direction == DIRECTIONS[0] else np.linalg.inv(matrix)
+
+
+@dataclass
+class Report:
+    """What became of the scans of a run."""
+
+    done: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def find_tasks(
+    inputs: Iterable[str | os.PathLike],
+    frame: int | None = None,
+    all_frames: bool = False,
+    suffixes: tuple[str, ...] = NIFTI_SUFFIXES,
+) -> list[Task]:
+    """List the scans behind files and folders.
+
+    Parameters
+    ----------
+    inputs : iterable of path-like
+        Image files, or folders whose image files are taken in the order of their names.
+    frame : int, optional
+        Of each 4-D file.
+    all_frames : bool
+        Take every frame of a 4-D file as a scan of its own.
+    suffixes : tuple of str
+        How the names of image files end, in lower case.
+
+    Raises
+    ------
+    E3PoseError
+        If a folder holds no image file, or two inputs would write the same results.
+    """
+    tasks: dict[str, Task] = {}
+    for path in _files(inputs, suffixes):
+        stem = name_without_suffix(path, suffixes)
+        n_frames = _frames_or_one(path) if all_frames else 1
+        for index in range(n_frames):
+            many = n_frames > 1
+            task = Task(path, f"{stem}_frame{index:04d}" if many else stem, index if many else frame)
+            clash = tasks.setdefault(task.name, task)
+            if clash is not task:
+                raise E3PoseError(f"{clash.path} and {path} would both be written as {task.name!r}: rename one")
+    return list(tasks.values())
+
+
+def name_without_suffix(path: Path, suffixes: Iterable[str] = NIFTI_SUFFIXES) -> str:
+    """A file's name without its format's suffix.
+
+    >>> name_without_suffix(Path("scans/fetus.01.nii.gz"))
+    'fetus.01'
+    """
+    for suffix in sorted(suffixes, key=len, reverse=True):
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem
+
+
+def _files(inputs: Iterable[str | os.PathLike], suffixes: tuple[str, ...]) -> Iterator[Path]:
+    for path in map(Path, inputs):
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(file for file in path.iterdir() if file.name.lower().endswith(suffixes) and file.is_file())
+        if not found:
+            raise E3PoseError(f"{path}: no {', '.join(suffixes)} file in this folder")
+        yield from found
+
+
+def _frames_or_one(path: Path) -> int:
+    """Frames of a file; of an unreadable one a single task, which then fails with its reason."""
+    try:
+        return count_frames(path)
+    except E3PoseError:
+        return 1
+
+
+def run_batch(
+    tasks: Sequence[Task],
+    estimator: PoseEstimator,
+    folder: str | os.PathLike,
+    settings: Settings,
+    *,
+    overwrite: bool = False,
+    read: Callable[[Task], Volume] | None = None,
+    on_result: Callable[[Task, str], None] = lambda task, message: None,
+) -> Report:
+    """Estimate scans one by one; a scan whose results stand already is skipped, one that fails does not stop the rest.
+
+    ``poses.csv`` is written anew from all results in the folder when the run ends, also by an interrupt.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+    estimator : PoseEstimator
+    folder : path-like
+        Of the results; made if need be.
+    settings : Settings
+    overwrite : bool
+        Estimate scans again whose results stand.
+    read : callable, optional
+        How to read a scan, `read_volume` if not given.
+    on_result : callable, optional
+        Told of each scan and why it failed ("" where it did not).
+
+    Returns
+    -------
+    Report
 
     Raises
     ------
     OutputError
-        If the folder cannot be written to.
+        If nothing can be written to the folder.
     """
-
-    def __init__(self, folder: Path, direction: str = DIRECTIONS[0]) -> None:
-        self.folder = Path(folder)
-        self.direction = direction
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
-
-    def path(self, name: str, suffix: str) -> Path:
-        return self.folder / f"{name}{suffix}"
-
-    def done(self, name: str) -> bool:
-        """Whether a scan's results are complete: its JSON, which is written last, is there and readable."""
-        try:
-            return "canonical_to_ras" in read_json(self.path(name, ".json"))
-        except TransformError:
-            return False
-
-    def write(self, job: Job, summary: dict) -> None:
-        """Write one scan's results: matrix, transform, and last of all the JSON that marks it as done."""
-        pose = np.array(summary["canonical_to_ras"])
-        matrix = pose if self.direction == DIRECTIONS[0] else invert_rigid(pose)
-        write_npy(self.path(job.name, ".npy"), matrix)
-        write_itk(self.path(job.name, ".tfm"), matrix)
-        write_json(self.path(job.name, ".json"), {"name": job.name, "source": str(job.source), **summary})
-
-    def write_table(self) -> None:
-        """Write ``poses.csv`` anew from every scan's JSON: canonical_to_ras row by row, and the confidence."""
-        header = ["name", *(f"m{row}{column}" for row in range(4) for column in range(4)), "confidence", "warnings"]
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(header)
-        for file in sorted(self.folder.glob("*.json")):
-            document = read_json(file)
-            if "canonical_to_ras" in document:
-                numbers = [f"{value:.6f}" for row in document["canonical_to_ras"] for value in row]
-                confidence = document["confidence"]
-                level = f"{confidence['level']} {confidence['score']:.2f}"
-                writer.writerow([document["name"], *numbers, level, "; ".join(document["warnings"])])
-        with whole_file(self.folder / TABLE) as temporary:
-            temporary.write_text(text.getvalue(), encoding="utf-8")
+    folder = prepare_folder(folder)
+    read = read or (lambda task: read_volume(task.path, task.frame))
+    report = Report()
+    try:
+        for task in tasks:
+            message = ""
+            try:
+                if not overwrite and _stands(task, folder, settings):
+                    report.skipped.append(task.name)
+                else:
+                    volume = read(task)
+                    write_results(folder, task, volume, estimator.estimate(volume), settings)
+                    report.done.append(task.name)
+            except E3PoseError as error:
+                message = report.failed[task.name] = str(error)
+            except Exception as error:
+                # Whatever this scan has hit, the ones behind it have a right to their turn.
+                message = report.failed[task.name] = f"{task.path}: {type(error).__name__}: {error}"
+            on_result(task, message)
+    finally:
+        write_table(folder)
+    return report
 
 
-def run(
-    todo: list[Job],
-    results: Results,
-    process: Callable[[Job], dict],
-    report: Callable[[str], None] = print,
-    overwrite: bool = False,
-) -> int:
-    """Do every job that is not done; returns the exit status.
+def prepare_folder(folder: str | os.PathLike) -> Path:
+    """Make the folder of the results and try it.
 
-    ``process(job)`` reads the scan, estimates its pose, writes what else is wanted, and returns the summary. A job that
-    fails with an E3PoseError or a lack of memory is reported, and the rest go on; Ctrl-C keeps what is done.
+    Raises
+    ------
+    OutputError
+        If it cannot be made or written to.
     """
-    failed = 0
-    for number, job in enumerate(todo, start=1):
-        if not overwrite and results.done(job.name):
-            report(f"[{number}/{len(todo)}] {job.name}: done before")
-            continue
-        try:
-            summary = process(job)
-            results.write(job, summary)
-        except (E3PoseError, MemoryError) as error:
-            failed += 1
-            report(f"[{number}/{len(todo)}] {job.name}: failed: {error}")
-            continue
-        except KeyboardInterrupt:
-            results.write_table()
-            report(f"interrupted at {job.name}; run the same command again to go on")
-            return INTERRUPTED
-        confidence = summary["confidence"]
-        seconds = summary["timings"].get("total", sum(summary["timings"].values()))
-        report(
-            f"[{number}/{len(todo)}] {job.name}: confidence {confidence['level']} ({confidence['score']:.2f}), "
-            f"{seconds:.1f} s"
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another output folder") from error
+    with whole_file(folder / ".writable") as temporary:
+        temporary.touch()
+    (folder / ".writable").unlink()
+    return folder
+
+
+def _outputs(folder: Path, task: Task, settings: Settings) -> dict[str, Path]:
+    names = {"npy": ".npy", "tfm": ".tfm"}
+    if settings.save_mask:
+        names["mask"] = "_mask.nii.gz"
+    if settings.reslice_spacing is not None:
+        names["resliced"] = "_resliced.nii.gz"
+    # The JSON comes last: where it stands, all stands.
+    names["json"] = ".json"
+    return {kind: folder / f"{task.name}{suffix}" for kind, suffix in names.items()}
+
+
+def _stands(task: Task, folder: Path, settings: Settings) -> bool:
+    outputs = _outputs(folder, task, settings)
+    if not all(path.is_file() for path in outputs.values()):
+        return False
+    try:
+        document = read_json(outputs["json"])
+        recorded = document["settings"]
+    except (TransformError, KeyError, TypeError):
+        return False
+    for key in ("model", "space", "direction"):
+        if recorded.get(key) != getattr(settings, key):
+            raise OutputError(
+                f"{outputs['json']}: was made with {key} {recorded.get(key)!r}, not {getattr(settings, key)!r}; choose "
+                "another output folder, or replace it with --overwrite"
+            )
+    if Path(document["input"]).resolve() != task.path.resolve():
+        raise OutputError(
+            f"{outputs['json']}: is the result of another scan, {document['input']}; choose another output folder, or "
+            "replace it with --overwrite"
         )
-    results.write_table()
-    report(f"{len(todo) - failed} of {len(todo)} done, {failed} failed")
-    return SOME_FAILED if failed else ALL_DONE
+    resliced_as_asked = settings.reslice_spacing in (None, recorded.get("reslice_spacing"))
+    return resliced_as_asked and document.get("frame") == task.frame
+
+
+def write_results(folder: Path, task: Task, volume: Volume, estimate: PoseEstimate, settings: Settings) -> None:
+    """Write everything about one scan, the JSON last.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    outputs = _outputs(folder, task, settings)
+    matrix = settings.matrix(volume, estimate)
+    write_npy(outputs["npy"], matrix)
+    inward = settings.direction == DIRECTIONS[1]
+    write_itk(outputs["tfm"], estimate.ras_to_canonical if inward else estimate.canonical_to_ras)
+    if "mask" in outputs:
+        write_volume(outputs["mask"], Volume(estimate.mask, volume.voxel_to_ras, name=f"mask of {volume.name}"))
+    if "resliced" in outputs:
+        write_volume(outputs["resliced"], reslice(volume, estimate.canonical_to_ras, settings.reslice_spacing))
+    confidence = estimate.confidence
+    write_json(
+        outputs["json"],
+        {
+            "format": FORMAT,
+            "name": task.name,
+            "input": str(task.path.resolve()),
+            "frame": task.frame,
+            "settings": asdict(settings),
+            "matrix": matrix,
+            "canonical_to_ras": estimate.canonical_to_ras,
+            "ras_to_canonical": estimate.ras_to_canonical,
+            "canonical_to_voxel": np.linalg.inv(volume.voxel_to_ras) @ estimate.canonical_to_ras,
+            "confidence": {"level": confidence.level, "score": confidence.score, **asdict(confidence)},
+            "warnings": list(estimate.warnings),
+            "timings_seconds": estimate.timings,
+            "device": estimate.device,
+        },
+    )
+
+
+def write_table(folder: str | os.PathLike) -> None:
+    """Write ``poses.csv`` from the JSON results in a folder, by name.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    folder = Path(folder)
+    rows = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            document = read_json(path)
+        except TransformError:
+            continue
+        if isinstance(document, dict) and document.get("format") == FORMAT:
+            rows.append(document)
+    if not rows:
+        return
+    elements = [f"m{row}{column}" for row in range(4) for column in range(4)]
+    with whole_file(folder / CSV_NAME) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(
+            ["frame_id", *elements, "space", "direction", "confidence", "score", "brain_volume_ml", "warnings"]
+        )
+        for row in rows:
+            confidence, settings = row["confidence"], row["settings"]
+            writer.writerow(
+                [
+                    row["name"],
+                    *np.ravel(row["matrix"]).tolist(),
+                    settings["space"],
+                    settings["direction"],
+                    confidence["level"],
+                    f"{confidence['score']:.4f}",
+                    f"{confidence['brain_volume_ml']:.1f}",
+                    "; ".join(row["warnings"]),
+                ]
+            )

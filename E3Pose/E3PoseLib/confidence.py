@@ -76,8 +76,8 @@ def axis_concentration(field: torch.Tensor) -> tuple[float, float, float]:
     Returns
     -------
     tuple of float
-        Of y and z the length of the mean unit vector. Of x, whose sign is free, the same for an axis: with l the largest
-        eigenvalue of the mean of x·xᵀ, (3l − 1)/2 (the order parameter of a nematic).
+        Of y and z the length of the mean unit vector. Of x, whose sign is free, the same for an axis: with l the
+        largest eigenvalue of the mean of x·xᵀ, (3l − 1)/2 (the order parameter of a nematic).
     """
     x, y, z = (functional.normalize(part.flatten(1).double(), dim=0) for part in field.split(3))
     largest = float(torch.linalg.eigvalsh(x @ x.T / x.shape[1])[-1])

@@ -30,8 +30,8 @@ class PoseEstimate:
     Parameters
     ----------
     canonical_to_ras : np.ndarray
-        Shape ``[4, 4]``, float64, rigid: the head's frame (mm; origin the brain's centre of mass, +x the fetus's right, +y
-        anterior, +z superior) in RAS mm. The columns of its rotation are the head's axes.
+        Shape ``[4, 4]``, float64, rigid: the head's frame (mm; origin the brain's centre of mass, +x the fetus's
+        right, +y anterior, +z superior) in RAS mm. The columns of its rotation are the head's axes.
     mask : np.ndarray
         Shape of the scan, uint8: 1 in the brain, in the scan's own grid.
     confidence : Confidence
@@ -65,8 +65,8 @@ class PoseEstimator:
     device : str
         ``auto`` (the fastest there is), ``cpu``, ``cuda``, ``cuda:1``, … or ``mps``.
     as_official : bool
-        Work in the file's own axis order and on the very grid of the official program. Without, in the axis order closest
-        to right, anterior, superior, so that the same scan gives the same pose however it is stored.
+        Work in the file's own axis order and on the very grid of the official program. Without, in the axis order
+        closest to right, anterior, superior, so that the same scan gives the same pose however it is stored.
 
     Raises
     ------
@@ -184,9 +184,10 @@ class PoseEstimator:
         """The brain's mask on the model's grid."""
         settings = self.model.header
         mask = posterior_to_mask(logits, settings.thresholds, settings.object_label)
-        if not mask.any():
+        if not mask[scan.field_of_view].any():
             raise NoHeadFoundError(
-                f"{scan.volume.name}: no fetal head was found; check that the scan shows one and that the model suits it"
+                f"{scan.volume.name}: no fetal head was found; check that the scan shows one and that the model "
+                "suits it"
             )
         return mask
 

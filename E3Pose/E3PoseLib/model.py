@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, replace
@@ -71,6 +72,15 @@ class Model:
         self.rotation_network = rotation_network
         self.header = header
 
+    @property
+    def identity(self) -> str:
+        """The name with a fingerprint of all weights: equal for equal models only."""
+        digest = hashlib.sha256(json.dumps(asdict(self.header), sort_keys=True).encode())
+        for network in (self.segmentation_network, self.rotation_network):
+            for name, tensor in sorted(network.state_dict().items()):
+                digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return f"{self.header.name}-{digest.hexdigest()[:12]}"
+
     def to(self, device: torch.device | str) -> Model:
         """Move both networks to a device."""
         self.segmentation_network.to(device)
@@ -122,7 +132,8 @@ def load_model(
     Raises
     ------
     ModelError
-        If there is no such model, or the file is damaged, of a newer format or another architecture, or holds more than weights.
+        If there is no such model, or the file is damaged, of a newer format or another architecture, or holds more
+        than weights.
     """
     if (unet is None) != (e3cnn is None):
         raise ModelError("official weights come in pairs: give both the U-Net's .ckpt and the E(3)-CNN's .pth")
@@ -139,8 +150,8 @@ def import_official(unet: str | os.PathLike, e3cnn: str | os.PathLike, **changes
     unet, e3cnn : path-like
         The U-Net's Lightning checkpoint ``.ckpt`` and the E(3)-CNN's ``.pth``.
     **changes
-        Fields of `ModelHeader` that differ from the official defaults; ``segmentation`` and ``rotation`` are merged into
-        the architectures found.
+        Fields of `ModelHeader` that differ from the official defaults; ``segmentation`` and ``rotation`` are merged
+        into the architectures found.
 
     Raises
     ------

@@ -64,9 +64,8 @@ def resample_isotropic(
         inside = position <= n_old - 0.5
         along = [1, 1, 1]
         along[axis] = -1
-        array = array.take(low, axis) * ((1 - weight) * inside).reshape(along) + array.take(low + 1, axis) * (
-            weight * inside
-        ).reshape(along)
+        below, above = array.take(low, axis), array.take(low + 1, axis)
+        array = (below + (above - below) * weight.reshape(along)) * inside.reshape(along)
     grid_to_voxel = np.diag([*factors, 1.0])
     grid_to_voxel[:3, 3] = (factors - 1) / 2
     return array.astype(np.float32), voxel_to_ras @ grid_to_voxel

@@ -16,61 +16,58 @@ import slicer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from E3PoseLib import batch, dependencies, mrml
+from E3PoseLib import dependencies, mrml
 from E3PoseLib.catalog import find_model
-from E3PoseLib.errors import E3PoseError, OutputError, VolumeError
+from E3PoseLib.errors import DependencyError, E3PoseError, OutputError, VolumeError
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img.gz", ".mgz", ".mgh", ".gipl", ".gipl.gz")
+"""What is taken from a folder; a file named itself may be anything that Slicer reads, one DICOM file for its series."""
+
+SUCCESS, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
-class ScanReader:
-    """Reads each scan into the scene by Slicer's own readers and takes it out again."""
+class SlicerScans:
+    """The scans of a batch, each read into an empty scene by Slicer's own readers."""
 
-    def __init__(self, logic, results, arguments):
-        self._logic = logic
-        self._results = results
-        self._arguments = arguments
+    def __init__(self):
+        self.node = None
+        self.scan = None
 
-    def process(self, job: batch.Job) -> dict:
-        """One scan: read, estimate, write mask, resliced volume and scene where wanted; returns the summary."""
+    def read(self, task):
+        """The task's scan, in world RAS; its node stays in the scene until the next one."""
+        slicer.mrmlScene.Clear(0)
+        # Of DICOM one file stands for its series; elsewhere a numbered neighbour is another scan.
+        properties = {"name": task.name, "singleFile": task.path.suffix.lower() != ".dcm"}
+        try:
+            self.node = slicer.util.loadVolume(str(task.path), properties)
+        except RuntimeError as error:
+            raise VolumeError(f"{task.path}: Slicer cannot read it as a volume ({error})") from error
+        self.scan = mrml.read_scan(self.node)
+        return self.scan.volume
+
+
+class SceneWriter:
+    """An estimator that also saves each scan with its pose and mask as a scene, before its results are written."""
+
+    def __init__(self, estimator, scans: SlicerScans, folder: Path):
+        self._estimator = estimator
+        self._scans = scans
+        self._folder = folder
+
+    def estimate(self, volume):
         from E3PoseLib.summary import summarise
 
-        slicer.mrmlScene.Clear(0)
-        try:
-            volume = self._load(job)
-            transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", f"{job.name} head pose")
-            segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{job.name} brain mask")
-            estimate = self._logic.estimatePose(
-                volume, transform, segmentation, model=self._arguments.model, device=self._arguments.device
-            )
-            self._write_volumes(job, volume, transform, estimate)
-            return summarise(estimate)
-        finally:
-            slicer.mrmlScene.Clear(0)
+        estimate = self._estimator.estimate(volume)
+        name = self._scans.node.GetName()
+        scene = slicer.mrmlScene
+        transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", f"{name} head pose")
+        segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{name} brain mask")
+        mrml.write_pose(transform, summarise(estimate), mrml.ALIGN_VOLUME, self._scans.scan)
+        mrml.write_mask(segmentation, estimate.mask, self._scans.scan)
+        self._save(self._folder / f"{name}.mrb")
+        return estimate
 
-    def _load(self, job: batch.Job):
-        # Of DICOM one file stands for its series; elsewhere a numbered neighbour is another scan.
-        single = job.source.suffix.lower() != ".dcm"
-        try:
-            return slicer.util.loadVolume(str(job.source), {"name": job.name, "singleFile": single})
-        except RuntimeError as error:
-            raise VolumeError(f"{job.source}: Slicer cannot read it as a volume ({error})") from error
-
-    def _write_volumes(self, job: batch.Job, volume, transform, estimate) -> None:
-        from E3PoseLib.volume import Volume, write_volume
-
-        if self._arguments.save_mask:
-            scan = mrml.read_scan(volume).volume
-            mask = Volume(estimate.mask, scan.voxel_to_ras, job.name)
-            write_volume(self._results.path(job.name, "_mask.nii.gz"), mask)
-        if self._arguments.save_resliced:
-            upright = self._logic.resliceVolume(volume, transform, spacing=self._arguments.save_resliced)
-            resliced = Volume(mrml.voxels(upright), mrml.voxel_to_parent(upright), job.name)
-            write_volume(self._results.path(job.name, "_resliced.nii.gz"), resliced)
-        if self._arguments.save_scene:
-            self._save_scene(self._results.path(job.name, ".mrb"))
-
-    def _save_scene(self, path: Path) -> None:
+    def _save(self, path: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=".part-", dir=path.parent) as folder:
             unfinished = Path(folder) / path.name
             if not slicer.util.saveScene(str(unfinished), {}):
@@ -78,44 +75,75 @@ class ScanReader:
             unfinished.replace(path)
 
 
+def run(chosen: argparse.Namespace) -> int:
+    """The batch, by the engine of ``e3pose estimate``; returns the exit status."""
+    missing = ", ".join(package.requirement for package in dependencies.missing())
+    if missing:
+        raise DependencyError(f"not installed: {missing}; press Install in the section Setup of the module E3-Pose")
+    find_model(chosen.model)
+    from E3PoseLib.batch import Settings, find_tasks, prepare_folder, run_batch
+    from E3PoseLib.estimator import PoseEstimator
+    from E3PoseLib.model import load_model
+
+    tasks = find_tasks(chosen.input, suffixes=SUFFIXES)
+    folder = prepare_folder(chosen.output)
+    model = load_model(chosen.model)
+    scans = SlicerScans()
+    estimator = PoseEstimator(model, chosen.device)
+    if chosen.save_scene:
+        estimator = SceneWriter(estimator, scans, folder)
+        for task in tasks:
+            # Results of a run without scenes are no reason to skip.
+            if not (folder / f"{task.name}.mrb").is_file():
+                (folder / f"{task.name}.json").unlink(missing_ok=True)
+    settings = Settings(
+        model=model.identity,
+        direction=chosen.direction,
+        save_mask=chosen.save_mask,
+        reslice_spacing=chosen.save_resliced,
+    )
+
+    def tell(task, message: str) -> None:
+        print(f"{task.name}: failed: {message}" if message else f"{task.name}: done", flush=True)
+
+    report = run_batch(tasks, estimator, folder, settings, overwrite=chosen.overwrite, read=scans.read, on_result=tell)
+    counts = f"{len(report.done)} estimated, {len(report.skipped)} already there, {len(report.failed)} failed"
+    print(f"{counts}; results in {folder}")
+    return SOME_FAILED if report.failed else SUCCESS
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="E3PoseBatch.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--input", nargs="+", required=True, type=Path, help="scans, or folders of them")
-    parser.add_argument("--output", required=True, type=Path, help="folder for the results")
+    parser.add_argument("--input", nargs="+", required=True, help="scans, or folders of them")
+    parser.add_argument("--output", required=True, help="folder for the results")
     parser.add_argument("--model", default="default", help="name of a model, or a .safetensors file")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument("--direction", choices=batch.DIRECTIONS, default=batch.DIRECTIONS[0])
+    parser.add_argument(
+        "--direction", choices=("canonical-to-input", "input-to-canonical"), default="canonical-to-input"
+    )
     parser.add_argument("--save-mask", action="store_true", help="write NAME_mask.nii.gz")
     parser.add_argument("--save-resliced", type=float, metavar="MM", help="write NAME_resliced.nii.gz at this spacing")
-    parser.add_argument("--save-scene", action="store_true", help="write NAME.mrb, for Slicer")
-    parser.add_argument("--overwrite", action="store_true", help="do again what is done")
+    parser.add_argument("--save-scene", action="store_true", help="write NAME.mrb, a scene for Slicer")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that stand")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str]) -> int:
     """Run the batch; returns the exit status."""
     try:
-        chosen = parse(arguments)
-    except SystemExit as end:
+        return run(parse(arguments))
+    except SystemExit as end:  # argparse has said why
         return int(end.code or 0)
-    try:
-        missing = ", ".join(package.requirement for package in dependencies.missing())
-        if missing:
-            raise E3PoseError(f"not installed: {missing}; open the module E3-Pose in Slicer and press Install in Setup")
-        find_model(chosen.model)
-        todo = batch.jobs(chosen.input, SUFFIXES)
-        if not todo:
-            raise E3PoseError(f"no scans in {', '.join(map(str, chosen.input))}")
-        results = batch.Results(chosen.output, chosen.direction)
-    except (E3PoseError, FileNotFoundError) as error:
+    except E3PoseError as error:
         print(f"E3PoseBatch: {error}", file=sys.stderr)
-        return batch.WRONG_USAGE
-    from E3PosePanel.logic import E3PoseLogic
-
-    reader = ScanReader(E3PoseLogic(), results, chosen)
-    return batch.run(todo, results, reader.process, overwrite=chosen.overwrite)
+        return WRONG_USAGE
+    except KeyboardInterrupt:
+        print("interrupted; what is done stays, run the same command again for the rest", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        slicer.mrmlScene.Clear(0)
 
 
 if __name__ == "__main__":

@@ -59,10 +59,12 @@ def test_batch_of_formats_with_a_bad_one_then_resume(scans, small_model, tmp_pat
     from E3PoseLib.session import Session
     from E3PoseLib.volume import read_volume
 
-    status, output = run("--input", scans, "--output", tmp_path, "--save-mask", "--save-resliced", 4, "--save-scene")
+    every = [scans / "a.nii.gz", scans / "b.nrrd", scans / "deeper" / "c.mha", scans / "d.nii"]
+    wanted = ("--output", tmp_path, "--save-mask", "--save-resliced", 4, "--save-scene")
+    status, output = run("--input", *every, *wanted)
     assert status == 1, output
     assert "d: failed" in output and "Slicer cannot read it" in output
-    assert "3 of 4 done, 1 failed" in output
+    assert "3 estimated, 0 already there, 1 failed" in output
     expected = Session().estimate(read_volume(scans / "a.nii.gz"), {"model": str(small_model)}, "cpu")
     for name in "abc":
         document = json.loads((tmp_path / f"{name}.json").read_text())
@@ -74,14 +76,14 @@ def test_batch_of_formats_with_a_bad_one_then_resume(scans, small_model, tmp_pat
     mask = nib.load(tmp_path / "a_mask.nii.gz")
     assert int(np.asarray(mask.dataobj).sum()) == int(expected.mask.sum())
     rows = list(csv.DictReader((tmp_path / "poses.csv").open()))
-    assert [row["name"] for row in rows] == ["a", "b", "c"]
+    assert [row["frame_id"] for row in rows] == ["a", "b", "c"]
     assert float(rows[0]["m03"]) == pytest.approx(expected.canonical_to_ras[0, 3], abs=2e-3)
 
     (tmp_path / "b.json").unlink()
     untouched = (tmp_path / "a.npy").stat().st_mtime_ns
-    status, output = run("--input", scans / "a.nii.gz", scans / "b.nrrd", "--output", tmp_path)
+    status, output = run("--input", *every[:2], *wanted)
     assert status == 0, output
-    assert "a: done before" in output and "b: confidence" in output
+    assert "1 estimated, 1 already there, 0 failed" in output
     assert (tmp_path / "a.npy").stat().st_mtime_ns == untouched
 
 
@@ -98,15 +100,16 @@ def test_killed_half_way_and_rerun_computes_only_the_rest(scans, small_model, tm
     assert "c" not in done
     status, output = run(*inputs)
     assert status == 0, output
-    assert {name for name in "abc" if f"{name}: done before" in output} == done
+    assert f"{3 - len(done)} estimated, {len(done)} already there, 0 failed" in output
     assert not list(tmp_path.glob(".part-*"))
 
 
 def test_wrong_usage(scans, small_model, tmp_path):
     status, output = run("--output", tmp_path)
     assert status == 2 and "--input" in output
-    status, output = run("--input", scans / "none.nrrd", "--output", tmp_path)
-    assert status == 2 and "no such file" in output
+    (tmp_path / "empty").mkdir()
+    status, output = run("--input", tmp_path / "empty", "--output", tmp_path)
+    assert status == 2 and "in this folder" in output
     status, output = run("--input", scans, "--output", tmp_path, "--model", "nobody")
     assert status == 2 and "nobody" in output
 

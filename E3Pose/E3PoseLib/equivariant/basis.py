@@ -20,7 +20,7 @@ def lattice(kernel_size: int) -> torch.Tensor:
     Returns
     -------
     torch.Tensor
-        Shape ``[k, k, k, 3]``, float64; the last axis is (i, j, k), in the order of the volume's axes.
+        Shape ``[k, k, k, 3]``, float32; the last axis is (i, j, k), in the order of the volume's axes.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def lattice(kernel_size: int) -> torch.Tensor:
     """
     if kernel_size < 3 or kernel_size % 2 == 0:
         raise ValueError(f"a steerable kernel needs an odd size of at least 3, got {kernel_size}")
-    offsets = torch.arange(kernel_size, dtype=torch.float64) - kernel_size // 2
+    offsets = torch.arange(kernel_size, dtype=torch.float32) - kernel_size // 2
     return torch.stack(torch.meshgrid(offsets, offsets, offsets, indexing="ij"), dim=-1)
 
 
@@ -72,7 +72,7 @@ def coupled_basis(irrep_in: o3.Irrep, irrep_out: o3.Irrep, lmax: int, kernel_siz
     Returns
     -------
     torch.Tensor
-        Shape ``[paths, n_radial, taps, dim_in, dim_out]``, float64, with one path for every harmonic that couples the
+        Shape ``[paths, n_radial, taps, dim_in, dim_out]``, float32, with one path for every harmonic that couples the
         two irreps (none where parity forbids it), in increasing order:
         :math:`R_r(|x|) \sum_m Y^l_m(x) C^{in,l,out}_{i m k}`, not yet divided by the number of taps.
     """
@@ -83,8 +83,8 @@ def coupled_basis(irrep_in: o3.Irrep, irrep_out: o3.Irrep, lmax: int, kernel_siz
         if irrep_out not in irrep_in * harmonic.ir:
             continue
         values = o3.spherical_harmonics(harmonic.ir.l, offsets, normalize=True, normalization="component")
-        coupling = o3.wigner_3j(irrep_in.l, harmonic.ir.l, irrep_out.l, dtype=torch.float64)
+        coupling = o3.wigner_3j(irrep_in.l, harmonic.ir.l, irrep_out.l, dtype=offsets.dtype)
         paths.append(torch.einsum("tr,tm,imk->rtik", radial, values, coupling))
     if not paths:
-        return torch.zeros(0, n_radial, kernel_size**3, irrep_in.dim, irrep_out.dim, dtype=torch.float64)
+        return torch.zeros(0, n_radial, kernel_size**3, irrep_in.dim, irrep_out.dim, dtype=torch.float32)
     return torch.stack(paths)

@@ -89,6 +89,7 @@ class SteerableConvolution(nn.Module):
         self.irreps_in = o3.Irreps(irreps_in)
         self.irreps_out = o3.Irreps(irreps_out)
         self.kernel_size = kernel_size
+        self.lmax = lmax
         self.sc = SelfConnection(self.irreps_in, self.irreps_out)
         product = o3.FullyConnectedTensorProduct(
             self.irreps_in,

@@ -1,0 +1,169 @@
+"""The command line: ``e3pose estimate | import-weights | models``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__
+from .errors import E3PoseError, ModelError
+
+SUCCESS, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 all good, 1 some scans failed, 2 wrong usage, 130 interrupted."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except E3PoseError as error:
+        print(f"e3pose: {error}", file=sys.stderr)
+        return WRONG_USAGE
+    except KeyboardInterrupt:
+        print("e3pose: interrupted; what is done stays, run the same command again for the rest", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="e3pose", description="How a fetus's head lies in an MR scan.")
+    parser.add_argument("--version", action="version", version=f"e3pose {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    estimate = commands.add_parser(
+        "estimate",
+        help="estimate the pose of the head in scans",
+        description="For each scan write NAME.npy, NAME.tfm and NAME.json, and for all of them one poses.csv. Scans "
+        "whose results stand already are skipped. Exit status: 0 all good, 1 some scans failed, 2 wrong usage, "
+        "130 interrupted.",
+    )
+    estimate.add_argument("input", nargs="+", help="NIfTI files, or folders of them")
+    estimate.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the results")
+    _add_model_options(estimate)
+    add_device_option(estimate)
+    estimate.add_argument(
+        "--space", choices=("ras", "voxel"), default="ras", help="space of the matrix in .npy and poses.csv"
+    )
+    estimate.add_argument(
+        "--direction",
+        choices=("canonical-to-input", "input-to-canonical"),
+        default="canonical-to-input",
+        help="direction of the written transforms",
+    )
+    frames = estimate.add_mutually_exclusive_group()
+    frames.add_argument("--frame", type=int, metavar="N", help="which volume of 4-D files, from 0")
+    frames.add_argument("--all-frames", action="store_true", help="every volume of 4-D files")
+    estimate.add_argument(
+        "--save-mask", action="store_true", help="also write NAME_mask.nii.gz, the brain in the scan's grid"
+    )
+    estimate.add_argument(
+        "--save-resliced",
+        type=_positive,
+        metavar="SPACING",
+        help="also write NAME_resliced.nii.gz, the scan in the head's planes with voxels of SPACING mm",
+    )
+    estimate.add_argument("--overwrite", action="store_true", help="replace results that stand")
+    estimate.set_defaults(run=_estimate)
+
+    weights = commands.add_parser("import-weights", help="make one model file from official E(3)-Pose weights")
+    weights.add_argument("unet", help="the U-Net's Lightning checkpoint, .ckpt")
+    weights.add_argument("e3cnn", help="the E(3)-CNN's weights, .pth")
+    weights.add_argument("-o", "--output", required=True, metavar="FILE", help="the model file, .safetensors")
+    weights.add_argument("--overwrite", action="store_true", help="replace a file that stands")
+    weights.set_defaults(run=_import_weights)
+
+    models = commands.add_parser("models", help="list the models that can be named with --model, with their cards")
+    models.set_defaults(run=_models)
+    return parser
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", metavar="NAME|FILE", help="a model's name or .safetensors file (default: default)")
+    group.add_argument("--unet", metavar="CKPT", help="official U-Net weights, together with --e3cnn")
+    group.add_argument("--e3cnn", metavar="PTH", help="official E(3)-CNN weights, together with --unet")
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 20:
+        raise argparse.ArgumentTypeError(f"{text} is no voxel size between 0.1 and 20 mm")
+    return value
+
+
+def _estimate(options: argparse.Namespace) -> int:
+    if options.model is not None and (options.unet or options.e3cnn):
+        raise ModelError("give either --model or --unet and --e3cnn, not both")
+    # Here, so that help and errors of usage do not wait for torch.
+    from .batch import Settings, find_tasks, prepare_folder
+    from .estimator import PoseEstimator
+    from .model import load_model
+
+    tasks = find_tasks(options.input, options.frame, options.all_frames)
+    prepare_folder(options.output)
+    model = load_model(options.model or "default", unet=options.unet, e3cnn=options.e3cnn)
+    settings = Settings(
+        model=model.identity,
+        space=options.space,
+        direction=options.direction,
+        save_mask=options.save_mask,
+        reslice_spacing=options.save_resliced,
+    )
+    return run_with_progress(tasks, PoseEstimator(model, options.device), options.output, settings, options.overwrite)
+
+
+def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> int:
+    """Run a batch with a progress bar, print what failed, and return the exit status."""
+    from tqdm import tqdm
+
+    from .batch import CSV_NAME, run_batch
+
+    with tqdm(total=len(tasks), unit="scan", desc="poses", disable=None) as bar:
+
+        def tell(task, message: str) -> None:
+            if message:
+                bar.write(f"{task.name}: failed: {message}", file=sys.stderr)
+            bar.update()
+
+        report = run_batch(tasks, estimator, folder, settings, overwrite=overwrite, on_result=tell)
+    counts = f"{len(report.done)} estimated, {len(report.skipped)} already there, {len(report.failed)} failed"
+    print(f"{counts}; results in {Path(folder) / CSV_NAME}")
+    return SOME_FAILED if report.failed else SUCCESS
+
+
+def _import_weights(options: argparse.Namespace) -> int:
+    from .errors import OutputError
+    from .model import import_official
+
+    target = Path(options.output)
+    if target.suffix != ".safetensors":
+        raise OutputError(f"{target}: a model file ends in .safetensors")
+    if target.exists() and not options.overwrite:
+        raise OutputError(f"{target}: stands already; replace it with --overwrite")
+    model = import_official(options.unet, options.e3cnn)
+    model.save(target)
+    print(f"{target}: U-Net {model.header.segmentation}, E(3)-CNN {model.header.rotation}")
+    return SUCCESS
+
+
+def _models(options: argparse.Namespace) -> int:
+    from .model import available_models, model_folders, read_header
+
+    models = available_models()
+    if not models:
+        folders = " or ".join(map(str, model_folders()))
+        print(f"No model is installed. Make one with 'e3pose import-weights' and put it into {folders}.")
+    for name, path in models.items():
+        header = read_header(path)
+        print(f"{name}  ({path})")
+        for label in ("description", "training_data", "licence", "citation"):
+            if getattr(header, label):
+                print(f"    {label.replace('_', ' ')}: {getattr(header, label)}")
+    return SUCCESS

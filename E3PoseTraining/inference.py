@@ -1,0 +1,138 @@
+"""The official program's command: same arguments, same voxel order, same ``.npy`` output.
+
+``python -m E3PoseTraining.inference input_dir/ output_dir/ unet.ckpt e3cnn.pth [flags]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from E3PoseLib.batch import Task, find_tasks, prepare_folder
+from E3PoseLib.cli import INTERRUPTED, SOME_FAILED, SUCCESS, WRONG_USAGE, add_device_option
+from E3PoseLib.errors import E3PoseError
+from E3PoseLib.estimator import PoseEstimate, PoseEstimator
+from E3PoseLib.geometry import direction_cosines, invert_rigid, rigid, transform_points, write_npy
+from E3PoseLib.model import import_official
+from E3PoseLib.volume import Volume, read_volume, write_volume
+
+
+def official_matrix(
+    volume: Volume, estimate: PoseEstimate, scanner_space: bool = False, input_to_canonical: bool = False
+) -> np.ndarray:
+    """The pose as the official program writes it.
+
+    Parameters
+    ----------
+    volume : Volume
+    estimate : PoseEstimate
+    scanner_space : bool
+        In RAS mm; otherwise rigid in the file's voxel axes, with the centre in voxels. Of left-handed voxels the latter
+        has the fetus's left for x, as there; in RAS x is the fetus's right, unlike there.
+    input_to_canonical : bool
+        The inverse.
+
+    Returns
+    -------
+    np.ndarray
+        Shape ``[4, 4]``, rigid, determinant +1.
+    """
+    matrix = estimate.canonical_to_ras
+    if not scanner_space:
+        rotation = np.linalg.inv(direction_cosines(volume.voxel_to_ras)) @ matrix[:3, :3]
+        if volume.is_left_handed:
+            rotation[:, 0] *= -1
+        matrix = rigid(rotation, transform_points(np.linalg.inv(volume.voxel_to_ras), matrix[:3, 3]))
+    return invert_rigid(matrix) if input_to_canonical else matrix
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status of ``e3pose estimate``."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except E3PoseError as error:
+        print(f"inference: {error}", file=sys.stderr)
+        return WRONG_USAGE
+    except KeyboardInterrupt:
+        print("inference: interrupted; what is done stays", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m E3PoseTraining.inference", description="Estimate rigid poses with trained E(3)-Pose weights."
+    )
+    parser.add_argument("input_dir", help="folder of .nii or .nii.gz images")
+    parser.add_argument("output_dir", help="folder of the .npy poses")
+    parser.add_argument("unet", help="the segmentation U-Net's .ckpt")
+    parser.add_argument("e3cnn", help="the E(3)-CNN's .pth")
+    parser.add_argument("--unet_crop_size", type=int, default=128, help="edge of the U-Net's input, voxels of 3 mm")
+    parser.add_argument("--unet_n_levels", type=int, help="default: as in the weights, like all of the architecture")
+    parser.add_argument("--unet_feat", type=int)
+    parser.add_argument("--unet_feat_mult", type=int)
+    parser.add_argument("--unet_activation", default="elu")
+    parser.add_argument("--unet_n_output_channels", type=int)
+    parser.add_argument("--seg_thresh", type=float, nargs="+", help="a threshold for each class (default: 0.9 0.8 -1)")
+    parser.add_argument("--e3cnn_image_size", type=int, default=64, help="longest edge of the E(3)-CNN's input")
+    parser.add_argument("--e3cnn_n_levels", type=int)
+    parser.add_argument("--e3cnn_kernel_size", type=int)
+    parser.add_argument("--scanner_space", action="store_true", help="poses in scanner mm instead of voxels")
+    parser.add_argument("--input_to_canonical", action="store_true", help="write the inverse poses")
+    parser.add_argument("--save_masks", action="store_true", help="also write NAME_mask.nii.gz")
+    add_device_option(parser)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    segmentation = {
+        "n_levels": options.unet_n_levels,
+        "n_features": options.unet_feat,
+        "feature_multiplier": options.unet_feat_mult,
+        "activation": options.unet_activation,
+        "n_classes": options.unet_n_output_channels,
+    }
+    rotation = {"n_levels": options.e3cnn_n_levels, "kernel_size": options.e3cnn_kernel_size}
+    header = {"segmentation_edge": options.unet_crop_size, "rotation_edge": options.e3cnn_image_size}
+    if options.seg_thresh is not None:
+        header["thresholds"] = tuple(options.seg_thresh)
+    tasks = find_tasks([options.input_dir])
+    folder = prepare_folder(options.output_dir)
+    model = import_official(
+        options.unet,
+        options.e3cnn,
+        segmentation={name: value for name, value in segmentation.items() if value is not None},
+        rotation={name: value for name, value in rotation.items() if value is not None},
+        **header,
+    )
+    estimator = PoseEstimator(model, options.device, as_official=True)
+    n_failed = 0
+    for task in tqdm(tasks, unit="scan", desc="poses", disable=None):
+        try:
+            _estimate(task, estimator, folder, options)
+        except E3PoseError as error:
+            n_failed += 1
+            tqdm.write(f"{task.name}: failed: {error}", file=sys.stderr)
+    print(f"{len(tasks) - n_failed} of {len(tasks)} poses written to {folder}")
+    return SOME_FAILED if n_failed else SUCCESS
+
+
+def _estimate(task: Task, estimator: PoseEstimator, folder: Path, options: argparse.Namespace) -> None:
+    volume = read_volume(task.path)
+    estimate = estimator.estimate(volume)
+    if options.save_masks:
+        mask = Volume(estimate.mask, volume.voxel_to_ras, name=f"mask of {task.name}")
+        write_volume(folder / f"{task.name}_mask.nii.gz", mask)
+    matrix = official_matrix(volume, estimate, options.scanner_space, options.input_to_canonical)
+    write_npy(folder / f"{task.name}.npy", matrix)
+    for warning in estimate.warnings:
+        tqdm.write(f"{task.name}: {warning}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
