@@ -280,9 +280,9 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._showResult(None)
 
     def _showResult(self, result: dict | None) -> None:
+        isComplete = result is not None and "confidence" in result
         for name in ("position", "rotation", "confidence", "warnings", "computed"):
-            text = getattr(result_text, name)(result) if result else "–"
-            getattr(self.ui, f"{name}Label").text = text
+            getattr(self.ui, f"{name}Label").text = getattr(result_text, name)(result) if isComplete else "–"
         self.ui.standardPlanesButton.enabled = result is not None
         self.ui.resliceButton.enabled = result is not None
 

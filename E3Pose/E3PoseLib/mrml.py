@@ -273,7 +273,10 @@ def read_result(transform_node) -> dict | None:
     transforms.
     """
     text = transform_node.GetAttribute(RESULT_ATTRIBUTE) if is_set(transform_node) else None
-    return json.loads(text) if text else None
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return None
 
 
 def head_pose(transform_node) -> np.ndarray:
@@ -357,8 +360,8 @@ def reslice_upright(volume_node, transform_node, output_node, spacing: float, ex
     """Reslice a scan along the head's axes, at ``spacing`` mm, into a volume node.
 
     The grid is a cube of edge ``extent`` mm about the head's centre, the one of `resampling.reslice`; with None it
-    covers the whole scan. The result lies where the pose transform puts the head's frame: in that frame itself where
-    the transform aligns the volume to it, in the scan (under the transform) where it places the axes there.
+    covers the whole scan. The result lies where the pose transform leads: in the head's own frame where the transform
+    aligns the volume to it, in the scan, aslant, where it places the head's axes there.
 
     Raises
     ------
@@ -375,9 +378,9 @@ def reslice_upright(volume_node, transform_node, output_node, spacing: float, ex
     image.SetDimensions(array.shape)
     image.GetPointData().SetScalars(numpy_to_vtk(array.ravel(order="F"), deep=True))
     output_node.SetAndObserveImageData(image)
-    output_node.SetIJKToRASMatrix(to_vtk(grid_to_canonical))
     places_axes = transform_node.GetAttribute(DIRECTION_ATTRIBUTE) == PLACE_AXES
-    output_node.SetAndObserveTransformNodeID(transform_node.GetID() if places_axes else None)
+    output_node.SetIJKToRASMatrix(to_vtk(pose @ grid_to_canonical if places_axes else grid_to_canonical))
+    output_node.SetAndObserveTransformNodeID(None)
     output_node.CreateDefaultDisplayNodes()
     source_display, display = volume_node.GetDisplayNode(), output_node.GetDisplayNode()
     if source_display is not None and display is not None:

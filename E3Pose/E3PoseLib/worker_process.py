@@ -98,6 +98,8 @@ class Tasks:
 
 def serve(folder: Path, idle_seconds: float) -> None:
     """Answer requests until the host is gone or has been silent for ``idle_seconds``."""
+    if hasattr(os, "nice"):
+        os.nice(5)  # the host's window comes first
     output = Output()
     output.send("hello", pid=os.getpid())
     threading.Thread(target=beat, args=(output, folder), daemon=True).start()

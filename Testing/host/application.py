@@ -198,18 +198,14 @@ class Application(shaped(QtCore.QObject)):
         module.enter()
         return module.widget
 
-    def wait_until(self, condition, timeout: float = 30.0) -> float:
-        """Run the event loop until ``condition()``; returns the longest time in seconds that it stood still."""
-        longest = 0.0
+    def wait_until(self, condition, timeout: float = 30.0) -> None:
+        """Run the event loop until ``condition()``; TimeoutError where that takes longer than ``timeout`` seconds."""
         end = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > end:
                 raise TimeoutError(f"waited {timeout} s")
-            before = time.monotonic()
             self._qt.processEvents()
-            longest = max(longest, time.monotonic() - before)
             time.sleep(0.001)
-        return longest
 
     def show_message_box(self, box) -> int:
         self.message_boxes.append(box.text)

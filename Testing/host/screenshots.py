@@ -1,9 +1,9 @@
 """Draws the pictures of the README and the tutorial: the panel after a run, and the views before and after.
 
-    python Testing/host/screenshots.py SCAN --model NAME [--pose POSE.npy] [-o FOLDER]
+    python Testing/host/screenshots.py [SCAN] --model NAME [--pose POSE.npy] [-o FOLDER]
 
-The panel is real and so is its run. With ``--pose``, a known canonical_to_ras, the views show that pose instead of
-the model's, to show what the module does with a good one.
+Without a scan, the phantom of the sample data is shown. The panel is real and so is its run. With ``--pose``, a known
+canonical_to_ras, the views show that pose instead of the model's, to show what the module does with a good one.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def draw_views(views, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scan", type=Path)
+    parser.add_argument("scan", type=Path, nargs="?")
     parser.add_argument("--model", default="default")
     parser.add_argument("--pose", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=REPOSITORY / "Resources" / "Screenshots")
@@ -53,9 +53,10 @@ def main() -> None:
     import slicer
 
     from E3PoseLib import mrml, mrml_views
+    from E3PosePanel.sample_data import addPhantom
     from host.views import SliceView, ThreeDView
 
-    scan = slicer.util.loadVolume(str(arguments.scan), {})
+    scan = addPhantom() if arguments.scan is None else slicer.util.loadVolume(str(arguments.scan), {})
     panel.ui.inputVolumeSelector.setCurrentNode(scan)
     panel.ui.modelComboBox.currentText = arguments.model
     panel.ui.estimateButton.click()

@@ -1,6 +1,7 @@
 """Fixtures of the tests in the stand-in for Slicer; they skip, with the reason, where it cannot run."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def app(tmp_path_factory):
 
         return host.start()
     except ImportError as error:
-        if os.environ.get("E3POSE_REQUIRE_HOST"):
+        if os.environ.get("E3POSE_REQUIRE_HOST") and sys.version_info >= (3, 11):  # slicer-core has none for 3.10
             raise
         pytest.skip(f"the stand-in for Slicer needs slicer-core, PySide6 and their system libraries: {error}")
 

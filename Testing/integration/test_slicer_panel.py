@@ -14,11 +14,11 @@ from .conftest import MODULE_FILE
 pytestmark = pytest.mark.usefixtures("panel")
 
 
-def estimate(app, panel, timeout=30) -> float:
-    """Click, wait for the end; returns the longest pause of the event loop in seconds."""
+def estimate(app, panel) -> None:
+    """Click and wait for the end."""
     panel.ui.estimateButton.click()
     assert panel._run.busy, panel.ui.statusLabel.text
-    return app.wait_until(lambda: not panel._run.busy, timeout)
+    app.wait_until(lambda: not panel._run.busy, timeout=60)
 
 
 def is_running(pid: int) -> bool:
@@ -49,7 +49,7 @@ def test_click_to_result(app, panel, scan_node, small_model):
     assert panel.ui.estimateButton.enabled, panel.ui.estimateButton.toolTip
     panel.ui.estimateButton.click()
     stages = set()
-    app.wait_until(lambda: stages.add(panel.ui.progressBar.format) or not panel._run.busy, 30)
+    app.wait_until(lambda: stages.add(panel.ui.progressBar.format) or not panel._run.busy, timeout=60)
     assert panel.ui.statusLabel.text == "Done."
     assert len(stages) >= 3
     assert not panel.ui.progressBar.visible
@@ -88,11 +88,18 @@ def test_the_window_stays_alive_and_the_model_warm(app, panel, scan_node):
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
     estimate(app, panel)
     pid = panel._run.workerPid
-    panel.ui.showMask3DCheckBox.checked = False
-    longest = estimate(app, panel)
+    panel.ui.estimateButton.click()
+    pauses = []
+    while panel._run.busy:
+        before = time.perf_counter()
+        app.processEvents()
+        pauses.append(time.perf_counter() - before)
+        time.sleep(0.001)
     assert panel.ui.statusLabel.text == "Done."
     assert panel._run.workerPid == pid
-    assert longest < 0.1
+    # The last pass of the loop is no inference any more: it writes the result into the scene.
+    assert len(pauses) > 10
+    assert max(pauses[:-1]) < 0.1
 
 
 def test_cancel(app, panel, scan_node, scene):
