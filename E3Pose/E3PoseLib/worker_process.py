@@ -125,3 +125,4 @@ def serve(folder: Path, idle_seconds: float) -> None:
 
 if __name__ == "__main__":
     serve(Path(sys.argv[1]), float(sys.argv[2]))
+    os._exit(0)  # at once: taking PyTorch down in order would only hold the memory longer

@@ -40,7 +40,7 @@ def events_until(worker, is_last, seconds=60):
     return events
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=30):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
