@@ -87,6 +87,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called before the module is unloaded or reloaded, and when Slicer closes."""
         if self._run is not None:
             self._run.stop()
+            self.ui.standardPlanesButton.checked = False
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -111,8 +112,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """A closing scene takes the scan away: end the run and give the worker's memory back."""
         wasBusy = self._run.busy
         self._run.stop()
-        self._viewsBefore = None
-        self.ui.standardPlanesButton.checked = False
+        self.ui.standardPlanesButton.checked = False  # turns the views back
         self._clearResult()
         self._showMessage(_("Stopped: the scene was closed.") if wasBusy else "")
         self.setParameterNode(None)

@@ -253,6 +253,11 @@ def test_standard_planes_and_back(app, panel, scan_node, scene):
     assert np.allclose(turned[:3, 3], pose[:3, 3], atol=1e-6)
     panel.ui.standardPlanesButton.click()
     assert np.allclose(mrml.to_numpy(red.GetSliceToRAS()), before)
+    # Closing the scene turns the views back too.
+    panel.ui.standardPlanesButton.click()
+    assert red.GetOrientation() == "Reformat"
+    scene.Clear(0)
+    assert red.GetOrientation() == "Axial"
 
 
 def test_reslice_and_mask_visibility(app, panel, scan_node, scene):
