@@ -199,6 +199,14 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onEstimated(self, scan, answer: dict, mask) -> None:
         parameters = self._parameterNode
+        try:
+            # Again, as the person may have rearranged the scene in the meantime.
+            if parameters.outputTransform:
+                volume = slicer.mrmlScene.GetNodeByID(scan.volume_id)
+                mrml.check_transform_node(parameters.outputTransform, volume)
+        except E3PoseError as error:
+            self._onFailed(error)
+            return
         with slicer.util.tryWithErrorDisplay(_("The pose was found, but could not be written to the scene.")):
             transform = parameters.outputTransform or self.logic.addOutput("transform", scan)
             segmentation = parameters.outputSegmentation or self.logic.addOutput("segmentation", scan)

@@ -174,6 +174,19 @@ def test_output_deleted_during_the_run(app, panel, scan_node, scene):
     assert panel.ui.outputTransformSelector.currentNode() is not None
 
 
+def test_scan_put_under_the_output_transform_during_the_run(app, panel, scan_node):
+    from E3PoseLib import mrml
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    transform = panel.ui.outputTransformSelector.addNode()
+    panel.ui.estimateButton.click()
+    scan_node.SetAndObserveTransformNodeID(transform.GetID())
+    app.wait_until(lambda: not panel._run.busy, timeout=60)
+    assert "sits under the output transform" in panel.ui.statusLabel.text
+    assert mrml.read_result(transform) is None
+    assert not panel.ui.estimateButton.enabled
+
+
 def test_no_head_found(app, panel, scan_node, scene):
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
     panel.ui.modelThresholdsCheckBox.checked = False
