@@ -1,11 +1,13 @@
-"""The command line: ``e3pose estimate | import-weights | models``."""
+"""The command line: ``e3pose estimate | import-weights | models | evaluate``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from . import __version__
 from .errors import E3PoseError, ModelError
@@ -65,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         help="also write NAME_resliced.nii.gz, the scan in the head's planes with voxels of SPACING mm",
     )
     estimate.add_argument("--overwrite", action="store_true", help="replace results that stand")
+    team = estimate.add_argument_group("many devices and nodes (training package)")
+    team.add_argument("--devices", type=int, default=1, metavar="N", help="processes on each node (default: 1)")
+    team.add_argument("--num-nodes", type=int, default=1, metavar="N", help="nodes, started by SLURM (default: 1)")
     estimate.set_defaults(run=_estimate)
 
     weights = commands.add_parser("import-weights", help="make one model file from official E(3)-Pose weights")
@@ -76,7 +81,28 @@ def _parser() -> argparse.ArgumentParser:
 
     models = commands.add_parser("models", help="list the models that can be named with --model, with their cards")
     models.set_defaults(run=_models)
+
+    # Its arguments belong to the training package, which may be absent; so nothing here begins an option.
+    evaluate = commands.add_parser(
+        "evaluate", help="compare estimated poses with the truth (training package)", add_help=False, prefix_chars="\0"
+    )
+    evaluate.add_argument("arguments", nargs="*")
+    evaluate.set_defaults(run=_evaluate)
     return parser
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    return _training_part("E3PoseTraining.evaluation.__main__").main(options.arguments)
+
+
+def _training_part(name: str) -> ModuleType:
+    """A module of the training package, which this library does without where it is not asked for."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise E3PoseError(
+            f"this needs the training package, which lacks {error.name}; install it: pip install 'e3pose[training]'"
+        ) from error
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +128,7 @@ def _estimate(options: argparse.Namespace) -> int:
     if options.model is not None and (options.unet or options.e3cnn):
         raise ModelError("give either --model or --unet and --e3cnn, not both")
     # Here, so that help and errors of usage do not wait for torch.
-    from .batch import Settings, find_tasks, prepare_folder
+    from .batch import Settings, find_tasks, prepare_folder, write_table
     from .estimator import PoseEstimator
     from .model import load_model
 
@@ -116,7 +142,16 @@ def _estimate(options: argparse.Namespace) -> int:
         save_mask=options.save_mask,
         reslice_spacing=options.save_resliced,
     )
-    return run_with_progress(tasks, PoseEstimator(model, options.device), options.output, settings, options.overwrite)
+    if options.devices * options.num_nodes == 1:
+        estimator = PoseEstimator(model, options.device)
+        return run_with_progress(tasks, estimator, options.output, settings, options.overwrite)
+    team = _training_part("E3PoseTraining.spread").Team(options.device, options.devices, options.num_nodes)
+    estimator = PoseEstimator(model, team.device)
+    status = run_with_progress(team.share(tasks), estimator, options.output, settings, options.overwrite)
+    some_failed = team.total(status == SOME_FAILED) > 0
+    if team.is_first:
+        write_table(options.output)
+    return SOME_FAILED if some_failed else SUCCESS
 
 
 def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> int:

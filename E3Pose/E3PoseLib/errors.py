@@ -35,3 +35,11 @@ class WorkerError(E3PoseError):
 
 class DependencyError(E3PoseError):
     """A package that the method needs is missing and could not be installed."""
+
+
+class DatasetError(E3PoseError):
+    """A data set or annotation cannot be used: a file is missing, unreadable, or contradicts another."""
+
+
+class TrainingError(E3PoseError):
+    """A training run cannot start or go on as asked."""

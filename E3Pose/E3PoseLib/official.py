@@ -1,4 +1,4 @@
-"""Reading the official program's checkpoints: nothing but weights, under this project's names."""
+"""Reading checkpoints of the official program and of this project's training: nothing but weights, under our names."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ def import_unet(path: str | os.PathLike) -> tuple[dict, dict[str, torch.Tensor]]
     ModelError
         If the file is missing, damaged, holds more than weights, or is not such a checkpoint.
     """
-    checkpoint = _read_weights(path, "state_dict", "a U-Net's Lightning checkpoint (.ckpt)")
+    checkpoint, architecture = _read_weights(path, "state_dict", "a U-Net's Lightning checkpoint (.ckpt)")
     weights = {
         name.removeprefix(_UNET_PREFIX): tensor for name, tensor in checkpoint.items() if name.startswith(_UNET_PREFIX)
     }
+    if architecture:
+        return architecture, weights
     try:
         first = weights["list_encoder_blocks.0.0.weight"]
         second = weights.get("list_encoder_blocks.1.0.weight")
@@ -51,12 +53,14 @@ def import_e3cnn(path: str | os.PathLike) -> tuple[dict, dict[str, torch.Tensor]
     ModelError
         If the file is missing, damaged, holds more than weights, or is not such a file.
     """
-    checkpoint = _read_weights(path, "net_state_dict", "an E(3)-CNN's .pth file")
+    checkpoint, architecture = _read_weights(path, "net_state_dict", "an E(3)-CNN's .pth file")
     weights = {}
     for name, tensor in checkpoint.items():
         own = name.replace("net.down.down_blocks.", "blocks.").replace("net.out.", "head.")
         if re.fullmatch(r"(blocks\.\d+\.conv\d|head)(\.sc)?\.weight|blocks\.\d+\.batchnorm\d\.(weight|bias)", own):
             weights[own] = tensor
+    if architecture:
+        return architecture, weights
     try:
         harmonics = checkpoint["net.down.down_blocks.0.conv1.sh"]
         architecture = {
@@ -77,7 +81,8 @@ def _count(weights: Mapping[str, torch.Tensor], pattern: str) -> int:
     return len({match[1] for name in weights if (match := re.match(pattern, name))})
 
 
-def _read_weights(path: str | os.PathLike, key: str, description: str) -> dict[str, torch.Tensor]:
+def _read_weights(path: str | os.PathLike, key: str, description: str) -> tuple[dict[str, torch.Tensor], dict]:
+    """Weights by name, and the architecture where the file tells it, as those of this project's training do."""
     try:
         document = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
@@ -91,4 +96,4 @@ def _read_weights(path: str | os.PathLike, key: str, description: str) -> dict[s
     weights = document.get(key) if isinstance(document, dict) else None
     if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise ModelError(f"{path}: has no weights under {key!r}; {description} is needed")
-    return dict(weights)
+    return dict(weights), dict(document.get("architecture", {}))

@@ -80,8 +80,14 @@ class PoseWorker:
     run.
     """
 
-    def __init__(self, launch: Callable[[list[str]], subprocess.Popen], python: str = sys.executable):
+    def __init__(
+        self,
+        launch: Callable[[list[str]], subprocess.Popen],
+        python: str = sys.executable,
+        idle_seconds: float = IDLE_SECONDS,
+    ):
         self._launch = launch
+        self._idle_seconds = idle_seconds
         self._python = python
         self._process: subprocess.Popen | None = None
         self._folder: Path | None = None
@@ -160,7 +166,7 @@ class PoseWorker:
 
     def _start(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="E3Pose-"))
-        arguments = [self._python, str(PROCESS_SCRIPT), str(self._folder), str(IDLE_SECONDS)]
+        arguments = [self._python, str(PROCESS_SCRIPT), str(self._folder), str(self._idle_seconds)]
         try:
             self._process = self._launch(arguments)
         except OSError as error:

@@ -110,9 +110,8 @@ def test_the_worker_leaves_when_its_host_does(worker, volume):
     assert process.wait(timeout=15) == 1
 
 
-def test_idle_memory_is_given_back(volume, monkeypatch):
-    monkeypatch.setattr("E3PoseLib.worker.IDLE_SECONDS", 0.5)
-    worker = PoseWorker(launch)
+def test_idle_memory_is_given_back(volume):
+    worker = PoseWorker(launch, idle_seconds=0.5)
     worker.estimate(volume, {"model": "none"})
     events_until(worker, lambda event: isinstance(event, Failed))
     wait_for(lambda: not worker.alive)

@@ -6,7 +6,6 @@ such products; what a network learns are the coefficients. Everything here is co
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import torch
@@ -52,7 +51,8 @@ def radial_functions(radius: torch.Tensor, cutoff: float, n_radial: int) -> torc
     """
     centres = torch.linspace(0.0, cutoff, n_radial, dtype=radius.dtype)
     distance = (radius[..., None] - centres) / (centres[1] - centres[0])
-    return 1.14136 * math.e**2 * soft_unit_step(distance + 1) * soft_unit_step(1 - distance)
+    peak = 1.14136 * torch.exp(torch.tensor(2.0, dtype=radius.dtype))
+    return peak * soft_unit_step(distance + 1) * soft_unit_step(1 - distance)
 
 
 @lru_cache

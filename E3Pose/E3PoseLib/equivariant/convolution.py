@@ -184,10 +184,12 @@ class SteerableConvolution(nn.Module):
         block = block.permute(0, 2, 1, 3, 4).reshape(pair.mul_out * dim_out, pair.mul_in * dim_in, -1)
         if pair.self_weights is None:
             return block
-        point_wise = self.sc.weight[pair.self_weights].reshape(pair.mul_in, pair.mul_out).T.contiguous()
-        point_wise = torch.kron(point_wise, torch.eye(dim_in, device=block.device, dtype=block.dtype))
-        centre = functional.one_hot(torch.tensor(block.shape[-1] // 2), block.shape[-1]).to(block)
-        return block + pair.self_path_weight * point_wise[..., None] * centre
+        point_wise = self.sc.weight[pair.self_weights].reshape(pair.mul_in, pair.mul_out).T
+        # The same number for every component of an irrep: a Kronecker product with the identity.
+        identity = torch.eye(dim_in, device=block.device, dtype=block.dtype)
+        point_wise = (point_wise[:, None, :, None] * identity[:, None, :]).reshape(block.shape[:2])
+        centre = functional.pad(point_wise[..., None] * pair.self_path_weight, [block.shape[-1] // 2] * 2)
+        return block + centre
 
     def freeze(self) -> None:
         """Build the kernel for good; call once the weights will not change any more."""

@@ -1,0 +1,120 @@
+"""What goes wrong during a fetal echo-planar scan without moving anything: signal that is lost or doubled."""
+
+from __future__ import annotations
+
+import cmath
+import dataclasses
+import math
+
+import torch
+from torch import Tensor
+
+from E3PoseTraining.augmentation.sample import (
+    RandSampleTransform,
+    Sample,
+    centred_coordinates,
+    object_points,
+)
+
+
+class RandSpinHistory(RandSampleTransform):
+    """A slice that was excited just before is dark: signal × (1 − α·exp(−d²/2σ²)), d the distance to a plane.
+
+    The plane has a random orientation and passes through the object. Its place between the object's two
+    extremes along the normal follows the arcsine law, which prefers the edges, where a dark band is most
+    easily taken for the brain's border.
+
+    Args:
+        sigma: bounds of σ, mm.
+        alpha: bounds of α; above 1 the signal is lost completely at the plane.
+        prob: probability.
+    """
+
+    def __init__(self, sigma: tuple[float, float], alpha: tuple[float, float], prob: float = 0.5) -> None:
+        super().__init__(prob)
+        self.sigma = sigma
+        self.alpha = alpha
+
+    def apply(self, sample: Sample) -> Sample:
+        points = object_points(sample.label)
+        if not len(points):
+            return sample
+        normal = self.unit_vector().to(points.device)
+        along = points @ normal
+        place = float(self.R.beta(0.5, 0.5))
+        offset = along.min() + place * (along.max() - along.min())
+        sigma = self.uniform(*self.sigma) / sample.spacing
+        return dataclasses.replace(
+            sample, image=spin_history(sample.image, normal, offset, sigma, self.uniform(*self.alpha))
+        )
+
+
+def spin_history(image: Tensor, normal: Tensor, offset: Tensor | float, sigma: float, alpha: float) -> Tensor:
+    """Darkens the plane normal·x = offset (voxels from the middle of the grid) with a Gaussian profile.
+
+    Args:
+        image: ``[1, I, J, K]``.
+        normal: ``[3]`` unit vector.
+        offset: voxels.
+        sigma: voxels.
+        alpha: fraction of the signal lost at the plane; the result is not less than 0.
+    """
+    coordinates = centred_coordinates(tuple(image.shape[1:]), image.device)
+    distance = torch.einsum("i,i...->...", normal, coordinates) - offset
+    return image * (1 - alpha * torch.exp(-distance.square() / (2 * sigma**2))).clamp_min(0)
+
+
+class RandGhosting(RandSampleTransform):
+    """Echoes read in alternate directions disagree, and a faint copy appears half a field of view away.
+
+    Every second line of k-space along a random (phase-encoding) axis is scaled and shifted in phase: the
+    Nyquist ghost of echo-planar imaging.
+
+    Args:
+        prob: probability.
+        max_strength: largest relative change of the odd lines' magnitude.
+        max_phase: largest phase error of the odd lines, degrees.
+    """
+
+    def __init__(self, prob: float, max_strength: float = 0.3, max_phase: float = 30) -> None:
+        super().__init__(prob)
+        self.max_strength = max_strength
+        self.max_phase = max_phase
+
+    def apply(self, sample: Sample) -> Sample:
+        axis = 1 + int(self.R.randint(3))
+        error = cmath.rect(1 - self.uniform(0, self.max_strength), math.radians(self.uniform(0, self.max_phase)))
+        lines = torch.fft.fft(sample.image, dim=axis)
+        odd = torch.arange(lines.shape[axis], device=lines.device) % 2 == 1
+        factor = torch.where(odd, error, 1 + 0j).view([-1 if d == axis else 1 for d in range(4)])
+        return dataclasses.replace(sample, image=torch.fft.ifft(lines * factor, dim=axis).abs())
+
+
+class RandCroppedFieldOfView(RandSampleTransform):
+    """The scan ends early: everything beyond a face of the field of view is zero, and so is its label.
+
+    At least half of the object's extent along the cut axis stays in view.
+
+    Args:
+        prob: probability.
+    """
+
+    def __init__(self, prob: float) -> None:
+        super().__init__(prob)
+
+    def apply(self, sample: Sample) -> Sample:
+        points = object_points(sample.label)
+        if not len(points):
+            return sample
+        axis = int(self.R.randint(3))
+        size = sample.image.shape[1 + axis]
+        along = points[:, axis] + (size - 1) / 2
+        low, high = float(along.min()), float(along.max())
+        middle, margin = (low + high) / 2, (high - low) / 2
+        slices = torch.arange(size, device=points.device)
+        if self.R.uniform() < 0.5:
+            keep = slices <= round(self.uniform(middle, high + margin))
+        else:
+            keep = slices >= round(self.uniform(low - margin, middle))
+        keep = keep.view([-1 if d == axis + 1 else 1 for d in range(4)])
+        return dataclasses.replace(sample, image=sample.image * keep, label=sample.label * keep)

@@ -1,0 +1,98 @@
+"""A picture of every augmentation on one scan: ``python -m E3PoseTraining.augmentation.gallery IMAGE LABEL -o PNG``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from E3PoseLib.errors import E3PoseError
+
+from ..datasets import Case, load_sample
+from ..progress import save_figure
+from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory
+from .intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
+from .resolution import RandIsotropicResolution, RandThickSlices
+from .sample import Sample
+from .spatial import RandEpiDistortion, RandInterleavedMotion, RandPlacement
+
+EDGE = 72
+DRAWS = 12
+GALLERY = {
+    "turned, scaled, moved": RandPlacement(EDGE, 40, 20, (0.8, 1.2)),
+    "mirrored": RandPlacement(EDGE, flipping=True),
+    "interleaved-slice motion": RandInterleavedMotion(1.0),
+    "EPI distortion": RandEpiDistortion(1.0),
+    "cropped field of view": RandCroppedFieldOfView(1.0),
+    "spin history (U-Net)": RandSpinHistory((1.5, 2.3), (0.8, 1.5), prob=1.0),
+    "spin history (E(3)-CNN)": RandSpinHistory((2.3, 4.6), (0.8, 1.5), prob=1.0),
+    "ghosting": RandGhosting(1.0),
+    "isotropic resolution to 8 mm": RandIsotropicResolution(8),
+    "thick slices to 8 mm": RandThickSlices(1.0),
+    "bias field, order 3": RandBiasField(0.5),
+    "noise": RandNoise(0.06),
+    "gamma": RandGamma((-0.8, -0.5)),
+}
+
+
+def draw_gallery(sample: Sample, picture: Path, seed: int) -> None:
+    """Draws the middle slice of the object, untouched and after each augmentation, its outline in gold.
+
+    Of a dozen draws each panel shows the one that changes the slice most.
+
+    Args:
+        sample: a scan.
+        picture: PNG.
+        seed: decides the draws.
+    """
+    sample = NormalisePercentiles(0.005)(RandPlacement(EDGE, centre_on_object=True)(sample))
+    panels = {"the scan": sample}
+    for title, transform in GALLERY.items():
+        draws = [transform.set_random_state(seed + number)(sample) for number in range(DRAWS)]
+        panels[title] = max(draws, key=lambda drawn: _change(sample, drawn))
+    columns = 7
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(2.4 * columns, 2.6 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns).ravel()
+    for panel, (title, shown) in zip(axes, panels.items(), strict=False):
+        cut, outline = _middle_cut(shown.image), _middle_cut(shown.label) == 1
+        panel.imshow(cut.T, cmap="gray", origin="lower", vmin=0, vmax=max(1.0, np.percentile(cut, 99.9)))
+        if outline.any():
+            panel.contour(outline.T, levels=[0.5], colors="gold", linewidths=0.7)
+        panel.set_title(title, fontsize=9)
+    for panel in axes:
+        panel.set_axis_off()
+    save_figure(figure, picture)
+
+
+def _change(before: Sample, after: Sample) -> float:
+    return float(np.abs(_middle_cut(before.image) - _middle_cut(after.image)).mean())
+
+
+def _middle_cut(array: Tensor) -> np.ndarray:
+    return array[0, :, EDGE // 2].numpy()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m E3PoseTraining.augmentation.gallery", description=__doc__)
+    parser.add_argument("image", type=Path)
+    parser.add_argument("label", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PNG")
+    parser.add_argument("--spacing", type=float, default=3, help="mm (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    try:
+        sample = load_sample(Case(options.image.stem, options.image, options.label), options.spacing, n_classes=256)
+        draw_gallery(sample, options.output, options.seed)
+    except E3PoseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""What an augmentation receives and returns: one scan with everything that is known about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from monai.transforms import RandomizableTransform
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A scan on an isotropic grid with its ground truth.
+
+    Attributes:
+        image: ``[1, I, J, K]`` float32.
+        label: ``[1, I, J, K]`` uint8; 0 is background and 1 the object whose pose is wanted.
+        axes: ``[3, 3]`` float64 whose rows are the head's right, anterior and superior axes in voxel axes: the
+            rotation from volume to canonical frame. Anterior and superior are vectors and right is the
+            pseudovector anterior × superior, so the rows form a proper rotation even where the voxel axes are
+            left-handed. None where only the segmentation is known.
+        spacing: edge of a voxel, mm.
+        index: position in the data set; with the seed and the epoch it decides every random number.
+    """
+
+    image: Tensor
+    label: Tensor
+    axes: Tensor | None
+    spacing: float
+    index: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(I, J, K)``."""
+        return tuple(self.image.shape[1:])
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Sample:
+        """The same sample with image and label on `device`; the nine numbers of the axes stay on the CPU."""
+        return Sample(
+            self.image.to(device, non_blocking=non_blocking),
+            self.label.to(device, non_blocking=non_blocking),
+            self.axes,
+            self.spacing,
+            self.index,
+        )
+
+
+def transform_axes(linear: Tensor, axes: Tensor) -> Tensor:
+    """Carries a head's axes along when the image content is turned or mirrored.
+
+    Args:
+        linear: ``[3, 3]`` orthogonal Q, where content at x (voxel axes) goes to Q·x.
+        axes: ``[3, 3]`` rows right (pseudovector), anterior and superior (vectors).
+
+    Returns:
+        ``[3, 3]``: vectors become Q·v and the pseudovector det(Q)·Q·v, so a proper rotation stays one.
+    """
+    parity = torch.tensor([torch.linalg.det(linear).sign().item(), 1.0, 1.0], dtype=axes.dtype)
+    return parity[:, None] * (axes @ linear.T.to(axes.dtype))
+
+
+class RandSampleTransform(RandomizableTransform):
+    """Base of the random transforms of a `Sample`: with probability `prob`, returns `apply(sample)`.
+
+    Every random number comes from MONAI's ``self.R``, so `monai.transforms.Compose.set_random_state` makes a
+    whole augmentation repeatable; whole random images come from a generator on the image's own device that
+    ``self.R`` seeds.
+    """
+
+    def __call__(self, sample: Sample) -> Sample:
+        self.randomize(None)
+        return self.apply(sample) if self._do_transform else sample
+
+    def apply(self, sample: Sample) -> Sample:
+        raise NotImplementedError
+
+    def uniform(self, low: float, high: float) -> float:
+        return float(self.R.uniform(low, high))
+
+    def generator(self, device: torch.device) -> torch.Generator:
+        return torch.Generator(device).manual_seed(int(self.R.randint(2**31)))
+
+    def unit_vector(self) -> Tensor:
+        """A direction ``[3]`` uniform on the sphere, float32, CPU."""
+        return torch.nn.functional.normalize(torch.from_numpy(self.R.normal(size=3)).float(), dim=0)
+
+
+def centred_coordinates(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """``[3, I, J, K]`` float32: every voxel's index relative to the middle of the grid."""
+    axes = [torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2 for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+
+def object_points(label: Tensor, limit: int = 4096) -> Tensor:
+    """Voxels of the object (label 1) relative to the middle of the grid, evenly thinned to at most `limit`.
+
+    Args:
+        label: ``[1, I, J, K]``.
+
+    Returns:
+        ``[N, 3]`` float32; N is 0 where the object is not in view.
+    """
+    voxels = (label[0] == 1).nonzero()
+    voxels = voxels[:: max(1, -(-len(voxels) // limit))]
+    middle = torch.tensor([(n - 1) / 2 for n in label.shape[1:]], device=label.device)
+    return voxels.float() - middle

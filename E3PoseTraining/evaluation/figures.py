@@ -1,0 +1,99 @@
+"""Pictures of an evaluation: how many cases are within each error, and what the worst ones look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from E3PoseLib.resampling import reslice
+from E3PoseLib.volume import read_volume
+
+from ..datasets import volumes_by_id
+from ..progress import save_figure
+from .metrics import PoseErrors
+from .poses import Truth
+
+SPACING_MM = 2.0
+EDGE_MM = 140.0
+PLANES = ("axial", "coronal", "sagittal")
+
+
+def draw_cumulative_errors(groups: dict[str, PoseErrors], picture: Path) -> None:
+    """The share of cases whose error is at most x, for rotation and, where known, centre; one curve a group.
+
+    A case without an answer is never within any error, so its curve ends below 100 %.
+    """
+    quantities = {"rotation error (°)": "rotation_degrees", "centre error (mm)": "centre_mm"}
+    if all(np.isnan(errors.centre_mm).all() for errors in groups.values()):
+        del quantities["centre error (mm)"]
+    figure = Figure(figsize=(4.6 * len(quantities), 3.6), layout="constrained")
+    for axes, (title, name) in zip(
+        figure.subplots(1, len(quantities), squeeze=False)[0], quantities.items(), strict=True
+    ):
+        limit = max((np.nanmax(getattr(e, name), initial=1) for e in groups.values()), default=1) * 1.05
+        for label, errors in groups.items():
+            values = getattr(errors, name)
+            found = np.sort(values[~np.isnan(values)])
+            share = 100 * np.arange(1, len(found) + 1) / len(values)
+            last = share[-1] if len(share) else 0
+            axes.step([0, *found, limit], [0, *share, last], where="post", label=f"{label} ({len(values)})")
+        axes.set(xlabel=title, ylabel="cases within it (%)", xlim=(0, limit), ylim=(0, 103))
+        axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    save_figure(figure, picture)
+
+
+def draw_worst_cases(
+    truths: Sequence[Truth],
+    estimates: Sequence[np.ndarray | None],
+    errors: PoseErrors,
+    images: Path,
+    count: int,
+    picture: Path,
+) -> None:
+    """The answered cases of largest rotation error, resliced by the estimate (left) and by the truth (right).
+
+    Where the pose is right the head is upright in the three planes: axial with the face up, coronal, and sagittal
+    with the face to the left. Where the truth has no centre, that of the estimate is used for both.
+    """
+    answered = np.flatnonzero(errors.answered)
+    worst = answered[np.argsort(-errors.rotation_degrees[answered])][:count]
+    scans = volumes_by_id(images)
+    worst = [index for index in worst if truths[index].frame_id in scans]
+    if not worst:
+        return
+    figure = Figure(figsize=(10.5, 1.85 * len(worst) + 0.4), layout="constrained")
+    panels = figure.subplots(len(worst), 6, squeeze=False)
+    for row, index in zip(panels, worst, strict=True):
+        volume = read_volume(scans[truths[index].frame_id])
+        truth = truths[index].canonical_to_ras.copy()
+        if np.isnan(truth[:3, 3]).any():
+            truth[:3, 3] = estimates[index][:3, 3]
+        for first, pose in ((0, estimates[index]), (3, truth)):
+            cube = reslice(volume, pose, SPACING_MM, EDGE_MM).array
+            for panel, cut in zip(row[first : first + 3], middle_planes(cube), strict=True):
+                panel.imshow(cut, cmap="gray", vmin=0, vmax=np.percentile(cube, 99.5))
+                panel.set(xticks=[], yticks=[])
+        label = f"{truths[index].frame_id}\n{errors.rotation_degrees[index]:.0f}°"
+        if not np.isnan(errors.centre_mm[index]):
+            label += f", {errors.centre_mm[index]:.0f} mm"
+        row[0].set_ylabel(label, fontsize=8)
+    for first, name in ((0, "estimate"), (3, "truth")):
+        for offset, plane in enumerate(PLANES):
+            panels[0, first + offset].set_title(f"{name}: {plane}", fontsize=8)
+    save_figure(figure, picture)
+
+
+def middle_planes(cube: np.ndarray) -> list[np.ndarray]:
+    """Axial (face up), coronal and sagittal (face left) planes ``[rows, columns]`` through the middle of a cube.
+
+    Args:
+        cube: ``[R, A, S]``: axes run to the head's right, anterior and superior.
+    """
+    middle = cube.shape[0] // 2
+    axial, coronal, sagittal = cube[:, :, middle], cube[:, middle], cube[middle]
+    # Radiological habit: the patient's right is on the left of the picture.
+    return [axial.T[::-1, ::-1], coronal.T[::-1, ::-1], sagittal.T[::-1, ::-1]]

@@ -1,0 +1,147 @@
+"""From the checkpoint of a run to weights of one network, and with another's to a whole model file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from E3PoseLib.equivariant.network import E3CNN
+from E3PoseLib.errors import ModelError
+from E3PoseLib.files import whole_file
+from E3PoseLib.model import Model, ModelHeader, load_model
+from E3PoseLib.official import import_e3cnn, import_unet
+from E3PoseLib.segmentation.unet import UNet
+
+from .augmentation.pipelines import OBJECT_FRACTION
+from .folder import RunFolder
+
+SEGMENTATION_FIELDS = ("spacing_mm", "segmentation_edge", "thresholds", "object_label")
+ROTATION_FIELDS = ("spacing_mm", "rotation_edge", "object_fraction")
+CITATION = "Muthukrishnan et al., Equivariant Symmetry-Aware Head Pose Estimation for Fetal MRI, 2025"
+
+
+def unet_architecture(options: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of `UNet` from the flags of `train_unet`."""
+    return {
+        "n_levels": options.n_levels,
+        "n_features": options.unet_feat,
+        "feature_multiplier": options.feat_mult,
+        "activation": options.activation,
+        "n_classes": options.n_output_channels,
+    }
+
+
+def e3cnn_architecture(options: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of `E3CNN` from the flags of `train_e3cnn`."""
+    return {
+        "n_levels": options.n_levels,
+        "kernel_size": options.kernel_size,
+        "multiplicity": options.multiplicity,
+        "n_radial": options.n_radial,
+        "lmax": options.lmax,
+    }
+
+
+def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:
+    """Writes the best weights of a run as ``unet.ckpt``, which the method's own program reads as well.
+
+    With ``options.e3cnn`` also ``model.safetensors``, which `load_model` reads.
+
+    Raises:
+        ModelError: the other network's weights cannot be used.
+        OutputError: a file cannot be written.
+    """
+    checkpoint = best_checkpoint(folder)
+    n = options.n_output_channels
+    header = {
+        "spacing_mm": options.img_res,
+        "segmentation_edge": options.crop_size,
+        "thresholds": (0.9, 0.8, *[-1.0] * (n - 2))[:n],
+    }
+    path = folder.path / "unet.ckpt"
+    save(path, "state_dict", checkpoint["state_dict"], unet_architecture(options), header)
+    if options.e3cnn:
+        write_model(folder.path / "model.safetensors", path, Path(options.e3cnn))
+
+
+def export_e3cnn(folder: RunFolder, options: argparse.Namespace) -> None:
+    """Writes the best weights of a run as ``e3cnn.pth``, and with ``options.unet`` also ``model.safetensors``.
+
+    Raises:
+        ModelError: the other network's weights cannot be used.
+        OutputError: a file cannot be written.
+    """
+    checkpoint = best_checkpoint(folder)
+    weights = {name.removeprefix("model."): value for name, value in checkpoint["state_dict"].items()}
+    header = {"spacing_mm": options.img_res, "rotation_edge": options.image_size, "object_fraction": OBJECT_FRACTION}
+    path = folder.path / "e3cnn.pth"
+    save(path, "net_state_dict", weights, e3cnn_architecture(options), header)
+    if options.unet:
+        write_model(folder.path / "model.safetensors", Path(options.unet), path)
+
+
+def best_checkpoint(folder: RunFolder) -> dict[str, Any]:
+    """The checkpoint that validated best, or the last one where none has validated."""
+    path = folder.best if folder.best.is_file() else folder.last
+    return torch.load(path, weights_only=True, map_location="cpu")
+
+
+def save(path: Path, key: str, weights: dict, architecture: dict[str, Any], header: dict[str, Any]) -> None:
+    """Writes weights with what is needed to use them, whole or not at all."""
+    with whole_file(path) as temporary:
+        torch.save({key: weights, "architecture": architecture, "header": header}, temporary)
+
+
+def write_model(path: Path, unet: Path, e3cnn: Path) -> None:
+    """Joins the two networks to one model file.
+
+    Args:
+        path: the ``.safetensors`` file.
+        unet, e3cnn: weights of this package's commands, official weights, or a model file with that network.
+
+    Raises:
+        ModelError: a file cannot be used, or the networks were trained on different voxels.
+    """
+    segmentation_network, segmentation, segmentation_header = read_network(unet, UNet, import_unet)
+    rotation_network, rotation, rotation_header = read_network(e3cnn, E3CNN, import_e3cnn)
+    spacings = {header["spacing_mm"] for header in (segmentation_header, rotation_header) if "spacing_mm" in header}
+    if len(spacings) > 1:
+        raise ModelError(
+            f"{unet} and {e3cnn} were trained on voxels of {sorted(spacings)} mm; one --img_res is needed."
+        )
+    header = ModelHeader(
+        name=path.stem,
+        segmentation=segmentation,
+        rotation=rotation,
+        description=f"Trained by E3PoseTraining: {unet.name} and {e3cnn.name}.",
+        citation=CITATION,
+        **segmentation_header | rotation_header,
+    )
+    Model(segmentation_network, rotation_network, header).save(path)
+
+
+def read_network(path: Path, network_class: type, import_weights: Callable) -> tuple[Any, dict, dict]:
+    """One network, its arguments, and its fields of a `ModelHeader`, from any of the files that may hold it.
+
+    Raises:
+        ModelError: the file is missing, damaged or another network's.
+    """
+    if path.suffix == ".safetensors":
+        model = load_model(path)
+        if network_class is UNet:
+            fields, network, architecture = SEGMENTATION_FIELDS, model.segmentation_network, model.header.segmentation
+        else:
+            fields, network, architecture = ROTATION_FIELDS, model.rotation_network, model.header.rotation
+        return network, architecture, {name: getattr(model.header, name) for name in fields}
+    architecture, weights = import_weights(path)
+    header = torch.load(path, weights_only=True, map_location="cpu").get("header", {})
+    try:
+        network = network_class(**architecture)
+        network.load_state_dict(weights)
+    except (TypeError, RuntimeError) as error:
+        raise ModelError(f"{path}: the weights do not fit {network_class.__name__}({architecture}): {error}") from error
+    return network, architecture, header

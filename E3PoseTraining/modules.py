@@ -1,0 +1,167 @@
+"""The two networks as Lightning modules: what a training step and a validation are."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from monai.metrics import compute_dice
+from monai.transforms import Compose
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import CatMetric
+
+from E3PoseLib.equivariant.network import pool_axes
+from E3PoseLib.estimator import assemble_rotation
+from E3PoseLib.rotations import geodesic_angle
+
+from .augmentation.sample import Sample
+from .losses import AxesLoss, SegmentationLoss
+from .options import plain
+
+
+class TrainingModule(LightningModule):
+    """What both networks share: repeatable augmentation on the device, optimiser and schedule.
+
+    The network is the attribute ``model``, so that a checkpoint holds its weights under ``model.``, as the
+    method's own files do.
+
+    Args:
+        model: the network.
+        options: the command's flags; saved with every checkpoint.
+        augmentation: transform of a training `Sample`.
+        preparation: the deterministic rest of the way to the network's input, for training and validation.
+    """
+
+    def __init__(
+        self, model: nn.Module, options: argparse.Namespace, augmentation: Compose, preparation: Compose
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.options = options
+        self.augmentation = augmentation
+        self.preparation = preparation
+        self.save_hyperparameters({"options": plain(options)})
+
+    def on_after_batch_transfer(self, batch: list[Sample], dataloader_idx: int) -> list[Sample]:
+        if self.trainer.training:
+            batch = [self.augment(sample, self.current_epoch) for sample in batch]
+        return [self.preparation(sample) for sample in batch]
+
+    def augment(self, sample: Sample, epoch: int) -> Sample:
+        """The sample as this epoch shows it: the same for any batch size, order, process and restart."""
+        key = np.random.SeedSequence([self.options.seed, epoch, sample.index])
+        self.augmentation.set_random_state(seed=int(key.generate_state(1)[0]))
+        return self.augmentation(sample)
+
+    def configure_optimizers(self) -> dict:
+        optimizer = build_optimizer(self.model, self.options)
+        factor = ScheduleFactor(self.options.schedule, self.options.warmup_epochs, self.options.n_epochs)
+        return {"optimizer": optimizer, "lr_scheduler": LambdaLR(optimizer, factor)}
+
+
+def build_optimizer(model: nn.Module, options: argparse.Namespace) -> torch.optim.Optimizer:
+    """The optimiser that ``options.optimizer`` names, with the learning rate, weight decay and momentum there."""
+    common = {"lr": options.lr, "weight_decay": options.weight_decay}
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), momentum=options.momentum, **common)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimizer](model.parameters(), **common)
+
+
+class ScheduleFactor:
+    """Multiple of the learning rate by epoch: a linear warm-up, then constant, cosine or polynomial to zero."""
+
+    def __init__(self, schedule: str, warmup_epochs: int, n_epochs: int) -> None:
+        self.schedule = schedule
+        self.warmup_epochs = warmup_epochs
+        self.n_epochs = n_epochs
+
+    def __call__(self, epoch: int) -> float:
+        if epoch < self.warmup_epochs:
+            return (epoch + 1) / (self.warmup_epochs + 1)
+        progress = min(1.0, (epoch - self.warmup_epochs) / max(1, self.n_epochs - self.warmup_epochs))
+        if self.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * progress))
+        # The power 0.9 is that of Chen et al., DeepLab, IEEE TPAMI 40(4), 2018.
+        return (1 - progress) ** 0.9 if self.schedule == "polynomial" else 1.0
+
+
+class SegmentationModule(TrainingModule):
+    """Trains the U-Net; validates the object's Dice overlap and the distance of its centre of mass."""
+
+    def __init__(self, model, options, augmentation, preparation) -> None:
+        super().__init__(model, options, augmentation, preparation)
+        self.loss = SegmentationLoss(options.class_weights, options.dice_weight)
+
+    def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
+        images, labels = _stack(batch)
+        loss = self.loss(self.model(images), labels)
+        self.log("train_loss", loss, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
+        images, labels = _stack(batch)
+        logits = self.model(images)
+        self.log("val_loss", self.loss(logits, labels), sync_dist=True, batch_size=len(batch))
+        found, truth = logits.argmax(1, keepdim=True) == 1, labels == 1
+        dice = compute_dice(found.float(), truth.float(), ignore_empty=False).mean()
+        self.log("val_dice", dice, sync_dist=True, batch_size=len(batch), prog_bar=True)
+        distances = [
+            torch.linalg.vector_norm(_centre(a) - _centre(b)) * sample.spacing
+            for a, b, sample in zip(found, truth, batch, strict=True)
+            if a.any() and b.any()
+        ]
+        if distances:
+            mean = torch.stack(distances).mean()
+            self.log("val_centre_mm", mean, sync_dist=True, batch_size=len(distances))
+
+
+class RotationModule(TrainingModule):
+    """Trains the E(3)-CNN, or any network with its ``axes_field``; validates the median rotation error."""
+
+    def __init__(self, model, options, augmentation, preparation) -> None:
+        super().__init__(model, options, augmentation, preparation)
+        self.loss = AxesLoss()
+        self.errors = CatMetric()
+
+    def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
+        # Crops that the border of a scan cut short differ in shape, so each goes through the network as inference
+        # shows it; the instance normalisation makes that the same as one batch of equal shapes.
+        losses = [self.loss(self.model.axes_field(s.image[None]), s.axes[None]) for s in batch]
+        loss = torch.stack(losses).mean()
+        self.log("train_loss", loss, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
+        images, _ = _stack(batch)
+        axes = _axes(batch)
+        loss = self.loss(self.model.axes_field(images), axes)
+        self.log("val_loss", loss, sync_dist=True, batch_size=len(batch))
+        estimates = torch.from_numpy(self.estimate_axes(images))
+        self.errors.update(geodesic_angle(estimates, axes.cpu()).to(self.device))
+
+    def estimate_axes(self, images: Tensor) -> np.ndarray:
+        """The head's axes ``[B, 3, 3]`` (rows, a proper rotation in voxel axes) in crops ``[B, 1, D, H, W]``."""
+        raw = pool_axes(self.model.axes_field(images)).double().cpu().numpy().reshape(-1, 3, 3)
+        return np.stack([assemble_rotation(axes).T for axes in raw])
+
+    def on_validation_epoch_end(self) -> None:
+        errors = self.errors.compute()
+        self.errors.reset()
+        self.log("val_rotation_degrees", errors.median().float(), prog_bar=True, rank_zero_only=False)
+
+
+def _stack(batch: list[Sample]) -> tuple[Tensor, Tensor]:
+    return torch.stack([s.image for s in batch]), torch.stack([s.label for s in batch])
+
+
+def _axes(batch: list[Sample]) -> Tensor:
+    return torch.stack([s.axes for s in batch]).to(batch[0].image.device)
+
+
+def _centre(mask: Tensor) -> Tensor:
+    """Centre of mass ``[3]`` of a mask ``[1, D, H, W]``, voxels."""
+    return mask[0].nonzero().float().mean(0)

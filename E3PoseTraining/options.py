@@ -1,0 +1,133 @@
+"""Flags that both training commands share, and the config file that may stand in for any flag."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from E3PoseLib.errors import TrainingError
+
+
+def add_shared_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what both commands understand beyond the method's own flags."""
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
+    machine.add_argument("--devices", type=positive_int, default=1, help="processes per node (default: 1)")
+    machine.add_argument("--num_nodes", type=positive_int, default=1, help="machines (default: 1)")
+    machine.add_argument(
+        "--precision", default="32-true", help="Lightning's name, such as bf16-mixed (default: %(default)s)"
+    )
+    machine.add_argument("--num_workers", type=non_negative_int, default=0, help="reader processes (default: 0)")
+    machine.add_argument(
+        "--memory_gb", type=float, default=4, help="scans kept in memory up to this (default: %(default)s)"
+    )
+
+    training = parser.add_argument_group("training, beyond the method")
+    training.add_argument("--accumulate", type=positive_int, default=1, help="batches a step (default: 1)")
+    training.add_argument("--seed", type=int, default=0, help="decides every random number (default: 0)")
+    training.add_argument("--schedule", choices=["constant", "cosine", "polynomial"], default="constant")
+    training.add_argument("--warmup_epochs", type=non_negative_int, default=0, help="linear warm-up (default: 0)")
+    training.add_argument("--ema", type=float, default=0, help="decay of averaged weights, such as 0.999; 0: none")
+    training.add_argument(
+        "--early_stopping",
+        type=non_negative_int,
+        default=0,
+        help="validations without progress; 0: never stop",
+    )
+    training.add_argument("--clip_gradient", type=float, default=0, help="largest gradient norm; 0: no limit")
+
+    augmentation = parser.add_argument_group("augmentation, beyond the method: probability of each")
+    augmentation.add_argument("--spin_history", type=probability, default=0.5, help="(default: 0.5)")
+    for name in ("thick_slices", "interleaved_motion", "ghosting", "distortion", "cropped_fov"):
+        augmentation.add_argument(f"--{name}", type=probability, default=0, help="(default: 0)")
+
+    run = parser.add_argument_group("run")
+    run.add_argument("--config", type=Path, help="YAML file of flags without the dashes; the command line wins")
+    run.add_argument(
+        "--resume",
+        nargs="?",
+        const="last",
+        choices=["last", "auto"],
+        help="go on from the last checkpoint; 'auto' starts anew where there is none",
+    )
+    run.add_argument("--val_fold", help="fold that validates, where one CSV with a fold column names the folds")
+
+
+def positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def non_negative_int(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def probability(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a probability between 0 and 1")
+    return value
+
+
+def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
+    """Parses the command line over the values of ``--config FILE``.
+
+    The file's values are parsed as if they had been typed, so they meet the same conversions and choices. Every
+    positional of the parser must be optional for that; the command checks their number.
+
+    Raises:
+        TrainingError: the config file is unreadable, not a mapping, or names an unknown flag; or there are
+            more workers than cores.
+    """
+    early = argparse.ArgumentParser(add_help=False)
+    early.add_argument("--config", type=Path)
+    path = early.parse_known_args(arguments)[0].config
+    configured = argparse.Namespace()
+    if path is not None:
+        configured, unknown = parser.parse_known_args(config_arguments(path))
+        if unknown:
+            raise TrainingError(f"The config file {path} names flags that do not exist: {' '.join(unknown)}.")
+    options = parser.parse_args(arguments, namespace=configured)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if options.num_workers * options.devices > cores:
+        raise TrainingError(
+            f"--num_workers {options.num_workers} on each of {options.devices} device(s) is more than the {cores} "
+            f"cores of this machine. Ask for {cores // options.devices} or fewer."
+        )
+    return options
+
+
+def config_arguments(path: Path) -> list[str]:
+    """The command-line arguments that a YAML file of ``flag: value`` lines stands for.
+
+    Raises:
+        TrainingError: the file is unreadable or not such a list.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise TrainingError(f"The config file {path} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise TrainingError(f"The config file {path} is not a list of `flag: value` lines.")
+    arguments: list[str] = []
+    for flag, value in values.items():
+        if value is False or value is None:
+            continue
+        arguments.append(f"--{flag}")
+        if value is not True:
+            arguments += [str(item) for item in (value if isinstance(value, list) else [value])]
+    return arguments
+
+
+def plain(options: argparse.Namespace) -> dict[str, Any]:
+    """Flags as what JSON and a weights-only checkpoint can hold."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}

@@ -1,0 +1,55 @@
+"""Brings a public data set into the folder layout of the training commands: ``python -m E3PoseTraining.prepare``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from E3PoseLib.errors import E3PoseError, OutputError
+
+from .dhcp import prepare_dhcp
+from .landmarks import prepare_landmark_scans
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m E3PoseTraining.prepare", description=__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    epi = kinds.add_parser("epi", help="clinical EPI scans with landmarks.csv (Hoffmann et al., 2021)")
+    epi.add_argument("source", type=Path, help="folder with landmarks.csv and the scans")
+    dhcp = kinds.add_parser("dhcp", help="dHCP fetal fMRI release with the method's annotations")
+    dhcp.add_argument("source", type=Path, help="folder of the sub-* folders")
+    dhcp.add_argument("annotations", type=Path, help="folder with labels/ and annotations.csv")
+    for kind in (epi, dhcp):
+        kind.add_argument("-o", "--output", type=Path, required=True, help="new folder to write")
+    options = parser.parse_args(arguments)
+    try:
+        make_folders(options.output)
+        if options.kind == "epi":
+            frames = prepare_landmark_scans(options.source, options.output)
+        else:
+            frames = prepare_dhcp(options.source, options.annotations, options.output)
+    except E3PoseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(frames)} scans in {options.output}: images/, labels/, annotations.csv")
+    return 0
+
+
+def make_folders(output: Path) -> None:
+    """Makes the new data set's folders.
+
+    Raises:
+        OutputError: something is there already, or the folder cannot be made.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise OutputError(f"{output} is not empty. Name a new folder.")
+    try:
+        for name in ("images", "labels"):
+            (output / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written: {error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

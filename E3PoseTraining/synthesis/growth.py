@@ -1,0 +1,54 @@
+"""How large a fetal head is at a gestational age.
+
+Head diameters: Snijders and Nicolaides, Ultrasound Obstet Gynecol 4:34-48, 1994 (medians). Eyes: Robinson et
+al., AJNR 29:1757-1760, 2008 (linear regressions on MRI). The transverse cerebellar diameter in millimetres
+equals the age in weeks to within 2 mm between 20 and 38 weeks (Goldstein et al., Am J Obstet Gynecol
+156:1065-1069, 1987).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+AGE_RANGE_WEEKS = (20.0, 38.0)
+
+_WEEKS = np.arange(14, 40)
+_OCCIPITOFRONTAL_MM = [35, 39, 42, 46, 50, 54, 57, 61, 65, 69, 73, 77, 81, 84, 87, 91, 94, 96, 99, 101, 103]
+_OCCIPITOFRONTAL_MM += [105, 106, 107, 107, 107]
+_BIPARIETAL_MM = [28, 31, 34, 36, 39, 42, 45, 48, 51, 54, 57, 60, 63, 66, 69, 72, 74, 77, 79, 81, 83, 85, 86]
+_BIPARIETAL_MM += [87, 88, 89]
+
+
+@dataclass(frozen=True)
+class HeadSize:
+    """Median size in millimetres of a fetal head; diameters are of the outer skull, eyes measured edge to
+    edge.
+    """
+
+    occipitofrontal_diameter: float
+    biparietal_diameter: float
+    eye_diameter: float
+    binocular_distance: float
+    cerebellar_diameter: float
+
+    @property
+    def interocular_distance(self) -> float:
+        """Distance between the centres of the eyes."""
+        return self.binocular_distance - self.eye_diameter
+
+
+def head_size(age_weeks: float) -> HeadSize:
+    """Median head size at an age; raises ValueError outside the 14 to 39 weeks that the tables cover.
+
+    >>> head_size(30).biparietal_diameter
+    74.0
+    """
+    if not _WEEKS[0] <= age_weeks <= _WEEKS[-1]:
+        raise ValueError(f"age {age_weeks} weeks: the growth tables cover {_WEEKS[0]} to {_WEEKS[-1]} weeks")
+    return HeadSize(
+        occipitofrontal_diameter=float(np.interp(age_weeks, _WEEKS, _OCCIPITOFRONTAL_MM)),
+        biparietal_diameter=float(np.interp(age_weeks, _WEEKS, _BIPARIETAL_MM)),
+        eye_diameter=0.47 * age_weeks - 0.7,
+        binocular_distance=1.47 * age_weeks + 1.76,
+        cerebellar_diameter=float(age_weeks),
+    )

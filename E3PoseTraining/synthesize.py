@@ -1,0 +1,208 @@
+"""`python -m E3PoseTraining.synthesize`: a folder of synthetic scans with labels and poses.
+
+The folder has the layout that training reads: images/ and labels/ (the same file names, .nii.gz; brain 1,
+eyes 2) and annotations.csv (frame_id, rot_x, rot_y, rot_z); besides, poses_ras.csv (frame_id and
+canonical_to_ras, row by row) and scans.csv (what each scan shows).
+"""
+
+import argparse
+import csv
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from E3PoseLib.errors import E3PoseError, OutputError
+from E3PoseLib.files import whole_file
+from E3PoseLib.geometry import direction_cosines
+from E3PoseLib.rotations import matrix_to_euler
+from E3PoseLib.volume import Volume, write_volume
+from E3PoseTraining.synthesis import FetalHeadGenerator, SyntheticScan
+from E3PoseTraining.synthesis.growth import AGE_RANGE_WEEKS
+
+BRAIN_SIGNAL = 250.0
+"""Stored value of the brain's mean signal: that of clinical EPI scouts, kept as 16-bit integers as theirs
+are.
+"""
+
+_SCAN_COLUMNS = ("frame_id", "gestational_age_weeks", "contrast", "lie", "brain_visible")
+
+
+@dataclass(frozen=True)
+class ScanRecord:
+    """What the tables say of one scan; `axes` are the head's axes as rows, in voxel axes."""
+
+    name: str
+    axes: np.ndarray
+    canonical_to_ras: np.ndarray
+    age_weeks: float
+    contrast: str
+    lie: str
+    brain_visible: float
+
+
+def synthesize(generator: FetalHeadGenerator, count: int, output: Path, workers: int = 1) -> None:
+    """Write scans 0 to count - 1; tables are written last, so a folder with annotations.csv is complete.
+
+    Raises OutputError where the folder cannot be written, or holds scans that are not of this series.
+    """
+    _prepare(output, {f"{generator.name(index)}.nii.gz" for index in range(count)})
+    records = list(tqdm(_records(generator, count, output, workers), total=count, unit="scan", file=sys.stderr))
+    _write_table(
+        output / "scans.csv",
+        _SCAN_COLUMNS,
+        ((r.name, f"{r.age_weeks:.2f}", r.contrast, r.lie, f"{r.brain_visible:.3f}") for r in records),
+    )
+    _write_table(
+        output / "poses_ras.csv",
+        ("frame_id", *(f"m{row}{column}" for row in range(4) for column in range(4))),
+        ((r.name, *(repr(float(v)) for v in r.canonical_to_ras.ravel())) for r in records),
+    )
+    angles = matrix_to_euler(torch.from_numpy(np.stack([r.axes for r in records]))).tolist()
+    _write_table(
+        output / "annotations.csv",
+        ("frame_id", "rot_x", "rot_y", "rot_z"),
+        ((r.name, *map(repr, angle)) for r, angle in zip(records, angles, strict=True)),
+    )
+
+
+def axes_in_voxels(scan: SyntheticScan) -> np.ndarray:
+    """The head's right, anterior and superior axes as the rows of a proper rotation in voxel axes [3, 3].
+
+    Where the voxel axes are left-handed, right is a pseudovector and changes sign, as in the annotations that
+    training reads.
+    """
+    cosines = direction_cosines(scan.voxel_to_ras)
+    axes = scan.canonical_to_ras[:3, :3].T @ cosines
+    axes[0] *= np.sign(np.linalg.det(cosines))
+    return axes
+
+
+def _records(generator, count: int, output: Path, workers: int) -> Iterator[ScanRecord]:
+    write = partial(_write_scan, generator, output)
+    if workers == 1:
+        yield from map(write, range(count))
+        return
+    with ProcessPoolExecutor(workers, initializer=_adopt, initargs=(generator, output)) as pool:
+        yield from pool.map(_write_adopted, range(count), chunksize=1)
+
+
+def _adopt(generator: FetalHeadGenerator, output: Path) -> None:
+    """Keep the generator, with its label maps, in the worker: it travels once, not with every scan."""
+    global _adopted
+    _adopted = partial(_write_scan, generator, output)
+
+
+def _write_adopted(index: int) -> ScanRecord:
+    return _adopted(index)
+
+
+def _write_scan(generator: FetalHeadGenerator, output: Path, index: int) -> ScanRecord:
+    scan = generator(index)
+    image = np.clip(np.round(scan.image * BRAIN_SIGNAL), 0, np.iinfo(np.int16).max).astype(np.int16)
+    for folder, array in (("images", image), ("labels", scan.labels)):
+        write_volume(output / folder / f"{scan.name}.nii.gz", Volume(array, scan.voxel_to_ras, scan.name))
+    return ScanRecord(
+        scan.name,
+        axes_in_voxels(scan),
+        scan.canonical_to_ras,
+        scan.age_weeks,
+        scan.contrast,
+        scan.lie,
+        scan.brain_visible,
+    )
+
+
+def _prepare(output: Path, names: set[str]) -> None:
+    try:
+        for folder in (output / "images", output / "labels"):
+            folder.mkdir(parents=True, exist_ok=True)
+            strangers = sorted(
+                file.name for file in folder.iterdir() if file.name not in names and file.suffix == ".gz"
+            )
+            if strangers:
+                raise OutputError(f"{folder} holds {strangers[0]}, which is not of this series; give an empty folder")
+        for table in ("annotations.csv", "poses_ras.csv", "scans.csv"):
+            (output / table).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be written ({error}); choose a folder you may write to") from error
+
+
+def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m E3PoseTraining.synthesize",
+        description="Make synthetic MR scans of a fetus in the uterus, with labels and exact head poses.",
+    )
+    parser.add_argument("--n", type=int, required=True, help="how many scans")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--brains", type=Path, help="folder of brain label maps (GA<weeks>_*_parcellation.nii.gz)")
+    parser.add_argument("--seed", type=int, default=0, help="of the series; the same seed gives the same scans")
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs=3,
+        metavar=("I", "J", "K"),
+        help="voxels of every scan (default: as in the clinic)",
+    )
+    parser.add_argument("--spacing", type=float, help="isotropic voxel size in mm (default: 2-6 mm, mostly 3)")
+    parser.add_argument("--field", choices=("uterus", "head"), default="uterus", help="what the field of view is about")
+    parser.add_argument(
+        "--age",
+        type=float,
+        nargs=2,
+        metavar=("FROM", "TO"),
+        default=AGE_RANGE_WEEKS,
+        help="gestational age in weeks",
+    )
+    parser.add_argument("--motion", type=float, default=1.0, help="0: the fetus holds still; 1: usual; up to 5")
+    parser.add_argument("--workers", type=int, default=1, help="processes")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    cores = os.cpu_count() or 1
+    if options.n < 1:
+        parser.error(f"--n {options.n}: give a number from 1 up")
+    if not 1 <= options.workers <= cores:
+        parser.error(f"--workers {options.workers}: this machine has {cores} cores; give 1 to {cores}")
+    try:
+        generator = FetalHeadGenerator(
+            seed=options.seed,
+            brains=options.brains,
+            shape=options.size,
+            spacing=options.spacing,
+            field=options.field,
+            age_range=tuple(options.age),
+            motion=options.motion,
+        )
+    except ValueError as error:
+        parser.error(str(error))
+    except E3PoseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    try:
+        synthesize(generator, options.n, options.output, options.workers)
+    except E3PoseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Trains the E(3)-CNN that finds the head's rotation: ``python -m E3PoseTraining.train_e3cnn``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from lightning.pytorch import seed_everything
+
+from E3PoseLib.equivariant.network import E3CNN
+from E3PoseLib.errors import E3PoseError, TrainingError
+
+from .augmentation.pipelines import HeadCrop, rotation_augmentation
+from .export import e3cnn_architecture, export_e3cnn
+from .modules import RotationModule
+from .options import add_shared_options, parse, positive_int
+from .pictures import RotationPicture
+from .run import train
+from .sources import find_both_sides
+
+USAGE = """python -m E3PoseTraining.train_e3cnn TRAIN_IMAGES/ TRAIN_LABELS/ TRAIN_ANNOTATIONS.csv
+           VAL_IMAGES/ VAL_LABELS/ VAL_ANNOTATIONS.csv OUTPUT/ [flags]
+       python -m E3PoseTraining.train_e3cnn IMAGES/ LABELS/ ANNOTATIONS.csv OUTPUT/ [flags]"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's flags; those of the method keep its names and defaults."""
+    parser = argparse.ArgumentParser(
+        prog="python -m E3PoseTraining.train_e3cnn",
+        usage=USAGE,
+        description="Train the E(3)-CNN that finds how the head is turned. Images and labels pair by file name; the "
+        "object has label 1. ANNOTATIONS.csv has the columns frame_id, rot_x, rot_y and rot_z (Euler angles, xyz, "
+        "degrees, of the rotation from volume to canonical frame), and fold where it serves both sides.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("paths", nargs="*", help=argparse.SUPPRESS)
+    data = parser.add_argument_group("data")
+    data.add_argument("--img_res", type=float, default=3, help="isotropic voxel before the crop, mm")
+    data.add_argument("--image_size", type=positive_int, default=64, help="longest edge of the crop, voxels")
+    data.add_argument("--batch_size", type=positive_int, default=1, help="scans a step and process")
+    placement = parser.add_argument_group("augmentation: placement")
+    placement.add_argument("--rotation", type=float, default=90, help="largest Euler angle, degrees")
+    placement.add_argument("--shift", type=float, default=0, help="largest shift along each axis, mm")
+    signal = parser.add_argument_group("augmentation: signal")
+    signal.add_argument("--max_res_iso", type=float, default=7.5, help="largest isotropic voxel, mm")
+    signal.add_argument("--max_bias", type=float, default=0.5, help="largest coefficient of the bias field")
+    signal.add_argument("--norm_perc", type=float, default=0.005, help="quantile that becomes 0; 1 minus it, 1")
+    signal.add_argument("--gamma_min", type=float, default=-2, help="least logarithm of the exponent")
+    signal.add_argument("--gamma_max", type=float, default=0.1, help="largest logarithm of the exponent")
+    signal.add_argument("--sigma_min", type=float, default=2.3, help="least width of a spin-history plane, mm")
+    signal.add_argument("--sigma_max", type=float, default=4.6, help="largest width of a spin-history plane, mm")
+    signal.add_argument("--alpha_min", type=float, default=0.5, help="least signal loss in a spin-history plane")
+    signal.add_argument("--alpha_max", type=float, default=1.5, help="largest signal loss in that plane")
+    network = parser.add_argument_group("network")
+    network.add_argument("--n_levels", type=int, default=4, help="times the grid is halved")
+    network.add_argument("--kernel_size", type=positive_int, default=5, help="taps along an edge, odd")
+    network.add_argument("--multiplicity", type=positive_int, default=2, help="of the first block's irreps")
+    network.add_argument("--n_radial", type=positive_int, default=5, help="radial functions of a kernel")
+    network.add_argument("--lmax", type=int, default=4, help="highest order of the spherical harmonics")
+    optimisation = parser.add_argument_group("optimisation")
+    optimisation.add_argument("--optimizer", choices=["sgd", "adam", "adamw"], default="sgd")
+    optimisation.add_argument("--lr", type=float, default=0.01, help="learning rate")
+    optimisation.add_argument("--weight_decay", type=float, default=3e-5)
+    optimisation.add_argument("--momentum", type=float, default=0.99, help="of sgd")
+    optimisation.add_argument("--n_epochs", type=positive_int, default=100000)
+    optimisation.add_argument("--validate_every_n_epoch", type=positive_int, default=1)
+    add_shared_options(parser)
+    parser.add_argument("--unet", help="weights (.ckpt) of a segmentation network: with them, write a whole model file")
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    """Trains and writes ``e3cnn.pth``, and ``model.safetensors`` where a U-Net is given.
+
+    Raises:
+        E3PoseError: what is wrong with the data, the flags or the machine.
+    """
+    if options.kernel_size % 2 == 0:
+        raise TrainingError(f"--kernel_size {options.kernel_size} is even; a kernel needs a middle.")
+    if options.image_size < 2**options.n_levels:
+        raise TrainingError(
+            f"--image_size {options.image_size} cannot be halved {options.n_levels} times (--n_levels)."
+        )
+    seed_everything(options.seed, verbose=False)
+    network = E3CNN(**e3cnn_architecture(options))
+    sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)
+    crop = HeadCrop(options.image_size, 2**options.n_levels)
+    module = RotationModule(network, options, rotation_augmentation(options), crop)
+    train(
+        module,
+        options,
+        sources,
+        batch_size=options.batch_size,
+        n_classes=256,
+        monitor="val_rotation_degrees",
+        mode="min",
+        picture=RotationPicture,
+        export=export_e3cnn,
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    try:
+        run(parse(build_parser(), arguments))
+    except E3PoseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

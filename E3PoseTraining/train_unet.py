@@ -1,0 +1,120 @@
+"""Trains the segmentation U-Net that localises the head: ``python -m E3PoseTraining.train_unet``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from lightning.pytorch import seed_everything
+
+from E3PoseLib.errors import E3PoseError, TrainingError
+from E3PoseLib.segmentation.unet import ACTIVATIONS, UNet
+
+from .augmentation.pipelines import CentralCube, segmentation_augmentation
+from .export import export_unet, unet_architecture
+from .modules import SegmentationModule
+from .options import add_shared_options, parse, positive_int
+from .pictures import SegmentationPicture
+from .run import train
+from .sources import find_both_sides
+
+USAGE = """python -m E3PoseTraining.train_unet TRAIN_IMAGES/ TRAIN_LABELS/ VAL_IMAGES/ VAL_LABELS/ OUTPUT/ [flags]
+       python -m E3PoseTraining.train_unet IMAGES/ LABELS/ FOLDS.csv OUTPUT/ [flags]"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's flags; those of the method keep its names and defaults."""
+    parser = argparse.ArgumentParser(
+        prog="python -m E3PoseTraining.train_unet",
+        usage=USAGE,
+        description="Train the U-Net that localises the head. Images and labels pair by file name; the object has "
+        "label 1. FOLDS.csv has the columns frame_id and fold.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("paths", nargs="*", help=argparse.SUPPRESS)
+    data = parser.add_argument_group("data")
+    data.add_argument("--img_res", type=float, default=3, help="isotropic voxel of the network's input, mm")
+    data.add_argument("--crop_size", type=positive_int, default=128, help="edge of the network's input, voxels")
+    data.add_argument("--batchsize", type=positive_int, default=4, help="scans a step and process")
+    placement = parser.add_argument_group("augmentation: placement")
+    placement.add_argument("--flipping", action="store_true", help="mirror each axis with probability one half")
+    placement.add_argument("--rotation", type=float, default=180, help="largest Euler angle, degrees")
+    placement.add_argument("--translation", type=float, default=30, help="largest shift along each axis, mm")
+    placement.add_argument("--scaling_lower_bound", type=float, default=0.5, help="least isotropic scale")
+    placement.add_argument("--scaling_upper_bound", type=float, default=1.3, help="largest isotropic scale")
+    signal = parser.add_argument_group("augmentation: signal")
+    signal.add_argument("--randomise_res", action="store_true", help="lose resolution at random")
+    signal.add_argument("--max_res_iso", type=float, default=8, help="largest isotropic voxel, mm")
+    signal.add_argument("--max_bias", type=float, default=0.5, help="largest coefficient of the bias field")
+    signal.add_argument("--noise_std", type=float, default=0.03, help="largest standard deviation of the noise")
+    signal.add_argument("--norm_perc", type=float, default=0.005, help="quantile that becomes 0; 1 minus it, 1")
+    signal.add_argument("--gamma_min", type=float, default=-0.8, help="least logarithm of the exponent")
+    signal.add_argument("--gamma_max", type=float, default=0, help="largest logarithm of the exponent")
+    signal.add_argument("--sigma_min", type=float, default=1.5, help="least width of a spin-history plane, mm")
+    signal.add_argument("--sigma_max", type=float, default=2.3, help="largest width of a spin-history plane, mm")
+    signal.add_argument("--alpha_min", type=float, default=0.5, help="least signal loss in a spin-history plane")
+    signal.add_argument("--alpha_max", type=float, default=1.5, help="largest signal loss in that plane")
+    network = parser.add_argument_group("network")
+    network.add_argument("--n_levels", type=positive_int, default=4, help="resolutions")
+    network.add_argument("--unet_feat", type=positive_int, default=16, help="features of the first level")
+    network.add_argument("--feat_mult", type=positive_int, default=2, help="growth of the features")
+    network.add_argument("--activation", choices=sorted(ACTIVATIONS), default="elu")
+    network.add_argument("--n_output_channels", type=positive_int, default=3, help="classes with background")
+    optimisation = parser.add_argument_group("optimisation")
+    optimisation.add_argument("--optimizer", choices=["adam", "adamw", "sgd"], default="adam")
+    optimisation.add_argument("--lr", type=float, default=1e-4, help="learning rate")
+    optimisation.add_argument("--weight_decay", type=float, default=0)
+    optimisation.add_argument("--momentum", type=float, default=0.9, help="of sgd")
+    optimisation.add_argument("--class_weights", type=float, nargs="+", default=[1, 8, 2], help="of every class")
+    optimisation.add_argument("--dice_weight", type=float, default=0.5, help="of the Dice loss")
+    optimisation.add_argument("--n_epochs", type=positive_int, default=1000)
+    optimisation.add_argument("--validate_every_n_epoch", type=positive_int, default=1)
+    add_shared_options(parser)
+    parser.add_argument("--e3cnn", help="weights (.pth) of a rotation network: with them, write a whole model file")
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    """Trains and writes ``unet.ckpt``, and ``model.safetensors`` where a rotation network is given.
+
+    Raises:
+        E3PoseError: what is wrong with the data, the flags or the machine.
+    """
+    if len(options.class_weights) != options.n_output_channels:
+        raise TrainingError(
+            f"--class_weights names {len(options.class_weights)} weights for the {options.n_output_channels} classes "
+            "of --n_output_channels; give one for each."
+        )
+    seed_everything(options.seed, verbose=False)
+    network = UNet(**unet_architecture(options))
+    if options.crop_size % network.stride:
+        raise TrainingError(
+            f"--crop_size {options.crop_size} is no multiple of {network.stride}, as {options.n_levels} levels need."
+        )
+    sources = find_both_sides(options.paths, options.val_fold, with_rotations=False, usage=USAGE)
+    module = SegmentationModule(network, options, segmentation_augmentation(options), CentralCube(options.crop_size))
+    train(
+        module,
+        options,
+        sources,
+        batch_size=options.batchsize,
+        n_classes=options.n_output_channels,
+        monitor="val_dice",
+        mode="max",
+        picture=SegmentationPicture,
+        export=export_unet,
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    try:
+        run(parse(build_parser(), arguments))
+    except E3PoseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

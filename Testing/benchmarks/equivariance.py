@@ -1,0 +1,117 @@
+"""What equivariance buys: a small E(3)-CNN and a plain CNN of equal size, trained alike, on heads they never saw.
+
+Rotation augmentation is off, so the training shows each network only as many poses as there are heads. From synthetic
+scans (no other data needed):
+
+    python -m E3PoseTraining.synthesize --n 32 --seed 1 -o heads/train
+    python -m E3PoseTraining.synthesize --n 16 --seed 2 -o heads/unseen
+    python Testing/benchmarks/equivariance.py heads/train heads/unseen results/
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from lightning.pytorch import seed_everything
+from torch import Tensor, nn
+
+from E3PoseLib.equivariant.network import E3CNN, pool_axes
+from E3PoseTraining.augmentation.pipelines import HeadCrop, rotation_augmentation
+from E3PoseTraining.export import e3cnn_architecture
+from E3PoseTraining.modules import RotationModule
+from E3PoseTraining.options import parse
+from E3PoseTraining.pictures import RotationPicture
+from E3PoseTraining.progress import read_curves
+from E3PoseTraining.run import train
+from E3PoseTraining.sources import Sources, find_cases
+from E3PoseTraining.train_e3cnn import build_parser
+
+SMALL = [
+    *("--img_res", "4", "--image_size", "24", "--n_levels", "2", "--kernel_size", "3", "--multiplicity", "2"),
+    *("--lmax", "2", "--rotation", "0", "--gamma_min", "-0.5", "--max_bias", "0.3", "--max_res_iso", "4"),
+    *("--spin_history", "0.2", "--optimizer", "adam", "--lr", "0.01", "--weight_decay", "0"),
+    *("--schedule", "cosine", "--batch_size", "4", "--validate_every_n_epoch", "5", "--device", "cpu"),
+]
+
+
+class PlainCNN(nn.Module):
+    """The same layout without the symmetry: per level two 3³ convolutions with instance norm and ReLU.
+
+    Args:
+        n_levels: times the grid is halved.
+        width: features of the first level; they double from level to level.
+    """
+
+    def __init__(self, n_levels: int, width: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        previous = 1
+        for level in range(n_levels + 1):
+            features = width * 2**level
+            for n_in in (previous, features):
+                layers += [nn.Conv3d(n_in, features, 3, padding=1), nn.InstanceNorm3d(features, affine=True), nn.ReLU()]
+            if level < n_levels:
+                layers.append(nn.MaxPool3d(2))
+            previous = features
+        self.layers = nn.Sequential(*layers, nn.Conv3d(previous, 9, 3, padding=1))
+
+    def axes_field(self, volume: Tensor) -> Tensor:
+        """``[B, 1, D, H, W]`` to ``[B, 9, d, h, w]``, as `E3CNN.axes_field`."""
+        return self.layers(volume)
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """``[B, 1, D, H, W]`` to ``[B, 9]``."""
+        return pool_axes(self.axes_field(volume))
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def plain_of_equal_size(n_levels: int, parameters: int) -> PlainCNN:
+    """The plain network whose number of parameters comes closest."""
+    width = min(range(1, 64), key=lambda w: abs(count(PlainCNN(n_levels, w)) - parameters))
+    return PlainCNN(n_levels, width)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("heads", type=Path, help="folder of the training heads")
+    parser.add_argument("unseen", type=Path, help="folder of the heads to measure on")
+    parser.add_argument("output", type=Path, help="new folder")
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--networks", nargs="+", choices=["equivariant", "plain"], default=["equivariant", "plain"])
+    arguments, flags = parser.parse_known_args()
+    options = parse(build_parser(), [*SMALL, "--n_epochs", str(arguments.epochs), *flags])
+    torch.set_num_threads(1)
+    sides = [find_cases(f / "images", f / "labels", f / "annotations.csv") for f in (arguments.heads, arguments.unseen)]
+    for name in arguments.networks:
+        seed_everything(options.seed, verbose=False)
+        network = E3CNN(**e3cnn_architecture(options))
+        if name == "plain":
+            network = plain_of_equal_size(options.n_levels, count(network))
+        crop = HeadCrop(options.image_size, 2**options.n_levels)
+        output = arguments.output / name
+        train(
+            RotationModule(network, options, rotation_augmentation(options), crop),
+            options,
+            Sources(*sides, output),
+            batch_size=options.batch_size,
+            n_classes=256,
+            monitor="val_rotation_degrees",
+            mode="min",
+            picture=RotationPicture,
+            export=lambda folder, options: None,
+        )
+        errors = read_curves(output / "logs" / "csv")["val_rotation_degrees"]
+        last = errors[max(errors)]
+        print(
+            f"{name}: {count(network)} parameters, {len(sides[0])} heads, rotation augmentation off; median rotation "
+            f"error on {len(sides[1])} unseen heads after {arguments.epochs} epochs {last:.1f}°"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Model files, official weights, and what is refused."""
+
+import json
+import pickle
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from conftest import make_small_model
+from E3PoseLib import load_model
+from E3PoseLib.errors import ModelError
+from E3PoseLib.model import available_models, read_header
+
+
+def test_a_saved_model_gives_the_same_numbers(small_model, small_model_file):
+    volume = torch.rand(1, 1, 24, 24, 24, generator=torch.Generator().manual_seed(0))
+    loaded = load_model(small_model_file)
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded.rotation_network(volume), small_model.rotation_network(volume))
+        torch.testing.assert_close(loaded.segmentation_network(volume), small_model.segmentation_network(volume))
+    assert loaded.header == small_model.header == read_header(small_model_file)
+    assert loaded.identity == small_model.identity != make_small_model(seed=1).identity
+
+
+def test_networks_are_ready_for_inference(small_model_file):
+    model = load_model(small_model_file)
+    for network in (model.segmentation_network, model.rotation_network):
+        assert not network.training and not any(weight.requires_grad for weight in network.parameters())
+
+
+def test_official_weights_import_into_one_file(official_model, tmp_path):
+    path = tmp_path / "official.safetensors"
+    official_model.save(path)
+    loaded = load_model(path)
+    assert loaded.identity == official_model.identity
+    assert loaded.header.thresholds == (0.9, 0.8, -1.0)
+    assert sum(weight.numel() for weight in loaded.segmentation_network.parameters()) == pytest.approx(1.46e6, rel=0.01)
+    assert sum(weight.numel() for weight in loaded.rotation_network.parameters()) == pytest.approx(1.98e6, rel=0.01)
+    assert path.stat().st_size < 15e6
+
+
+def test_a_named_model_is_found_in_the_users_folder(small_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("E3POSE_MODELS", str(tmp_path))
+    small_model.save(tmp_path / "mine.safetensors")
+    assert available_models()["mine"] == tmp_path / "mine.safetensors"
+    assert load_model("mine").identity == small_model.identity
+    with pytest.raises(ModelError, match=r"no model named 'yours'; there are: .*mine"):
+        load_model("yours")
+
+
+class _Touch:
+    """Unpickled, it would make a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_code_in_a_checkpoint_is_never_run(reference, tmp_path):
+    trap = tmp_path / "trap"
+    torch.save({"state_dict": {"model.weight": torch.zeros(1)}, "x": _Touch(trap)}, tmp_path / "bad.ckpt")
+    (tmp_path / "plain.ckpt").write_bytes(pickle.dumps(_Touch(trap)))
+    for name in ("bad.ckpt", "plain.ckpt"):
+        with pytest.raises(ModelError, match=f"{name}.*code from a file is never run"):
+            load_model(unet=tmp_path / name, e3cnn=reference / "e3cnn.pth")
+    assert not trap.exists()
+
+
+def test_checkpoints_that_do_not_fit_are_named(reference, tmp_path):
+    unet, e3cnn = reference / "unet.ckpt", reference / "e3cnn.pth"
+    torch.save({"weights": {}}, tmp_path / "other.pth")
+    (tmp_path / "cut.ckpt").write_bytes(unet.read_bytes()[:100000])
+    changed = torch.load(e3cnn, weights_only=True)
+    changed["net_state_dict"]["net.down.down_blocks.2.conv1.weight"] = torch.zeros(5, 7)
+    torch.save(changed, tmp_path / "shape.pth")
+    changed["net_state_dict"]["net.down.down_blocks.2.conv1.weight"] = torch.full((5, 5760), torch.nan)
+    torch.save(changed, tmp_path / "nan.pth")
+    for pair, word in [
+        ((e3cnn, e3cnn), "state_dict"),
+        ((unet, unet), "net_state_dict"),
+        ((unet, tmp_path / "other.pth"), "net_state_dict"),
+        ((tmp_path / "cut.ckpt", e3cnn), "cut.ckpt"),
+        ((tmp_path / "missing.ckpt", e3cnn), "no such file"),
+        ((unet, tmp_path / "shape.pth"), "not those of E3CNN"),
+        ((unet, tmp_path / "nan.pth"), "NaN"),
+    ]:
+        with pytest.raises(ModelError, match=word):
+            load_model(unet=pair[0], e3cnn=pair[1])
+    with pytest.raises(ModelError, match="pairs"):
+        load_model(unet=unet)
+
+
+def test_model_files_that_do_not_fit_are_named(small_model_file, tmp_path):
+    with safe_open(small_model_file, framework="pt") as file:
+        header = json.loads(file.metadata()["e3pose"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+
+    def variant(name, tensors=tensors, **changes):
+        path = tmp_path / f"{name}.safetensors"
+        save_file(tensors, path, metadata={"e3pose": json.dumps(header | changes)})
+        return path
+
+    save_file(tensors, tmp_path / "bare.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes(small_model_file.read_bytes()[:-50])
+    for path, word in [
+        (tmp_path / "bare.safetensors", "no E3Pose header"),
+        (tmp_path / "cut.safetensors", "not a readable model"),
+        (tmp_path / "missing.safetensors", "no such model file"),
+        (variant("newer", format_version=2), "format 2"),
+        (variant("unknown", surprise=1), "header is damaged"),
+        (variant("wide", segmentation={"n_levels": 1, "n_features": 2, "n_classes": 2}), "not those of UNet"),
+        (variant("odd", thresholds=[0.5]), "thresholds"),
+        (variant("tiny", rotation_edge=2), "halved"),
+    ]:
+        with pytest.raises(ModelError, match=word):
+            load_model(path)

@@ -1,0 +1,150 @@
+"""Scans in and out, and those that are refused."""
+
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pytest
+from storages import orientations, stored
+
+from conftest import make_head
+from E3PoseLib.errors import VolumeError
+from E3PoseLib.geometry import transform_points
+from E3PoseLib.volume import Volume, count_frames, read_volume, write_volume
+
+
+def save(path, array):
+    nib.save(nib.Nifti1Image(array, np.diag([3.0, 3, 3, 1])), path)
+    return path
+
+
+@pytest.fixture
+def array():
+    return np.random.default_rng(0).integers(0, 1000, (12, 10, 9)).astype(np.int16)
+
+
+def test_a_written_volume_comes_back(head, tmp_path):
+    write_volume(tmp_path / "scan.nii.gz", head)
+    back = read_volume(tmp_path / "scan.nii.gz")
+    np.testing.assert_array_equal(back.array, head.array)
+    np.testing.assert_allclose(back.voxel_to_ras, head.voxel_to_ras, atol=1e-5)
+    assert back.notes == ()
+
+
+def test_slope_and_intercept_are_applied(array, tmp_path):
+    path = save(tmp_path / "scan.nii", array)
+    raw = bytearray(path.read_bytes())
+    raw[112:120] = np.array([0.5, -10], "<f4").tobytes()
+    path.write_bytes(raw)
+    np.testing.assert_allclose(read_volume(path).array, array * 0.5 - 10)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("mm", 1), ("meter", 1000), ("micron", 0.001)])
+def test_lengths_are_mm_whatever_the_unit(array, tmp_path, unit, factor):
+    image = nib.Nifti1Image(array, np.diag([3.0 / factor, 3.0 / factor, 3.0 / factor, 1]))
+    image.header.set_xyzt_units(unit)
+    nib.save(image, tmp_path / "scan.nii")
+    np.testing.assert_allclose(read_volume(tmp_path / "scan.nii").spacing, [3, 3, 3], rtol=1e-6)
+
+
+def test_all_storages_are_one_scan_in_canonical_order():
+    scan = make_head(shape=(12, 10, 9))
+    canonical = scan.closest_canonical()
+    assert not canonical.is_left_handed
+    handedness = []
+    for orientation in orientations():
+        other = stored(scan, orientation)
+        handedness.append(other.is_left_handed)
+        same = other.closest_canonical()
+        np.testing.assert_array_equal(same.array, canonical.array)
+        np.testing.assert_allclose(same.voxel_to_ras, canonical.voxel_to_ras, atol=1e-9)
+        np.testing.assert_array_equal(other.in_own_order(same.array), other.array)
+    assert sum(handedness) == 24
+
+
+def test_a_frame_of_4d_is_chosen_or_asked_for(array, tmp_path):
+    path = save(tmp_path / "bold.nii.gz", np.stack([array, array + 1], axis=-1))
+    assert count_frames(path) == 2
+    np.testing.assert_array_equal(read_volume(path, frame=1).array, array + 1)
+    with pytest.raises(VolumeError, match=r"bold.*--frame N.*--all-frames"):
+        read_volume(path)
+    with pytest.raises(VolumeError, match="no frame 2"):
+        read_volume(path, frame=2)
+
+
+def test_a_single_frame_needs_no_choice(array, tmp_path):
+    path = save(tmp_path / "one.nii", array[..., None])
+    np.testing.assert_array_equal(read_volume(path).array, array)
+
+
+@pytest.mark.parametrize(
+    ("affine", "word"),
+    [
+        (np.diag([0.0, 3, 3, 1]), "impossible"),
+        (np.diag([300.0, 3, 3, 1]), "impossible"),
+        (np.diag([np.nan, 3, 3, 1]), "finite"),
+        ([[3, 3, 0, 0], [0, 0.01, 0, 0], [0, 0, 3, 0], [0, 0, 0, 1]], "one plane"),
+    ],
+)
+def test_impossible_geometry_is_refused(array, affine, word):
+    with pytest.raises(VolumeError, match=rf"my scan.*{word}"):
+        Volume(array, np.array(affine), name="my scan")
+
+
+@pytest.mark.parametrize(
+    ("array", "word"),
+    [
+        (np.zeros((20, 20)), "3-D"),
+        (np.zeros((20, 20, 20, 3)), "3-D"),
+        (np.zeros((20, 20, 7)), "too few"),
+        (np.zeros((20, 20, 20), complex), "real numbers"),
+    ],
+)
+def test_what_is_no_volume_is_refused(array, word):
+    with pytest.raises(VolumeError, match=word):
+        Volume(array, np.eye(4))
+
+
+def test_few_bad_voxels_count_as_zero_with_a_warning(array):
+    values = array.astype(np.float32) + 1
+    values[3, 4, 5], values[0, 0, 0] = np.nan, np.inf
+    scan = Volume(values, np.eye(4))
+    clean = scan.intensities()
+    assert clean[3, 4, 5] == 0 and clean[0, 0, 0] == 0 and np.isfinite(clean).all()
+    assert scan.warnings() == ("2 voxels are NaN or infinite and were taken as 0",)
+
+
+def test_many_bad_voxels_and_constant_scans_are_refused(array):
+    values = array.astype(np.float32)
+    values[:1] = np.nan
+    with pytest.raises(VolumeError, match=r"8\.3%.*NaN"):
+        Volume(values, np.eye(4)).intensities()
+    with pytest.raises(VolumeError, match="same value"):
+        Volume(np.full((9, 9, 9), 7), np.eye(4)).intensities()
+
+
+def test_damaged_files_are_named(array, tmp_path):
+    good = save(tmp_path / "good.nii.gz", array)
+    (tmp_path / "cut.nii.gz").write_bytes(good.read_bytes()[:-200])
+    (tmp_path / "text.nii.gz").write_bytes(gzip.compress(b"not an image"))
+    (tmp_path / "noise.nii").write_bytes(bytes(range(256)) * 10)
+    (tmp_path / "empty.nii").write_bytes(b"")
+    for name in ("cut.nii.gz", "text.nii.gz", "noise.nii", "empty.nii", "missing.nii"):
+        with pytest.raises(VolumeError, match=name):
+            read_volume(tmp_path / name)
+
+
+def test_a_file_that_does_not_know_its_orientation_says_so(array, tmp_path):
+    path = tmp_path / "scan.nii"
+    nib.save(nib.Nifti1Image(array, None), path)
+    assert "left and right may be swapped" in read_volume(path).notes[0]
+
+
+def test_disagreeing_qform_and_sform_are_noted(array, tmp_path):
+    image = nib.Nifti1Image(array, np.diag([3.0, 3, 3, 1]))
+    image.set_sform(np.diag([3.0, 3, 3, 1]), 1)
+    image.set_qform(np.diag([-3.0, -3, 3, 1]), 1)
+    nib.save(image, tmp_path / "scan.nii")
+    scan = read_volume(tmp_path / "scan.nii")
+    assert "disagree" in scan.notes[0]
+    np.testing.assert_allclose(transform_points(scan.voxel_to_ras, [1, 0, 0]), [3, 0, 0])

@@ -1,0 +1,270 @@
+"""Both training commands as the README prints them: they run, resume exactly, and give a model that estimates."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from E3PoseLib.equivariant.network import E3CNN
+from E3PoseLib.errors import OutputError
+from E3PoseLib.estimator import PoseEstimator
+from E3PoseLib.model import Model, ModelHeader, load_model
+from E3PoseLib.segmentation.unet import UNet
+from E3PoseLib.volume import read_volume
+from E3PoseTraining.checkpoints import AtomicCheckpointIO
+from E3PoseTraining.progress import read_curves
+from E3PoseTraining.train_e3cnn import main as train_e3cnn
+from E3PoseTraining.train_unet import main as train_unet
+
+TINY_UNET = [
+    *("--device", "cpu", "--img_res", "6", "--crop_size", "24", "--n_levels", "2", "--unet_feat", "4"),
+    *("--n_epochs", "2"),
+]
+TINY_E3CNN = [
+    *("--device", "cpu", "--img_res", "6", "--image_size", "12", "--n_levels", "1", "--multiplicity", "1"),
+    *("--lmax", "2", "--kernel_size", "3", "--n_epochs", "2"),
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Sums in one order, so that equal means equal to the last bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def unet_paths(data: Path, output: Path) -> list[str]:
+    return [*(str(data / side / kind) for side in ("train", "val") for kind in ("images", "labels")), str(output)]
+
+
+def e3cnn_paths(data: Path, output: Path) -> list[str]:
+    kinds = ("images", "labels", "annotations.csv")
+    return [*(str(data / side / kind) for side in ("train", "val") for kind in kinds), str(output)]
+
+
+def assert_same_weights(first: Path, second: Path) -> None:
+    states = [torch.load(path, weights_only=True) for path in (first, second)]
+    assert states[0]["global_step"] == states[1]["global_step"] > 0
+    for name, tensor in states[0]["state_dict"].items():
+        assert torch.equal(tensor, states[1]["state_dict"][name]), name
+
+
+@pytest.fixture(scope="module")
+def unet_run(data, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("runs") / "unet"
+    assert train_unet([*unet_paths(data, output), *TINY_UNET]) == 0
+    return output
+
+
+def test_unet_run_leaves_checkpoints_logs_and_pictures(unet_run):
+    assert {path.name for path in (unet_run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    for picture in ("learning_curves.png", "predictions.png"):
+        assert (unet_run / picture).read_bytes().startswith(b"\x89PNG")
+    curves = read_curves(unet_run / "logs" / "csv")
+    assert sorted(curves["val_dice"]) == sorted(curves["train_loss_epoch"]) == [0, 1]
+    assert list((unet_run / "logs" / "tensorboard").glob("version_0/events*"))
+    assert json.loads((unet_run / "options.json").read_text())["crop_size"] == 24
+
+
+def test_stopped_unet_run_resumes_exactly(data, tmp_path, unet_run):
+    stopped = [*TINY_UNET[:-1], "1"]
+    assert train_unet([*unet_paths(data, tmp_path / "run"), *stopped]) == 0
+    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--resume"]) == 0
+    assert_same_weights(unet_run / "checkpoints" / "last.ckpt", tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert sorted(read_curves(tmp_path / "run" / "logs" / "csv")["val_dice"]) == [0, 1]
+
+
+def test_e3cnn_with_average_and_schedule_resumes_exactly_and_gives_a_model(data, tmp_path, unet_run):
+    flags = [*TINY_E3CNN, "--ema", "0.9", "--warmup_epochs", "1", "--batch_size", "4", "--distortion", "0.5"]
+    flags += ["--interleaved_motion", "0.5", "--thick_slices", "0.5", "--ghosting", "0.5", "--cropped_fov", "0.5"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert train_e3cnn([*e3cnn_paths(data, whole), *flags, "--unet", str(unet_run / "unet.ckpt")]) == 0
+    assert train_e3cnn([*e3cnn_paths(data, parts), *flags, "--n_epochs", "1"]) == 0
+    assert train_e3cnn([*e3cnn_paths(data, parts), *flags, "--resume", "auto"]) == 0
+    assert_same_weights(whole / "checkpoints" / "last.ckpt", parts / "checkpoints" / "last.ckpt")
+
+    model = load_model(whole / "model.safetensors")
+    assert (model.header.spacing_mm, model.header.segmentation_edge, model.header.rotation_edge) == (6, 24, 12)
+    trained = torch.load(whole / "e3cnn.pth", weights_only=True)["net_state_dict"]
+    for name, tensor in model.rotation_network.state_dict().items():
+        assert torch.equal(tensor, trained[name])
+    scan = read_volume(data / "val" / "images" / "head_2_00.nii.gz")
+    crop = torch.rand(1, 1, 12, 12, 12)
+    assert model.rotation_network(crop).isfinite().all()
+    assert PoseEstimator(model, "cpu")._prepare(scan).array.shape == (24, 24, 24)
+
+    # The two weight files go straight into the method's inference command, too.
+    weights = load_model(unet=unet_run / "unet.ckpt", e3cnn=whole / "e3cnn.pth")
+    assert torch.equal(weights.rotation_network(crop), model.rotation_network(crop))
+
+    # The other way round: the U-Net's command joins the rotation network of that model file.
+    both = tmp_path / "both"
+    assert train_unet([*unet_paths(data, both), *TINY_UNET, "--e3cnn", str(whole / "model.safetensors")]) == 0
+    assert load_model(both / "model.safetensors").header.rotation == model.header.rotation
+
+
+def test_one_csv_with_folds_trains(data, tmp_path):
+    folder = data / "train"
+    rows = (folder / "annotations.csv").read_text().splitlines()
+    folds = ["fold", *["train"] * 3, *["val"] * 2, *["test"] * 3]
+    (tmp_path / "one.csv").write_text("\n".join(f"{row},{fold}" for row, fold in zip(rows, folds, strict=True)) + "\n")
+    paths = [str(folder / "images"), str(folder / "labels"), str(tmp_path / "one.csv"), str(tmp_path / "run")]
+    assert train_e3cnn([*paths, *TINY_E3CNN, "--n_epochs", "1"]) == 0
+    steps = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert steps == 3
+
+
+def run_apart(arguments: list[str]) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "E3PoseTraining.train_e3cnn", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def step_losses(run: Path) -> list[float]:
+    with (run / "logs" / "csv" / "version_0" / "metrics.csv").open(newline="") as file:
+        return [float(row["train_loss_step"]) for row in csv.DictReader(file) if row.get("train_loss_step")]
+
+
+def test_two_processes_train_as_one_does(data, tmp_path):
+    flags = [*TINY_E3CNN, "--n_epochs", "3"]
+    run_apart([*e3cnn_paths(data, tmp_path / "one"), *flags, "--batch_size", "4"])
+    run_apart([*e3cnn_paths(data, tmp_path / "two"), *flags, "--batch_size", "2", "--devices", "2"])
+    one, two = step_losses(tmp_path / "one"), step_losses(tmp_path / "two")
+    assert len(one) == len(two) == 6
+    assert two == pytest.approx(one, abs=1e-4)
+    assert one[0] != pytest.approx(one[5], abs=1e-4)
+
+
+def test_two_processes_share_a_folder_and_write_what_one_writes(data, tmp_path, random_model):
+    scans = str(data / "train" / "images")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for name, flags in (("one", []), ("two", ["--devices", "2"])):
+        command = [sys.executable, "-m", "E3PoseLib", "estimate", scans, "-o", str(tmp_path / name)]
+        command += ["--model", str(random_model), "--device", "cpu", *flags]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (list(csv.DictReader((tmp_path / n / "poses.csv").open())) for n in ("one", "two"))
+    assert [row["frame_id"] for row in one] == [row["frame_id"] for row in two] and len(one) == 8
+    for row in one:
+        poses = [np.load(tmp_path / n / f"{row['frame_id']}.npy") for n in ("one", "two")]
+        assert np.allclose(*poses, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def random_model(tmp_path_factory) -> Path:
+    """A model of untrained networks whose U-Net calls every voxel the object."""
+    torch.manual_seed(0)
+    unet = UNet(n_levels=1, n_features=2)
+    torch.nn.init.zeros_(unet.last_conv.weight)
+    unet.last_conv.bias.data = torch.tensor([0.0, 20.0, 0.0])
+    e3cnn = E3CNN(1, 3, multiplicity=1, lmax=2)
+    header = ModelHeader(
+        "random",
+        segmentation={"n_levels": 1, "n_features": 2},
+        rotation={"n_levels": 1, "kernel_size": 3, "multiplicity": 1, "lmax": 2},
+        spacing_mm=6,
+        segmentation_edge=24,
+        rotation_edge=12,
+    )
+    path = tmp_path_factory.mktemp("models") / "random.safetensors"
+    Model(unet, e3cnn, header).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--num_workers", "4096"], "more than the"),
+        (["--device", "cuda"], "no device 'cuda'"),
+        (["--device", "abacus"], "unknown device 'abacus'"),
+        (["--resume"], "There is no checkpoint"),
+        (["--kernel_size", "4"], "--kernel_size 4 is even"),
+        (["--image_size", "8", "--n_levels", "4"], "cannot be halved 4 times"),
+        (["--config", "/no/such/file.yaml"], "/no/such/file.yaml cannot be read"),
+    ],
+)
+def test_impossible_request_is_refused_before_anything_is_written(data, tmp_path, capsys, flags, message):
+    if "cuda" in flags and torch.cuda.is_available():
+        pytest.skip("this machine has the device that the test wants absent")
+    assert train_e3cnn([*e3cnn_paths(data, tmp_path / "run"), *TINY_E3CNN, *flags]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+    assert not (tmp_path / "run" / "e3cnn.pth").exists()
+
+
+def test_folder_with_another_run_is_left_alone(data, tmp_path, capsys, unet_run):
+    before = {path: path.read_bytes() for path in unet_run.rglob("*") if path.is_file()}
+    assert train_unet([*unet_paths(data, unet_run), *TINY_UNET]) == 1
+    assert "holds another run" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in unet_run.rglob("*") if path.is_file()} == before
+
+
+def test_resuming_another_network_is_refused(data, tmp_path, capsys, unet_run):
+    shutil.copytree(unet_run, tmp_path / "run")
+    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--unet_feat", "8", "--resume"]) == 1
+    assert "does not fit the network" in capsys.readouterr().err
+
+
+def test_class_weights_must_be_as_many_as_classes(data, tmp_path, capsys):
+    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--class_weights", "1", "2"]) == 1
+    assert "2 weights for the 3 classes" in capsys.readouterr().err
+
+
+def test_config_file_sets_flags_and_the_command_line_wins(data, tmp_path, capsys):
+    config = tmp_path / "config.yaml"
+    config.write_text("unet_feat: 2\nn_epochs: 1\nflipping: true\nclass_weights: [1, 4, 4]\n")
+    flags = ["--device", "cpu", "--img_res", "6", "--crop_size", "24", "--n_levels", "2", "--config", str(config)]
+    assert train_unet([*unet_paths(data, tmp_path / "run"), *flags, "--unet_feat", "3"]) == 0
+    options = json.loads((tmp_path / "run" / "options.json").read_text())
+    assert (options["unet_feat"], options["n_epochs"], options["flipping"]) == (3, 1, True)
+    assert options["class_weights"] == [1, 4, 4]
+    config.write_text("unet_feet: 2\n")
+    assert train_unet([*unet_paths(data, tmp_path / "other"), *flags]) == 1
+    assert "--unet_feet" in capsys.readouterr().err
+
+
+KILLED_WHILE_WRITING = """
+import os, sys, torch
+from E3PoseTraining.checkpoints import AtomicCheckpointIO
+
+def cut_short(checkpoint, file):
+    file.write(b"half a checkpoint")
+    file.flush()
+    os.kill(os.getpid(), 9)
+
+torch.save = cut_short
+AtomicCheckpointIO().save_checkpoint({}, sys.argv[1])
+"""
+
+
+def test_checkpoint_survives_a_kill_while_it_is_replaced(tmp_path):
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"epoch": 7}, path)
+    killed = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(path)], timeout=120)
+    assert killed.returncode == -9
+    assert torch.load(path, weights_only=True) == {"epoch": 7}
+
+
+def test_full_disk_leaves_the_previous_checkpoint_and_no_part(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"epoch": 7}, path)
+
+    def no_space(checkpoint, file):
+        file.write(b"half a checkpoint")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", no_space)
+    with pytest.raises(OutputError, match=r"last\.ckpt: cannot be written"):
+        AtomicCheckpointIO().save_checkpoint({"epoch": 8}, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+    assert torch.load(path, weights_only=True) == {"epoch": 7}

@@ -1,0 +1,187 @@
+"""Data sets are found, checked by name, and read as inference sees them."""
+
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from E3PoseLib.errors import DatasetError
+from E3PoseLib.volume import Volume, read_volume, write_volume
+from E3PoseTraining.annotations import axes_from_pose, pose_rotation_from_axes
+from E3PoseTraining.augmentation.sample import object_points
+from E3PoseTraining.datasets import Case, ScanDataset, find_cases, load_sample, split_by_fold
+from E3PoseTraining.dhcp import prepare_dhcp
+
+
+def cases_of(folder):
+    return find_cases(folder / "images", folder / "labels", folder / "annotations.csv")
+
+
+def test_scans_pair_with_labels_and_annotations(data):
+    cases = cases_of(data / "train")
+    assert [case.frame_id for case in cases] == [f"head_1_{i:02d}" for i in range(8)]
+    assert all(np.allclose(case.axes @ case.axes.T, np.eye(3)) for case in cases)
+
+
+def test_left_handed_file_gives_the_sample_of_its_right_handed_twin(own_data):
+    case = cases_of(own_data)[0]
+    volume, label = read_volume(case.image), read_volume(case.label)
+    pose = np.eye(4)
+    pose[:3, :3] = pose_rotation_from_axes(case.axes, volume.voxel_to_ras)
+    mirror = np.diag([-1.0, 1, 1, 1])
+    mirror[0, 3] = volume.shape[0] - 1
+    for folder, scan in (("images", volume), ("labels", label)):
+        twin = Volume(np.ascontiguousarray(scan.array[::-1]), scan.voxel_to_ras @ mirror)
+        write_volume(own_data / folder / "twin.nii.gz", twin)
+    twin_axes = axes_from_pose(pose, volume.voxel_to_ras @ mirror)
+    twin = Case("twin", own_data / "images" / "twin.nii.gz", own_data / "labels" / "twin.nii.gz", twin_axes)
+
+    first, second = load_sample(case, 6.0, 3), load_sample(twin, 6.0, 3)
+
+    assert torch.equal(first.image, second.image) and torch.equal(first.label, second.label)
+    assert torch.allclose(first.axes, second.axes, atol=1e-9)
+    assert first.image.min() == 0 and first.image.max() == 1
+
+
+def test_eyes_lie_where_the_axes_say(data):
+    for case in cases_of(data / "train"):
+        sample = load_sample(case, 6.0, 3)
+        eyes = (sample.label[0] == 2).nonzero().float().mean(0) - (torch.tensor(sample.shape) - 1) / 2
+        forward = (eyes - object_points(sample.label).mean(0)).double()
+        right, anterior, superior = (sample.axes @ (forward / forward.norm())).tolist()
+        # Drawn at (0, 46, −20) from the centre: 0, 0.92, −0.40; the grid has 6 mm voxels.
+        assert [right, anterior, superior] == pytest.approx([0, 0.917, -0.399], abs=0.08)
+
+
+def remove_label(folder):
+    (folder / "labels" / "head_3_01.nii.gz").unlink()
+
+
+def remove_image(folder):
+    (folder / "images" / "head_3_01.nii.gz").unlink()
+
+
+def forget_frame(folder):
+    lines = (folder / "annotations.csv").read_text().splitlines()
+    (folder / "annotations.csv").write_text("\n".join(line for line in lines if "head_3_01" not in line) + "\n")
+
+
+def drop_object(folder):
+    path = folder / "labels" / "head_3_01.nii.gz"
+    label = read_volume(path)
+    write_volume(path, Volume(np.where(label.array == 1, 0, label.array), label.voxel_to_ras))
+
+
+def add_class(folder):
+    path = folder / "labels" / "head_3_01.nii.gz"
+    label = read_volume(path)
+    write_volume(path, Volume(np.where(label.array == 2, 7, label.array), label.voxel_to_ras))
+
+
+def crop_label(folder):
+    path = folder / "labels" / "head_3_01.nii.gz"
+    label = read_volume(path)
+    write_volume(path, Volume(label.array[:-2], label.voxel_to_ras))
+
+
+def move_label(folder):
+    path = folder / "labels" / "head_3_01.nii.gz"
+    label = read_volume(path)
+    elsewhere = label.voxel_to_ras.copy()
+    elsewhere[0, 3] += 40
+    write_volume(path, Volume(label.array, elsewhere))
+
+
+def cut_image_short(folder):
+    path = folder / "images" / "head_3_01.nii.gz"
+    content = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(content[: len(content) // 2]))
+
+
+def write_text_for_image(folder):
+    (folder / "images" / "head_3_01.nii.gz").write_text("not an image")
+
+
+def make_constant(folder):
+    path = folder / "images" / "head_3_01.nii.gz"
+    image = read_volume(path)
+    write_volume(path, Volume(np.ones_like(image.array), image.voxel_to_ras))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (remove_label, "images/head_3_01.nii.gz has no label"),
+        (remove_image, "labels/head_3_01.nii.gz has no image"),
+        (forget_frame, "head_3_01.nii.gz has no row in"),
+        (drop_object, "labels/head_3_01.nii.gz has no voxel of the object"),
+        (add_class, "labels/head_3_01.nii.gz holds the values 0, 1, 7"),
+        (crop_label, "labels/head_3_01.nii.gz has shape"),
+        (move_label, "labels/head_3_01.nii.gz lies elsewhere"),
+        (cut_image_short, "images/head_3_01.nii.gz: the file is damaged or cut short"),
+        (write_text_for_image, "images/head_3_01.nii.gz: not a readable"),
+        (make_constant, "images/head_3_01.nii.gz: all voxels have the same value"),
+    ],
+)
+def test_bad_scan_is_named_before_training(own_data, spoil, message):
+    spoil(own_data)
+    with pytest.raises(DatasetError, match=message):
+        ScanDataset(cases_of(own_data), 6.0, 3)
+
+
+def test_all_bad_scans_are_named_at_once(own_data):
+    drop_object(own_data)
+    (own_data / "images" / "head_3_02.nii.gz").write_text("not an image")
+    with pytest.raises(DatasetError) as error:
+        ScanDataset(cases_of(own_data), 6.0, 3)
+    assert "2 problems" in str(error.value) and "head_3_01" in str(error.value) and "head_3_02" in str(error.value)
+
+
+def test_scans_beyond_the_memory_budget_are_read_again(own_data):
+    kept, read = ScanDataset(cases_of(own_data), 6.0, 3), ScanDataset(cases_of(own_data), 6.0, 3, memory_gb=0)
+    for index in range(3):
+        assert kept[index] is kept[index] and read[index] is not read[index]
+        assert torch.equal(kept[index].image, read[index].image) and read[index].index == index
+
+
+def test_folds_of_one_csv_split_a_folder(own_data):
+    cases = cases_of(own_data)
+    table = own_data / "folds.csv"
+    table.write_text("frame_id,fold\nhead_3_00,train\nhead_3_01,val\nhead_3_02,test\n")
+    training, validation = split_by_fold(cases, table, None)
+    assert [c.frame_id for c in training] == ["head_3_00"] and [c.frame_id for c in validation] == ["head_3_01"]
+
+    table.write_text("frame_id,fold\nhead_3_00,0\nhead_3_01,1\nhead_3_02,2\n")
+    training, validation = split_by_fold(cases, table, "2")
+    assert len(training) == 2 and [c.frame_id for c in validation] == ["head_3_02"]
+    with pytest.raises(DatasetError, match="not train and val"):
+        split_by_fold(cases, table, None)
+    with pytest.raises(DatasetError, match="3 scans to train and 0 to validate"):
+        split_by_fold(cases, table, "9")
+
+
+def test_dhcp_release_becomes_a_data_set(tmp_path):
+
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    frames = np.random.default_rng(0).random((10, 11, 12, 3)).astype(np.float32)
+    func = tmp_path / "release" / "sub-CC00100XX01" / "ses-20300" / "func"
+    func.mkdir(parents=True)
+    nib.save(nib.Nifti1Image(frames, affine), func / "sub-CC00100XX01_ses-20300_task-rest_bold.nii.gz")
+    labels = tmp_path / "annotations" / "labels"
+    labels.mkdir(parents=True)
+    frame = "sub-CC00100XX01_ses-20300_0002"
+    write_volume(labels / f"{frame}.nii.gz", Volume((frames[..., 0] > 0.5).astype(np.uint8), affine))
+    (tmp_path / "annotations" / "annotations.csv").write_text(f"frame_id,rot_x,rot_y,rot_z\n{frame},10,20,30\n")
+    output = tmp_path / "out"
+    for name in ("images", "labels"):
+        (output / name).mkdir(parents=True)
+
+    assert prepare_dhcp(tmp_path / "release", tmp_path / "annotations", output) == [frame]
+
+    assert np.array_equal(read_volume(output / "images" / f"{frame}.nii.gz").array, frames[..., 2])
+    assert len(cases_of(output)) == 1
+    (func / "sub-CC00100XX01_ses-20300_task-rest_bold.nii.gz").unlink()
+    with pytest.raises(DatasetError, match=r"ses-20300 should hold one \*_bold.nii.gz"):
+        prepare_dhcp(tmp_path / "release", tmp_path / "annotations", output)
