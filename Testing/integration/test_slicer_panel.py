@@ -309,7 +309,22 @@ def test_result_survives_saving_and_loading_the_scene(app, panel, scan_node, sce
     assert panel.ui.statusLabel.text == "Done."
 
 
-def test_reload(app, panel, scan_node):
+@pytest.fixture
+def modules_restored():
+    """A reload makes new classes; the tests that follow know the old ones."""
+    import slicer
+
+    packages = ("E3Pose", "E3PoseLib", "E3PosePanel")
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in packages}
+    yield
+    slicer.modules.E3PoseWidget.cleanup()
+    for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+        del sys.modules[name]
+    sys.modules.update(before)
+    del slicer.modules.e3pose
+
+
+def test_reload(app, panel, scan_node, modules_restored):
     import slicer
 
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
