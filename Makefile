@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test lint format lock clean
+.PHONY: test lint format screenshots lock clean
 
 ## test: install everything into .venv (once) and run lint, format check and every test
 test: $(VENV)/installed lint
@@ -22,6 +22,10 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
+
+## screenshots: draw the README's pictures of panel and views: of the phantom, or SCAN=file, by MODEL=name
+screenshots: $(VENV)/installed
+	$(BIN)/python Testing/host/screenshots.py $(SCAN) --model $(or $(MODEL),default)
 
 ## lock: pin the newest versions that every supported Python can use; torch brings its own CUDA packages
 lock: $(VENV)/installed

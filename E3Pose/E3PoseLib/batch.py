@@ -81,26 +81,33 @@ class Report:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def find_tasks(inputs: Iterable[str | os.PathLike], frame: int | None = None, all_frames: bool = False) -> list[Task]:
+def find_tasks(
+    inputs: Iterable[str | os.PathLike],
+    frame: int | None = None,
+    all_frames: bool = False,
+    suffixes: tuple[str, ...] = NIFTI_SUFFIXES,
+) -> list[Task]:
     """List the scans behind files and folders.
 
     Parameters
     ----------
     inputs : iterable of path-like
-        NIfTI files, or folders whose NIfTI files are taken in the order of their names.
+        Image files, or folders whose image files are taken in the order of their names.
     frame : int, optional
         Of each 4-D file.
     all_frames : bool
         Take every frame of a 4-D file as a scan of its own.
+    suffixes : tuple of str
+        How the names of image files end, in lower case.
 
     Raises
     ------
     E3PoseError
-        If a folder holds no NIfTI file, or two inputs would write the same results.
+        If a folder holds no image file, or two inputs would write the same results.
     """
     tasks: dict[str, Task] = {}
-    for path in _files(inputs):
-        stem = name_without_suffix(path)
+    for path in _files(inputs, suffixes):
+        stem = name_without_suffix(path, suffixes)
         n_frames = _frames_or_one(path) if all_frames else 1
         for index in range(n_frames):
             many = n_frames > 1
@@ -111,26 +118,26 @@ def find_tasks(inputs: Iterable[str | os.PathLike], frame: int | None = None, al
     return list(tasks.values())
 
 
-def name_without_suffix(path: Path) -> str:
-    """A file's name without ``.nii`` or ``.nii.gz``.
+def name_without_suffix(path: Path, suffixes: Iterable[str] = NIFTI_SUFFIXES) -> str:
+    """A file's name without its format's suffix.
 
     >>> name_without_suffix(Path("scans/fetus.01.nii.gz"))
     'fetus.01'
     """
-    for suffix in sorted(NIFTI_SUFFIXES, key=len, reverse=True):
+    for suffix in sorted(suffixes, key=len, reverse=True):
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
     return path.stem
 
 
-def _files(inputs: Iterable[str | os.PathLike]) -> Iterator[Path]:
+def _files(inputs: Iterable[str | os.PathLike], suffixes: tuple[str, ...]) -> Iterator[Path]:
     for path in map(Path, inputs):
         if not path.is_dir():
             yield path
             continue
-        found = sorted(file for file in path.iterdir() if file.name.lower().endswith(NIFTI_SUFFIXES) and file.is_file())
+        found = sorted(file for file in path.iterdir() if file.name.lower().endswith(suffixes) and file.is_file())
         if not found:
-            raise E3PoseError(f"{path}: no .nii or .nii.gz file in this folder")
+            raise E3PoseError(f"{path}: no {', '.join(suffixes)} file in this folder")
         yield from found
 
 

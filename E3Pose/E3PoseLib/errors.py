@@ -29,6 +29,14 @@ class TransformError(E3PoseError, ValueError):
     """A matrix is not the kind of transform it is used as, or a transform file cannot be read."""
 
 
+class WorkerError(E3PoseError):
+    """The worker process cannot be started, is busy, or died."""
+
+
+class DependencyError(E3PoseError):
+    """A package that the method needs is missing and could not be installed."""
+
+
 class DatasetError(E3PoseError):
     """A data set or annotation cannot be used: a file is missing, unreadable, or contradicts another."""
 

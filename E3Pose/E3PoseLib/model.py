@@ -5,63 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from .catalog import HEADER_KEY, ModelHeader, available_models, find_model, model_folders, parse_header, read_header
 from .equivariant.network import E3CNN
 from .errors import ModelError
 from .files import whole_file
 from .official import import_e3cnn, import_unet
 from .segmentation.unet import UNet
 
-FORMAT_VERSION = 1
-_HEADER_KEY = "e3pose"
-_SUFFIX = ".safetensors"
-
-
-@dataclass(frozen=True)
-class ModelHeader:
-    """What a model file says of itself.
-
-    Parameters
-    ----------
-    name : str
-    segmentation, rotation : dict
-        Arguments of `UNet` and `E3CNN`.
-    spacing_mm : float
-        Voxels that both networks see.
-    segmentation_edge, rotation_edge : int
-        Edges of their inputs, voxels.
-    object_fraction : float
-        Extent of the brain relative to the rotation network's input.
-    thresholds : tuple of float
-        For each class, the probability up to which it counts as 0.
-    object_label : int
-        Class of the brain.
-    description, training_data, licence, citation : str
-        The model card.
-    format_version : int
-    """
-
-    name: str
-    segmentation: dict = field(default_factory=dict)
-    rotation: dict = field(default_factory=dict)
-    spacing_mm: float = 3.0
-    segmentation_edge: int = 128
-    rotation_edge: int = 64
-    object_fraction: float = 0.6
-    thresholds: tuple[float, ...] = (0.9, 0.8, -1.0)
-    object_label: int = 1
-    description: str = ""
-    training_data: str = ""
-    licence: str = ""
-    citation: str = ""
-    format_version: int = FORMAT_VERSION
+__all__ = [
+    "Model",
+    "ModelHeader",
+    "available_models",
+    "find_model",
+    "import_official",
+    "load_model",
+    "model_folders",
+    "read_header",
+]
 
 
 class Model:
@@ -135,7 +102,7 @@ class Model:
         }
         with whole_file(path) as temporary:
             try:
-                save_file(tensors, temporary, metadata={_HEADER_KEY: json.dumps(asdict(self.header))})
+                save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(asdict(self.header))})
             except SafetensorError as error:
                 raise OSError(str(error)) from error
 
@@ -220,7 +187,7 @@ def _read(path: Path) -> Model:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a readable model file ({error})") from error
-    header = _header(path, metadata)
+    header = parse_header(path, metadata)
     parts = {
         part: {name.removeprefix(f"{part}."): tensor for name, tensor in tensors.items() if name.startswith(f"{part}.")}
         for part in ("segmentation", "rotation")
@@ -230,24 +197,6 @@ def _read(path: Path) -> Model:
         _filled(E3CNN, header.rotation, parts["rotation"], path),
         header,
     )
-
-
-def _header(path: Path, metadata: dict[str, str]) -> ModelHeader:
-    if _HEADER_KEY not in metadata:
-        raise ModelError(f"{path}: holds weights but no E3Pose header; make the file with 'e3pose import-weights'")
-    try:
-        document = json.loads(metadata[_HEADER_KEY])
-        version = document["format_version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: the model's header is damaged") from error
-    if version != FORMAT_VERSION:
-        raise ModelError(f"{path}: format {version}; this E3Pose reads format {FORMAT_VERSION}: update one of the two")
-    try:
-        document["thresholds"] = tuple(document["thresholds"])
-        return ModelHeader(**document)
-    except (KeyError, TypeError) as error:
-        known = ", ".join(part.name for part in fields(ModelHeader))
-        raise ModelError(f"{path}: the model's header is damaged; its fields are {known}") from error
 
 
 def _filled(network_class: type, arguments: dict, weights: dict[str, torch.Tensor], path: str | os.PathLike):
@@ -262,59 +211,3 @@ def _filled(network_class: type, arguments: dict, weights: dict[str, torch.Tenso
             f"{path}: the weights are not those of {network_class.__name__}({described}): {first_lines}"
         ) from error
     return network
-
-
-def model_folders() -> list[Path]:
-    """Where named models lie: E3Pose's own, then the user's (``E3POSE_MODELS`` or ``~/.e3pose/models``)."""
-    own = os.environ.get("E3POSE_MODELS") or Path.home() / ".e3pose" / "models"
-    return [Path(__file__).parent.parent / "Resources" / "Models", Path(own)]
-
-
-def available_models() -> dict[str, Path]:
-    """Files of all named models, by name; a built-in one goes before a user's of the same name."""
-    found: dict[str, Path] = {}
-    for folder in model_folders():
-        for path in sorted(folder.glob(f"*{_SUFFIX}")):
-            found.setdefault(path.stem, path)
-    return found
-
-
-def find_model(source: str | os.PathLike) -> Path:
-    """The file of a model that is given by name or path.
-
-    Raises
-    ------
-    ModelError
-        If there is none.
-    """
-    if Path(source).suffix == _SUFFIX or os.sep in str(source):
-        if not Path(source).is_file():
-            raise ModelError(f"{source}: no such model file")
-        return Path(source)
-    models = available_models()
-    if str(source) not in models:
-        raise ModelError(f"no model named {str(source)!r}; {_known(models)}")
-    return models[str(source)]
-
-
-def _known(models: Iterable[str]) -> str:
-    names = ", ".join(models)
-    if names:
-        return f"there are: {names}"
-    return "none is installed: give a .safetensors file, or official weights (--unet and --e3cnn)"
-
-
-def read_header(path: str | os.PathLike) -> ModelHeader:
-    """The header of a model file, without its weights.
-
-    Raises
-    ------
-    ModelError
-        If the file is missing, damaged or not a model.
-    """
-    path = find_model(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            return _header(path, file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: not a readable model file ({error})") from error

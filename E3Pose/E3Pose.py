@@ -1,0 +1,356 @@
+"""The module E3Pose of 3D Slicer: how a fetus's head lies in an MR scan."""
+
+import logging
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from E3PoseLib import mrml, mrml_views
+from E3PoseLib.errors import E3PoseError
+from E3PosePanel import result_text
+from E3PosePanel.background_run import BackgroundRun
+from E3PosePanel.logic import E3PoseLogic
+from E3PosePanel.model_section import ModelSection
+from E3PosePanel.parameters import E3PoseParameterNode
+from E3PosePanel.sample_data import registerSampleData
+from E3PosePanel.setup_section import SetupSection
+
+
+class E3Pose(ScriptedLoadableModule):
+    """What Slicer's module list shows."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("E3-Pose")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Registration")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["E3Pose contributors"]
+        self.parent.helpText = _(
+            "Finds how a fetus's head lies in an MR scan: its centre and its right, anterior and superior axes, "
+            "with the brain mask. Select the scan, press <b>Estimate Pose</b>, then show the standard planes or "
+            "reslice the scan along them. Not for clinical use."
+        )
+        self.parent.acknowledgementText = _(
+            "The method is E(3)-Pose: Muthukrishnan R, Gagoski B, Lee S, Grant PE, Adalsteinsson E, Golland P, "
+            "Billot B. Equivariant Symmetry-Aware Head Pose Estimation for Fetal MRI. arXiv, 2025. Please cite it."
+        )
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel: widgets in, library calls out."""
+
+    def __init__(self, parent=None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+        self._run = None
+        self._viewsBefore = None
+        self._observedVolume = None
+        self._maskShown = None
+
+    def setup(self) -> None:
+        """Build the panel from its ``.ui`` file."""
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/E3Pose.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+
+        self.logic = E3PoseLogic()
+        self._run = BackgroundRun(self._showProgress, self._onRunEnd)
+        self.modelSection = ModelSection(self.ui, self._run, self._showMessage, self._onModelChanged)
+        self.setupSection = SetupSection(self.ui, self._showMessage, self._checkCanEstimate)
+
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+
+        self.ui.estimateButton.connect("clicked(bool)", self.onEstimateButton)
+        self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
+        self.ui.standardPlanesButton.connect("toggled(bool)", self.onStandardPlanesButton)
+        self.ui.resliceButton.connect("clicked(bool)", self.onResliceButton)
+        self._clearResult()
+        self.initializeParameterNode()
+
+    def cleanup(self) -> None:
+        """Called before the module is unloaded or reloaded, and when Slicer closes."""
+        if self._run is not None:
+            self._run.stop()
+            self.ui.standardPlanesButton.checked = False
+        self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """Called each time the panel is opened."""
+        self.initializeParameterNode()
+        self.setupSection.refresh()
+        self._checkCanEstimate()
+
+    def exit(self) -> None:
+        """Called each time another module is opened; a run goes on."""
+
+    def onReload(self) -> None:
+        """Reload the library and the panel's parts with the module file."""
+        import sys
+
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("E3PoseLib", "E3PosePanel")]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def onSceneStartClose(self, caller, event) -> None:
+        """A closing scene takes the scan away: end the run and give the worker's memory back."""
+        wasBusy = self._run.busy
+        self._run.stop()
+        self.ui.standardPlanesButton.checked = False  # turns the views back
+        self._clearResult()
+        self._showMessage(_("Stopped: the scene was closed.") if wasBusy else "")
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event) -> None:
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller, event) -> None:
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self) -> None:
+        """Bind the panel to the scene's parameter node; select the first scan where none is selected."""
+        self.setParameterNode(self.logic.getParameterNode())
+        if not self._parameterNode.inputVolume:
+            firstVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            if firstVolume and firstVolume.GetClassName() == "vtkMRMLScalarVolumeNode":
+                self._parameterNode.inputVolume = firstVolume
+
+    def setParameterNode(self, parameterNode: E3PoseParameterNode | None) -> None:
+        """Show and observe another parameter node, or none."""
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
+        self._parameterNode = parameterNode
+        self._observeVolume(None)
+        self.modelSection.setParameterNode(parameterNode)
+        if self._parameterNode:
+            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
+            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
+            self._onParametersChanged()
+
+    def onEstimateButton(self, checked=False) -> None:
+        """Start the estimation; the result comes by `_onEstimated`."""
+        parameters = self._parameterNode
+        try:
+            scan = self.logic.readScan(parameters.inputVolume, parameters.outputTransform)
+            self._showMessage("")
+            self._showProgress(_("Starting"), 0.0)
+            self._run.estimate(
+                scan.volume,
+                self.modelSection.arguments(),
+                self.logic.estimatorOptions(parameters),
+                onFinished=lambda answer, mask: self._onEstimated(scan, answer, mask),
+                onFailed=self._onFailed,
+                isWanted=lambda: self.logic.checkStillThere(scan),
+            )
+        except E3PoseError as error:
+            self._onFailed(error)
+        self._checkCanEstimate()
+
+    def onCancelButton(self, checked=False) -> None:
+        """End the worker at once; the scene stays as it was."""
+        self._run.stop()
+        self._showMessage(_("Cancelled."))
+
+    def onStandardPlanesButton(self, checked: bool) -> None:
+        """Turn the slice views to the head's planes, and back."""
+        if not checked:
+            if self._viewsBefore is not None:
+                mrml_views.restore_planes(slicer.mrmlScene, self._viewsBefore)
+            self._viewsBefore = None
+            return
+        try:
+            self._viewsBefore = self.logic.showStandardPlanes(self._parameterNode.outputTransform)
+        except E3PoseError as error:
+            self.ui.standardPlanesButton.checked = False
+            self._onFailed(error)
+
+    def onResliceButton(self, checked=False) -> None:
+        """Reslice the scan of the result along the head's axes."""
+        parameters = self._parameterNode
+        try:
+            parameters.reslicedVolume = self.logic.resliceVolume(
+                parameters.inputVolume,
+                parameters.outputTransform,
+                parameters.reslicedVolume,
+                parameters.reslicedSpacing,
+            )
+            self._showMessage(_("Resliced into {name}.").format(name=parameters.reslicedVolume.GetName()))
+        except E3PoseError as error:
+            self._onFailed(error)
+
+    def _onEstimated(self, scan, answer: dict, mask) -> None:
+        parameters = self._parameterNode
+        try:
+            # Again, as the person may have rearranged the scene in the meantime.
+            if parameters.outputTransform:
+                volume = slicer.mrmlScene.GetNodeByID(scan.volume_id)
+                mrml.check_transform_node(parameters.outputTransform, volume)
+        except E3PoseError as error:
+            self._onFailed(error)
+            return
+        with slicer.util.tryWithErrorDisplay(_("The pose was found, but could not be written to the scene.")):
+            transform = parameters.outputTransform or self.logic.addOutput("transform", scan)
+            segmentation = parameters.outputSegmentation or self.logic.addOutput("segmentation", scan)
+            self.logic.writeEstimate(scan, answer, mask, parameters.direction.value, transform, segmentation)
+            self._maskShown = None
+            parameters.outputTransform, parameters.outputSegmentation = transform, segmentation
+            if parameters.reslicedVolume:
+                self.onResliceButton()
+            if self.ui.standardPlanesButton.checked:
+                self.logic.showStandardPlanes(transform)
+        self._showMessage(_("Done."))
+
+    def _onFailed(self, error: Exception) -> None:
+        logging.error(f"E3Pose: {error}")
+        self._showMessage(_("Not done: {error}.").format(error=str(error).rstrip(".")))
+
+    def _onRunEnd(self) -> None:
+        self.ui.progressBar.visible = False
+        self.ui.cancelButton.visible = False
+        self._checkCanEstimate()
+
+    def _showProgress(self, stage: str, fraction: float) -> None:
+        self.ui.progressBar.visible = True
+        self.ui.cancelButton.visible = True
+        self.ui.progressBar.value = round(100 * fraction)
+        self.ui.progressBar.format = f"{stage}… %p%"
+
+    def _showMessage(self, text: str) -> None:
+        self.ui.statusLabel.text = text
+
+    def _onModelChanged(self) -> None:
+        self._checkCanEstimate()
+
+    def _onParametersChanged(self, caller=None, event=None) -> None:
+        parameters = self._parameterNode
+        if parameters is None:
+            return
+        for spinBox in (self.ui.backgroundThresholdSpinBox, self.ui.brainThresholdSpinBox):
+            spinBox.enabled = not parameters.useModelThresholds
+        self._observeVolume(parameters.inputVolume)
+        self._showTimePoint(parameters.inputVolume)
+        self._showResult(mrml.read_result(parameters.outputTransform))
+        self._showMask()
+        self._checkCanEstimate()
+
+    def _showMask(self) -> None:
+        """Apply the two check boxes, where they or the mask changed: a mask hidden elsewhere stays hidden."""
+        parameters = self._parameterNode
+        segmentation = parameters.outputSegmentation
+        if not segmentation or not mrml.has_mask(segmentation):
+            return
+        wanted = (segmentation.GetID(), parameters.showMask2D, parameters.showMask3D)
+        if wanted != self._maskShown:
+            mrml.show_mask(segmentation, parameters.showMask2D, parameters.showMask3D)
+            self._maskShown = wanted
+
+    def _observeVolume(self, volume) -> None:
+        """Keep up with the scan: its voxels may come after its node, a sequence plays, a transform is applied."""
+        if volume == self._observedVolume:
+            return
+        for event in mrml.SCAN_EVENTS:
+            if self._observedVolume is not None:
+                self.removeObserver(self._observedVolume, event, self._onVolumeChanged)
+            if volume is not None:
+                self.addObserver(volume, event, self._onVolumeChanged)
+        self._observedVolume = volume
+
+    def _onVolumeChanged(self, caller=None, event=None) -> None:
+        self._showTimePoint(caller)
+        self._checkCanEstimate()
+
+    def _showTimePoint(self, volume) -> None:
+        found = mrml.time_point(volume) if mrml.is_set(volume) else None
+        self.ui.timePointLabel.visible = found is not None
+        if found is not None:
+            self.ui.timePointLabel.text = _("Time point {index} of {count}").format(index=found[0], count=found[1])
+
+    def _clearResult(self) -> None:
+        self._showResult(None)
+
+    def _showResult(self, result: dict | None) -> None:
+        isComplete = result is not None and "confidence" in result
+        for name in ("position", "rotation", "confidence", "warnings", "computed"):
+            getattr(self.ui, f"{name}Label").text = getattr(result_text, name)(result) if isComplete else "–"
+        self.ui.standardPlanesButton.enabled = result is not None
+        self.ui.resliceButton.enabled = result is not None
+
+    def _checkCanEstimate(self) -> None:
+        """Enable the button, or say in its tool tip why not."""
+        if self._run is None or self._parameterNode is None:
+            return
+        reason = self._whyNot()
+        self.ui.estimateButton.enabled = reason is None
+        self.ui.estimateButton.toolTip = reason or _("Find how the fetal head lies in the scan.")
+
+    def _whyNot(self) -> str | None:
+        if self._run.busy:
+            return _("An estimation is under way.")
+        if self.setupSection.missing:
+            names = ", ".join(package.name for package in self.setupSection.missing)
+            return _("Not installed: {names}. Install them in the section Setup.").format(names=names)
+        try:
+            mrml.check_volume_node(self._parameterNode.inputVolume)
+            if self._parameterNode.outputTransform:
+                mrml.check_transform_node(self._parameterNode.outputTransform, self._parameterNode.inputVolume)
+            self.modelSection.arguments()
+        except E3PoseError as error:
+            return str(error)
+        return None
+
+
+class E3PoseTest(ScriptedLoadableModuleTest):
+    """The self-test: what the module does in a scene, on the phantom, whose pose is known."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        self.setUp()
+        self.test_poseInScene()
+
+    def test_poseInScene(self):
+        """The phantom's true pose turns views and volume upright."""
+        import numpy as np
+
+        from E3PosePanel.phantom import headPose
+        from E3PosePanel.sample_data import addPhantom
+
+        self.delayDisplay("Reslicing the phantom by its true pose")
+        volume = addPhantom()
+        logic = E3PoseLogic()
+        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        scan = logic.readScan(volume, transform)
+        mrml.write_pose(transform, {"canonical_to_ras": headPose().tolist()}, mrml.ALIGN_VOLUME, scan)
+        self.assertTrue(np.allclose(mrml.head_pose(transform), headPose()))
+
+        upright = logic.resliceVolume(volume, transform, spacing=3.0)
+        voxels = mrml.voxels(upright).astype(float)
+        # The phantom is its own mirror image in the head's frame; upside down or turned it is not.
+        self.assertGreater(np.corrcoef(voxels.ravel(), voxels[::-1].ravel())[0, 1], 0.98)
+        self.assertLess(np.corrcoef(voxels.ravel(), voxels[:, ::-1].ravel())[0, 1], 0.98)
+
+        before = logic.showStandardPlanes(transform)
+        volume.SetAndObserveTransformNodeID(transform.GetID())
+        self.assertTrue(np.allclose(mrml.head_pose(transform), np.eye(4), atol=1e-6))
+        mrml_views.restore_planes(slicer.mrmlScene, before)
+        self.delayDisplay("Test passed")

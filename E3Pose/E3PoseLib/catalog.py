@@ -1,0 +1,134 @@
+"""Which models there are, and what their files say of themselves; nothing here imports PyTorch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from .errors import ModelError
+
+FORMAT_VERSION = 1
+HEADER_KEY = "e3pose"
+_SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class ModelHeader:
+    """What a model file says of itself.
+
+    Parameters
+    ----------
+    name : str
+    segmentation, rotation : dict
+        Arguments of `UNet` and `E3CNN`.
+    spacing_mm : float
+        Voxels that both networks see.
+    segmentation_edge, rotation_edge : int
+        Edges of their inputs, voxels.
+    object_fraction : float
+        Extent of the brain relative to the rotation network's input.
+    thresholds : tuple of float
+        For each class, the probability up to which it counts as 0.
+    object_label : int
+        Class of the brain.
+    description, training_data, licence, citation : str
+        The model card.
+    format_version : int
+    """
+
+    name: str
+    segmentation: dict = field(default_factory=dict)
+    rotation: dict = field(default_factory=dict)
+    spacing_mm: float = 3.0
+    segmentation_edge: int = 128
+    rotation_edge: int = 64
+    object_fraction: float = 0.6
+    thresholds: tuple[float, ...] = (0.9, 0.8, -1.0)
+    object_label: int = 1
+    description: str = ""
+    training_data: str = ""
+    licence: str = ""
+    citation: str = ""
+    format_version: int = FORMAT_VERSION
+
+
+def parse_header(path: Path, metadata: dict[str, str]) -> ModelHeader:
+    if HEADER_KEY not in metadata:
+        raise ModelError(f"{path}: holds weights but no E3Pose header; make the file with 'e3pose import-weights'")
+    try:
+        document = json.loads(metadata[HEADER_KEY])
+        version = document["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: the model's header is damaged") from error
+    if version != FORMAT_VERSION:
+        raise ModelError(f"{path}: format {version}; this E3Pose reads format {FORMAT_VERSION}: update one of the two")
+    try:
+        document["thresholds"] = tuple(document["thresholds"])
+        return ModelHeader(**document)
+    except (KeyError, TypeError) as error:
+        known = ", ".join(part.name for part in fields(ModelHeader))
+        raise ModelError(f"{path}: the model's header is damaged; its fields are {known}") from error
+
+
+def model_folders() -> list[Path]:
+    """Where named models lie: those that come with E3Pose, then the user's own.
+
+    The latter in the folder that the environment variable ``E3POSE_MODELS`` names, else in ``~/.e3pose/models``.
+    """
+    own = os.environ.get("E3POSE_MODELS") or Path.home() / ".e3pose" / "models"
+    return [Path(__file__).parent.parent / "Resources" / "Models", Path(own)]
+
+
+def available_models() -> dict[str, Path]:
+    """Files of all named models, by name; a built-in one goes before a user's of the same name."""
+    found: dict[str, Path] = {}
+    for folder in model_folders():
+        for path in sorted(folder.glob(f"*{_SUFFIX}")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def find_model(source: str | os.PathLike) -> Path:
+    """The file of a model that is given by name or path.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    if Path(source).suffix == _SUFFIX or os.sep in str(source):
+        if not Path(source).is_file():
+            raise ModelError(f"{source}: no such model file")
+        return Path(source)
+    models = available_models()
+    if str(source) not in models:
+        raise ModelError(f"no model named {str(source)!r}; {_known(models)}")
+    return models[str(source)]
+
+
+def _known(models: Iterable[str]) -> str:
+    names = ", ".join(models)
+    if names:
+        return f"there are: {names}"
+    return "none is installed: give a .safetensors file, or official weights (--unet and --e3cnn)"
+
+
+def read_header(path: str | os.PathLike) -> ModelHeader:
+    """The header of a model file, without its weights.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged or not a model.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = find_model(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return parse_header(path, file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a readable model file ({error})") from error

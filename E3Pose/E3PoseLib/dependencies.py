@@ -1,0 +1,154 @@
+"""What Slicer's Python must have for the method, and how it gets it.
+
+Nothing heavy is imported to find out: versions come from the distributions' metadata. PyTorch is installed by
+the PyTorch extension, which picks the build that fits the graphics card; everything else by Slicer's own pip,
+held so that no package that Slicer or another extension brought is replaced.
+"""
+
+import importlib.metadata
+import importlib.util
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from E3PoseLib.errors import DependencyError
+
+REQUIREMENTS = (
+    "torch>=2.4",
+    "e3nn>=0.5.5",
+    "nibabel>=5.2",
+    "numpy>=1.26",
+    "roma>=1.5",
+    "safetensors>=0.4.5",
+    "scipy>=1.11",
+    "tqdm>=4.66",
+)
+"""The dependencies of the library, as `pyproject.toml` states them."""
+
+PROTECTED = ("numpy", "scipy", "SimpleITK", "vtk", "itk", "requests", "pydicom", "torch", "torchvision")
+"""Packages that Slicer or its PyTorch extension brings in builds of their own: pip must not replace one of
+them.
+"""
+
+
+@dataclass(frozen=True)
+class Package:
+    """One requirement and the version found, None where the package is not installed."""
+
+    requirement: str
+    version: str | None
+
+    @property
+    def name(self) -> str:
+        return Requirement(self.requirement).name
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether an installed version meets the requirement."""
+        return self.version is not None and Requirement(self.requirement).specifier.contains(
+            self.version, prereleases=True
+        )
+
+
+def installed_version(distribution: str) -> str | None:
+    """The version of an installed distribution, without importing it."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def packages() -> list[Package]:
+    """Every requirement with what is installed."""
+    return [Package(text, installed_version(Requirement(text).name)) for text in REQUIREMENTS]
+
+
+def missing() -> list[Package]:
+    """The requirements that are not met."""
+    return [package for package in packages() if not package.satisfied]
+
+
+def constraints() -> list[str]:
+    """Pip constraints that hold every `PROTECTED` package at the version installed."""
+    versions = {name: installed_version(name) for name in PROTECTED}
+    return [f"{name}=={version}" for name, version in versions.items() if version is not None]
+
+
+def install(wanted: list[Package], requester: str = "E3Pose") -> None:
+    """Install packages into Slicer's Python; ask the person before calling this.
+
+    Raises
+    ------
+    DependencyError
+        PyTorch is wanted and its extension is missing, or an installation failed.
+    """
+    torch = [package for package in wanted if package.name == "torch"]
+    others = [package.requirement for package in wanted if package.name != "torch"]
+    if torch:
+        install_torch(torch[0].requirement)
+    if others:
+        install_others(others, requester)
+    importlib.invalidate_caches()
+    unmet = [package.requirement for package in missing()]
+    if unmet:
+        raise DependencyError(f"still not installed: {', '.join(unmet)}. Restart Slicer and try again")
+
+
+def install_torch(requirement: str) -> None:
+    """Install PyTorch through the PyTorch extension.
+
+    Raises
+    ------
+    DependencyError
+        The extension is not installed, or could not install PyTorch.
+    """
+    if importlib.util.find_spec("PyTorchUtils") is None:
+        raise DependencyError(
+            "PyTorch is installed by the PyTorch extension, which this Slicer lacks: install it with the "
+            "Extensions Manager (View > Extensions Manager > PyTorch), restart Slicer, then press Install"
+        )
+    import PyTorchUtils
+
+    specifier = str(Requirement(requirement).specifier)
+    logic = PyTorchUtils.PyTorchUtilsLogic()
+    try:
+        torch = logic.installTorch(askConfirmation=False, torchVersionRequirement=specifier)
+    except Exception as error:
+        raise DependencyError(f"the PyTorch extension could not install {requirement}: {error}") from error
+    if torch is None:
+        raise DependencyError(f"the PyTorch extension did not install {requirement}: see its own panel")
+
+
+def install_others(requirements: list[str], requester: str) -> None:
+    """Install requirements with Slicer's pip: ``slicer.packaging`` from Slicer 5.11 on, else ``slicer.util``.
+
+    Raises
+    ------
+    DependencyError
+        Pip failed.
+    """
+    import slicer
+
+    with tempfile.TemporaryDirectory() as folder:
+        constraints_file = Path(folder) / "constraints.txt"
+        constraints_file.write_text("\n".join(constraints()) + "\n", encoding="utf-8")
+        try:
+            if importlib.util.find_spec("slicer.packaging") is not None:
+                import slicer.packaging
+
+                slicer.packaging.pip_ensure(
+                    requirements,
+                    constraints=constraints_file,
+                    prompt_install=False,
+                    requester=requester,
+                    skip_in_testing=False,
+                )
+            else:
+                slicer.util.pip_install([*requirements, "--constraint", str(constraints_file)])
+        except Exception as error:
+            raise DependencyError(
+                f"installing {', '.join(requirements)} failed: {error}. Check the network connection and "
+                "look at the Python console for pip's own words"
+            ) from error

@@ -1,0 +1,96 @@
+"""A warm model: estimates scan after scan, by the panel's choices, without loading the weights again."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from .errors import DeviceError
+from .estimator import PoseEstimate, PoseEstimator, Progress
+from .model import Model, load_model
+from .volume import Volume
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Session:
+    """Keeps the model of the last request loaded; another model, or a changed file, replaces it."""
+
+    def __init__(self) -> None:
+        self._model: Model | None = None
+        self._key: tuple | None = None
+
+    def model(self, arguments: dict) -> Model:
+        """The model of ``load_model(**arguments)``, with the name or file under the key ``model``."""
+        files = [Path(value) for value in arguments.values() if Path(value).is_file()]
+        key = (json.dumps(arguments, sort_keys=True), [file.stat().st_mtime_ns for file in files])
+        if key != self._key:
+            self._model = self._key = None  # the old weights go before the new ones come
+            named = {name: value for name, value in arguments.items() if name != "model"}
+            self._model = load_model(*([arguments["model"]] if "model" in arguments else []), **named)
+            self._key = key
+        return self._model
+
+    def estimate(
+        self,
+        volume: Volume,
+        model: dict,
+        device: str = "auto",
+        thresholds: list[float] | None = None,
+        precision: str = "float32",
+        progress: Progress | None = None,
+    ) -> PoseEstimate:
+        """Estimate a pose; on a device that was not asked for by name and runs out of memory, again on the processor.
+
+        Parameters
+        ----------
+        volume : Volume
+        model : dict
+            Arguments of `load_model`, see `model`.
+        device : str
+            See `PoseEstimator`.
+        thresholds : list of float, optional
+            Instead of the model's own, for the first classes of the segmentation (background, brain): the
+            probability up to which a class counts as 0.
+        precision : str
+            ``float32`` or ``bfloat16``.
+        progress : callable, optional
+            See `PoseEstimator.estimate`.
+
+        Raises
+        ------
+        ModelError, DeviceError, VolumeError, NoHeadFoundError
+        """
+        loaded = self.model(model)
+        if thresholds is not None:
+            loaded = with_thresholds(loaded, thresholds)
+        estimator = PoseEstimator(loaded, device)
+        try:
+            return run(estimator, volume, precision, progress)
+        except DeviceError as error:
+            if device != "auto" or estimator.device.type == "cpu":
+                raise
+            estimate = run(PoseEstimator(loaded, "cpu"), volume, precision, progress)
+            note = f"computed on the processor instead: {error}"
+            return replace(estimate, warnings=(*estimate.warnings, note))
+
+
+def run(estimator: PoseEstimator, volume: Volume, precision: str, progress: Progress | None) -> PoseEstimate:
+    """One estimate in the number format chosen."""
+    reduced = precision != "float32"
+    context = torch.autocast(estimator.device.type, PRECISIONS[precision]) if reduced else contextlib.nullcontext()
+    with context:
+        return estimator.estimate(volume, progress=progress)
+
+
+def with_thresholds(model: Model, thresholds: list[float]) -> Model:
+    """The same networks with other thresholds in the header."""
+    changed = copy.copy(model)
+    own = model.header.thresholds
+    changed.header = replace(model.header, thresholds=(*thresholds, *own[len(thresholds) :]))
+    return changed

@@ -1,0 +1,114 @@
+"""What the panel does, callable without it."""
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+
+from E3PoseLib import dependencies, mrml, mrml_views
+from E3PoseLib.errors import DependencyError, VolumeError
+from E3PosePanel.parameters import E3PoseParameterNode
+
+
+class E3PoseLogic(ScriptedLoadableModuleLogic):
+    """What the panel does, callable without it.
+
+    Example::
+
+        logic = E3PoseLogic()
+        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        estimate = logic.estimatePose(slicer.util.getNode("scan"), transform)
+        upright = logic.resliceVolume(slicer.util.getNode("scan"), transform)
+    """
+
+    def __init__(self) -> None:
+        ScriptedLoadableModuleLogic.__init__(self)
+        self._session = None
+
+    def getParameterNode(self) -> E3PoseParameterNode:
+        return E3PoseParameterNode(super().getParameterNode())
+
+    def estimatePose(
+        self,
+        volumeNode,
+        transformNode,
+        segmentationNode=None,
+        model="default",
+        direction=mrml.ALIGN_VOLUME,
+        progress=None,
+        **options,
+    ):
+        """Estimate the pose in this process, write it into the nodes given, and return the `PoseEstimate`.
+
+        ``model`` is a name or a model file; ``progress(stage, fraction)`` is called on the way; ``options`` are
+        ``device``, ``thresholds`` and ``precision`` of `Session.estimate`. The last model stays loaded. Raises an
+        E3PoseError, and leaves the nodes as they were, where it cannot.
+        """
+        scan = self.readScan(volumeNode, transformNode)
+        from E3PoseLib.summary import summarise
+
+        estimate = self._warmSession().estimate(scan.volume, {"model": str(model)}, progress=progress, **options)
+        self.writeEstimate(scan, summarise(estimate), estimate.mask, direction, transformNode, segmentationNode)
+        return estimate
+
+    def _warmSession(self):
+        if self._session is None:
+            from E3PoseLib.session import Session
+
+            self._session = Session()
+        return self._session
+
+    def readScan(self, volumeNode, transformNode=None) -> mrml.Scan:
+        """The scan in a volume node, once both nodes are found fit: TransformError or VolumeError otherwise,
+        DependencyError where the packages that handle it are not installed."""
+        mrml.check_volume_node(volumeNode)
+        if transformNode is not None:
+            mrml.check_transform_node(transformNode, volumeNode)
+        missing = ", ".join(package.name for package in dependencies.missing())
+        if missing:
+            raise DependencyError(f"not installed: {missing}; install them in the panel's section Setup")
+        return mrml.read_scan(volumeNode)
+
+    def checkStillThere(self, scan: mrml.Scan) -> None:
+        """Raise VolumeError where the scan's node was deleted since it was read."""
+        if slicer.mrmlScene.GetNodeByID(scan.volume_id) is None:
+            raise VolumeError(f"volume '{scan.volume.name}' was deleted during the estimation")
+
+    def estimatorOptions(self, parameters: E3PoseParameterNode) -> dict:
+        """The panel's choices as arguments of `Session.estimate`."""
+        options = {"device": parameters.device.value, "precision": parameters.precision.value}
+        if not parameters.useModelThresholds:
+            options["thresholds"] = [parameters.backgroundThreshold, parameters.brainThreshold]
+        return options
+
+    def addOutput(self, kind: str, scan: mrml.Scan):
+        """A new node for a result of a scan, named after it."""
+        className, suffix = {
+            "transform": ("vtkMRMLLinearTransformNode", _("head pose")),
+            "segmentation": ("vtkMRMLSegmentationNode", _("brain mask")),
+            "volume": ("vtkMRMLScalarVolumeNode", _("upright")),
+        }[kind]
+        name = slicer.mrmlScene.GenerateUniqueName(f"{scan.volume.name} {suffix}")
+        return slicer.mrmlScene.AddNewNodeByClass(className, name)
+
+    def writeEstimate(self, scan, result: dict, mask, direction: str, transformNode, segmentationNode) -> None:
+        """Write an estimate's dictionary form and mask into nodes; ``segmentationNode`` may be None."""
+        mrml.write_pose(transformNode, result, direction, scan)
+        if segmentationNode is not None:
+            mrml.write_mask(segmentationNode, mask, scan)
+
+    def resliceVolume(self, volumeNode, transformNode, outputNode=None, spacing=1.0, extent=mrml.HEAD_MM):
+        """Reslice a scan along the head's axes and return the volume node; made where ``outputNode`` is None.
+
+        ``spacing`` and ``extent``, the edge of the cube about the head's centre (None: the whole scan), in mm.
+        """
+        mrml.head_pose(transformNode)
+        mrml.check_volume_node(volumeNode)
+        if outputNode is None:
+            name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} upright")
+            outputNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+        mrml.reslice_upright(volumeNode, transformNode, outputNode, spacing, extent)
+        return outputNode
+
+    def showStandardPlanes(self, transformNode) -> dict:
+        """Turn the slice views to the head's planes; returns what `mrml_views.restore_planes` turns back with."""
+        return mrml_views.show_standard_planes(slicer.mrmlScene, mrml.head_pose(transformNode))

@@ -1,0 +1,80 @@
+"""What the panel remembers, in the scene: each name is bound to the widget of the ``.ui`` file that bears it."""
+
+import enum
+from typing import Annotated
+
+from slicer import vtkMRMLLinearTransformNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+from E3PoseLib import mrml
+
+
+class Direction(enum.Enum):
+    """Which way the output transform leads."""
+
+    ALIGN = mrml.ALIGN_VOLUME
+    PLACE = mrml.PLACE_AXES
+
+    def label(self) -> str:
+        return {
+            Direction.ALIGN: _("Align volume to head axes"),
+            Direction.PLACE: _("Place head axes in the scan"),
+        }[self]
+
+
+class Device(enum.Enum):
+    """Where the networks run."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+    def label(self) -> str:
+        return {
+            Device.AUTO: _("Automatic"),
+            Device.CPU: _("Processor (CPU)"),
+            Device.CUDA: _("NVIDIA graphics card (CUDA)"),
+            Device.MPS: _("Apple graphics (MPS)"),
+        }[self]
+
+
+class Precision(enum.Enum):
+    """The networks' number format."""
+
+    SINGLE = "float32"
+    HALF = "bfloat16"
+
+    def label(self) -> str:
+        return {Precision.SINGLE: _("Single (float32)"), Precision.HALF: _("Half (bfloat16)")}[self]
+
+
+@parameterNodeWrapper
+class E3PoseParameterNode:
+    """
+    inputVolume - the fetal scan
+    model - name of the model
+    outputTransform, outputSegmentation, reslicedVolume - where results go; None: made when needed
+    reslicedSpacing - edge of the resliced voxels in mm
+    direction - which way the output transform leads
+    showMask2D, showMask3D - where the brain mask is shown
+    device, precision - how the networks run
+    useModelThresholds - whether the two thresholds that follow are the model's own
+    backgroundThreshold, brainThreshold - probabilities above which a voxel can be of that class
+    """
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    model: str = "default"
+    outputTransform: vtkMRMLLinearTransformNode
+    outputSegmentation: vtkMRMLSegmentationNode
+    reslicedVolume: vtkMRMLScalarVolumeNode
+    reslicedSpacing: Annotated[float, WithinRange(0.3, 5.0)] = 1.0
+    direction: Direction = Direction.ALIGN
+    showMask2D: bool = True
+    showMask3D: bool = True
+    device: Device = Device.AUTO
+    precision: Precision = Precision.SINGLE
+    useModelThresholds: bool = True
+    backgroundThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.9
+    brainThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.8

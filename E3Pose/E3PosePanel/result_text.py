@@ -1,0 +1,48 @@
+"""A result in words; the result is the dictionary form of a `PoseEstimate`."""
+
+import numpy as np
+from slicer.i18n import tr as _
+
+LEVEL_WORDS = {
+    "high": _("High: the head's axes are clear and fit together."),
+    "moderate": _("Moderate: look at the standard planes before you rely on it."),
+    "low": _("Low: the pose may well be wrong; check it against the scan."),
+}
+
+
+def position(result: dict) -> str:
+    """The head's centre in world RAS millimetres."""
+    right, anterior, superior = np.array(result["canonical_to_ras"])[:3, 3]
+    return f"R {right:.1f}   A {anterior:.1f}   S {superior:.1f} mm"
+
+
+def rotation(result: dict) -> str:
+    """Three angles in degrees about the axes right, anterior, superior; the Euler order is "xyz"."""
+    about_right, about_anterior, about_superior = result["euler_xyz_degrees"]
+    return f"{about_right:.1f}°   {about_anterior:.1f}°   {about_superior:.1f}°"
+
+
+def confidence(result: dict) -> str:
+    """The level in plain words, with the numbers behind it."""
+    values = result["confidence"]
+    concentrations = " / ".join(f"{value:.2f}" for value in values["axis_concentration"])
+    return _(
+        "{words}\nScore {score:.2f}; agreement of the votes for each axis {concentrations}; axes off square by "
+        "{angle:.1f}°; brain {volume:.0f} ml"
+    ).format(
+        words=LEVEL_WORDS[values["level"]],
+        score=values["score"],
+        concentrations=concentrations,
+        angle=values["orthogonality_error_degrees"],
+        volume=values["brain_volume_ml"],
+    )
+
+
+def warnings(result: dict) -> str:
+    return "\n".join(result["warnings"]) or _("none")
+
+
+def computed(result: dict) -> str:
+    """The time taken and the device."""
+    seconds = sum(result["timings"].values())
+    return _("in {seconds:.1f} s on {device}").format(seconds=seconds, device=result["device"])

@@ -1,0 +1,150 @@
+"""Estimate head poses for a folder of scans in any format that Slicer reads.
+
+    Slicer --no-main-window --python-script E3PoseBatch.py --input scans/ --output poses/
+
+For each scan NAME.npy (4x4), NAME.tfm (ITK), NAME.json and one poses.csv are written. Scans that are done are
+skipped, so that an interrupted run goes on; a scan that fails is reported and the rest go on.
+Exit status: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import slicer
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from E3PoseLib import dependencies, mrml
+from E3PoseLib.catalog import find_model
+from E3PoseLib.errors import DependencyError, E3PoseError, OutputError, VolumeError
+
+SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img.gz", ".mgz", ".mgh", ".gipl", ".gipl.gz")
+"""What is taken from a folder; a file named itself may be anything that Slicer reads, one DICOM file for its series."""
+
+SUCCESS, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class SlicerScans:
+    """The scans of a batch, each read into an empty scene by Slicer's own readers."""
+
+    def __init__(self):
+        self.node = None
+        self.scan = None
+
+    def read(self, task):
+        """The task's scan, in world RAS; its node stays in the scene until the next one."""
+        slicer.mrmlScene.Clear(0)
+        # Of DICOM one file stands for its series; elsewhere a numbered neighbour is another scan.
+        properties = {"name": task.name, "singleFile": task.path.suffix.lower() != ".dcm"}
+        try:
+            self.node = slicer.util.loadVolume(str(task.path), properties)
+        except RuntimeError as error:
+            raise VolumeError(f"{task.path}: Slicer cannot read it as a volume ({error})") from error
+        self.scan = mrml.read_scan(self.node)
+        return self.scan.volume
+
+
+class SceneWriter:
+    """An estimator that also saves each scan with its pose and mask as a scene, before its results are written."""
+
+    def __init__(self, estimator, scans: SlicerScans, folder: Path):
+        self._estimator = estimator
+        self._scans = scans
+        self._folder = folder
+
+    def estimate(self, volume):
+        from E3PoseLib.summary import summarise
+
+        estimate = self._estimator.estimate(volume)
+        name = self._scans.node.GetName()
+        scene = slicer.mrmlScene
+        transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", f"{name} head pose")
+        segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{name} brain mask")
+        mrml.write_pose(transform, summarise(estimate), mrml.ALIGN_VOLUME, self._scans.scan)
+        mrml.write_mask(segmentation, estimate.mask, self._scans.scan)
+        self._save(self._folder / f"{name}.mrb")
+        return estimate
+
+    def _save(self, path: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix=".part-", dir=path.parent) as folder:
+            unfinished = Path(folder) / path.name
+            if not slicer.util.saveScene(str(unfinished), {}):
+                raise OutputError(f"{path}: Slicer cannot write the scene there")
+            unfinished.replace(path)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """The batch, by the engine of ``e3pose estimate``; returns the exit status."""
+    missing = ", ".join(package.requirement for package in dependencies.missing())
+    if missing:
+        raise DependencyError(f"not installed: {missing}; press Install in the section Setup of the module E3-Pose")
+    find_model(chosen.model)
+    from E3PoseLib.batch import Settings, find_tasks, prepare_folder, run_batch
+    from E3PoseLib.estimator import PoseEstimator
+    from E3PoseLib.model import load_model
+
+    tasks = find_tasks(chosen.input, suffixes=SUFFIXES)
+    folder = prepare_folder(chosen.output)
+    model = load_model(chosen.model)
+    scans = SlicerScans()
+    estimator = PoseEstimator(model, chosen.device)
+    if chosen.save_scene:
+        estimator = SceneWriter(estimator, scans, folder)
+        for task in tasks:
+            # Results of a run without scenes are no reason to skip.
+            if not (folder / f"{task.name}.mrb").is_file():
+                (folder / f"{task.name}.json").unlink(missing_ok=True)
+    settings = Settings(
+        model=model.identity,
+        direction=chosen.direction,
+        save_mask=chosen.save_mask,
+        reslice_spacing=chosen.save_resliced,
+    )
+
+    def tell(task, message: str) -> None:
+        print(f"{task.name}: failed: {message}" if message else f"{task.name}: done", flush=True)
+
+    report = run_batch(tasks, estimator, folder, settings, overwrite=chosen.overwrite, read=scans.read, on_result=tell)
+    counts = f"{len(report.done)} estimated, {len(report.skipped)} already there, {len(report.failed)} failed"
+    print(f"{counts}; results in {folder}")
+    return SOME_FAILED if report.failed else SUCCESS
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="E3PoseBatch.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--input", nargs="+", required=True, help="scans, or folders of them")
+    parser.add_argument("--output", required=True, help="folder for the results")
+    parser.add_argument("--model", default="default", help="name of a model, or a .safetensors file")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument(
+        "--direction", choices=("canonical-to-input", "input-to-canonical"), default="canonical-to-input"
+    )
+    parser.add_argument("--save-mask", action="store_true", help="write NAME_mask.nii.gz")
+    parser.add_argument("--save-resliced", type=float, metavar="MM", help="write NAME_resliced.nii.gz at this spacing")
+    parser.add_argument("--save-scene", action="store_true", help="write NAME.mrb, a scene for Slicer")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that stand")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the batch; returns the exit status."""
+    try:
+        return run(parse(arguments))
+    except SystemExit as end:  # argparse has said why
+        return int(end.code or 0)
+    except E3PoseError as error:
+        print(f"E3PoseBatch: {error}", file=sys.stderr)
+        return WRONG_USAGE
+    except KeyboardInterrupt:
+        print("interrupted; what is done stays, run the same command again for the rest", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        slicer.mrmlScene.Clear(0)
+
+
+if __name__ == "__main__":
+    slicer.util.exit(main(sys.argv[1:]))

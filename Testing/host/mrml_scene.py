@@ -1,0 +1,50 @@
+"""A MRML scene with the logics and the three slice views that Slicer's start-up gives it."""
+
+import tempfile
+
+import slicer
+import vtk
+
+SLICE_VIEWS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
+
+MODULE_LOGICS = {
+    "Colors": "vtkMRMLColorLogic",
+    "SubjectHierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
+    "Volumes": "vtkSlicerVolumesLogic",
+    "Segmentations": "vtkSlicerSegmentationsModuleLogic",
+    "Transforms": "vtkSlicerTransformLogic",
+    "Sequences": "vtkSlicerSequencesLogic",
+}
+
+
+def make_application_logic():
+    """A ``vtkSlicerApplicationLogic`` with a scene of its own, and the modules' logics, to be kept alive with
+    it.
+    """
+    scene = slicer.vtkMRMLScene()
+    logic = slicer.vtkSlicerApplicationLogic()
+    logic.SetMRMLScene(scene)
+    cache = slicer.vtkCacheManager()
+    cache.SetRemoteCacheDirectory(tempfile.mkdtemp())
+    data_io = slicer.vtkDataIOManager()
+    data_io.SetCacheManager(cache)
+    scene.SetCacheManager(cache)
+    scene.SetDataIOManager(data_io)
+    logic.SetSliceLogics(vtk.vtkCollection())
+    logic.SetViewLogics(vtk.vtkCollection())
+    module_logics = {name: getattr(slicer, class_name)() for name, class_name in MODULE_LOGICS.items()}
+    for name, module_logic in module_logics.items():
+        module_logic.SetMRMLScene(scene)
+        module_logic.SetMRMLApplicationLogic(logic)
+        logic.SetModuleLogic(name, module_logic)
+    logic.GetColorLogic().SetMRMLScene(scene)
+    logic.GetColorLogic().AddDefaultColorNodes()
+    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
+    for view, orientation in SLICE_VIEWS.items():
+        slice_logic = slicer.vtkMRMLSliceLogic()
+        slice_logic.SetMRMLApplicationLogic(logic)
+        slice_logic.SetMRMLScene(scene)
+        slice_logic.AddSliceNode(view).SetOrientation(orientation)
+        logic.GetSliceLogics().AddItem(slice_logic)
+    scene.AddNewNodeByClass("vtkMRMLViewNode", "View1").SetSingletonTag("1")
+    return logic, module_logics

@@ -1,0 +1,133 @@
+"""``Slicer --python-script E3PoseBatch.py`` in the stand-in: formats, outputs, resume, exit status."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from .conftest import REPOSITORY, SHARED
+
+SCRIPT = REPOSITORY / "E3Pose" / "Scripts" / "E3PoseBatch.py"
+
+
+def start(*arguments) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "Testing"), "QT_QPA_PLATFORM": "offscreen"}
+    command = [sys.executable, "-m", "host", "--no-main-window", "--python-script", str(SCRIPT), *map(str, arguments)]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=REPOSITORY
+    )
+
+
+def run(*arguments) -> tuple[int, str]:
+    process = start(*arguments)
+    output, _ = process.communicate(timeout=300)
+    return process.returncode, output
+
+
+@pytest.fixture(scope="module")
+def scans(app, tmp_path_factory):
+    """The phantom as NIfTI (left-handed), NRRD and MetaImage, and a file that is none."""
+    import slicer
+
+    from E3PoseLib import mrml
+    from E3PosePanel.phantom import headPhantom
+
+    folder = tmp_path_factory.mktemp("scans")
+    array, voxel_to_ras = headPhantom()
+    array, voxel_to_ras = array[::3, ::3, ::3], voxel_to_ras @ np.diag([3, 3, 3, 1.0])
+    mirrored = voxel_to_ras @ np.diag([1, 1, -1, 1.0])
+    mirrored[:3, 3] = (voxel_to_ras @ [0, 0, array.shape[2] - 1, 1])[:3]
+    nib.save(nib.Nifti1Image(array[:, :, ::-1], mirrored), folder / "a.nii.gz")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "phantom")
+    slicer.util.updateVolumeFromArray(node, array.transpose(2, 1, 0))
+    node.SetIJKToRASMatrix(mrml.to_vtk(voxel_to_ras))
+    (folder / "deeper").mkdir()
+    assert slicer.util.saveNode(node, str(folder / "b.nrrd"), {})
+    assert slicer.util.saveNode(node, str(folder / "deeper" / "c.mha"), {})
+    (folder / "d.nii").write_text("this is not an image")
+    slicer.mrmlScene.Clear(0)
+    return folder
+
+
+def test_batch_of_formats_with_a_bad_one_then_resume(scans, small_model, tmp_path):
+    from E3PoseLib.session import Session
+    from E3PoseLib.volume import read_volume
+
+    every = [scans / "a.nii.gz", scans / "b.nrrd", scans / "deeper" / "c.mha", scans / "d.nii"]
+    wanted = ("--output", tmp_path, "--save-mask", "--save-resliced", 4, "--save-scene")
+    status, output = run("--input", *every, *wanted)
+    assert status == 1, output
+    assert "d: failed" in output and "Slicer cannot read it" in output
+    assert "3 estimated, 0 already there, 1 failed" in output
+    expected = Session().estimate(read_volume(scans / "a.nii.gz"), {"model": str(small_model)}, "cpu")
+    for name in "abc":
+        document = json.loads((tmp_path / f"{name}.json").read_text())
+        assert np.allclose(document["canonical_to_ras"], expected.canonical_to_ras, atol=2e-3)
+        assert np.allclose(np.load(tmp_path / f"{name}.npy"), document["canonical_to_ras"])
+        assert (tmp_path / f"{name}.tfm").read_text().startswith("#Insight Transform File")
+        assert nib.load(tmp_path / f"{name}_resliced.nii.gz").header.get_zooms() == pytest.approx((4, 4, 4))
+        assert (tmp_path / f"{name}.mrb").stat().st_size > 10_000
+    mask = nib.load(tmp_path / "a_mask.nii.gz")
+    assert int(np.asarray(mask.dataobj).sum()) == int(expected.mask.sum())
+    rows = list(csv.DictReader((tmp_path / "poses.csv").open()))
+    assert [row["frame_id"] for row in rows] == ["a", "b", "c"]
+    assert float(rows[0]["m03"]) == pytest.approx(expected.canonical_to_ras[0, 3], abs=2e-3)
+
+    (tmp_path / "b.json").unlink()
+    untouched = (tmp_path / "a.npy").stat().st_mtime_ns
+    status, output = run("--input", *every[:2], *wanted)
+    assert status == 0, output
+    assert "1 estimated, 1 already there, 0 failed" in output
+    assert (tmp_path / "a.npy").stat().st_mtime_ns == untouched
+
+
+def test_killed_half_way_and_rerun_computes_only_the_rest(scans, small_model, tmp_path):
+    inputs = ["--input", scans / "a.nii.gz", scans / "b.nrrd", scans / "deeper" / "c.mha", "--output", tmp_path]
+    process = start(*inputs)
+    end = time.monotonic() + 120
+    while not (tmp_path / "a.json").exists():
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    done = {file.stem for file in tmp_path.glob("*.json")}
+    assert "c" not in done
+    status, output = run(*inputs)
+    assert status == 0, output
+    assert f"{3 - len(done)} estimated, {len(done)} already there, 0 failed" in output
+    assert not list(tmp_path.glob(".part-*"))
+
+
+def test_wrong_usage(scans, small_model, tmp_path):
+    status, output = run("--output", tmp_path)
+    assert status == 2 and "--input" in output
+    (tmp_path / "empty").mkdir()
+    status, output = run("--input", tmp_path / "empty", "--output", tmp_path)
+    assert status == 2 and "in this folder" in output
+    status, output = run("--input", scans, "--output", tmp_path, "--model", "nobody")
+    assert status == 2 and "nobody" in output
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the clinical scans and weights of ../shared")
+def test_clinical_scan_as_by_the_library(app, tmp_path, monkeypatch):
+    """A left-handed clinical stack with the reference weights: Slicer's reader and the library give one pose."""
+    from E3PoseLib.model import load_model
+    from E3PoseLib.session import Session
+    from E3PoseLib.volume import read_volume
+
+    weights = SHARED / "reference"
+    model = tmp_path / "reference.safetensors"
+    load_model(unet=weights / "unet.ckpt", e3cnn=weights / "e3cnn.pth").save(model)
+    scan = SHARED / "data" / "epi" / "ep2d_14.nii.gz"
+    status, output = run("--input", scan, "--output", tmp_path / "out", "--model", model, "--device", "cpu")
+    assert status == 0, output
+    expected = Session().estimate(read_volume(scan), {"model": str(model)}, "cpu").canonical_to_ras
+    found = np.load(tmp_path / "out" / "ep2d_14.npy")
+    assert np.allclose(found[:3, 3], expected[:3, 3], atol=0.01)
+    assert np.degrees(np.arccos(np.clip((np.trace(found[:3, :3].T @ expected[:3, :3]) - 1) / 2, -1, 1))) < 0.01

@@ -1,0 +1,394 @@
+"""The real panel in the stand-in for Slicer: select, click, wait, read, cancel, save, close, reload."""
+
+import logging
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from .conftest import MODULE_FILE
+
+pytestmark = pytest.mark.usefixtures("panel")
+
+
+def estimate(app, panel) -> None:
+    """Click and wait for the end."""
+    panel.ui.estimateButton.click()
+    assert panel._run.busy, panel.ui.statusLabel.text
+    app.wait_until(lambda: not panel._run.busy, timeout=60)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def nodes(scene) -> set[str]:
+    return {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
+
+
+def test_the_button_says_why_it_is_disabled(panel, scene):
+    assert not panel.ui.estimateButton.enabled
+    assert "select the scan" in panel.ui.estimateButton.toolTip
+    empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "nothing in it")
+    panel.ui.inputVolumeSelector.setCurrentNode(empty)
+    assert not panel.ui.estimateButton.enabled
+    assert "nothing in it" in panel.ui.estimateButton.toolTip
+
+
+def test_click_to_result(app, panel, scan_node, small_model):
+    from E3PoseLib import mrml
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    assert panel.ui.estimateButton.enabled, panel.ui.estimateButton.toolTip
+    panel.ui.estimateButton.click()
+    stages = set()
+    app.wait_until(lambda: stages.add(panel.ui.progressBar.format) or not panel._run.busy, timeout=60)
+    assert panel.ui.statusLabel.text == "Done."
+    assert len(stages) >= 3
+    assert not panel.ui.progressBar.visible
+
+    transform = panel.ui.outputTransformSelector.currentNode()
+    segmentation = panel.ui.outputSegmentationSelector.currentNode()
+    reference = panel.logic.estimatePose(scan_node, transform_like(transform), model=str(small_model))
+    pose = mrml.to_numpy(transform.GetMatrixTransformToParent())
+    assert np.allclose(pose, reference.ras_to_canonical, atol=1e-3)
+    assert np.array_equal(exported_mask(segmentation, scan_node), reference.mask)
+    right, anterior, superior = reference.canonical_to_ras[:3, 3]
+    assert panel.ui.positionLabel.text == f"R {right:.1f}   A {anterior:.1f}   S {superior:.1f} mm"
+    assert "cpu" in panel.ui.computedLabel.text
+    assert f"{reference.confidence.score:.2f}" in panel.ui.confidenceLabel.text
+
+
+def transform_like(node):
+    return node.GetScene().AddNewNodeByClass(node.GetClassName())
+
+
+def exported_mask(segmentation, volume) -> np.ndarray:
+    """The segment as a label map on the volume's grid, by Slicer's own export."""
+    import slicer
+
+    from E3PoseLib import mrml
+
+    labels = volume.GetScene().AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    exported = slicer.vtkSlicerSegmentationsModuleLogic.ExportVisibleSegmentsToLabelmapNode(
+        segmentation, labels, volume
+    )
+    assert exported
+    return mrml.voxels(labels)
+
+
+def test_the_window_stays_alive_and_the_model_warm(app, panel, scan_node):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate(app, panel)
+    pid = panel._run.workerPid
+    panel.ui.estimateButton.click()
+    pauses = []
+    while panel._run.busy:
+        before = time.perf_counter()
+        app.processEvents()
+        pauses.append(time.perf_counter() - before)
+        time.sleep(0.001)
+    assert panel.ui.statusLabel.text == "Done."
+    assert panel._run.workerPid == pid
+    # The last pass of the loop is no inference any more: it writes the result into the scene.
+    assert len(pauses) > 10
+    assert max(pauses[:-1]) < 0.1
+
+
+def test_cancel(app, panel, scan_node, scene):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    before = nodes(scene)
+    panel.ui.estimateButton.click()
+    app.wait_until(lambda: panel._run.workerPid is not None)
+    pid = panel._run.workerPid
+    started = time.monotonic()
+    panel.ui.cancelButton.click()
+    app.wait_until(lambda: not is_running(pid), timeout=1.0)
+    assert time.monotonic() - started < 1.0
+    assert nodes(scene) == before
+    assert panel.ui.statusLabel.text == "Cancelled."
+    assert panel.ui.estimateButton.enabled
+    estimate(app, panel)
+    assert panel.ui.statusLabel.text == "Done."
+
+
+def test_cancel_before_the_worker_has_said_hello(app, panel, scan_node):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    panel.ui.estimateButton.click()
+    panel.ui.cancelButton.click()
+    assert not panel._run.busy
+    estimate(app, panel)
+    assert panel.ui.statusLabel.text == "Done."
+
+
+def test_worker_killed_from_outside(app, panel, scan_node, scene):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    before = nodes(scene)
+    panel.ui.estimateButton.click()
+    app.wait_until(lambda: panel._run.workerPid is not None)
+    os.kill(panel._run.workerPid, signal.SIGKILL)
+    app.wait_until(lambda: not panel._run.busy)
+    assert "was killed" in panel.ui.statusLabel.text
+    assert nodes(scene) == before
+    estimate(app, panel)
+    assert panel.ui.statusLabel.text == "Done."
+
+
+def test_volume_deleted_during_the_run(app, panel, scan_node, scene):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    panel.ui.estimateButton.click()
+    app.wait_until(lambda: panel._run.workerPid is not None)
+    expected = nodes(scene) - {scan_node.GetID()}
+    scene.RemoveNode(scan_node)
+    app.wait_until(lambda: not panel._run.busy, timeout=5)
+    assert "was deleted during the estimation" in panel.ui.statusLabel.text
+    assert nodes(scene) <= expected
+
+
+def test_scene_closed_during_the_run(app, panel, scan_node, scene):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    panel.ui.estimateButton.click()
+    app.wait_until(lambda: panel._run.workerPid is not None)
+    pid = panel._run.workerPid
+    scene.Clear(0)
+    app.wait_until(lambda: not is_running(pid), timeout=5)
+    assert "scene was closed" in panel.ui.statusLabel.text
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+    assert not panel.ui.estimateButton.enabled
+
+
+def test_output_deleted_during_the_run(app, panel, scan_node, scene):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    transform = panel.ui.outputTransformSelector.addNode()
+    panel.ui.estimateButton.click()
+    scene.RemoveNode(transform)
+    app.wait_until(lambda: not panel._run.busy)
+    assert panel.ui.statusLabel.text == "Done."
+    assert panel.ui.outputTransformSelector.currentNode() is not None
+
+
+def test_scan_put_under_the_output_transform_during_the_run(app, panel, scan_node):
+    from E3PoseLib import mrml
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    transform = panel.ui.outputTransformSelector.addNode()
+    panel.ui.estimateButton.click()
+    scan_node.SetAndObserveTransformNodeID(transform.GetID())
+    app.wait_until(lambda: not panel._run.busy, timeout=60)
+    assert "sits under the output transform" in panel.ui.statusLabel.text
+    assert mrml.read_result(transform) is None
+    assert not panel.ui.estimateButton.enabled
+
+
+def test_no_head_found(app, panel, scan_node, scene):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    panel.ui.modelThresholdsCheckBox.checked = False
+    panel.ui.backgroundThresholdSpinBox.value = 1.0
+    panel.ui.brainThresholdSpinBox.value = 1.0
+    before = nodes(scene)
+    estimate(app, panel)
+    # With both at 1 nothing but the third class, the eyes, is left.
+    assert "no fetal head was found" in panel.ui.statusLabel.text
+    assert nodes(scene) == before
+
+
+def test_device_that_is_not_there(app, panel, scan_node, scene):
+    import torch
+
+    from E3PosePanel.parameters import Device
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    panel._parameterNode.device = Device.CUDA
+    before = nodes(scene)
+    estimate(app, panel)
+    assert "there is no device 'cuda' here" in panel.ui.statusLabel.text
+    assert nodes(scene) == before
+
+
+def test_the_model_s_file_is_gone(app, panel, scan_node, small_model):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    hidden = small_model.rename(small_model.with_suffix(".hidden"))
+    try:
+        panel.ui.estimateButton.click()
+        assert not panel._run.busy
+        assert "no longer there" in panel.ui.statusLabel.text
+    finally:
+        hidden.rename(small_model)
+
+
+def test_the_model_s_file_holds_something_else(app, panel, scan_node, small_model, tmp_path):
+    wrong = tmp_path / "wrong.safetensors"
+    wrong.write_bytes(b"no weights at all")
+    panel.modelSection.importFiles([wrong])
+    assert "not a readable model file" in panel.ui.statusLabel.text
+    panel.modelSection.importFiles([tmp_path / "alone.ckpt"])
+    assert "one .ckpt and one .pth together" in panel.ui.statusLabel.text
+    pair = [tmp_path / "a.ckpt", tmp_path / "a.pth"]
+    for file in pair:
+        file.write_bytes(b"no weights at all")
+    panel.modelSection.importFiles(pair)
+    app.wait_until(lambda: not panel._run.busy)
+    assert "Not imported" in panel.ui.statusLabel.text
+    assert "a.ckpt" in panel.ui.statusLabel.text
+
+
+def test_import_and_card(app, panel, small_model, tmp_path):
+    copy = tmp_path / "another one.safetensors"
+    copy.write_bytes(small_model.read_bytes())
+    panel.modelSection.importFiles([copy])
+    assert panel.ui.modelComboBox.currentText == "another one"
+    assert panel._parameterNode.model == "another one"
+    panel.ui.modelCardButton.click()
+    assert "Trained on:\nnothing" in app.message_boxes[-1]
+    (small_model.parent / "another one.safetensors").unlink()
+
+
+def test_standard_planes_and_back(app, panel, scan_node, scene):
+    from E3PoseLib import mrml
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate(app, panel)
+    red = scene.GetSingletonNode("Red", "vtkMRMLSliceNode")
+    before = mrml.to_numpy(red.GetSliceToRAS())
+    panel.ui.standardPlanesButton.click()
+    pose = mrml.head_pose(panel.ui.outputTransformSelector.currentNode())
+    turned = mrml.to_numpy(red.GetSliceToRAS())
+    assert np.allclose(turned[:3, 2], pose[:3, 2], atol=1e-6)
+    assert np.allclose(turned[:3, 3], pose[:3, 3], atol=1e-6)
+    panel.ui.standardPlanesButton.click()
+    assert np.allclose(mrml.to_numpy(red.GetSliceToRAS()), before)
+    # Closing the scene turns the views back too.
+    panel.ui.standardPlanesButton.click()
+    assert red.GetOrientation() == "Reformat"
+    scene.Clear(0)
+    assert red.GetOrientation() == "Axial"
+
+
+def test_reslice_and_mask_visibility(app, panel, scan_node, scene):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    panel.ui.reslicedSpacingSliderWidget.value = 2.0
+    estimate(app, panel)
+    panel.ui.resliceButton.click()
+    upright = panel.ui.reslicedVolumeSelector.currentNode()
+    assert upright.GetSpacing() == pytest.approx((2.0, 2.0, 2.0))
+    display = panel.ui.outputSegmentationSelector.currentNode().GetDisplayNode()
+    assert display.GetVisibility2D() and display.GetVisibility3D()
+    panel.ui.showMask2DCheckBox.checked = False
+    assert not display.GetVisibility2D() and display.GetVisibility3D()
+    panel.ui.showMask3DCheckBox.checked = False
+    assert not display.GetVisibility()
+
+
+def test_result_survives_saving_and_loading_the_scene(app, panel, scan_node, scene, tmp_path):
+    import slicer
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate(app, panel)
+    shown = {name: getattr(panel.ui, name).text for name in ("positionLabel", "confidenceLabel", "computedLabel")}
+    file = tmp_path / "scene.mrb"
+    assert slicer.util.saveScene(str(file), {})
+    scene.Clear(0)
+    assert panel.ui.positionLabel.text == "–"
+    assert panel.ui.inputVolumeSelector.currentNode() is None
+    slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": str(file)}, None)
+    assert panel.ui.inputVolumeSelector.currentNode().GetName() == "FetalHeadPhantom"
+    assert panel.ui.outputTransformSelector.currentNode() is not None
+    assert {name: getattr(panel.ui, name).text for name in shown} == shown
+    panel.ui.standardPlanesButton.click()
+    assert panel.ui.standardPlanesButton.checked
+    estimate(app, panel)
+    assert panel.ui.statusLabel.text == "Done."
+
+
+@pytest.fixture
+def modules_restored():
+    """A reload makes new classes; the tests that follow know the old ones."""
+    import slicer
+
+    packages = ("E3Pose", "E3PoseLib", "E3PosePanel")
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in packages}
+    yield
+    slicer.modules.E3PoseWidget.cleanup()
+    for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+        del sys.modules[name]
+    sys.modules.update(before)
+    del slicer.modules.e3pose
+
+
+def test_reload(app, panel, scan_node, modules_restored):
+    import slicer
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate(app, panel)
+    pid = panel._run.workerPid
+    panel.onReload()
+    reloaded = slicer.modules.E3PoseWidget
+    assert reloaded is not panel
+    app.wait_until(lambda: not is_running(pid), timeout=2)
+    assert reloaded.ui.positionLabel.text.startswith("R ")
+    estimate(app, reloaded)
+    assert reloaded.ui.statusLabel.text == "Done."
+
+
+def test_install_asks_first(app, panel, monkeypatch):
+    from E3PoseLib import dependencies
+
+    asked = dependencies.Package("e3nn>=99", "0.5.5")
+    installed = []
+    monkeypatch.setattr(dependencies, "missing", lambda: [asked])
+    monkeypatch.setattr(dependencies, "install", installed.append)
+    panel.setupSection.refresh()
+    assert not panel.ui.setupCollapsibleButton.collapsed
+    panel.ui.installButton.click()
+    assert "e3nn>=99" in app.message_boxes[-1]
+    assert installed == []
+    import qt
+
+    app.answers.append(qt.QMessageBox.Ok)
+    panel.ui.installButton.click()
+    assert installed == [[asked]]
+
+
+def test_missing_packages_disable_the_button(panel, scan_node, monkeypatch):
+    from E3PoseLib import dependencies
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    monkeypatch.setattr(dependencies, "missing", lambda: [dependencies.Package("torch>=2.4", None)])
+    panel.enter()
+    assert not panel.ui.estimateButton.enabled
+    assert "Not installed: torch" in panel.ui.estimateButton.toolTip
+
+
+def test_nothing_is_logged_as_an_error(app, panel, scan_node, caplog):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    with caplog.at_level(logging.WARNING):
+        estimate(app, panel)
+        panel.ui.standardPlanesButton.click()
+        panel.ui.resliceButton.click()
+    assert caplog.records == []
+    assert app.message_boxes == []
+
+
+def test_the_module_s_own_tests(app):
+    import unittest
+
+    import slicer
+
+    slicer.modules.E3PoseInstance.runTest()
+    folder = MODULE_FILE.parent / "Testing" / "Python"
+    sys.path.insert(0, str(folder))
+    try:
+        suite = unittest.defaultTestLoader.loadTestsFromName("E3PoseSceneTest")
+        result = unittest.TextTestRunner().run(suite)
+    finally:
+        sys.path.remove(str(folder))
+    assert result.testsRun >= 3 and result.wasSuccessful()

@@ -1,0 +1,103 @@
+"""The panel's form, the sample data and the phantom."""
+
+import hashlib
+import sys
+import types
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from .conftest import REPOSITORY, SHARED
+
+FORM = ElementTree.parse(REPOSITORY / "E3Pose" / "Resources" / "UI" / "E3Pose.ui").getroot()
+
+
+def widgets(class_name="*") -> list:
+    return [widget for widget in FORM.iter("widget") if class_name in ("*", widget.get("class"))]
+
+
+def test_every_bound_widget_has_its_parameter_and_every_parameter_its_widget(app):
+    from E3PosePanel.parameters import E3PoseParameterNode
+
+    bound = [
+        entry.findtext("string")
+        for widget in widgets()
+        for entry in widget.findall("property")
+        if entry.get("name") == "SlicerParameterName"
+    ]
+    assert len(bound) == len(set(bound))
+    # The models' names are not known before the form is; the panel fills that box itself.
+    assert set(bound) | {"model"} == set(E3PoseParameterNode.allParameters)
+
+
+def test_every_node_selector_gets_the_scene():
+    connected = {
+        connection.findtext("receiver")
+        for connection in FORM.find("connections")
+        if connection.findtext("signal") == "mrmlSceneChanged(vtkMRMLScene*)"
+    }
+    assert connected == {widget.get("name") for widget in widgets("qMRMLNodeComboBox")}
+
+
+def test_sections_stand_in_order_and_everything_explains_itself():
+    titles = [
+        entry.findtext("string")
+        for widget in widgets("ctkCollapsibleButton")
+        for entry in widget.findall("property")
+        if entry.get("name") == "text"
+    ]
+    assert titles == ["Input", "Model", "Output", "Result", "View", "Advanced", "Setup"]
+    for kind in ("QPushButton", "QComboBox", "QCheckBox", "QDoubleSpinBox", "qMRMLNodeComboBox", "ctkSliderWidget"):
+        for widget in widgets(kind):
+            tips = [entry for entry in widget.findall("property") if entry.get("name") == "toolTip"]
+            assert tips, widget.get("name")
+
+
+@pytest.fixture
+def sources(app, monkeypatch):
+    """What is registered with the Sample Data module, which only the application has; its signature is Slicer's."""
+    from E3PosePanel import sample_data
+
+    registered = {}
+
+    class SampleDataLogic:
+        @staticmethod
+        def registerCustomSampleDataSource(  # noqa: N802
+            category, sampleName, uris, fileNames, nodeNames, customDownloader, thumbnailFileName, checksums=None
+        ):
+            registered[sampleName] = types.SimpleNamespace(**locals())
+
+    module = types.ModuleType("SampleData")
+    module.SampleDataLogic = SampleDataLogic
+    monkeypatch.setitem(sys.modules, "SampleData", module)
+    sample_data.registerSampleData()
+    return registered
+
+
+def test_sample_data_is_registered_with_thumbnails(sources):
+    from pathlib import Path
+
+    assert set(sources) == {"FetalEPIScout", "FetalHeadPhantom"}
+    for source in sources.values():
+        assert Path(source.thumbnailFileName).is_file()
+        assert source.category == "E3Pose"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="compares with the copy in ../shared")
+def test_the_scout_s_checksum_is_that_of_the_published_file(sources):
+    digest = hashlib.sha256((SHARED / "data" / "epi" / "ep2d_13.nii.gz").read_bytes()).hexdigest()
+    assert sources["FetalEPIScout"].checksums == f"SHA256:{digest}"
+    assert sources["FetalEPIScout"].uris.startswith("https://github.com/mu40/fetal-align/")
+
+
+def test_the_phantom_loads_without_a_network(sources, scene):
+    from E3PoseLib import mrml
+    from E3PosePanel.phantom import headPhantom, headPose
+
+    node = sources["FetalHeadPhantom"].customDownloader(None)
+    array, voxel_to_ras = headPhantom()
+    assert np.array_equal(mrml.voxels(node), array)
+    assert np.allclose(mrml.voxel_to_world(node), voxel_to_ras)
+    assert "Synthetic" in node.GetDescription()
+    assert np.linalg.det(headPose()[:3, :3]) == pytest.approx(1)
