@@ -82,7 +82,7 @@ def test_official_weights_follow_the_24_rotations(official_model):
 
 
 def test_vectors_follow_arbitrary_rotations_of_a_smooth_volume(capsys):
-    """Of one block with random weights, voxel by voxel and weighted by strength. On a lattice the law is approximate."""
+    """One block, random weights, voxel by voxel, weighted by strength. On a lattice the law is approximate."""
     edge = 32
     torch.manual_seed(0)
     network = E3CNN(n_levels=0, multiplicity=1).eval().requires_grad_(False)
