@@ -36,7 +36,7 @@ def scene(app):
 
 
 @pytest.fixture(scope="session")
-def small_model(app) -> Path:
+def installed_model(app) -> Path:
     """A model of the real architectures, but tiny and untrained, as the one called ``default``; it finds some head."""
     import torch
 
@@ -65,7 +65,7 @@ def small_model(app) -> Path:
 
 
 @pytest.fixture
-def panel(app, scene, small_model):
+def panel(app, scene, installed_model):
     """The module's widget, opened on an empty scene."""
     widget = app.open_module(MODULE_FILE)
     app.message_boxes.clear()

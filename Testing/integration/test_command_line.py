@@ -12,9 +12,9 @@ import time
 import nibabel as nib
 import numpy as np
 import pytest
+from phantoms import make_head
 from storages import orientations, stored
 
-from conftest import make_head
 from E3PoseLib.cli import main
 from E3PoseLib.geometry import read_itk, read_npy, transform_points
 from E3PoseLib.volume import read_volume, write_volume

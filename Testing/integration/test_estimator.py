@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from phantoms import make_head, make_small_model
 from storages import orientations, stored
 
-from conftest import make_head, make_small_model
 from E3PoseLib import PoseEstimator
 from E3PoseLib.errors import DeviceError, NoHeadFoundError, VolumeError
 from E3PoseLib.rotations import geodesic_angle

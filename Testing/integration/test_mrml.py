@@ -78,13 +78,13 @@ def angle_and_distance(a, b):
 
 
 @pytest.fixture(scope="module")
-def session(small_model):
+def session(installed_model):
     from E3PoseLib.session import Session
 
     session = Session()
 
     def estimate(volume):
-        return session.estimate(volume, {"model": str(small_model)}, device="cpu").canonical_to_ras
+        return session.estimate(volume, {"model": str(installed_model)}, device="cpu").canonical_to_ras
 
     return estimate
 

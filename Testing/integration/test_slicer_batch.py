@@ -55,7 +55,7 @@ def scans(app, tmp_path_factory):
     return folder
 
 
-def test_batch_of_formats_with_a_bad_one_then_resume(scans, small_model, tmp_path):
+def test_batch_of_formats_with_a_bad_one_then_resume(scans, installed_model, tmp_path):
     from E3PoseLib.session import Session
     from E3PoseLib.volume import read_volume
 
@@ -65,7 +65,7 @@ def test_batch_of_formats_with_a_bad_one_then_resume(scans, small_model, tmp_pat
     assert status == 1, output
     assert "d: failed" in output and "Slicer cannot read it" in output
     assert "3 estimated, 0 already there, 1 failed" in output
-    expected = Session().estimate(read_volume(scans / "a.nii.gz"), {"model": str(small_model)}, "cpu")
+    expected = Session().estimate(read_volume(scans / "a.nii.gz"), {"model": str(installed_model)}, "cpu")
     for name in "abc":
         document = json.loads((tmp_path / f"{name}.json").read_text())
         assert np.allclose(document["canonical_to_ras"], expected.canonical_to_ras, atol=2e-3)
@@ -87,7 +87,7 @@ def test_batch_of_formats_with_a_bad_one_then_resume(scans, small_model, tmp_pat
     assert (tmp_path / "a.npy").stat().st_mtime_ns == untouched
 
 
-def test_killed_half_way_and_rerun_computes_only_the_rest(scans, small_model, tmp_path):
+def test_killed_half_way_and_rerun_computes_only_the_rest(scans, installed_model, tmp_path):
     inputs = ["--input", scans / "a.nii.gz", scans / "b.nrrd", scans / "deeper" / "c.mha", "--output", tmp_path]
     process = start(*inputs)
     end = time.monotonic() + 120
@@ -104,7 +104,7 @@ def test_killed_half_way_and_rerun_computes_only_the_rest(scans, small_model, tm
     assert not list(tmp_path.glob(".part-*"))
 
 
-def test_wrong_usage(scans, small_model, tmp_path):
+def test_wrong_usage(scans, installed_model, tmp_path):
     status, output = run("--output", tmp_path)
     assert status == 2 and "--input" in output
     (tmp_path / "empty").mkdir()

@@ -42,7 +42,7 @@ def test_the_button_says_why_it_is_disabled(panel, scene):
     assert "nothing in it" in panel.ui.estimateButton.toolTip
 
 
-def test_click_to_result(app, panel, scan_node, small_model):
+def test_click_to_result(app, panel, scan_node, installed_model):
     from E3PoseLib import mrml
 
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
@@ -56,7 +56,7 @@ def test_click_to_result(app, panel, scan_node, small_model):
 
     transform = panel.ui.outputTransformSelector.currentNode()
     segmentation = panel.ui.outputSegmentationSelector.currentNode()
-    reference = panel.logic.estimatePose(scan_node, transform_like(transform), model=str(small_model))
+    reference = panel.logic.estimatePose(scan_node, transform_like(transform), model=str(installed_model))
     pose = mrml.to_numpy(transform.GetMatrixTransformToParent())
     assert np.allclose(pose, reference.ras_to_canonical, atol=1e-3)
     assert np.array_equal(exported_mask(segmentation, scan_node), reference.mask)
@@ -214,18 +214,18 @@ def test_device_that_is_not_there(app, panel, scan_node, scene):
     assert nodes(scene) == before
 
 
-def test_the_model_s_file_is_gone(app, panel, scan_node, small_model):
+def test_the_model_s_file_is_gone(app, panel, scan_node, installed_model):
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
-    hidden = small_model.rename(small_model.with_suffix(".hidden"))
+    hidden = installed_model.rename(installed_model.with_suffix(".hidden"))
     try:
         panel.ui.estimateButton.click()
         assert not panel._run.busy
         assert "no longer there" in panel.ui.statusLabel.text
     finally:
-        hidden.rename(small_model)
+        hidden.rename(installed_model)
 
 
-def test_the_model_s_file_holds_something_else(app, panel, scan_node, small_model, tmp_path):
+def test_the_model_s_file_holds_something_else(app, panel, scan_node, installed_model, tmp_path):
     wrong = tmp_path / "wrong.safetensors"
     wrong.write_bytes(b"no weights at all")
     panel.modelSection.importFiles([wrong])
@@ -241,15 +241,15 @@ def test_the_model_s_file_holds_something_else(app, panel, scan_node, small_mode
     assert "a.ckpt" in panel.ui.statusLabel.text
 
 
-def test_import_and_card(app, panel, small_model, tmp_path):
+def test_import_and_card(app, panel, installed_model, tmp_path):
     copy = tmp_path / "another one.safetensors"
-    copy.write_bytes(small_model.read_bytes())
+    copy.write_bytes(installed_model.read_bytes())
     panel.modelSection.importFiles([copy])
     assert panel.ui.modelComboBox.currentText == "another one"
     assert panel._parameterNode.model == "another one"
     panel.ui.modelCardButton.click()
     assert "Trained on:\nnothing" in app.message_boxes[-1]
-    (small_model.parent / "another one.safetensors").unlink()
+    (installed_model.parent / "another one.safetensors").unlink()
 
 
 def test_standard_planes_and_back(app, panel, scan_node, scene):

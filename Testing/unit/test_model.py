@@ -5,10 +5,10 @@ import pickle
 
 import pytest
 import torch
+from phantoms import make_small_model
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from conftest import make_small_model
 from E3PoseLib import load_model
 from E3PoseLib.errors import ModelError
 from E3PoseLib.model import available_models, read_header

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from phantoms import make_head
 
-from conftest import make_head
 from E3PoseLib.geometry import rigid, transform_points
 from E3PoseLib.resampling import crop_or_pad, nearest_on_grid, resample_isotropic, rescale, reslice
 from E3PoseLib.volume import Volume

@@ -5,9 +5,9 @@ import gzip
 import nibabel as nib
 import numpy as np
 import pytest
+from phantoms import make_head
 from storages import orientations, stored
 
-from conftest import make_head
 from E3PoseLib.errors import VolumeError
 from E3PoseLib.geometry import transform_points
 from E3PoseLib.volume import Volume, count_frames, read_volume, write_volume

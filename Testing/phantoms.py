@@ -1,0 +1,53 @@
+"""A small model whose brain is whatever is bright, and bright blobs for it to find."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from E3PoseLib.equivariant.network import E3CNN
+from E3PoseLib.geometry import rigid
+from E3PoseLib.model import Model, ModelHeader
+from E3PoseLib.rotations import random_rotations
+from E3PoseLib.segmentation.unet import UNet
+from E3PoseLib.volume import Volume
+
+
+def make_small_model(seed: int = 0) -> Model:
+    """Both networks in small: the U-Net's weights are set so that the brain is what is brighter than half, the rotation
+    network's are random."""
+    unet = UNet(n_levels=1, n_features=1, n_classes=2)
+    with torch.no_grad():
+        for convolution in (unet.list_encoder_blocks[0][0], unet.list_encoder_blocks[0][2]):
+            convolution.weight.zero_()
+            convolution.weight[0, 0, 1, 1, 1] = 1
+            convolution.bias.zero_()
+        unet.last_conv.weight[:, 0, 0, 0, 0] = torch.tensor([-50.0, 50.0])
+        unet.last_conv.bias.copy_(torch.tensor([25.0, -25.0]))
+    torch.manual_seed(seed)
+    rotation = {"n_levels": 2, "kernel_size": 3, "multiplicity": 1, "lmax": 2, "n_radial": 2}
+    header = ModelHeader(
+        name="small",
+        segmentation={"n_levels": 1, "n_features": 1, "n_classes": 2},
+        rotation=rotation,
+        spacing_mm=4.0,
+        segmentation_edge=48,
+        rotation_edge=24,
+        thresholds=(0.5, 0.5),
+    )
+    return Model(unet, E3CNN(**rotation), header)
+
+
+def make_head(shape=(40, 44, 36), spacing=(4.0, 4.0, 4.0), seed: int = 0, centre=(10.0, -20.0, 30.0)) -> Volume:
+    """A scan of a bright, lopsided, smooth blob at a known place (RAS mm), on oblique voxels."""
+    generator = torch.Generator().manual_seed(seed)
+    rotation = random_rotations(1, generator, torch.float64)[0].numpy()
+    middle = (np.array(shape) - 1) / 2
+    voxel_to_ras = rigid(rotation, centre) @ np.diag([*spacing, 1.0]) @ rigid(np.eye(3), -middle)
+    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    mm = (index - middle) * spacing
+    array = np.exp(-((mm[..., 0] / 40) ** 2) - (mm[..., 1] / 50) ** 2 - (mm[..., 2] / 30) ** 2)
+    for _ in range(3):
+        where = 25 * torch.randn(3, generator=generator).numpy()
+        array += 0.2 * np.exp(-(((mm - where) / 15) ** 2).sum(axis=-1))
+    return Volume((1000 * array).astype(np.int16), voxel_to_ras, name="blob")
