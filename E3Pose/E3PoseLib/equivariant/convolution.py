@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from e3nn import o3
@@ -10,6 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from .basis import coupled_basis
+
+FACTORISED_VOXELS = 8**3
+"""Up to this many voxels the weights are applied behind the basis, beyond it a dense kernel is convolved."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,14 @@ class _Pair:
     self_weights: slice | None
     self_path_weight: float
     basis: str
+
+    @property
+    def dim_in(self) -> int:
+        return (self.inputs.stop - self.inputs.start) // self.mul_in
+
+    @property
+    def dim_out(self) -> int:
+        return (self.outputs.stop - self.outputs.start) // self.mul_out
 
 
 class SelfConnection(nn.Module):
@@ -57,7 +69,7 @@ class SteerableConvolution(nn.Module):
     The kernel is :math:`K = W_0\,\delta + \sum_p W_p B_p / n_{taps}`: learned matrices over multiplicities times the
     fixed basis of `coupled_basis`, normalised as e3nn's ``FullyConnectedTensorProduct`` does ("component", "element").
     While the layer trains, the kernel is rebuilt at each call, one matrix product for every pair of irreps; `freeze`
-    builds it for good.
+    keeps it. On small grids no kernel is built at all, see `FACTORISED_VOXELS`.
 
     Parameters
     ----------
@@ -102,6 +114,7 @@ class SteerableConvolution(nn.Module):
         self.weight = nn.Parameter(torch.randn(n_radial, product.weight_numel))
         self._pairs = self._lay_out(product, n_radial, lmax)
         self.register_buffer("_kernel", None, persistent=False)
+        self._frozen = False
 
     def _lay_out(self, product: o3.FullyConnectedTensorProduct, n_radial: int, lmax: int) -> list[_Pair]:
         """Find, for each pair of irreps, its weights, its normalisation and its basis, which becomes a buffer."""
@@ -129,7 +142,7 @@ class SteerableConvolution(nn.Module):
             (mul_in, irrep_in), (mul_out, irrep_out) = self.irreps_in[a], self.irreps_out[b]
             name = f"basis_{irrep_in}_{irrep_out}"
             basis = coupled_basis(irrep_in, irrep_out, lmax, self.kernel_size, n_radial)
-            self.register_buffer(name, basis.flatten(0, 1).permute(0, 3, 2, 1).flatten(1).float(), persistent=False)
+            self.register_buffer(name, basis.flatten(0, 1).permute(0, 3, 2, 1).float(), persistent=False)
             pairs.append(
                 _Pair(
                     inputs=self.irreps_in.slices()[a],
@@ -171,38 +184,72 @@ class SteerableConvolution(nn.Module):
             rows.append(torch.cat(row, dim=1))
         return torch.cat(rows).unflatten(2, (self.kernel_size,) * 3)
 
+    def _learned(self, pair: _Pair) -> torch.Tensor:
+        """Normalised weights of a pair: ``[mul_out, mul_in, paths · n_radial]``."""
+        stacked = torch.stack([self.weight[:, part] for part in pair.weights]) * pair.path_weight
+        return stacked.reshape(-1, pair.mul_in, pair.mul_out).permute(2, 1, 0)
+
+    def _self_learned(self, pair: _Pair) -> torch.Tensor:
+        """Normalised weights of a pair's self-connection: ``[mul_out, mul_in]``."""
+        return self.sc.weight[pair.self_weights].reshape(pair.mul_in, pair.mul_out).T * pair.self_path_weight
+
     def _block(self, pair: _Pair) -> torch.Tensor:
         """Kernel from one block of irreps to another: ``[mul_out · dim_out, mul_in · dim_in, taps]``."""
-        n_radial = self.weight.shape[0]
-        learned = torch.stack([self.weight[:, part] for part in pair.weights])
-        learned = learned.reshape(len(pair.weights) * n_radial, pair.mul_in, pair.mul_out)
-        basis = getattr(self, pair.basis)
-        dim_in = (pair.inputs.stop - pair.inputs.start) // pair.mul_in
-        dim_out = (pair.outputs.stop - pair.outputs.start) // pair.mul_out
-        block = (learned.permute(2, 1, 0).flatten(0, 1) * pair.path_weight) @ basis
-        block = block.reshape(pair.mul_out, pair.mul_in, dim_out, dim_in, -1)
-        block = block.permute(0, 2, 1, 3, 4).reshape(pair.mul_out * dim_out, pair.mul_in * dim_in, -1)
+        block = self._learned(pair).flatten(0, 1) @ getattr(self, pair.basis).flatten(1)
+        block = block.reshape(pair.mul_out, pair.mul_in, pair.dim_out, pair.dim_in, -1)
+        block = block.permute(0, 2, 1, 3, 4).reshape(pair.mul_out * pair.dim_out, pair.mul_in * pair.dim_in, -1)
         if pair.self_weights is None:
             return block
-        point_wise = self.sc.weight[pair.self_weights].reshape(pair.mul_in, pair.mul_out).T
         # The same number for every component of an irrep: a Kronecker product with the identity.
-        identity = torch.eye(dim_in, device=block.device, dtype=block.dtype)
-        point_wise = (point_wise[:, None, :, None] * identity[:, None, :]).reshape(block.shape[:2])
-        centre = functional.pad(point_wise[..., None] * pair.self_path_weight, [block.shape[-1] // 2] * 2)
-        return block + centre
+        identity = torch.eye(pair.dim_in, device=block.device, dtype=block.dtype)
+        point_wise = (self._self_learned(pair)[:, None, :, None] * identity[:, None, :]).reshape(block.shape[:2])
+        return block + functional.pad(point_wise[..., None], [block.shape[-1] // 2] * 2)
 
     def freeze(self) -> None:
-        """Build the kernel for good; call once the weights will not change any more."""
-        with torch.no_grad():
-            self._kernel = self.kernel()
+        """Keep the kernel, once it is first built; call when the weights will not change any more."""
+        self._frozen, self._kernel = True, None
 
     def train(self, mode: bool = True) -> SteerableConvolution:
         """Switch to training, which forgets a frozen kernel, or to evaluation."""
         if mode:
-            self._kernel = None
+            self._frozen, self._kernel = False, None
         return super().train(mode)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""
-        kernel = self.kernel() if self._kernel is None else self._kernel
+        if features[0, 0].numel() <= FACTORISED_VOXELS:
+            return self._factorised(features)
+        if self._frozen and self._kernel is None:
+            # Not an inference tensor even if built in inference mode, so that it may be used outside of it.
+            with torch.inference_mode(False), torch.no_grad():
+                self._kernel = self.kernel()
+        kernel = self._kernel if self._frozen else self.kernel()
         return functional.conv3d(features, kernel, padding=self.kernel_size // 2)
+
+    def _factorised(self, features: torch.Tensor) -> torch.Tensor:
+        """The same map without the dense kernel: first the fixed basis on each voxel's surroundings, then the weights.
+
+        The late levels have many channels on few voxels; there the kernel would be larger than everything it is applied
+        to, and most of the time would go into building it.
+        """
+        batch, grid = len(features), features.shape[2:]
+        windows = functional.pad(features, [self.kernel_size // 2] * 6)
+        for axis in (2, 3, 4):
+            windows = windows.unfold(axis, self.kernel_size, 1)
+        outputs = [features.new_zeros(batch, mul, irrep.dim, grid.numel()) for mul, irrep in self.irreps_out]
+        position = {part.start: index for index, part in enumerate(self.irreps_out.slices())}
+        for inputs, pairs in groupby(self._pairs, key=lambda pair: pair.inputs):
+            pairs = list(pairs)
+            field = features[:, inputs].reshape(batch, pairs[0].mul_in, pairs[0].dim_in, -1)
+            # [B, mul_in, voxels, dim_in · taps]
+            neighbours = windows[:, inputs].reshape(*field.shape, -1).transpose(2, 3).flatten(3)
+            bases = [getattr(self, pair.basis) for pair in pairs]
+            matrix = torch.cat([basis.flatten(0, 1).flatten(1) for basis in bases])
+            projected = (neighbours @ matrix.T).split([basis.shape[0] * basis.shape[1] for basis in bases], dim=3)
+            for pair, basis, part in zip(pairs, bases, projected, strict=True):
+                index = position[pair.outputs.start]
+                part = part.unflatten(3, basis.shape[:2])
+                outputs[index] = outputs[index] + torch.einsum("oip,binpk->bokn", self._learned(pair), part)
+                if pair.self_weights is not None:
+                    outputs[index] = outputs[index] + torch.einsum("oi,bikn->bokn", self._self_learned(pair), field)
+        return torch.cat([output.flatten(1, 2) for output in outputs], dim=1).unflatten(2, grid)

@@ -94,7 +94,7 @@ class E3CNN(nn.Module):
         self.head = SteerableConvolution(irreps, self.irreps_axes, **sizes)
 
     def freeze(self) -> None:
-        """Build all kernels for good; call once the weights will not change any more."""
+        """Keep all kernels once built; call when the weights will not change any more."""
         for layer in self.modules():
             if isinstance(layer, SteerableConvolution):
                 layer.freeze()

@@ -33,15 +33,6 @@ TINY_E3CNN = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Sums in one order, so that equal means equal to the last bit."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def unet_paths(data: Path, output: Path) -> list[str]:
     return [*(str(data / side / kind) for side in ("train", "val") for kind in ("images", "labels")), str(output)]
 
@@ -58,10 +49,18 @@ def assert_same_weights(first: Path, second: Path) -> None:
         assert torch.equal(tensor, states[1]["state_dict"][name]), name
 
 
+def run_apart(module: str, arguments: list[str]) -> None:
+    """Run a command in a process of its own, on one thread: sums in one order, so that equal means to the last bit."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", f"E3PoseTraining.{module}", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 @pytest.fixture(scope="module")
 def unet_run(data, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("runs") / "unet"
-    assert train_unet([*unet_paths(data, output), *TINY_UNET]) == 0
+    run_apart("train_unet", [*unet_paths(data, output), *TINY_UNET])
     return output
 
 
@@ -77,8 +76,8 @@ def test_unet_run_leaves_checkpoints_logs_and_pictures(unet_run):
 
 def test_stopped_unet_run_resumes_exactly(data, tmp_path, unet_run):
     stopped = [*TINY_UNET[:-1], "1"]
-    assert train_unet([*unet_paths(data, tmp_path / "run"), *stopped]) == 0
-    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--resume"]) == 0
+    run_apart("train_unet", [*unet_paths(data, tmp_path / "run"), *stopped])
+    run_apart("train_unet", [*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--resume"])
     assert_same_weights(unet_run / "checkpoints" / "last.ckpt", tmp_path / "run" / "checkpoints" / "last.ckpt")
     assert sorted(read_curves(tmp_path / "run" / "logs" / "csv")["val_dice"]) == [0, 1]
 
@@ -87,9 +86,9 @@ def test_e3cnn_with_average_and_schedule_resumes_exactly_and_gives_a_model(data,
     flags = [*TINY_E3CNN, "--ema", "0.9", "--warmup_epochs", "1", "--batch_size", "4", "--distortion", "0.5"]
     flags += ["--interleaved_motion", "0.5", "--thick_slices", "0.5", "--ghosting", "0.5", "--cropped_fov", "0.5"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert train_e3cnn([*e3cnn_paths(data, whole), *flags, "--unet", str(unet_run / "unet.ckpt")]) == 0
-    assert train_e3cnn([*e3cnn_paths(data, parts), *flags, "--n_epochs", "1"]) == 0
-    assert train_e3cnn([*e3cnn_paths(data, parts), *flags, "--resume", "auto"]) == 0
+    run_apart("train_e3cnn", [*e3cnn_paths(data, whole), *flags, "--unet", str(unet_run / "unet.ckpt")])
+    run_apart("train_e3cnn", [*e3cnn_paths(data, parts), *flags, "--n_epochs", "1"])
+    run_apart("train_e3cnn", [*e3cnn_paths(data, parts), *flags, "--resume", "auto"])
     assert_same_weights(whole / "checkpoints" / "last.ckpt", parts / "checkpoints" / "last.ckpt")
 
     model = load_model(whole / "model.safetensors")
@@ -123,13 +122,6 @@ def test_one_csv_with_folds_trains(data, tmp_path):
     assert steps == 3
 
 
-def run_apart(arguments: list[str]) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "E3PoseTraining.train_e3cnn", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
 def step_losses(run: Path) -> list[float]:
     with (run / "logs" / "csv" / "version_0" / "metrics.csv").open(newline="") as file:
         return [float(row["train_loss_step"]) for row in csv.DictReader(file) if row.get("train_loss_step")]
@@ -137,8 +129,8 @@ def step_losses(run: Path) -> list[float]:
 
 def test_two_processes_train_as_one_does(data, tmp_path):
     flags = [*TINY_E3CNN, "--n_epochs", "3"]
-    run_apart([*e3cnn_paths(data, tmp_path / "one"), *flags, "--batch_size", "4"])
-    run_apart([*e3cnn_paths(data, tmp_path / "two"), *flags, "--batch_size", "2", "--devices", "2"])
+    run_apart("train_e3cnn", [*e3cnn_paths(data, tmp_path / "one"), *flags, "--batch_size", "4"])
+    run_apart("train_e3cnn", [*e3cnn_paths(data, tmp_path / "two"), *flags, "--batch_size", "2", "--devices", "2"])
     one, two = step_losses(tmp_path / "one"), step_losses(tmp_path / "two")
     assert len(one) == len(two) == 6
     assert two == pytest.approx(one, abs=1e-4)
