@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -223,9 +224,11 @@ def prepare_folder(folder: str | os.PathLike) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another output folder") from error
-    with whole_file(folder / ".writable") as temporary:
-        temporary.touch()
-    (folder / ".writable").unlink()
+    try:
+        # Nameless, so that processes which share the folder do not meet.
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written to ({error.strerror}); choose another output folder") from error
     return folder
 
 
@@ -312,7 +315,8 @@ def write_table(folder: str | os.PathLike) -> None:
     """
     folder = Path(folder)
     rows = []
-    for path in sorted(folder.glob("*.json")):
+    # Not hidden ones: those are still being written.
+    for path in sorted(folder.glob("[!.]*.json")):
         try:
             document = read_json(path)
         except TransformError:
