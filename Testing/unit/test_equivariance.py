@@ -77,7 +77,7 @@ def test_official_weights_follow_the_24_rotations(official_model):
         proper = bool(np.linalg.det(signed_permutation(orientation)) > 0)
         errors[proper].append(law_error(network, volume, orientation, axes))
     assert len(errors[True]) == 24 and max(errors[True]) < 1e-3
-    # Their pooling takes the signed maximum of odd scalars, so under reflections their law holds only roughly.
+    # Their pooling takes the signed maximum of odd scalars, so the law does not hold for reflections.
     assert max(errors[False]) > 1e-3
 
 
