@@ -284,7 +284,6 @@ def write_results(folder: Path, task: Task, volume: Volume, estimate: PoseEstima
         write_volume(outputs["mask"], Volume(estimate.mask, volume.voxel_to_ras, name=f"mask of {volume.name}"))
     if "resliced" in outputs:
         write_volume(outputs["resliced"], reslice(volume, estimate.canonical_to_ras, settings.reslice_spacing))
-    confidence = estimate.confidence
     write_json(
         outputs["json"],
         {
@@ -297,7 +296,7 @@ def write_results(folder: Path, task: Task, volume: Volume, estimate: PoseEstima
             "canonical_to_ras": estimate.canonical_to_ras,
             "ras_to_canonical": estimate.ras_to_canonical,
             "canonical_to_voxel": np.linalg.inv(volume.voxel_to_ras) @ estimate.canonical_to_ras,
-            "confidence": {"level": confidence.level, "score": confidence.score, **asdict(confidence)},
+            "confidence": estimate.confidence.as_dict(),
             "warnings": list(estimate.warnings),
             "timings_seconds": estimate.timings,
             "device": estimate.device,

@@ -189,7 +189,7 @@ def _import_weights(options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from .model import available_models, model_folders, read_header
+    from .catalog import available_models, model_folders, read_header
 
     models = available_models()
     if not models:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -49,6 +49,10 @@ class Confidence:
         if self.score < LOW_SCORE:
             return "low"
         return "moderate" if self.score < MODERATE_SCORE or self.touches_border else "high"
+
+    def as_dict(self) -> dict:
+        """All numbers with their score and level, for JSON."""
+        return {"level": self.level, "score": self.score, **asdict(self)}
 
     def warnings(self) -> tuple[str, ...]:
         """Plain sentences for whoever reads the pose."""

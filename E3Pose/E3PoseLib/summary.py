@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import torch
 
 from .estimator import PoseEstimate
@@ -19,11 +17,7 @@ def summarise(estimate: PoseEstimate) -> dict:
     return {
         "canonical_to_ras": estimate.canonical_to_ras.tolist(),
         "euler_xyz_degrees": matrix_to_euler(rotation).tolist(),
-        "confidence": {
-            **asdict(estimate.confidence),
-            "score": estimate.confidence.score,
-            "level": estimate.confidence.level,
-        },
+        "confidence": estimate.confidence.as_dict(),
         "warnings": list(estimate.warnings),
         "timings": estimate.timings,
         "device": estimate.device,
