@@ -10,6 +10,7 @@ import time
 import nibabel as nib
 import numpy as np
 import pytest
+from head_phantom import head_phantom
 
 from .conftest import REPOSITORY, SHARED
 
@@ -36,10 +37,9 @@ def scans(app, tmp_path_factory):
     import slicer
 
     from E3PoseLib import mrml
-    from E3PosePanel.phantom import headPhantom
 
     folder = tmp_path_factory.mktemp("scans")
-    array, voxel_to_ras = headPhantom()
+    array, voxel_to_ras = head_phantom()
     array, voxel_to_ras = array[::3, ::3, ::3], voxel_to_ras @ np.diag([3, 3, 3, 1.0])
     mirrored = voxel_to_ras @ np.diag([1, 1, -1, 1.0])
     mirrored[:3, 3] = (voxel_to_ras @ [0, 0, array.shape[2] - 1, 1])[:3]

@@ -300,7 +300,7 @@ def test_result_survives_saving_and_loading_the_scene(app, panel, scan_node, sce
     assert panel.ui.positionLabel.text == "–"
     assert panel.ui.inputVolumeSelector.currentNode() is None
     slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": str(file)}, None)
-    assert panel.ui.inputVolumeSelector.currentNode().GetName() == "FetalHeadPhantom"
+    assert panel.ui.inputVolumeSelector.currentNode().GetName() == "phantom"
     assert panel.ui.outputTransformSelector.currentNode() is not None
     assert {name: getattr(panel.ui, name).text for name in shown} == shown
     panel.ui.standardPlanesButton.click()
