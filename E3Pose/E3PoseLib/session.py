@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from .device import memory_errors, pick_device
 from .errors import DeviceError
 from .estimator import PoseEstimate, PoseEstimator, Progress
 from .model import Model, load_model
@@ -69,22 +70,25 @@ class Session:
         loaded = self.model(model)
         if thresholds is not None:
             loaded = with_thresholds(loaded, thresholds)
-        estimator = PoseEstimator(loaded, device)
+        chosen = pick_device(device)
         try:
-            return run(estimator, volume, precision, progress)
+            return run(loaded, chosen, volume, precision, progress)
         except DeviceError as error:
-            if device != "auto" or estimator.device.type == "cpu":
+            if device != "auto" or chosen.type == "cpu":
                 raise
-            estimate = run(PoseEstimator(loaded, "cpu"), volume, precision, progress)
             note = f"computed on the processor instead: {error}"
-            return replace(estimate, warnings=(*estimate.warnings, note))
+        estimate = run(loaded, torch.device("cpu"), volume, precision, progress)
+        return replace(estimate, warnings=(*estimate.warnings, note))
 
 
-def run(estimator: PoseEstimator, volume: Volume, precision: str, progress: Progress | None) -> PoseEstimate:
-    """One estimate in the number format chosen."""
+def run(model: Model, device: torch.device, volume: Volume, precision: str, progress: Progress | None) -> PoseEstimate:
+    """One estimate in the number format chosen; DeviceError where weights or scan do not fit on the device."""
+    with memory_errors(device):
+        estimator = PoseEstimator(model, str(device))
     reduced = precision != "float32"
-    context = torch.autocast(estimator.device.type, PRECISIONS[precision]) if reduced else contextlib.nullcontext()
-    with context:
+    number_format = torch.autocast(device.type, PRECISIONS[precision]) if reduced else contextlib.nullcontext()
+    # The networks' own lack of memory is told apart inside; what is left is the computer's.
+    with number_format, memory_errors(torch.device("cpu")):
         return estimator.estimate(volume, progress=progress)
 
 
