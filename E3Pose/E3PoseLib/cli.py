@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     estimate.add_argument(
         "--save-resliced",
-        type=_positive,
+        type=voxel_size,
         metavar="SPACING",
         help="also write NAME_resliced.nii.gz, the scan in the head's planes with voxels of SPACING mm",
     )
@@ -117,7 +117,8 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
 
 
-def _positive(text: str) -> float:
+def voxel_size(text: str) -> float:
+    """A voxel size in mm from the command line."""
     value = float(text)
     if not 0.1 <= value <= 20:
         raise argparse.ArgumentTypeError(f"{text} is no voxel size between 0.1 and 20 mm")
