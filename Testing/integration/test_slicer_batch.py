@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -104,9 +105,43 @@ def test_killed_half_way_and_rerun_computes_only_the_rest(scans, installed_model
     assert not list(tmp_path.glob(".part-*"))
 
 
+def test_a_file_of_several_frames_says_so_and_the_rest_goes_on(scans, installed_model, tmp_path):
+    array = np.random.default_rng(0).random((12, 12, 12, 3)).astype(np.float32)
+    nib.save(nib.Nifti1Image(array, np.diag([3, 3, 3, 1])), tmp_path / "series.nii.gz")
+    status, output = run("--input", tmp_path / "series.nii.gz", scans / "b.nrrd", "--output", tmp_path / "poses")
+    assert status == 1, output
+    assert "holds 3 frames; 'e3pose estimate' takes one with --frame N" in output
+    assert "1 estimated, 0 already there, 1 failed" in output
+
+
+def test_an_unforeseen_error_still_ends_slicer(app, tmp_path):
+    main = runpy.run_path(str(SCRIPT))["main"]
+
+    def fail(chosen):
+        raise ZeroDivisionError("nobody foresaw this")
+
+    main.__globals__["run"] = fail
+    assert main(["--input", "scan.nii", "--output", str(tmp_path)]) == 1
+
+
+def test_the_stand_in_knows_a_script_that_slicer_would_not_end_after(app, tmp_path):
+    script = tmp_path / "script.py"
+    for text, expected in (("print('done')", 124), ("1 / 0", 124), ("import sys; sys.exit(3)", 3)):
+        script.write_text(text)
+        process = subprocess.run(
+            [sys.executable, "-m", "host", "--no-main-window", "--python-script", str(script)],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY / "Testing"), "QT_QPA_PLATFORM": "offscreen"},
+        )
+        assert process.returncode == expected
+
+
 def test_wrong_usage(scans, installed_model, tmp_path):
+    status, output = run()
+    assert status == 2 and "--save-scene" in output
     status, output = run("--output", tmp_path)
     assert status == 2 and "--input" in output
+    status, output = run("--input", scans, "--output", tmp_path, "--save-resliced", "0")
+    assert status == 2 and "no voxel size" in output
     (tmp_path / "empty").mkdir()
     status, output = run("--input", tmp_path / "empty", "--output", tmp_path)
     assert status == 2 and "in this folder" in output

@@ -339,6 +339,68 @@ def test_reload(app, panel, scan_node, modules_restored):
     assert reloaded.ui.statusLabel.text == "Done."
 
 
+def test_reload_by_script(app, panel, scan_node, modules_restored):
+    """``slicer.util.reloadScriptedModule`` alone keeps the library's modules; the panel is new all the same."""
+    import slicer
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    slicer.util.reloadScriptedModule("E3Pose")
+    reloaded = slicer.modules.E3PoseWidget
+    assert reloaded is not panel
+    assert reloaded.ui.inputVolumeSelector.currentNode() == scan_node
+    estimate(app, reloaded)
+    assert reloaded.ui.statusLabel.text == "Done."
+
+
+def test_scene_loaded_while_another_module_is_open(app, panel, scan_node, scene, tmp_path):
+    import slicer
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate(app, panel)
+    position = panel.ui.positionLabel.text
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
+    slicer.modules.e3pose.exit()
+    scene.Clear(0)
+    assert not panel.ui.estimateButton.enabled
+    assert panel.ui.positionLabel.text == "–"
+    slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": str(tmp_path / "scene.mrb")}, None)
+    assert panel.ui.positionLabel.text == position
+    panel.ui.resliceButton.click()
+    assert panel.ui.statusLabel.text == "Resliced into phantom upright."
+
+
+def test_a_result_that_cannot_be_written_leaves_no_nodes(app, panel, scan_node, scene):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    scan = panel.logic.readScan(scan_node)
+    before = nodes(scene)
+    with pytest.raises(KeyError):
+        panel._onEstimated(scan, {"confidence": "no pose in it"}, None)
+    assert nodes(scene) == before
+    assert len(app.message_boxes) == 1
+    assert "could not be written" in app.message_boxes[0]
+    assert "could not be written" in panel.ui.statusLabel.text
+
+
+def test_only_scans_are_on_offer(panel, scan_node, scene):
+    for name in ("vtkMRMLLabelMapVolumeNode", "vtkMRMLVectorVolumeNode", "vtkMRMLDiffusionTensorVolumeNode"):
+        scene.AddNewNodeByClass(name)
+    assert panel.ui.inputVolumeSelector.nodes() == [scan_node]
+
+
+def test_time_point_of_a_sequence_is_shown_and_followed(panel, scan_node, scene):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    assert not panel.ui.timePointLabel.visible or panel.ui.timePointLabel.text == ""
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode")
+    for index in range(3):
+        sequence.SetDataNodeAtValue(scan_node, str(index))
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    browser.AddProxyNode(scan_node, sequence, False)
+    browser.SetSelectedItemNumber(2)
+    scan_node.Modified()
+    assert panel.ui.timePointLabel.text == "Time point 3 of 3"
+
+
 def test_install_asks_first(app, panel, monkeypatch):
     from E3PoseLib import dependencies
 
