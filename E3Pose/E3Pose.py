@@ -239,6 +239,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             raise
         self._maskShown = None
         parameters.outputTransform, parameters.outputSegmentation = outputs.values()
+        self._onParametersChanged()  # the nodes may be the ones of the run before, and the parameters unchanged
 
     def _onFailed(self, error: Exception) -> None:
         reason = str(error) or type(error).__name__

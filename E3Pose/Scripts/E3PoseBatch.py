@@ -10,6 +10,7 @@ Slicer answers --help itself; without any option this script lists its own.
 """
 
 import argparse
+import contextlib
 import sys
 import tempfile
 import traceback
@@ -54,7 +55,9 @@ class SlicerScans:
         """Say what is wrong with a 4-D NIfTI file; Slicer's own reader only says that it cannot read it."""
         from E3PoseLib.volume import count_frames
 
-        n_frames = count_frames(path) if path.name.lower().endswith(NIFTI) else 1
+        n_frames = 1
+        with contextlib.suppress(VolumeError):  # what nibabel cannot read is left to Slicer's reader
+            n_frames = count_frames(path) if path.name.lower().endswith(NIFTI) else 1
         if n_frames > 1:
             raise VolumeError(
                 f"{path}: holds {n_frames} frames; 'e3pose estimate' takes one with --frame N, or all with --all-frames"

@@ -236,7 +236,7 @@ class Application(shaped(QtCore.QObject)):
         module.enter()
         return module.widget
 
-    def wait_until(self, condition, timeout: float = 30.0) -> None:
+    def wait_until(self, condition, timeout: float = 120.0) -> None:
         """Run the event loop until ``condition()``; TimeoutError where that takes longer than ``timeout`` seconds."""
         end = time.monotonic() + timeout
         while not condition():

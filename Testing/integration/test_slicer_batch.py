@@ -28,7 +28,7 @@ def start(*arguments) -> subprocess.Popen:
 
 def run(*arguments) -> tuple[int, str]:
     process = start(*arguments)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=900)
     return process.returncode, output
 
 
@@ -91,7 +91,7 @@ def test_batch_of_formats_with_a_bad_one_then_resume(scans, installed_model, tmp
 def test_killed_half_way_and_rerun_computes_only_the_rest(scans, installed_model, tmp_path):
     inputs = ["--input", scans / "a.nii.gz", scans / "b.nrrd", scans / "deeper" / "c.mha", "--output", tmp_path]
     process = start(*inputs)
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not (tmp_path / "a.json").exists():
         assert time.monotonic() < end and process.poll() is None
         time.sleep(0.002)
