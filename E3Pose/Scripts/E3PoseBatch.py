@@ -103,8 +103,9 @@ def run(chosen: argparse.Namespace) -> int:
     from E3PoseLib.estimator import PoseEstimator
     from E3PoseLib.model import load_model
 
-    tasks = find_tasks(chosen.input, suffixes=SUFFIXES)
-    folder = prepare_folder(chosen.output)
+    # Absolute, as a MRML scene looks for relative names in a folder of its own.
+    tasks = find_tasks([Path(name).absolute() for name in chosen.input], suffixes=SUFFIXES)
+    folder = prepare_folder(Path(chosen.output).absolute())
     model = load_model(chosen.model)
     scans = SlicerScans()
     estimator = PoseEstimator(model, chosen.device)

@@ -18,16 +18,16 @@ from .conftest import REPOSITORY, SHARED
 SCRIPT = REPOSITORY / "E3Pose" / "Scripts" / "E3PoseBatch.py"
 
 
-def start(*arguments) -> subprocess.Popen:
+def start(*arguments, cwd=REPOSITORY) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "Testing"), "QT_QPA_PLATFORM": "offscreen"}
     command = [sys.executable, "-m", "host", "--no-main-window", "--python-script", str(SCRIPT), *map(str, arguments)]
     return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=REPOSITORY
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd
     )
 
 
-def run(*arguments) -> tuple[int, str]:
-    process = start(*arguments)
+def run(*arguments, cwd=REPOSITORY) -> tuple[int, str]:
+    process = start(*arguments, cwd=cwd)
     output, _ = process.communicate(timeout=900)
     return process.returncode, output
 
@@ -108,10 +108,12 @@ def test_killed_half_way_and_rerun_computes_only_the_rest(scans, installed_model
 def test_a_file_of_several_frames_says_so_and_the_rest_goes_on(scans, installed_model, tmp_path):
     array = np.random.default_rng(0).random((12, 12, 12, 3)).astype(np.float32)
     nib.save(nib.Nifti1Image(array, np.diag([3, 3, 3, 1])), tmp_path / "series.nii.gz")
-    status, output = run("--input", tmp_path / "series.nii.gz", scans / "b.nrrd", "--output", tmp_path / "poses")
+    (tmp_path / "b.nrrd").write_bytes((scans / "b.nrrd").read_bytes())
+    status, output = run("--input", "series.nii.gz", "b.nrrd", "--output", "poses", cwd=tmp_path)
     assert status == 1, output
     assert "holds 3 frames; 'e3pose estimate' takes one with --frame N" in output
     assert "1 estimated, 0 already there, 1 failed" in output
+    assert (tmp_path / "poses" / "b.npy").is_file()
 
 
 def test_an_unforeseen_error_still_ends_slicer(app, tmp_path):
