@@ -41,8 +41,9 @@ class SlicerScans:
         """The task's scan, in world RAS; its node stays in the scene until the next one."""
         slicer.mrmlScene.Clear(0)
         self._check_frames(task.path)
-        # Of DICOM one file stands for its series; elsewhere a numbered neighbour is another scan.
-        properties = {"name": task.name, "singleFile": task.path.suffix.lower() != ".dcm"}
+        # Of DICOM, whatever its names end in, one file stands for its series; elsewhere a numbered neighbour is another
+        # scan.
+        properties = {"name": task.name, "singleFile": task.path.name.lower().endswith(SUFFIXES)}
         try:
             self.node = slicer.util.loadVolume(str(task.path), properties)
         except RuntimeError as error:

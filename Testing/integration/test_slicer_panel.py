@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from .conftest import MODULE_FILE
+from .conftest import MODULE_FILE, SHARED
 
 pytestmark = pytest.mark.usefixtures("panel")
 
@@ -269,6 +269,19 @@ def test_import_and_card(app, panel, installed_model, tmp_path):
     panel.ui.modelCardButton.click()
     assert "Trained on:\nnothing" in app.message_boxes[-1]
     (installed_model.parent / "another one.safetensors").unlink()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the weights of ../shared")
+def test_import_of_an_official_pair(app, panel, installed_model):
+    weights = SHARED / "reference"
+    panel.modelSection.importFiles([weights / "e3cnn.pth", weights / "unet.ckpt"])
+    assert panel._run.busy
+    app.wait_until(lambda: not panel._run.busy, timeout=300)
+    assert panel.ui.statusLabel.text == "The model 'unet' was added."
+    assert panel.ui.modelComboBox.currentText == panel._parameterNode.model == "unet"
+    panel.ui.modelCardButton.click()
+    assert "Imported from unet.ckpt and e3cnn.pth" in app.message_boxes[-1]
+    (installed_model.parent / "unet.safetensors").unlink()
 
 
 def test_standard_planes_and_back(app, panel, scan_node, scene):
