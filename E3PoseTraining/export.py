@@ -40,10 +40,16 @@ def e3cnn_architecture(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "n_levels": options.n_levels,
         "kernel_size": options.kernel_size,
-        "multiplicity": options.multiplicity,
+        "multiplicity": _one_or_each(options.multiplicity),
+        "n_convolutions": _one_or_each(options.n_convolutions),
         "n_radial": options.n_radial,
         "lmax": options.lmax,
     }
+
+
+def _one_or_each(values: list[int]) -> int | list[int]:
+    """A flag of one number for all blocks, or of a number for each."""
+    return values[0] if len(values) == 1 else values
 
 
 def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:

@@ -54,7 +54,16 @@ def build_parser() -> argparse.ArgumentParser:
     network = parser.add_argument_group("network")
     network.add_argument("--n_levels", type=int, default=4, help="times the grid is halved")
     network.add_argument("--kernel_size", type=positive_int, default=5, help="taps along an edge, odd")
-    network.add_argument("--multiplicity", type=positive_int, default=2, help="of the first block's irreps")
+    network.add_argument(
+        "--multiplicity",
+        type=positive_int,
+        nargs="+",
+        default=[2],
+        help="of the first block's irreps, doubled from block to block; or one for each block",
+    )
+    network.add_argument(
+        "--n_convolutions", type=positive_int, nargs="+", default=[2], help="of every block, or one for each block"
+    )
     network.add_argument("--n_radial", type=positive_int, default=5, help="radial functions of a kernel")
     network.add_argument("--lmax", type=int, default=4, help="highest order of the spherical harmonics")
     optimisation = parser.add_argument_group("optimisation")
