@@ -196,7 +196,7 @@ def corrupt(image: np.ndarray, spacing: np.ndarray, rng: np.random.Generator) ->
     image *= np.maximum(gains, 0.1).astype(np.float32)
     if rng.random() < 0.6:
         image += np.float32(rng.uniform(0.01, 0.07)) * np.roll(image, shape[1] // 2, axis=1)
-    sigma = np.float32(rng.uniform(0.015, 0.07))
+    sigma = np.float32(rng.uniform(0.01, 0.05))
     floor = sigma * np.float32(rng.uniform(0.5, 3.5))
     real = rng.standard_normal(shape, np.float32)
     real *= sigma

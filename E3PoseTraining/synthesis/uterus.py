@@ -63,7 +63,7 @@ def paint_uterus(
         coverage(placenta_site, width),
         np.float32(level["placenta"]) * (1 + np.float32(0.7) * grain[::-1]),
     )
-    swirl = smooth_noise(rng, shape, (5, 5, 5)) * np.float32(rng.uniform(0.02, 0.12))
+    swirl = smooth_noise(rng, shape, (5, 5, 5)) * np.float32(rng.uniform(0.05, 0.25))
     over(image, coverage(cavity, width), np.float32(level["fluid"]) * (1 + swirl))
     return image
 
@@ -98,7 +98,7 @@ def _cavity(points: Points, coarse, head: Head, body: Body, canonical_to_ras, rn
         ellipsoid(
             in_body,
             np.array([0, 0.14, -0.35]) * length,
-            rng.uniform(0.85, 1.1, 3) * np.array([0.5, 0.56, 1.15]) * length,
+            rng.uniform(0.85, 1.1, 3) * np.array([0.42, 0.46, 1.1]) * length,
         ),
         ellipsoid(in_body, knees, rng.uniform(0.45, 0.7, 3) * length),
     ]
@@ -107,7 +107,7 @@ def _cavity(points: Points, coarse, head: Head, body: Body, canonical_to_ras, rn
         parts.append(ellipsoid(in_body, at, rng.uniform(0.15, 0.42, 3) * length))
     margin = rng.uniform(-14, 1)
     uneven = smooth_noise(rng, coarse, (5, 5, 5)) * np.float32(rng.uniform(2, 6))
-    return smooth_union(parts, 45) - np.float32(margin) + uneven
+    return smooth_union(parts, 32) - np.float32(margin) + uneven
 
 
 def _placenta(points: Points, head: Head, body: Body, canonical_to_ras, rng) -> np.ndarray:
