@@ -41,7 +41,7 @@ class Body:
 def draw_body(head: Head, rng: np.random.Generator) -> Body:
     """Draw a posture: neck flexed and turned, back bent, arms and legs folded at random."""
     scale = head.size.occipitofrontal_diameter
-    flexion = float(np.clip(rng.normal(28, 15), -20, 55))
+    flexion = float(np.clip(rng.normal(33, 14), -15, 60))
     turn = Rotation.from_euler("xyz", [flexion, rng.normal(0, 10), rng.normal(0, 22)], degrees=True)
     body_to_canonical = np.eye(4)
     body_to_canonical[:3, :3] = turn.as_matrix()
@@ -88,7 +88,7 @@ def _cord(scale: float, bend: float, rng: np.random.Generator) -> tuple[Segment,
     at = scale * np.array([0, 0.45 + bend, -0.9])
     heading = _direction([0, 1, 0], 0.5, rng)
     parts = []
-    for _ in range(rng.integers(5, 14)):
+    for _ in range(rng.integers(6, 18)):
         heading = _direction(heading, 0.6, rng)
         parts.append(Segment(at, at + 0.22 * scale * heading, radius, radius))
         at = parts[-1].end

@@ -93,7 +93,7 @@ class ParametricBrain(Brain):
         frontal = ellipsoid(
             (lateral, y, z),
             (0.3 * a, 0.3 * b, -0.05 * c),
-            (rng.uniform(0.5, 0.62) * a, 0.69 * b, rng.uniform(0.7, 0.8) * c),
+            (rng.uniform(0.58, 0.7) * a, 0.71 * b, rng.uniform(0.7, 0.8) * c),
         )
         fossa = posterior_fossa(points, (a, b, c), rng)
         cerebrum_shell = smooth_union([vault, frontal, temporal], 6)
@@ -189,7 +189,7 @@ class LabelMapBrain(Brain):
         bend = rng.uniform(0.5, 3.0)
         # Spina bifida narrows the forehead as well: widen it.
         forehead = np.clip(points[1] / np.float32(size[1] / 2), 0, 1)
-        widened = (points[0] * (1 - np.float32(rng.uniform(0.05, 0.3)) * forehead), *points[1:])
+        widened = (points[0] * (1 - np.float32(rng.uniform(0.1, 0.4)) * forehead), *points[1:])
         voxel = []
         for row in range(3):
             warp = smooth_noise(rng, shape, (3, 3, 3)) * np.float32(0.35 * bend)

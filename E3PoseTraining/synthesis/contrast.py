@@ -11,9 +11,9 @@ from E3PoseTraining.synthesis.brain import Tissue
 # Ranges measured on clinical EPI scouts where the tissue is large enough to be measured, else wide guesses.
 _EPI = {
     Tissue.WHITE_MATTER: (0.95, 1.1),
-    Tissue.VENTRICLES: (0.6, 1.8),
+    Tissue.VENTRICLES: (0.5, 1.4),
     Tissue.CEREBELLUM: (0.8, 1.15),
-    Tissue.EXTRA_AXIAL_CSF: (0.45, 1.6),
+    Tissue.EXTRA_AXIAL_CSF: (0.45, 1.5),
     Tissue.CORTEX: (0.6, 1.0),
     Tissue.DEEP_GREY_MATTER: (0.68, 1.05),
     Tissue.BRAINSTEM: (0.8, 1.15),
@@ -22,15 +22,15 @@ _EPI = {
     Tissue.SKULL: (0.02, 0.16),
     Tissue.SCALP: (0.12, 0.5),
     Tissue.MUSCLE: (0.18, 0.48),
-    Tissue.SKULL_BASE: (0.05, 0.3),
+    Tissue.SKULL_BASE: (0.1, 0.4),
     Tissue.VITREOUS: (0.85, 1.65),
     Tissue.LENS: (0.3, 0.9),
     Tissue.ORBIT: (0.1, 0.4),
     Tissue.TONGUE: (0.25, 0.65),
     Tissue.AIRWAY: (0.1, 0.9),
     Tissue.JAW: (0.08, 0.4),
-    Tissue.SPINAL_CANAL: (0.8, 1.6),
-    Tissue.SPINAL_CORD: (0.7, 1.1),
+    Tissue.SPINAL_CANAL: (0.4, 1.3),
+    Tissue.SPINAL_CORD: (0.4, 1.0),
     Tissue.SPINE: (0.15, 0.5),
 }
 _T2 = _EPI | {

@@ -60,7 +60,7 @@ def paint_spine(
 ) -> None:
     """The cord in its bright canal, and the vertebrae before it, from the brainstem down the neck."""
     top = np.array([0, neck[1] + 0.06 * length, neck[2] + 0.05 * length])
-    bottom = top - length * np.array([0, 0.04, 0.5])
+    bottom = top - length * np.array([0, rng.uniform(-0.15, 0.05), 0.5])
     ahead = np.array([0, 0.09 * length, 0])
     canal = capsule(points, top, bottom, rng.uniform(0.045, 0.07) * length, 0.045 * length)
     cord = canal + np.float32(rng.uniform(0.015, 0.03) * length)
@@ -85,7 +85,7 @@ def _face_surface(half: Points, eye: np.ndarray, eye_radius: float, breadth: flo
             ellipsoid(half, (0, y + 0.09 * depth, z - 0.12), (0.05, 0.06, 0.08)),  # nose
             ellipsoid(half, (0.15, y - 0.04, z - 0.2), (0.12, 0.12, 0.12)),  # cheek
             ellipsoid(half, eye, [eye_radius + 0.025] * 3),  # lid
-            capsule(half, (0, -0.12, -0.25), (0, -0.2, -1.0), 0.34, 0.26),  # nape
+            capsule(half, (0, -0.06, -0.28), (0, 0.0, -1.0), 0.28, 0.26),  # nape
         ],
         0.08,
     )

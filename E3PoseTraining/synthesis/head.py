@@ -22,8 +22,10 @@ EYE_PITCH_DEGREES = 20.0
 method).
 """
 
-EYE_DISTANCE = 0.457
-"""Distance from the brain's centre to the mid-point of the eyes over the occipitofrontal diameter (measured).
+EYE_DISTANCE = 0.43
+"""Distance from the brain's centre of mass to the mid-point of the eyes over the occipitofrontal diameter.
+
+0.457 from the clinical landmarks; less here, for their centres lie behind the centre of mass (docs/synthesis.md).
 """
 
 

@@ -53,7 +53,7 @@ def paint_uterus(
     grain = smooth_noise(rng, shape, [n * width / 9 for n in shape]) * np.float32(rng.uniform(0.1, 0.35))
     image = mother * coverage(skin, width)
     speckle = rng.standard_normal(shape, np.float32)
-    speckle *= np.float32(rng.uniform(0.1, 0.35))
+    speckle *= np.float32(rng.uniform(0.05, 0.25))
     speckle += 1
     image *= speckle
     wall = np.minimum(cavity, placenta_site) - np.float32(wall_thickness)
@@ -100,11 +100,11 @@ def _cavity(points: Points, coarse, head: Head, body: Body, canonical_to_ras, rn
             np.array([0, 0.14, -0.35]) * length,
             rng.uniform(0.85, 1.1, 3) * np.array([0.42, 0.46, 1.1]) * length,
         ),
-        ellipsoid(in_body, knees, rng.uniform(0.45, 0.7, 3) * length),
+        ellipsoid(in_body, knees, rng.uniform(0.4, 0.62, 3) * length),
     ]
     for _ in range(rng.integers(1, 4)):
         at = np.array([rng.normal(0, 0.5), rng.normal(0.3, 0.5), rng.uniform(-1.3, 0.4)]) * length
-        parts.append(ellipsoid(in_body, at, rng.uniform(0.15, 0.42, 3) * length))
+        parts.append(ellipsoid(in_body, at, rng.uniform(0.12, 0.36, 3) * length))
     margin = rng.uniform(-14, 1)
     uneven = smooth_noise(rng, coarse, (5, 5, 5)) * np.float32(rng.uniform(2, 6))
     return smooth_union(parts, 32) - np.float32(margin) + uneven
