@@ -224,10 +224,13 @@ class LabelMapBrain(Brain):
 def _with_callosal_rim(labels: np.ndarray, voxel_to_brain: np.ndarray) -> np.ndarray:
     """The map with the sulcus and the vessels along the callosum, which it leaves out, marked beside the midline."""
     spacing = np.linalg.norm(voxel_to_brain[:3, :3], axis=0)
-    lateral = np.abs(np.arange(labels.shape[0]) * spacing[0] + voxel_to_brain[0, 3])[:, None, None]
-    near = distance_transform_edt(labels != Tissue.CORPUS_CALLOSUM, spacing) < 2.5
-    rim = near & (lateral < 4) & np.isin(labels, (Tissue.EXTRA_AXIAL_CSF, Tissue.CORTEX))
-    return np.where(rim, np.uint8(Tissue.FALX), labels)
+    lateral = np.abs(np.arange(labels.shape[0]) * spacing[0] + voxel_to_brain[0, 3])
+    first, *_, last = np.flatnonzero(lateral < 4)
+    marked = labels.copy()
+    middle = marked[first : last + 1]
+    near = distance_transform_edt(middle != Tissue.CORPUS_CALLOSUM, spacing) < 2.5
+    middle[near & np.isin(middle, (Tissue.EXTRA_AXIAL_CSF, Tissue.CORTEX))] = Tissue.FALX
+    return marked
 
 
 def move_to(points: Sequence[np.ndarray], matrix: np.ndarray) -> Points:

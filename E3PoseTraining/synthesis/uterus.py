@@ -1,8 +1,8 @@
 """What is around the fetus: amniotic fluid, placenta, uterine wall, the mother's tissues and air.
 
 The mother's frame is RAS in millimetres. Distances to the large shapes are smooth, so they are evaluated at
-every second voxel in plane and interpolated; slices are never skipped, because each sees the mother where
-she is just then.
+every second or fourth voxel in plane and interpolated; slices are never skipped, because each sees the mother
+where she is just then.
 """
 
 import numpy as np
@@ -42,8 +42,9 @@ def paint_uterus(
     points = view.points(stride=STRIDE)
     coarse = points[0].shape
     level = contrast.surroundings
-    cavity = _cavity(points, coarse, head, body, canonical_to_ras, rng)
-    placenta_site = _placenta(points, head, body, canonical_to_ras, rng)
+    sparse = tuple(p[::STRIDE, ::STRIDE] for p in points)
+    cavity = upsample(_cavity(sparse, head, body, canonical_to_ras, rng), coarse)
+    placenta_site = upsample(_placenta(sparse, head, body, canonical_to_ras, rng), coarse)
     skin, mother = draw_mother(points, view, STRIDE, cavity, level, rng)
 
     wall_thickness = rng.uniform(4, 11)
@@ -82,7 +83,7 @@ def upsample(field: np.ndarray, shape) -> np.ndarray:
     return field
 
 
-def _cavity(points: Points, coarse, head: Head, body: Body, canonical_to_ras, rng) -> np.ndarray:
+def _cavity(points: Points, head: Head, body: Body, canonical_to_ras, rng) -> np.ndarray:
     """Signed distance to the inner wall: a loose, uneven hull around head, trunk and limbs, with pockets of
     fluid.
     """
@@ -106,7 +107,7 @@ def _cavity(points: Points, coarse, head: Head, body: Body, canonical_to_ras, rn
         at = np.array([rng.normal(0, 0.5), rng.normal(0.3, 0.5), rng.uniform(-1.3, 0.4)]) * length
         parts.append(ellipsoid(in_body, at, rng.uniform(0.12, 0.36, 3) * length))
     margin = rng.uniform(-14, 1)
-    uneven = smooth_noise(rng, coarse, (5, 5, 5)) * np.float32(rng.uniform(2, 6))
+    uneven = smooth_noise(rng, points[0].shape, (5, 5, 5)) * np.float32(rng.uniform(2, 6))
     return smooth_union(parts, 32) - np.float32(margin) + uneven
 
 
