@@ -164,7 +164,7 @@ class PoseEstimator:
         return results
 
     def _prepare(self, volume: Volume) -> _Scan:
-        """Reorient, resample to the model's cubic voxels, crop or pad to its cube, rescale to [0, 1]."""
+        """Reorient, resample to the model's cubic voxels, crop or pad to what its U-Net takes, rescale to [0, 1]."""
         settings = self.model.header
         oriented = volume if self.as_official else volume.closest_canonical()
         array, grid = resample_isotropic(
@@ -173,8 +173,10 @@ class PoseEstimator:
             settings.spacing_mm,
             tolerance=0.0 if self.as_official else GRID_TOLERANCE,
         )
-        array, grid = crop_or_pad(array, grid, settings.segmentation_edge)
-        array = rescale(array)
+        stride = self.model.segmentation_network.stride
+        whole = tuple(-(-n // stride) * stride for n in array.shape)
+        array, grid = crop_or_pad(array, grid, settings.segmentation_edge or whole)
+        array = rescale(array, settings.clip_fraction)
         field_of_view = bounding_box(array != 0)
         if field_of_view is None:
             raise VolumeError(f"{volume.name}: the middle of the scan is empty; crop the scan to what it shows")
@@ -195,7 +197,13 @@ class PoseEstimator:
         """What the rotation network sees."""
         settings = self.model.header
         return crop_around(
-            mask, scan.array, scan.field_of_view, settings.rotation_edge, settings.object_fraction, 2**self._n_halvings
+            mask,
+            scan.array,
+            scan.field_of_view,
+            settings.rotation_edge,
+            settings.object_fraction,
+            2**self.model.rotation_network.n_levels,
+            settings.clip_fraction,
         )
 
     def _assemble(self, scan: _Scan, mask: np.ndarray, field: torch.Tensor, clock: Stopwatch) -> PoseEstimate:
@@ -222,10 +230,6 @@ class PoseEstimator:
             timings=clock.read(),
             device=str(self.device),
         )
-
-    @property
-    def _n_halvings(self) -> int:
-        return self.model.rotation_network.n_levels
 
     def _run(self, network: Callable[[torch.Tensor], torch.Tensor], arrays: list[np.ndarray]) -> list[torch.Tensor]:
         """Arrays ``[D, H, W]`` through a network, those of one shape together: ``[C, d, h, w]`` each."""

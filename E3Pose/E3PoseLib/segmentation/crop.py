@@ -17,6 +17,7 @@ def crop_around(
     edge: int,
     object_fraction: float,
     minimum_edge: int,
+    clip_fraction: float = 0.0,
 ) -> np.ndarray:
     """Crop a cube around the brain, as large as brings the brain to a fixed fraction of it, and resize.
 
@@ -32,6 +33,8 @@ def crop_around(
         Mean extent of the brain relative to the cube's edge.
     minimum_edge : int
         Shorter edges are zero-padded to this many voxels, the least that the network can halve at every level.
+    clip_fraction : float
+        See `rescale`.
 
     Returns
     -------
@@ -51,4 +54,4 @@ def crop_around(
     size = [max(1, round(n * edge / max(cropped.shape))) for n in cropped.shape]
     resized = functional.interpolate(torch.from_numpy(cropped)[None, None], size=size, mode="trilinear")[0, 0]
     missing = [max(0, minimum_edge - n) for n in size]
-    return np.pad(rescale(resized.numpy()), [(n // 2, n - n // 2) for n in missing])
+    return np.pad(rescale(resized.numpy(), clip_fraction), [(n // 2, n - n // 2) for n in missing])
