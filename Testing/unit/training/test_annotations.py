@@ -109,4 +109,4 @@ def test_landmark_scans_become_a_data_set(tmp_path):
         centre = label.voxel_to_ras @ [*np.argwhere(label.array == 1).mean(0), 1]
         assert np.linalg.norm(centre[:3] - expected[:3, 3]) < 2
         assert set(np.unique(label.array)) == {0, 1, 2}
-    assert prepare(["epi", str(source), "-o", str(tmp_path / "out")]) == 1  # not over what is there
+    assert prepare(["epi", str(source), "-o", str(tmp_path / "out")]) == 2  # not over what is there
