@@ -188,8 +188,9 @@ class LabelMapBrain(Brain):
         scale[2] = np.sqrt(scale[0] * scale[1]) * rng.uniform(0.92, 1.08)
         bend = rng.uniform(0.5, 3.0)
         # Spina bifida narrows the forehead as well: widen it.
-        forehead = np.clip(points[1] / np.float32(size[1] / 2), 0, 1)
-        widened = (points[0] * (1 - np.float32(rng.uniform(0.1, 0.4)) * forehead), *points[1:])
+        ahead = np.clip(points[1] / np.float32(size[1] / 2), 0, 1)
+        forehead = np.float32(2.6) * ahead * (1 - ahead**2)  # at most 1, and nought at the pole, which stays round
+        widened = (points[0] * (1 - np.float32(rng.uniform(0.05, 0.3)) * forehead), *points[1:])
         voxel = []
         for row in range(3):
             warp = smooth_noise(rng, shape, (3, 3, 3)) * np.float32(0.35 * bend)
