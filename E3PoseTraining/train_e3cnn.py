@@ -7,15 +7,16 @@ import sys
 
 from lightning.pytorch import seed_everything
 
+from E3PoseLib.ending import exit_status
 from E3PoseLib.equivariant.network import E3CNN
-from E3PoseLib.errors import E3PoseError, TrainingError
+from E3PoseLib.errors import TrainingError
 
 from .augmentation.pipelines import HeadCrop, rotation_augmentation
 from .export import e3cnn_architecture, export_e3cnn
 from .modules import RotationModule
 from .options import add_shared_options, parse, positive_int, probability
 from .pictures import RotationPicture
-from .run import train
+from .run import GO_ON, train
 from .sources import find_both_sides
 
 USAGE = """python -m E3PoseTraining.train_e3cnn TRAIN_IMAGES/ TRAIN_LABELS/ TRAIN_ANNOTATIONS.csv
@@ -114,12 +115,7 @@ def run(options: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    try:
-        run(parse(build_parser(), arguments))
-    except E3PoseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status("train_e3cnn", lambda: run(parse(build_parser(), arguments)), GO_ON)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import sys
 
 from lightning.pytorch import seed_everything
 
-from E3PoseLib.errors import E3PoseError, TrainingError
+from E3PoseLib.ending import exit_status
+from E3PoseLib.errors import TrainingError
 from E3PoseLib.segmentation.unet import ACTIVATIONS, UNet
 
 from .augmentation.pipelines import SegmentationInput, segmentation_augmentation
@@ -15,7 +16,7 @@ from .export import export_unet, unet_architecture
 from .modules import SegmentationModule
 from .options import add_shared_options, parse, positive_int
 from .pictures import SegmentationPicture
-from .run import train
+from .run import GO_ON, train
 from .sources import find_both_sides
 
 USAGE = """python -m E3PoseTraining.train_unet TRAIN_IMAGES/ TRAIN_LABELS/ VAL_IMAGES/ VAL_LABELS/ OUTPUT/ [flags]
@@ -117,12 +118,7 @@ def run(options: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    try:
-        run(parse(build_parser(), arguments))
-    except E3PoseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status("train_unet", lambda: run(parse(build_parser(), arguments)), GO_ON)
 
 
 if __name__ == "__main__":
