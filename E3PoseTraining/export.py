@@ -20,7 +20,7 @@ from .augmentation.pipelines import OBJECT_FRACTION
 from .folder import RunFolder
 
 SEGMENTATION_FIELDS = ("spacing_mm", "segmentation_edge", "thresholds", "object_label", "clip_fraction")
-ROTATION_FIELDS = ("spacing_mm", "rotation_edge", "object_fraction", "clip_fraction")
+ROTATION_FIELDS = ("spacing_mm", "rotation_edge", "object_fraction", "views", "clip_fraction")
 CITATION = "Muthukrishnan et al., Equivariant Symmetry-Aware Head Pose Estimation for Fetal MRI, 2025"
 
 
@@ -89,6 +89,7 @@ def export_e3cnn(folder: RunFolder, options: argparse.Namespace) -> None:
         "spacing_mm": options.img_res,
         "rotation_edge": options.image_size,
         "object_fraction": OBJECT_FRACTION,
+        "views": options.views,
         "clip_fraction": options.norm_perc,
     }
     path = folder.path / "e3cnn.pth"
@@ -107,6 +108,26 @@ def save(path: Path, key: str, weights: dict, architecture: dict[str, Any], head
     """Writes weights with what is needed to use them, whole or not at all."""
     with whole_file(path) as temporary:
         torch.save({key: weights, "architecture": architecture, "header": header}, temporary)
+
+
+def initialise(network: torch.nn.Module, path: Path | None, import_weights: Callable) -> None:
+    """Begins with the weights of an earlier run, where its file is given.
+
+    Args:
+        network: a `UNet` or an `E3CNN`.
+        path: what ``--init`` names.
+        import_weights: reads official weights of that network.
+
+    Raises:
+        ModelError: the file is missing, damaged or of another architecture.
+    """
+    if path is None:
+        return
+    weights = read_network(path, type(network), import_weights)[0].state_dict()
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"--init {path}: not the network that the flags describe: {error}") from error
 
 
 def write_model(path: Path, unet: Path, e3cnn: Path) -> None:

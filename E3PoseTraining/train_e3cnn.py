@@ -10,11 +10,12 @@ from lightning.pytorch import seed_everything
 from E3PoseLib.ending import exit_status
 from E3PoseLib.equivariant.network import E3CNN
 from E3PoseLib.errors import TrainingError
+from E3PoseLib.official import import_e3cnn
 
 from .augmentation.pipelines import HeadCrop, rotation_augmentation
-from .export import e3cnn_architecture, export_e3cnn
+from .export import e3cnn_architecture, export_e3cnn, initialise
 from .modules import RotationModule
-from .options import add_shared_options, parse, positive_int, probability
+from .options import add_shared_options, non_negative_int, parse, positive_int, probability
 from .pictures import RotationPicture
 from .run import GO_ON, train
 from .sources import find_both_sides
@@ -39,6 +40,13 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--img_res", type=float, default=3, help="isotropic voxel before the crop, mm")
     data.add_argument("--image_size", type=positive_int, default=64, help="longest edge of the crop, voxels")
     data.add_argument("--batch_size", type=positive_int, default=1, help="scans a step and process")
+    data.add_argument(
+        "--views",
+        type=non_negative_int,
+        default=0,
+        help="orientations of the crop that the model averages, of cubes filled up with zeros; 0: one crop, cut to "
+        "the scan",
+    )
     placement = parser.add_argument_group("augmentation: placement")
     placement.add_argument("--rotation", type=float, default=90, help="largest Euler angle, degrees")
     placement.add_argument("--shift", type=float, default=0, help="largest shift along each axis, mm")
@@ -97,8 +105,9 @@ def run(options: argparse.Namespace) -> None:
         )
     seed_everything(options.seed, verbose=False)
     network = E3CNN(**e3cnn_architecture(options))
+    initialise(network, options.init, import_e3cnn)
     sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)
-    crop = HeadCrop(options.image_size, 2**options.n_levels, options.norm_perc)
+    crop = HeadCrop(options.image_size, 2**options.n_levels, options.norm_perc, options.views > 0)
     module = RotationModule(network, options, rotation_augmentation(options), crop)
     train(
         module,

@@ -9,10 +9,11 @@ from lightning.pytorch import seed_everything
 
 from E3PoseLib.ending import exit_status
 from E3PoseLib.errors import TrainingError
+from E3PoseLib.official import import_unet
 from E3PoseLib.segmentation.unet import ACTIVATIONS, UNet
 
 from .augmentation.pipelines import SegmentationInput, segmentation_augmentation
-from .export import export_unet, unet_architecture
+from .export import export_unet, initialise, unet_architecture
 from .modules import SegmentationModule
 from .options import add_shared_options, parse, positive_int
 from .pictures import SegmentationPicture
@@ -94,6 +95,7 @@ def run(options: argparse.Namespace) -> None:
         )
     seed_everything(options.seed, verbose=False)
     network = UNet(**unet_architecture(options))
+    initialise(network, options.init, import_unet)
     if options.crop_size % network.stride:
         raise TrainingError(
             f"--crop_size {options.crop_size} is no multiple of {network.stride}, as {options.n_levels} levels need."

@@ -32,6 +32,9 @@ class ModelHeader:
         Longest edge of what the rotation network sees, voxels.
     object_fraction : float
         Extent of the brain relative to the rotation network's input.
+    views : int
+        In how many orientations the crop is shown to the rotation network, whose answers are averaged; 0: once, cut to
+        the scan, as the official program does.
     clip_fraction : float
         This fraction of the intensities is clipped at either end before a network sees them, so that a few bright
         voxels (vessels, fat beside the coil) do not set the contrast.
@@ -51,6 +54,7 @@ class ModelHeader:
     segmentation_edge: int | None = 128
     rotation_edge: int = 64
     object_fraction: float = 0.6
+    views: int = 0
     clip_fraction: float = 0.0
     thresholds: tuple[float, ...] = (0.9, 0.8, -1.0)
     object_label: int = 1

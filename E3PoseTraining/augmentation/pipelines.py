@@ -10,7 +10,7 @@ import torch
 from monai.transforms import Compose, ResizeWithPadOrCrop
 
 from E3PoseLib.resampling import rescale
-from E3PoseLib.segmentation.crop import crop_around
+from E3PoseLib.segmentation.crop import crop_around, crop_views
 from E3PoseLib.segmentation.posterior import bounding_box
 
 from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory
@@ -100,19 +100,28 @@ class HeadCrop:
     Args:
         edge: voxels along the longest edge.
         minimum_edge, clip_fraction: see `crop_around`.
+        cube: fill up with zeros where the crop leaves the scan, as models that look from several sides do.
     """
 
-    def __init__(self, edge: int, minimum_edge: int, clip_fraction: float = 0.0) -> None:
+    def __init__(self, edge: int, minimum_edge: int, clip_fraction: float = 0.0, cube: bool = False) -> None:
         self.edge = edge
         self.minimum_edge = minimum_edge
         self.clip_fraction = clip_fraction
+        self.cube = cube
 
     def __call__(self, sample: Sample) -> Sample:
-        image, label = rescale(sample.image[0].cpu().numpy()), sample.label[0].cpu().numpy()
+        image, label = rescale(sample.image[0].cpu().numpy()), sample.label[0].cpu().numpy() == 1
         view = bounding_box(image != 0)
-        image, label = (
-            crop_around(label == 1, content, view, self.edge, OBJECT_FRACTION, self.minimum_edge, clip_fraction)
-            for content, clip_fraction in ((image, self.clip_fraction), ((label == 1).astype(np.float32), 0.0))
-        )
-        image, label = (torch.from_numpy(crop)[None].to(sample.image.device) for crop in (image, label))
-        return dataclasses.replace(sample, image=image, label=(label > 0.5).to(torch.uint8))
+
+        def crop(content: np.ndarray, clip_fraction: float) -> torch.Tensor:
+            if self.cube:
+                upright = np.eye(3)[None]
+                cropped = crop_views(label, content, self.edge, OBJECT_FRACTION, upright, clip_fraction)[0]
+            else:
+                cropped = crop_around(
+                    label, content, view, self.edge, OBJECT_FRACTION, self.minimum_edge, clip_fraction
+                )
+            return torch.from_numpy(cropped)[None].to(sample.image.device)
+
+        label_crop = (crop(label.astype(np.float32), 0.0) > 0.5).to(torch.uint8)
+        return dataclasses.replace(sample, image=crop(image, self.clip_fraction), label=label_crop)
