@@ -10,6 +10,7 @@ from torch.nn import functional
 from .convolution import SteerableConvolution
 from .gate import Gate
 from .norm import InstanceNorm
+from .norm_gate import normalise_and_gate
 from .pooling import NormMaxPool
 
 
@@ -43,8 +44,8 @@ class EquivariantBlock(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""
-        features = self.gate1(self.batchnorm1(self.conv1(features)))
-        return self.gate2(self.batchnorm2(self.conv2(features)))
+        features = normalise_and_gate(self.conv1(features), self.batchnorm1, self.gate1)
+        return normalise_and_gate(self.conv2(features), self.batchnorm2, self.gate2)
 
 
 class E3CNN(nn.Module):
