@@ -13,12 +13,7 @@ from . import fourier
 from .basis import coupled_basis
 from .factorised import HarmonicWindows
 from .pairs import Learned, Pair, find_pairs
-
-FACTORISED_VOXELS = 8**3
-"""Up to this many voxels, and with so many channels, the weights are applied behind the basis; no kernel is built."""
-FACTORISED_CHANNELS = 256
-FOURIER_VOXELS = 12**3
-"""From this many voxels of a batch on a kernel of 5³ taps or more is applied in the Fourier domain."""
+from .ways import DENSE, WINDOWS, fastest_way
 
 
 class SelfConnection(nn.Module):
@@ -172,14 +167,17 @@ class SteerableConvolution(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""
-        voxels = features[0, 0].numel()
-        if voxels <= FACTORISED_VOXELS and self.irreps_out.dim >= FACTORISED_CHANNELS:
+        grid = features.shape[2:]
+        way = fastest_way(
+            len(features) * grid.numel(), min(grid), self.irreps_in.dim, self.irreps_out.dim, self.kernel_size
+        )
+        if way == WINDOWS:
             return self._windows(features, self.learned())
         if self._frozen and self._kernel is None:
             # Not an inference tensor even if built in inference mode, so that it may be used outside of it.
             with torch.inference_mode(False), torch.no_grad():
                 self._kernel = self.kernel()
         kernel = self._kernel if self._frozen else self.kernel()
-        if self.kernel_size >= 5 and self.irreps_in.dim > 1 and len(features) * voxels >= FOURIER_VOXELS:
-            return fourier.correlate(features, kernel, *self._parities)
-        return functional.conv3d(features, kernel, padding=self.kernel_size // 2)
+        if way == DENSE:
+            return functional.conv3d(features, kernel, padding=self.kernel_size // 2)
+        return fourier.correlate(features, kernel, *self._parities, valid=way)

@@ -12,6 +12,7 @@ from torch.nn import functional
 from .convolution import SteerableConvolution
 from .gate import Gate
 from .norm import InstanceNorm
+from .norm_gate import normalise_and_gate
 from .pooling import NormMaxPool
 
 
@@ -52,8 +53,10 @@ class EquivariantBlock(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""
         for n in range(1, self.n_convolutions + 1):
-            features = self.get_submodule(f"conv{n}")(features)
-            features = self.get_submodule(f"gate{n}")(self.get_submodule(f"batchnorm{n}")(features))
+            convolved = self.get_submodule(f"conv{n}")(features)
+            features = normalise_and_gate(
+                convolved, self.get_submodule(f"batchnorm{n}"), self.get_submodule(f"gate{n}")
+            )
         return features
 
 
