@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +30,14 @@ class Case:
         image: the scan.
         label: its segmentation, same grid; the object has label 1.
         axes: ``[3, 3]`` rows right, anterior, superior in voxel axes (`annotations`), or None.
+        repeats: how often an epoch shows it.
     """
 
     frame_id: str
     image: Path
     label: Path
     axes: np.ndarray | None = None
+    repeats: int = 1
 
 
 def volumes_by_id(folder: Path) -> dict[str, Path]:
@@ -84,17 +86,19 @@ def split_by_fold(cases: Sequence[Case], table: Path, validation: str | None) ->
 
     Args:
         cases: of one folder.
-        table: CSV with columns frame_id and fold.
+        table: CSV with columns frame_id and fold, and repeats, where an epoch shall show some scans more than once.
         validation: the fold that validates; the others train, except one called ``test``. None: the folds are
             called ``train`` and ``val``.
 
     Raises:
-        DatasetError: a case without a row or fold, or a side without a case.
+        DatasetError: a case without a row or fold, a number of repeats below 1, or a side without a case.
     """
-    folds = {row["frame_id"]: (row["fold"] or "").strip() for row in read_table(table, ("fold",))}
+    rows = {row["frame_id"]: row for row in read_table(table, ("fold",))}
+    folds = {frame: (row["fold"] or "").strip() for frame, row in rows.items()}
     problems = [f"{case.image} has no fold in {table}" for case in cases if not folds.get(case.frame_id)]
     if problems:
         raise DatasetError(_listing("The folds are incomplete", problems))
+    cases = [replace(case, repeats=_repeats(rows[case.frame_id], table)) for case in cases]
     names = sorted({folds[case.frame_id] for case in cases})
     if validation is None and not {"train", "val"} <= set(names):
         raise DatasetError(
@@ -104,13 +108,20 @@ def split_by_fold(cases: Sequence[Case], table: Path, validation: str | None) ->
     training = [c for c in cases if folds[c.frame_id] not in (chosen, "test")]
     if validation is None:
         training = [c for c in cases if folds[c.frame_id] == "train"]
-    validating = [c for c in cases if folds[c.frame_id] == chosen]
+    validating = [replace(c, repeats=1) for c in cases if folds[c.frame_id] == chosen]
     if not training or not validating:
         raise DatasetError(
             f"The fold {chosen!r} of {table} leaves {len(training)} scans to train and {len(validating)} to validate "
             f"(folds: {', '.join(names)})."
         )
     return training, validating
+
+
+def _repeats(row: dict[str, str], table: Path) -> int:
+    text = (row.get("repeats") or "1").strip()
+    if not text.isdigit() or int(text) < 1:
+        raise DatasetError(f"{table}: {row['frame_id']} has {text!r} repeats; give a whole number from 1 up.")
+    return int(text)
 
 
 class ScanDataset(Dataset):
@@ -135,21 +146,24 @@ class ScanDataset(Dataset):
         self.cases = list(cases)
         self.spacing = spacing
         self.n_classes = n_classes
+        self._order = [index for index, case in enumerate(self.cases) for _ in range(case.repeats)]
         self._kept: dict[int, Sample] = {}
         self._check(memory_gb * 2**30, threads)
 
     def __len__(self) -> int:
-        return len(self.cases)
+        return len(self._order)
 
     def __getitem__(self, index: int) -> Sample:
-        return self._kept.get(index) or load_sample(self.cases[index], self.spacing, self.n_classes, index)
+        number = self._order[index]
+        sample = self._kept.get(number) or load_sample(self.cases[number], self.spacing, self.n_classes)
+        return replace(sample, index=index)
 
     def _check(self, budget: float, threads: int) -> None:
         problems = []
 
         def attempt(index: int) -> Sample | E3PoseError:
             try:
-                return load_sample(self.cases[index], self.spacing, self.n_classes, index)
+                return load_sample(self.cases[index], self.spacing, self.n_classes)
             except E3PoseError as error:
                 return error
 
@@ -165,14 +179,13 @@ class ScanDataset(Dataset):
             raise DatasetError(_listing("The data set cannot be used", problems))
 
 
-def load_sample(case: Case, spacing: float, n_classes: int, index: int = 0) -> Sample:
+def load_sample(case: Case, spacing: float, n_classes: int) -> Sample:
     """Reads a scan with its label as inference sees it: axes closest to RAS, isotropic, intensities in [0, 1].
 
     Args:
         case: the scan.
         spacing: edge of the isotropic voxel, mm.
         n_classes: labels must be below this.
-        index: kept in the sample.
 
     Raises:
         VolumeError: image or label is unreadable or refused.
@@ -189,7 +202,7 @@ def load_sample(case: Case, spacing: float, n_classes: int, index: int = 0) -> S
     mask = nearest_on_grid(label.array.astype(np.uint8), label.voxel_to_ras, array.shape, grid_to_ras)
     if not (mask == OBJECT_LABEL).any():
         raise DatasetError(f"{case.label}: the object is smaller than a voxel of {spacing:g} mm.")
-    return Sample(torch.from_numpy(array)[None], torch.from_numpy(mask)[None], axes, spacing, index)
+    return Sample(torch.from_numpy(array)[None], torch.from_numpy(mask)[None], axes, spacing)
 
 
 def _check_label(case: Case, image: Volume, label: Volume, n_classes: int) -> None:

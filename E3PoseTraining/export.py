@@ -19,8 +19,8 @@ from E3PoseLib.segmentation.unet import UNet
 from .augmentation.pipelines import OBJECT_FRACTION
 from .folder import RunFolder
 
-SEGMENTATION_FIELDS = ("spacing_mm", "segmentation_edge", "thresholds", "object_label")
-ROTATION_FIELDS = ("spacing_mm", "rotation_edge", "object_fraction")
+SEGMENTATION_FIELDS = ("spacing_mm", "segmentation_edge", "thresholds", "object_label", "clip_fraction")
+ROTATION_FIELDS = ("spacing_mm", "rotation_edge", "object_fraction", "views", "clip_fraction")
 CITATION = "Muthukrishnan et al., Equivariant Symmetry-Aware Head Pose Estimation for Fetal MRI, 2025"
 
 
@@ -32,6 +32,7 @@ def unet_architecture(options: argparse.Namespace) -> dict[str, Any]:
         "feature_multiplier": options.feat_mult,
         "activation": options.activation,
         "n_classes": options.n_output_channels,
+        "input_stride": options.input_stride,
     }
 
 
@@ -40,10 +41,16 @@ def e3cnn_architecture(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "n_levels": options.n_levels,
         "kernel_size": options.kernel_size,
-        "multiplicity": options.multiplicity,
+        "multiplicity": _one_or_each(options.multiplicity),
+        "n_convolutions": _one_or_each(options.n_convolutions),
         "n_radial": options.n_radial,
         "lmax": options.lmax,
     }
+
+
+def _one_or_each(values: list[int]) -> int | list[int]:
+    """A flag of one number for all blocks, or of a number for each."""
+    return values[0] if len(values) == 1 else values
 
 
 def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:
@@ -59,7 +66,8 @@ def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:
     n = options.n_output_channels
     header = {
         "spacing_mm": options.img_res,
-        "segmentation_edge": options.crop_size,
+        "segmentation_edge": None if options.whole_scan else options.crop_size,
+        "clip_fraction": options.norm_perc,
         "thresholds": (0.9, 0.8, *[-1.0] * (n - 2))[:n],
     }
     path = folder.path / "unet.ckpt"
@@ -77,7 +85,13 @@ def export_e3cnn(folder: RunFolder, options: argparse.Namespace) -> None:
     """
     checkpoint = best_checkpoint(folder)
     weights = {name.removeprefix("model."): value for name, value in checkpoint["state_dict"].items()}
-    header = {"spacing_mm": options.img_res, "rotation_edge": options.image_size, "object_fraction": OBJECT_FRACTION}
+    header = {
+        "spacing_mm": options.img_res,
+        "rotation_edge": options.image_size,
+        "object_fraction": OBJECT_FRACTION,
+        "views": options.views,
+        "clip_fraction": options.norm_perc,
+    }
     path = folder.path / "e3cnn.pth"
     save(path, "net_state_dict", weights, e3cnn_architecture(options), header)
     if options.unet:
@@ -96,6 +110,26 @@ def save(path: Path, key: str, weights: dict, architecture: dict[str, Any], head
         torch.save({key: weights, "architecture": architecture, "header": header}, temporary)
 
 
+def initialise(network: torch.nn.Module, path: Path | None, import_weights: Callable) -> None:
+    """Begins with the weights of an earlier run, where its file is given.
+
+    Args:
+        network: a `UNet` or an `E3CNN`.
+        path: what ``--init`` names.
+        import_weights: reads official weights of that network.
+
+    Raises:
+        ModelError: the file is missing, damaged or of another architecture.
+    """
+    if path is None:
+        return
+    weights = read_network(path, type(network), import_weights)[0].state_dict()
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"--init {path}: not the network that the flags describe: {error}") from error
+
+
 def write_model(path: Path, unet: Path, e3cnn: Path) -> None:
     """Joins the two networks to one model file.
 
@@ -104,15 +138,14 @@ def write_model(path: Path, unet: Path, e3cnn: Path) -> None:
         unet, e3cnn: weights of this package's commands, official weights, or a model file with that network.
 
     Raises:
-        ModelError: a file cannot be used, or the networks were trained on different voxels.
+        ModelError: a file cannot be used, or the networks were trained on voxels or intensities that differ.
     """
     segmentation_network, segmentation, segmentation_header = read_network(unet, UNet, import_unet)
     rotation_network, rotation, rotation_header = read_network(e3cnn, E3CNN, import_e3cnn)
-    spacings = {header["spacing_mm"] for header in (segmentation_header, rotation_header) if "spacing_mm" in header}
-    if len(spacings) > 1:
-        raise ModelError(
-            f"{unet} and {e3cnn} were trained on voxels of {sorted(spacings)} mm; one --img_res is needed."
-        )
+    for field, flag in (("spacing_mm", "--img_res"), ("clip_fraction", "--norm_perc")):
+        values = {header[field] for header in (segmentation_header, rotation_header) if field in header}
+        if len(values) > 1:
+            raise ModelError(f"{unet} and {e3cnn} were trained with different {flag}: {sorted(values)}; one is needed.")
     header = ModelHeader(
         name=path.stem,
         segmentation=segmentation,

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from E3PoseLib.batch import Task, find_tasks, prepare_folder
-from E3PoseLib.cli import INTERRUPTED, SOME_FAILED, SUCCESS, WRONG_USAGE, add_device_option
-from E3PoseLib.errors import E3PoseError
+from E3PoseLib.batch import Task, find_tasks, prepare_folder, run_each
+from E3PoseLib.cli import add_device_option, progress
+from E3PoseLib.ending import SOME_FAILED, SUCCESS, exit_status
 from E3PoseLib.estimator import PoseEstimate, PoseEstimator
 from E3PoseLib.geometry import direction_cosines, invert_rigid, rigid, transform_points, write_npy
 from E3PoseLib.model import import_official
@@ -54,14 +54,7 @@ def official_matrix(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status of ``e3pose estimate``."""
     options = _parser().parse_args(arguments)
-    try:
-        return _run(options)
-    except E3PoseError as error:
-        print(f"inference: {error}", file=sys.stderr)
-        return WRONG_USAGE
-    except KeyboardInterrupt:
-        print("inference: interrupted; what is done stays", file=sys.stderr)
-        return INTERRUPTED
+    return exit_status("inference", lambda: _run(options), "what is done stays")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,18 +104,13 @@ def _run(options: argparse.Namespace) -> int:
         **header,
     )
     estimator = PoseEstimator(model, options.device, as_official=True)
-    n_failed = 0
-    for task in tqdm(tasks, unit="scan", desc="poses", disable=None):
-        try:
-            _estimate(task, estimator, folder, options)
-        except E3PoseError as error:
-            n_failed += 1
-            tqdm.write(f"{task.name}: failed: {error}", file=sys.stderr)
-    print(f"{len(tasks) - n_failed} of {len(tasks)} poses written to {folder}")
-    return SOME_FAILED if n_failed else SUCCESS
+    with progress(len(tasks)) as tell:
+        report = run_each(tasks, lambda task: _estimate(task, estimator, folder, options), tell)
+    print(f"{len(report.done)} of {len(tasks)} poses written to {folder}")
+    return SOME_FAILED if report.failed else SUCCESS
 
 
-def _estimate(task: Task, estimator: PoseEstimator, folder: Path, options: argparse.Namespace) -> None:
+def _estimate(task: Task, estimator: PoseEstimator, folder: Path, options: argparse.Namespace) -> bool:
     volume = read_volume(task.path)
     estimate = estimator.estimate(volume)
     if options.save_masks:
@@ -132,6 +120,7 @@ def _estimate(task: Task, estimator: PoseEstimator, folder: Path, options: argpa
     write_npy(folder / f"{task.name}.npy", matrix)
     for warning in estimate.warnings:
         tqdm.write(f"{task.name}: {warning}", file=sys.stderr)
+    return True
 
 
 if __name__ == "__main__":

@@ -128,10 +128,13 @@ class RotationModule(TrainingModule):
         self.errors = CatMetric()
 
     def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
-        # Crops that the border of a scan cut short differ in shape, so each goes through the network as inference
-        # shows it; the instance normalisation makes that the same as one batch of equal shapes.
-        losses = [self.loss(self.model.axes_field(s.image[None]), s.axes[None]) for s in batch]
-        loss = torch.stack(losses).mean()
+        # Crops that the border of a scan cut short differ in shape, so those of one shape go through the network
+        # together; the instance normalisation makes that the same as one by one.
+        losses = []
+        for shape in dict.fromkeys(s.shape for s in batch):
+            alike = [s for s in batch if s.shape == shape]
+            losses.append(self.loss(self.model.axes_field(_stack(alike)[0]), _axes(alike)) * len(alike))
+        loss = torch.stack(losses).sum() / len(batch)
         self.log("train_loss", loss, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch))
         return loss
 

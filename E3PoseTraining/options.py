@@ -54,6 +54,9 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
         choices=["last", "auto"],
         help="go on from the last checkpoint; 'auto' starts anew where there is none",
     )
+    run.add_argument(
+        "--init", type=Path, help="weights to begin with (this command's own, official ones, or a model file)"
+    )
     run.add_argument("--val_fold", help="fold that validates, where one CSV with a fold column names the folds")
 
 

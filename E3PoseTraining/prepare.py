@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from E3PoseLib.errors import E3PoseError, OutputError
+from E3PoseLib.ending import exit_status
+from E3PoseLib.errors import OutputError
 
 from .dhcp import prepare_dhcp
 from .landmarks import prepare_landmark_scans
@@ -23,17 +24,21 @@ def main(arguments: list[str] | None = None) -> int:
     for kind in (epi, dhcp):
         kind.add_argument("-o", "--output", type=Path, required=True, help="new folder to write")
     options = parser.parse_args(arguments)
-    try:
-        make_folders(options.output)
-        if options.kind == "epi":
-            frames = prepare_landmark_scans(options.source, options.output)
-        else:
-            frames = prepare_dhcp(options.source, options.annotations, options.output)
-    except E3PoseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return exit_status("prepare", lambda: prepare(options), "remove the folder and start again")
+
+
+def prepare(options: argparse.Namespace) -> None:
+    """Writes the data set that the flags name, and says how many scans it has.
+
+    Raises:
+        E3PoseError: what is wrong with the source, or with the folder to write.
+    """
+    make_folders(options.output)
+    if options.kind == "epi":
+        frames = prepare_landmark_scans(options.source, options.output)
+    else:
+        frames = prepare_dhcp(options.source, options.annotations, options.output)
     print(f"{len(frames)} scans in {options.output}: images/, labels/, annotations.csv")
-    return 0
 
 
 def make_folders(output: Path) -> None:

@@ -31,6 +31,9 @@ from .options import plain
 from .progress import LearningCurves, RunProgressBar
 from .sources import Sources
 
+GO_ON = "go on from the last whole epoch with --resume"
+"""What an interrupted training command says."""
+
 
 def accelerator(device: str, devices: int) -> str:
     """Lightning's name of a kind of device of which `devices` are wanted.
@@ -156,6 +159,10 @@ def fit(trainer: Trainer, module: LightningModule, data: ScanDataModule, resume:
         warnings.filterwarnings("ignore", message=".*overridden `on_after_batch_transfer`.*")
         try:
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        except SystemExit as end:
+            if isinstance(end.__context__, KeyboardInterrupt):  # Lightning turns one into the other
+                raise KeyboardInterrupt from end
+            raise
         except RuntimeError as error:
             if resume and "state_dict" in str(error):
                 raise ModelError(

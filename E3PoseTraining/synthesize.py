@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from E3PoseLib.errors import E3PoseError, OutputError
+from E3PoseLib.ending import exit_status
+from E3PoseLib.errors import OutputError
 from E3PoseLib.files import whole_file
 from E3PoseLib.geometry import direction_cosines
 from E3PoseLib.rotations import matrix_to_euler
@@ -181,27 +182,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--n {options.n}: give a number from 1 up")
     if not 1 <= options.workers <= cores:
         parser.error(f"--workers {options.workers}: this machine has {cores} cores; give 1 to {cores}")
-    try:
-        generator = FetalHeadGenerator(
-            seed=options.seed,
-            brains=options.brains,
-            shape=options.size,
-            spacing=options.spacing,
-            field=options.field,
-            age_range=tuple(options.age),
-            motion=options.motion,
-        )
-    except ValueError as error:
-        parser.error(str(error))
-    except E3PoseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    try:
+
+    def make() -> None:
+        try:
+            generator = FetalHeadGenerator(
+                seed=options.seed,
+                brains=options.brains,
+                shape=options.size,
+                spacing=options.spacing,
+                field=options.field,
+                age_range=tuple(options.age),
+                motion=options.motion,
+            )
+        except ValueError as error:
+            parser.error(str(error))
         synthesize(generator, options.n, options.output, options.workers)
-    except E3PoseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    return exit_status("synthesize", make)
 
 
 if __name__ == "__main__":

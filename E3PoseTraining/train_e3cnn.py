@@ -7,15 +7,17 @@ import sys
 
 from lightning.pytorch import seed_everything
 
+from E3PoseLib.ending import exit_status
 from E3PoseLib.equivariant.network import E3CNN
-from E3PoseLib.errors import E3PoseError, TrainingError
+from E3PoseLib.errors import TrainingError
+from E3PoseLib.official import import_e3cnn
 
 from .augmentation.pipelines import HeadCrop, rotation_augmentation
-from .export import e3cnn_architecture, export_e3cnn
+from .export import e3cnn_architecture, export_e3cnn, initialise
 from .modules import RotationModule
-from .options import add_shared_options, parse, positive_int
+from .options import add_shared_options, non_negative_int, parse, positive_int, probability
 from .pictures import RotationPicture
-from .run import train
+from .run import GO_ON, train
 from .sources import find_both_sides
 
 USAGE = """python -m E3PoseTraining.train_e3cnn TRAIN_IMAGES/ TRAIN_LABELS/ TRAIN_ANNOTATIONS.csv
@@ -38,12 +40,23 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--img_res", type=float, default=3, help="isotropic voxel before the crop, mm")
     data.add_argument("--image_size", type=positive_int, default=64, help="longest edge of the crop, voxels")
     data.add_argument("--batch_size", type=positive_int, default=1, help="scans a step and process")
+    data.add_argument(
+        "--views",
+        type=non_negative_int,
+        default=0,
+        help="orientations of the crop that the model averages, of cubes filled up with zeros; 0: one crop, cut to "
+        "the scan",
+    )
     placement = parser.add_argument_group("augmentation: placement")
     placement.add_argument("--rotation", type=float, default=90, help="largest Euler angle, degrees")
     placement.add_argument("--shift", type=float, default=0, help="largest shift along each axis, mm")
+    placement.add_argument(
+        "--mask_error", type=probability, default=0, help="probability that the crop is off the object's middle"
+    )
     signal = parser.add_argument_group("augmentation: signal")
     signal.add_argument("--max_res_iso", type=float, default=7.5, help="largest isotropic voxel, mm")
     signal.add_argument("--max_bias", type=float, default=0.5, help="largest coefficient of the bias field")
+    signal.add_argument("--noise_std", type=float, default=0, help="largest standard deviation of the noise")
     signal.add_argument("--norm_perc", type=float, default=0.005, help="quantile that becomes 0; 1 minus it, 1")
     signal.add_argument("--gamma_min", type=float, default=-2, help="least logarithm of the exponent")
     signal.add_argument("--gamma_max", type=float, default=0.1, help="largest logarithm of the exponent")
@@ -54,7 +67,16 @@ def build_parser() -> argparse.ArgumentParser:
     network = parser.add_argument_group("network")
     network.add_argument("--n_levels", type=int, default=4, help="times the grid is halved")
     network.add_argument("--kernel_size", type=positive_int, default=5, help="taps along an edge, odd")
-    network.add_argument("--multiplicity", type=positive_int, default=2, help="of the first block's irreps")
+    network.add_argument(
+        "--multiplicity",
+        type=positive_int,
+        nargs="+",
+        default=[2],
+        help="of the first block's irreps, doubled from block to block; or one for each block",
+    )
+    network.add_argument(
+        "--n_convolutions", type=positive_int, nargs="+", default=[2], help="of every block, or one for each block"
+    )
     network.add_argument("--n_radial", type=positive_int, default=5, help="radial functions of a kernel")
     network.add_argument("--lmax", type=int, default=4, help="highest order of the spherical harmonics")
     optimisation = parser.add_argument_group("optimisation")
@@ -83,8 +105,9 @@ def run(options: argparse.Namespace) -> None:
         )
     seed_everything(options.seed, verbose=False)
     network = E3CNN(**e3cnn_architecture(options))
+    initialise(network, options.init, import_e3cnn)
     sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)
-    crop = HeadCrop(options.image_size, 2**options.n_levels)
+    crop = HeadCrop(options.image_size, 2**options.n_levels, options.norm_perc, options.views > 0)
     module = RotationModule(network, options, rotation_augmentation(options), crop)
     train(
         module,
@@ -101,12 +124,7 @@ def run(options: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    try:
-        run(parse(build_parser(), arguments))
-    except E3PoseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status("train_e3cnn", lambda: run(parse(build_parser(), arguments)), GO_ON)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,17 @@ import sys
 
 from lightning.pytorch import seed_everything
 
-from E3PoseLib.errors import E3PoseError, TrainingError
+from E3PoseLib.ending import exit_status
+from E3PoseLib.errors import TrainingError
+from E3PoseLib.official import import_unet
 from E3PoseLib.segmentation.unet import ACTIVATIONS, UNet
 
-from .augmentation.pipelines import CentralCube, segmentation_augmentation
-from .export import export_unet, unet_architecture
+from .augmentation.pipelines import SegmentationInput, segmentation_augmentation
+from .export import export_unet, initialise, unet_architecture
 from .modules import SegmentationModule
 from .options import add_shared_options, parse, positive_int
 from .pictures import SegmentationPicture
-from .run import train
+from .run import GO_ON, train
 from .sources import find_both_sides
 
 USAGE = """python -m E3PoseTraining.train_unet TRAIN_IMAGES/ TRAIN_LABELS/ VAL_IMAGES/ VAL_LABELS/ OUTPUT/ [flags]
@@ -35,6 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
     data = parser.add_argument_group("data")
     data.add_argument("--img_res", type=float, default=3, help="isotropic voxel of the network's input, mm")
     data.add_argument("--crop_size", type=positive_int, default=128, help="edge of the network's input, voxels")
+    data.add_argument(
+        "--whole_scan", action="store_true", help="the model segments whole scans, not their middle of that size"
+    )
     data.add_argument("--batchsize", type=positive_int, default=4, help="scans a step and process")
     placement = parser.add_argument_group("augmentation: placement")
     placement.add_argument("--flipping", action="store_true", help="mirror each axis with probability one half")
@@ -59,6 +64,9 @@ def build_parser() -> argparse.ArgumentParser:
     network.add_argument("--unet_feat", type=positive_int, default=16, help="features of the first level")
     network.add_argument("--feat_mult", type=positive_int, default=2, help="growth of the features")
     network.add_argument("--activation", choices=sorted(ACTIVATIONS), default="elu")
+    network.add_argument(
+        "--input_stride", type=positive_int, default=1, help="voxels of each edge averaged before the network"
+    )
     network.add_argument("--n_output_channels", type=positive_int, default=3, help="classes with background")
     optimisation = parser.add_argument_group("optimisation")
     optimisation.add_argument("--optimizer", choices=["adam", "adamw", "sgd"], default="adam")
@@ -87,12 +95,16 @@ def run(options: argparse.Namespace) -> None:
         )
     seed_everything(options.seed, verbose=False)
     network = UNet(**unet_architecture(options))
+    initialise(network, options.init, import_unet)
     if options.crop_size % network.stride:
         raise TrainingError(
             f"--crop_size {options.crop_size} is no multiple of {network.stride}, as {options.n_levels} levels need."
         )
     sources = find_both_sides(options.paths, options.val_fold, with_rotations=False, usage=USAGE)
-    module = SegmentationModule(network, options, segmentation_augmentation(options), CentralCube(options.crop_size))
+    preparation = SegmentationInput(
+        None if options.whole_scan else options.crop_size, network.stride, options.norm_perc
+    )
+    module = SegmentationModule(network, options, segmentation_augmentation(options), preparation)
     train(
         module,
         options,
@@ -108,12 +120,7 @@ def run(options: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    try:
-        run(parse(build_parser(), arguments))
-    except E3PoseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status("train_unet", lambda: run(parse(build_parser(), arguments)), GO_ON)
 
 
 if __name__ == "__main__":

@@ -189,25 +189,50 @@ def run_batch(
     """
     folder = prepare_folder(folder)
     read = read or (lambda task: read_volume(task.path, task.frame))
-    report = Report()
+
+    def work(task: Task) -> bool:
+        if not overwrite and _stands(task, folder, settings):
+            return False
+        volume = read(task)
+        write_results(folder, task, volume, estimator.estimate(volume), settings)
+        return True
+
     try:
-        for task in tasks:
-            message = ""
-            try:
-                if not overwrite and _stands(task, folder, settings):
-                    report.skipped.append(task.name)
-                else:
-                    volume = read(task)
-                    write_results(folder, task, volume, estimator.estimate(volume), settings)
-                    report.done.append(task.name)
-            except E3PoseError as error:
-                message = report.failed[task.name] = str(error)
-            except Exception as error:
-                # Whatever this scan has hit, the ones behind it have a right to their turn.
-                message = report.failed[task.name] = f"{task.path}: {type(error).__name__}: {error}"
-            on_result(task, message)
+        return run_each(tasks, work, on_result)
     finally:
         write_table(folder)
+
+
+def run_each(
+    tasks: Iterable[Task],
+    work: Callable[[Task], bool],
+    on_result: Callable[[Task, str], None] = lambda task, message: None,
+) -> Report:
+    """Do something with each scan; one that fails does not stop the rest.
+
+    Parameters
+    ----------
+    tasks : iterable of Task
+    work : callable
+        Returns False for a scan that needed no work.
+    on_result : callable, optional
+        As in `run_batch`.
+
+    Returns
+    -------
+    Report
+    """
+    report = Report()
+    for task in tasks:
+        message = ""
+        try:
+            (report.done if work(task) else report.skipped).append(task.name)
+        except E3PoseError as error:
+            message = report.failed[task.name] = str(error)
+        except Exception as error:
+            # Whatever this scan has hit, the ones behind it have a right to their turn.
+            message = report.failed[task.name] = f"{task.path}: {type(error).__name__}: {error}"
+        on_result(task, message)
     return report
 
 

@@ -26,10 +26,18 @@ class ModelHeader:
         Arguments of `UNet` and `E3CNN`.
     spacing_mm : float
         Voxels that both networks see.
-    segmentation_edge, rotation_edge : int
-        Edges of their inputs, voxels.
+    segmentation_edge : int or None
+        Edge of the cube that the U-Net sees, voxels; None: the whole scan.
+    rotation_edge : int
+        Longest edge of what the rotation network sees, voxels.
     object_fraction : float
         Extent of the brain relative to the rotation network's input.
+    views : int
+        In how many orientations the crop is shown to the rotation network, whose answers are averaged; 0: once, cut to
+        the scan, as the official program does.
+    clip_fraction : float
+        This fraction of the intensities is clipped at either end before a network sees them, so that a few bright
+        voxels (vessels, fat beside the coil) do not set the contrast.
     thresholds : tuple of float
         For each class, the probability up to which it counts as 0.
     object_label : int
@@ -43,9 +51,11 @@ class ModelHeader:
     segmentation: dict = field(default_factory=dict)
     rotation: dict = field(default_factory=dict)
     spacing_mm: float = 3.0
-    segmentation_edge: int = 128
+    segmentation_edge: int | None = 128
     rotation_edge: int = 64
     object_fraction: float = 0.6
+    views: int = 0
+    clip_fraction: float = 0.0
     thresholds: tuple[float, ...] = (0.9, 0.8, -1.0)
     object_label: int = 1
     description: str = ""

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from . import __version__
+from .ending import INTERRUPTED, SOME_FAILED, SUCCESS, WRONG_USAGE, exit_status
 from .errors import E3PoseError, ModelError
 
-SUCCESS, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+__all__ = ["INTERRUPTED", "SOME_FAILED", "SUCCESS", "WRONG_USAGE", "add_device_option", "main", "progress"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 all good, 1 some scans failed, 2 wrong usage, 130 interrupted."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        return options.run(options)
-    except E3PoseError as error:
-        print(f"e3pose: {error}", file=sys.stderr)
-        return WRONG_USAGE
-    except KeyboardInterrupt:
-        print("e3pose: interrupted; what is done stays, run the same command again for the rest", file=sys.stderr)
-        return INTERRUPTED
+    options = _parser().parse_args(arguments)
+    return exit_status("e3pose", lambda: options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -155,19 +149,26 @@ def _estimate(options: argparse.Namespace) -> int:
     return SOME_FAILED if some_failed else SUCCESS
 
 
-def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> int:
-    """Run a batch with a progress bar, print what failed, and return the exit status."""
+@contextmanager
+def progress(n_scans: int) -> Iterator[Callable]:
+    """A progress bar; inside, a function to be told of each task and why it failed, or "" where it did not."""
     from tqdm import tqdm
 
-    from .batch import CSV_NAME, run_batch
-
-    with tqdm(total=len(tasks), unit="scan", desc="poses", disable=None) as bar:
+    with tqdm(total=n_scans, unit="scan", desc="poses", disable=None) as bar:
 
         def tell(task, message: str) -> None:
             if message:
                 bar.write(f"{task.name}: failed: {message}", file=sys.stderr)
             bar.update()
 
+        yield tell
+
+
+def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> int:
+    """Run a batch with a progress bar, print what failed, and return the exit status."""
+    from .batch import CSV_NAME, run_batch
+
+    with progress(len(tasks)) as tell:
         report = run_batch(tasks, estimator, folder, settings, overwrite=overwrite, on_result=tell)
     counts = f"{len(report.done)} estimated, {len(report.skipped)} already there, {len(report.failed)} failed"
     print(f"{counts}; results in {Path(folder) / CSV_NAME}")

@@ -29,12 +29,15 @@ class Confidence:
         Of the mask.
     touches_border : bool
         Whether the mask reaches the border of the scan, so that the head may be cut.
+    view_disagreement_degrees : float or None
+        Mean angle between the rotation found in each view of the head and that of all; None where there is one view.
     """
 
     axis_concentration: tuple[float, float, float]
     orthogonality_error_degrees: float
     brain_volume_ml: float
     touches_border: bool
+    view_disagreement_degrees: float | None = None
 
     @property
     def score(self) -> float:

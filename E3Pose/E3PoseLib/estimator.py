@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -16,8 +17,8 @@ from .errors import E3PoseError, NoHeadFoundError, VolumeError
 from .geometry import head_axes_to_ras, invert_rigid, rigid, transform_points
 from .model import Model
 from .resampling import GRID_TOLERANCE, crop_or_pad, nearest_on_grid, resample_isotropic, rescale
-from .rotations import orthonormalise
-from .segmentation.crop import crop_around
+from .rotations import geodesic_angle, orthonormalise, random_rotations
+from .segmentation.crop import crop_around, crop_views
 from .segmentation.posterior import bounding_box, posterior_to_mask
 from .stopwatch import Progress, Stopwatch
 from .volume import Volume
@@ -81,6 +82,9 @@ class PoseEstimator:
         self.device = pick_device(device)
         self.model = model.to(self.device)
         self.as_official = as_official
+        n_more = max(self.model.header.views - 1, 0)
+        more = random_rotations(n_more, torch.Generator().manual_seed(0), torch.float64).numpy()
+        self._view_to_scan = np.concatenate([np.eye(3)[None], more])
 
     def estimate(self, volume: Volume, progress: Progress | None = None) -> PoseEstimate:
         """Estimate the pose of the head in one scan.
@@ -111,11 +115,11 @@ class PoseEstimator:
         logits = self._run(self.model.segmentation_network, [scan.array])[0]
         clock.begin("mask", 0.35)
         mask = self._localise(scan, logits)
-        crop = self._crop(scan, mask)
+        views = self._crop(scan, mask)
         clock.begin("rotate", 0.4)
-        field = self._run(self.model.rotation_network.axes_field, [crop])[0]
+        fields = self._run(self.model.rotation_network.axes_field, views)
         clock.begin("assemble", 0.95)
-        return self._assemble(scan, mask, field, clock)
+        return self._assemble(scan, mask, fields, clock)
 
     def estimate_batch(self, volumes: Sequence[Volume]) -> list[PoseEstimate | E3PoseError]:
         """Estimate several scans, each network run on all of them at once; worth it on a GPU.
@@ -154,17 +158,17 @@ class PoseEstimator:
         logits = dict(zip(scans, logits, strict=True))
         clock.begin("mask", 0.35)
         masks = attempt(scans, lambda index: self._localise(scans[index], logits[index]))
-        crops = {index: self._crop(scans[index], mask) for index, mask in masks.items()}
+        views = [view for index, mask in masks.items() for view in self._crop(scans[index], mask)]
         clock.begin("rotate", 0.4)
-        fields = self._run(self.model.rotation_network.axes_field, list(crops.values()))
-        fields = dict(zip(crops, fields, strict=True))
+        fields = iter(self._run(self.model.rotation_network.axes_field, views))
         clock.begin("assemble", 0.95)
         for index, mask in masks.items():
-            results[index] = self._assemble(scans[index], mask, fields[index], clock)
+            own = list(islice(fields, len(self._view_to_scan)))
+            results[index] = self._assemble(scans[index], mask, own, clock)
         return results
 
     def _prepare(self, volume: Volume) -> _Scan:
-        """Reorient, resample to the model's cubic voxels, crop or pad to its cube, rescale to [0, 1]."""
+        """Reorient, resample to the model's cubic voxels, crop or pad to what its U-Net takes, rescale to [0, 1]."""
         settings = self.model.header
         oriented = volume if self.as_official else volume.closest_canonical()
         array, grid = resample_isotropic(
@@ -173,8 +177,10 @@ class PoseEstimator:
             settings.spacing_mm,
             tolerance=0.0 if self.as_official else GRID_TOLERANCE,
         )
-        array, grid = crop_or_pad(array, grid, settings.segmentation_edge)
-        array = rescale(array)
+        stride = self.model.segmentation_network.stride
+        whole = tuple(-(-n // stride) * stride for n in array.shape)
+        array, grid = crop_or_pad(array, grid, settings.segmentation_edge or whole)
+        array = rescale(array, settings.clip_fraction)
         field_of_view = bounding_box(array != 0)
         if field_of_view is None:
             raise VolumeError(f"{volume.name}: the middle of the scan is empty; crop the scan to what it shows")
@@ -191,21 +197,25 @@ class PoseEstimator:
             )
         return mask
 
-    def _crop(self, scan: _Scan, mask: np.ndarray) -> np.ndarray:
-        """What the rotation network sees."""
+    def _crop(self, scan: _Scan, mask: np.ndarray) -> list[np.ndarray]:
+        """What the rotation network sees, from each side."""
         settings = self.model.header
-        return crop_around(
-            mask, scan.array, scan.field_of_view, settings.rotation_edge, settings.object_fraction, 2**self._n_halvings
-        )
+        crop = (settings.rotation_edge, settings.object_fraction)
+        if settings.views:
+            return list(crop_views(mask, scan.array, *crop, self._view_to_scan, settings.clip_fraction))
+        minimum_edge = 2**self.model.rotation_network.n_levels
+        return [crop_around(mask, scan.array, scan.field_of_view, *crop, minimum_edge, settings.clip_fraction)]
 
-    def _assemble(self, scan: _Scan, mask: np.ndarray, field: torch.Tensor, clock: Stopwatch) -> PoseEstimate:
-        """Translation from the mask, rotation from the axes, both carried to RAS."""
+    def _assemble(self, scan: _Scan, mask: np.ndarray, fields: list[torch.Tensor], clock: Stopwatch) -> PoseEstimate:
+        """Translation from the mask, rotation from the axes seen in each view, both carried to RAS."""
         centre = transform_points(scan.grid_to_ras, ndimage.center_of_mass(mask))
-        axes = pool_axes(field[None])[0].reshape(3, 3).double().cpu().numpy()
+        raw = torch.stack([pool_axes(field[None])[0] for field in fields]).reshape(-1, 3, 3).double().cpu().numpy()
+        axes, disagreement = combine_views(raw, self._view_to_scan)
         rotation = assemble_rotation(head_axes_to_ras(axes, scan.grid_to_ras))
         confidence = Confidence(
-            axis_concentration=axis_concentration(field.cpu()),
+            axis_concentration=tuple(np.mean([axis_concentration(field.cpu()) for field in fields], axis=0).tolist()),
             orthogonality_error_degrees=orthogonality_error(axes),
+            view_disagreement_degrees=disagreement if self.model.header.views > 1 else None,
             brain_volume_ml=float(mask.sum() * self.model.header.spacing_mm**3 / 1000),
             touches_border=any(
                 inner.start <= outer.start or inner.stop >= outer.stop
@@ -222,10 +232,6 @@ class PoseEstimator:
             timings=clock.read(),
             device=str(self.device),
         )
-
-    @property
-    def _n_halvings(self) -> int:
-        return self.model.rotation_network.n_levels
 
     def _run(self, network: Callable[[torch.Tensor], torch.Tensor], arrays: list[np.ndarray]) -> list[torch.Tensor]:
         """Arrays ``[D, H, W]`` through a network, those of one shape together: ``[C, d, h, w]`` each."""
@@ -248,6 +254,31 @@ class _Scan:
     array: np.ndarray
     grid_to_ras: np.ndarray
     field_of_view: tuple[slice, ...]
+
+
+def combine_views(axes: np.ndarray, view_to_scan: np.ndarray) -> tuple[np.ndarray, float]:
+    """One set of axes from those seen in several views, and how far the views disagree.
+
+    Parameters
+    ----------
+    axes : np.ndarray
+        Shape ``[V, 3, 3]``: rows x, y, z in each view's own axes, any length; the sign of x is free.
+    view_to_scan : np.ndarray
+        Shape ``[V, 3, 3]``, proper.
+
+    Returns
+    -------
+    axes : np.ndarray
+        Shape ``[3, 3]``: the means of the unit axes, in the scan's axes.
+    disagreement : float
+        Mean angle in degrees between each view's rotation and that of all.
+    """
+    axes = axes / np.linalg.norm(axes, axis=2, keepdims=True)
+    axes[:, 0] *= np.where(np.linalg.det(axes) < 0, -1, 1)[:, None]
+    axes = axes @ view_to_scan.transpose(0, 2, 1)
+    mean = axes.mean(axis=0)
+    rotations, together = orthonormalise(torch.from_numpy(axes)), orthonormalise(torch.from_numpy(mean))
+    return mean, float(geodesic_angle(rotations, together).mean())
 
 
 def assemble_rotation(axes: np.ndarray) -> np.ndarray:

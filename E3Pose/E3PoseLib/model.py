@@ -53,7 +53,7 @@ class Model:
                 f"model {header.name!r}: {n_classes} classes need as many thresholds and an object label among them, "
                 f"got thresholds {header.thresholds} and label {header.object_label}"
             )
-        if header.segmentation_edge % segmentation_network.stride:
+        if header.segmentation_edge is not None and header.segmentation_edge % segmentation_network.stride:
             raise ModelError(
                 f"model {header.name!r}: the segmentation edge {header.segmentation_edge} is no multiple of "
                 f"{segmentation_network.stride}, as its U-Net needs"

@@ -18,8 +18,20 @@ GRID_TOLERANCE = 1e-4
 """Fraction of a voxel that a new grid may leave uncovered at its end; absorbs the rounding of headers."""
 
 
-def rescale(array: np.ndarray) -> np.ndarray:
-    """Intensities to [0, 1] by minimum and maximum, float32; a constant array becomes 0."""
+def rescale(array: np.ndarray, clip_fraction: float = 0.0) -> np.ndarray:
+    """Intensities to [0, 1] by minimum and maximum, float32; a constant array becomes 0.
+
+    Parameters
+    ----------
+    array : np.ndarray
+    clip_fraction : float
+        This fraction of the values is clipped at either end first.
+    """
+    if clip_fraction:
+        low, high = np.quantile(array, (clip_fraction, 1 - clip_fraction)).tolist()
+        # Where all but a few values are equal, those few are what there is to see.
+        if low < high:
+            array = np.clip(array, low, high)
     low, high = array.min(), array.max()
     if low == high:
         return np.zeros(array.shape, np.float32)
@@ -71,8 +83,10 @@ def resample_isotropic(
     return array.astype(np.float32), voxel_to_ras @ grid_to_voxel
 
 
-def crop_or_pad(array: np.ndarray, voxel_to_ras: np.ndarray, edge: int) -> tuple[np.ndarray, np.ndarray]:
-    """Crop or zero-pad to a cube around the middle; of an odd number of voxels the larger half stands in front.
+def crop_or_pad(
+    array: np.ndarray, voxel_to_ras: np.ndarray, edges: int | tuple[int, int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Crop or zero-pad around the middle; of an odd number of voxels the larger half stands in front.
 
     Parameters
     ----------
@@ -80,19 +94,20 @@ def crop_or_pad(array: np.ndarray, voxel_to_ras: np.ndarray, edge: int) -> tuple
         Shape ``[I, J, K]``.
     voxel_to_ras : np.ndarray
         Shape ``[4, 4]``.
-    edge : int
-        Voxels along an edge of the cube.
+    edges : int or tuple of int
+        Voxels along each axis of the result, or of a cube.
 
     Returns
     -------
     array : np.ndarray
-        Shape ``[edge, edge, edge]``.
+        Shape ``edges``.
     voxel_to_ras : np.ndarray
-        Of the cube.
+        Of the result.
     """
-    cube = np.zeros((edge, edge, edge), array.dtype)
+    shape = (edges,) * 3 if isinstance(edges, int) else edges
+    box = np.zeros(shape, array.dtype)
     source, target, start = [], [], np.zeros(3)
-    for axis, size in enumerate(array.shape):
+    for axis, (size, edge) in enumerate(zip(array.shape, shape, strict=True)):
         before = math.ceil(abs(edge - size) / 2)
         if size <= edge:
             source.append(slice(None))
@@ -102,8 +117,8 @@ def crop_or_pad(array: np.ndarray, voxel_to_ras: np.ndarray, edge: int) -> tuple
             source.append(slice(before, before + edge))
             target.append(slice(None))
             start[axis] = before
-    cube[tuple(target)] = array[tuple(source)]
-    return cube, voxel_to_ras @ rigid(np.eye(3), start)
+    box[tuple(target)] = array[tuple(source)]
+    return box, voxel_to_ras @ rigid(np.eye(3), start)
 
 
 def nearest_on_grid(

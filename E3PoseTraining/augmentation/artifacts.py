@@ -93,7 +93,9 @@ class RandGhosting(RandSampleTransform):
 class RandCroppedFieldOfView(RandSampleTransform):
     """The scan ends early: everything beyond a face of the field of view is zero, and so is its label.
 
-    At least half of the object's extent along the cut axis stays in view.
+    Half of the time one face cuts the object, of which at least half along the cut axis stays in view. Otherwise the
+    scan is a slab, as a stack of a few slices is: both faces lie close to the object, at most a twentieth of its extent
+    inside and half of it outside.
 
     Args:
         prob: probability.
@@ -110,11 +112,17 @@ class RandCroppedFieldOfView(RandSampleTransform):
         size = sample.image.shape[1 + axis]
         along = points[:, axis] + (size - 1) / 2
         low, high = float(along.min()), float(along.max())
-        middle, margin = (low + high) / 2, (high - low) / 2
-        slices = torch.arange(size, device=points.device)
+        first, last = 0, size - 1
         if self.R.uniform() < 0.5:
-            keep = slices <= round(self.uniform(middle, high + margin))
+            first, last = (
+                round(face + side * self.uniform(-0.05, 0.5) * (high - low)) for face, side in ((low, -1), (high, 1))
+            )
         else:
-            keep = slices >= round(self.uniform(low - margin, middle))
-        keep = keep.view([-1 if d == axis + 1 else 1 for d in range(4)])
+            middle, margin = (low + high) / 2, (high - low) / 2
+            if self.R.uniform() < 0.5:
+                last = round(self.uniform(middle, high + margin))
+            else:
+                first = round(self.uniform(low - margin, middle))
+        slices = torch.arange(size, device=points.device)
+        keep = ((slices >= first) & (slices <= last)).view([-1 if d == axis + 1 else 1 for d in range(4)])
         return dataclasses.replace(sample, image=sample.image * keep, label=sample.label * keep)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from E3PoseLib.errors import E3PoseError
+from E3PoseLib.ending import exit_status
 
 from ..datasets import Case, load_sample
 from ..progress import save_figure
@@ -85,13 +85,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--spacing", type=float, default=3, help="mm (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    try:
-        sample = load_sample(Case(options.image.stem, options.image, options.label), options.spacing, n_classes=256)
-        draw_gallery(sample, options.output, options.seed)
-    except E3PoseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    def draw() -> None:
+        case = Case(options.image.stem, options.image, options.label)
+        draw_gallery(load_sample(case, options.spacing, n_classes=256), options.output, options.seed)
+
+    return exit_status("gallery", draw)
 
 
 if __name__ == "__main__":

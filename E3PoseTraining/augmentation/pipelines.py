@@ -10,14 +10,14 @@ import torch
 from monai.transforms import Compose, ResizeWithPadOrCrop
 
 from E3PoseLib.resampling import rescale
-from E3PoseLib.segmentation.crop import crop_around
+from E3PoseLib.segmentation.crop import crop_around, crop_views
 from E3PoseLib.segmentation.posterior import bounding_box
 
 from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory
 from .intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
 from .resolution import RandIsotropicResolution, RandThickSlices
 from .sample import Sample
-from .spatial import RandEpiDistortion, RandInterleavedMotion, RandPlacement
+from .spatial import RandEpiDistortion, RandInterleavedMotion, RandMaskError, RandPlacement
 
 OBJECT_FRACTION = 0.6
 """Mean extent of the object relative to the cube that the rotation network sees."""
@@ -39,8 +39,18 @@ def segmentation_augmentation(options: argparse.Namespace) -> Compose:
 
 def rotation_augmentation(options: argparse.Namespace) -> Compose:
     """What `train_e3cnn` does to a scan before `HeadCrop`: the head and what is around it, turned as a whole."""
-    placement = RandPlacement(None, options.rotation, options.shift, centre_on_object=True, margin=1 / OBJECT_FRACTION)
-    return Compose([placement, *_acquisition(options, [RandIsotropicResolution(options.max_res_iso)], [])])
+    mask_error = RandMaskError(options.mask_error)
+    placement = RandPlacement(
+        None,
+        options.rotation,
+        options.shift,
+        centre_on_object=True,
+        margin=(1 + mask_error.max_stretch) / OBJECT_FRACTION,
+        room=mask_error.max_shift,
+    )
+    resolution = [RandIsotropicResolution(options.max_res_iso)]
+    noise = [RandNoise(options.noise_std)] if options.noise_std else []
+    return Compose([placement, *_acquisition(options, resolution, noise), mask_error])
 
 
 def _acquisition(options: argparse.Namespace, resolution: list, noise: list) -> list:
@@ -62,17 +72,26 @@ def _acquisition(options: argparse.Namespace, resolution: list, noise: list) -> 
     ]
 
 
-class CentralCube:
-    """Crops or pads a scan to a cube around its middle and rescales it, as before the U-Net at inference."""
+class SegmentationInput:
+    """What the U-Net sees of a scan at inference: its middle in a cube, or the whole of it, rescaled.
 
-    def __init__(self, edge: int) -> None:
-        self.resize = ResizeWithPadOrCrop(edge)
+    Args:
+        edge: of the cube, voxels; None for the whole scan, padded.
+        stride: each edge becomes a multiple of this many voxels.
+        clip_fraction: see `E3PoseLib.resampling.rescale`.
+    """
+
+    def __init__(self, edge: int | None, stride: int, clip_fraction: float = 0.0) -> None:
+        self.edge = edge
+        self.stride = stride
+        self.clip_fraction = clip_fraction
 
     def __call__(self, sample: Sample) -> Sample:
-        image = self.resize(sample.image).as_tensor()
-        low, high = image.aminmax()
-        image = (image - low) / (high - low).clamp_min(1e-6)
-        return dataclasses.replace(sample, image=image, label=self.resize(sample.label).as_tensor())
+        whole = [-(-n // self.stride) * self.stride for n in sample.shape]
+        resize = ResizeWithPadOrCrop(self.edge or whole)
+        image = rescale(resize(sample.image).numpy(force=True), self.clip_fraction)
+        image = torch.from_numpy(image).to(sample.image.device)
+        return dataclasses.replace(sample, image=image, label=resize(sample.label).as_tensor())
 
 
 class HeadCrop:
@@ -80,19 +99,29 @@ class HeadCrop:
 
     Args:
         edge: voxels along the longest edge.
-        minimum_edge: see `crop_around`.
+        minimum_edge, clip_fraction: see `crop_around`.
+        cube: fill up with zeros where the crop leaves the scan, as models that look from several sides do.
     """
 
-    def __init__(self, edge: int, minimum_edge: int) -> None:
+    def __init__(self, edge: int, minimum_edge: int, clip_fraction: float = 0.0, cube: bool = False) -> None:
         self.edge = edge
         self.minimum_edge = minimum_edge
+        self.clip_fraction = clip_fraction
+        self.cube = cube
 
     def __call__(self, sample: Sample) -> Sample:
-        image, label = rescale(sample.image[0].cpu().numpy()), sample.label[0].cpu().numpy()
+        image, label = rescale(sample.image[0].cpu().numpy()), sample.label[0].cpu().numpy() == 1
         view = bounding_box(image != 0)
-        crops = [
-            crop_around(label == 1, content, view, self.edge, OBJECT_FRACTION, self.minimum_edge)
-            for content in (image, (label == 1).astype(np.float32))
-        ]
-        tensors = [torch.from_numpy(crop)[None].to(sample.image.device) for crop in crops]
-        return dataclasses.replace(sample, image=tensors[0], label=(tensors[1] > 0.5).to(torch.uint8))
+
+        def crop(content: np.ndarray, clip_fraction: float) -> torch.Tensor:
+            if self.cube:
+                upright = np.eye(3)[None]
+                cropped = crop_views(label, content, self.edge, OBJECT_FRACTION, upright, clip_fraction)[0]
+            else:
+                cropped = crop_around(
+                    label, content, view, self.edge, OBJECT_FRACTION, self.minimum_edge, clip_fraction
+                )
+            return torch.from_numpy(cropped)[None].to(sample.image.device)
+
+        label_crop = (crop(label.astype(np.float32), 0.0) > 0.5).to(torch.uint8)
+        return dataclasses.replace(sample, image=crop(image, self.clip_fraction), label=label_crop)

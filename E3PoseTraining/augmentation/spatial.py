@@ -30,14 +30,15 @@ class RandPlacement(RandSampleTransform):
     axes follow exactly (`transform_axes`); an isotropic scale changes no axis.
 
     Args:
-        shape: voxels along each edge of the result, or None for the cube that holds the object, whichever way
-            it is turned, with `margin` times its diagonal as edge.
+        shape: voxels along each edge of the result, or None for a cube whose edge is `margin` times the mean
+            extent of the turned object and twice `room` more, and which holds the object.
         rotation: Euler angles "xyz" are drawn from ±`rotation` degrees each.
         translation: shifts are drawn from ±`translation` mm along each axis.
         scaling: bounds of the isotropic scale.
         flipping: mirror each axis with probability one half.
         centre_on_object: keep the centre of the object's bounding box, not that of the volume, in the middle.
         margin: see `shape`.
+        room: see `shape`, mm.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class RandPlacement(RandSampleTransform):
         flipping: bool = False,
         centre_on_object: bool = False,
         margin: float = 1 / 0.6,
+        room: float = 0,
     ) -> None:
         super().__init__(prob=1.0)
         self.shape = shape
@@ -58,6 +60,7 @@ class RandPlacement(RandSampleTransform):
         self.flipping = flipping
         self.centre_on_object = centre_on_object
         self.margin = margin
+        self.room = room
 
     def apply(self, sample: Sample) -> Sample:
         angles = torch.from_numpy(self.R.uniform(-self.rotation, self.rotation, size=3))
@@ -70,7 +73,8 @@ class RandPlacement(RandSampleTransform):
         centre = torch.zeros(3)
         if self.centre_on_object and len(points):
             centre = (points.amax(0) + points.amin(0)).cpu() / 2
-        shape = self.shape or self._edge_around(points, scale)
+        room = 2 * self.room / sample.spacing
+        shape = self.shape or self._edge_around(points.cpu() @ linear.T.float() * scale, shift, room)
 
         device = sample.image.device
         inverse = (linear.T / scale).float().to(device)
@@ -80,9 +84,40 @@ class RandPlacement(RandSampleTransform):
         axes = sample.axes if sample.axes is None else transform_axes(linear, sample.axes)
         return dataclasses.replace(resample(sample, grid + origin.view(3, 1, 1, 1)), axes=axes)
 
-    def _edge_around(self, points: Tensor, scale: float) -> int:
-        diagonal = float((points.amax(0) - points.amin(0) + 1).norm())
-        return math.ceil(diagonal * scale * self.margin)
+    def _edge_around(self, points: Tensor, shift: Tensor, room: float) -> int:
+        extents = points.amax(0) - points.amin(0) + 1
+        edge = max(float(extents.mean()) * self.margin, float(extents.max()))
+        return math.ceil(edge + 2 * float(shift.abs().max()) + room)
+
+
+class RandMaskError(RandSampleTransform):
+    """Moves and stretches the label alone, as a segmentation network errs: what is cropped around it is off-centre.
+
+    Args:
+        prob: probability.
+        max_shift: largest shift along each axis, mm.
+        max_stretch: largest relative change of the extent along each axis.
+    """
+
+    def __init__(self, prob: float, max_shift: float = 6, max_stretch: float = 0.15) -> None:
+        super().__init__(prob)
+        self.max_shift = max_shift
+        self.max_stretch = max_stretch
+
+    def apply(self, sample: Sample) -> Sample:
+        points = object_points(sample.label)
+        if not len(points):
+            return sample
+        shift = torch.from_numpy(self.R.uniform(-1, 1, size=3)).float() * self.max_shift / sample.spacing
+        stretch = 1 + torch.from_numpy(self.R.uniform(-1, 1, size=3)).float() * self.max_stretch
+        centre = points.mean(0)
+        column = (3, 1, 1, 1)
+        grid = centred_coordinates(sample.shape, sample.label.device)
+        moved = centre + shift.to(centre)
+        source = (grid - moved.view(column)) / stretch.to(centre).view(column) + centre.view(column)
+        label = Resample(padding_mode="zeros", dtype=torch.float32)(sample.label.float(), source, mode="nearest")
+        label = label.as_tensor().to(torch.uint8)
+        return dataclasses.replace(sample, label=label) if (label == 1).any() else sample
 
 
 class RandInterleavedMotion(RandSampleTransform):

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from E3PoseLib.errors import E3PoseError
+from E3PoseLib.ending import exit_status
 
 from .command import add_arguments, run
 
@@ -11,11 +11,8 @@ from .command import add_arguments, run
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="e3pose evaluate", description="Compare estimated poses with the truth.")
     add_arguments(parser)
-    try:
-        return run(parser.parse_args(arguments))
-    except E3PoseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    options = parser.parse_args(arguments)
+    return exit_status("e3pose evaluate", lambda: run(options))
 
 
 if __name__ == "__main__":

@@ -41,11 +41,11 @@ class Body:
 def draw_body(head: Head, rng: np.random.Generator) -> Body:
     """Draw a posture: neck flexed and turned, back bent, arms and legs folded at random."""
     scale = head.size.occipitofrontal_diameter
-    flexion = float(np.clip(rng.normal(14, 18), -25, 50))
+    flexion = float(np.clip(rng.normal(33, 14), -15, 60))
     turn = Rotation.from_euler("xyz", [flexion, rng.normal(0, 10), rng.normal(0, 22)], degrees=True)
     body_to_canonical = np.eye(4)
     body_to_canonical[:3, :3] = turn.as_matrix()
-    body_to_canonical[:3, 3] = head.neck
+    body_to_canonical[:3, 3] = head.neck + scale * np.array([0, 0.02, 0.08])  # a fetus hardly shows a neck
 
     girth, bend = scale * rng.normal(1, 0.08), rng.uniform(0.0, 0.25)
     trunk = [
@@ -59,7 +59,7 @@ def draw_body(head: Head, rng: np.random.Generator) -> Body:
         trunk.append(Segment(*scale * np.array([(0, 0, -0.26), (side * 0.33, 0.02, -0.3)]), 0.16 * scale, 0.13 * scale))
         shoulder = scale * np.array([side * 0.36, 0.04, -0.32])
         elbow = shoulder + 0.5 * scale * _direction([side * 0.25, 0.55, -0.7], 0.45, rng)
-        wrist = elbow + 0.45 * scale * _direction([-side * 0.4, 0.5, rng.uniform(-0.2, 1.0)], 0.4, rng)
+        wrist = elbow + 0.45 * scale * _direction([-side * 0.4, 0.4, rng.uniform(0.1, 1.3)], 0.4, rng)
         hand = wrist + 0.14 * scale * _direction([-side * 0.2, 0.3, 0.4], 0.6, rng)
         hip = scale * np.array([side * 0.18, 1.3 * bend, -1.32])
         knee = hip + 0.55 * scale * _direction([side * 0.3, 0.8, rng.uniform(-0.3, 0.8)], 0.3, rng)
@@ -88,7 +88,7 @@ def _cord(scale: float, bend: float, rng: np.random.Generator) -> tuple[Segment,
     at = scale * np.array([0, 0.45 + bend, -0.9])
     heading = _direction([0, 1, 0], 0.5, rng)
     parts = []
-    for _ in range(rng.integers(5, 14)):
+    for _ in range(rng.integers(6, 18)):
         heading = _direction(heading, 0.6, rng)
         parts.append(Segment(at, at + 0.22 * scale * heading, radius, radius))
         at = parts[-1].end

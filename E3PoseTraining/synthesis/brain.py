@@ -82,7 +82,7 @@ class ParametricBrain(Brain):
         maturity = float(np.clip((age_weeks - 21) / 14, 0, 1))
 
         # The head is widest behind its middle and its floor is flatter than its roof.
-        taper = 1 + np.float32(rng.uniform(0.06, 0.2)) * y / b
+        taper = 1 + np.float32(rng.uniform(0.0, 0.12)) * y / b
         floor = np.where(z < 0, np.float32(rng.uniform(1.15, 1.45)), np.float32(1))
         vault = ellipsoid((lateral * taper, y, z * floor), (0, 0, 0), (a, b, c))
         temporal = ellipsoid(
@@ -90,9 +90,19 @@ class ParametricBrain(Brain):
             (0.5 * a, rng.uniform(0.05, 0.2) * b, -rng.uniform(0.45, 0.6) * c),
             (0.42 * a, 0.52 * b, 0.42 * c),
         )
+        frontal = ellipsoid(
+            (lateral, y, z),
+            (0.3 * a, 0.3 * b, -0.05 * c),
+            (rng.uniform(0.58, 0.7) * a, 0.71 * b, rng.uniform(0.7, 0.8) * c),
+        )
         fossa = posterior_fossa(points, (a, b, c), rng)
-        cerebrum_shell = smooth_union([vault, temporal], 6)
-        inner_skull = smooth_union([cerebrum_shell, fossa], 5)
+        cerebrum_shell = smooth_union([vault, frontal, temporal], 6)
+        # Orbits and sphenoid rise between the temporal lobes: the frontal lobe lies on them.
+        orbits = ellipsoid((lateral, y, z), (0.2 * a, 0.62 * b, -1.15 * c), (0.85 * a, 0.48 * b, 0.6 * c))
+        sphenoid = ellipsoid(points, (0, 0.45 * b, -0.95 * c), (rng.uniform(0.24, 0.36) * a, 0.45 * b, 0.42 * c))
+        base = smooth_union([orbits, sphenoid], 6)
+        cerebrum_shell = np.maximum(cerebrum_shell, -base)
+        inner_skull = np.maximum(smooth_union([cerebrum_shell, fossa], 5), -base)
 
         # Folding: valleys along the zero set of a random field, deeper with age.
         cells = [2 * extent / rng.uniform(11, 16) for extent in size]
@@ -160,7 +170,7 @@ class LabelMapBrain(Brain):
 
     def __init__(self, labels: np.ndarray, voxel_to_brain: np.ndarray):
         """labels uint8 [I, J, K] as in `Tissue`; voxel_to_brain 4x4 in mm, origin at the mask's centre."""
-        self._labels = labels
+        self._labels = _with_callosal_rim(labels, voxel_to_brain)
         self._brain_to_voxel = np.linalg.inv(voxel_to_brain)
         spacing = np.linalg.norm(voxel_to_brain[:3, :3], axis=0)
         self._extent = (np.ptp(np.argwhere(labels), axis=0) + 1) * spacing
@@ -177,11 +187,15 @@ class LabelMapBrain(Brain):
         # The map's height includes the brainstem: height follows the other two axes, with a jitter.
         scale[2] = np.sqrt(scale[0] * scale[1]) * rng.uniform(0.92, 1.08)
         bend = rng.uniform(0.5, 3.0)
+        # Spina bifida narrows the forehead as well: widen it.
+        ahead = np.clip(points[1] / np.float32(size[1] / 2), 0, 1)
+        forehead = np.float32(2.6) * ahead * (1 - ahead**2)  # at most 1, and nought at the pole, which stays round
+        widened = (points[0] * (1 - np.float32(rng.uniform(0.05, 0.3)) * forehead), *points[1:])
         voxel = []
         for row in range(3):
             warp = smooth_noise(rng, shape, (3, 3, 3)) * np.float32(0.35 * bend)
             warp += smooth_noise(rng, shape, (3, 4, 3), mirror=row != 0) * np.float32(bend)
-            voxel.append(points[row] * np.float32(scale[row]) + warp)
+            voxel.append(widened[row] * np.float32(scale[row]) + warp)
         voxel = np.stack([np.broadcast_to(v, shape) for v in move_to(voxel, self._brain_to_voxel)])
         tissue = map_coordinates(self._labels, voxel, order=0)
         mean_scale = np.float32(1 / np.cbrt(np.prod(scale)))
@@ -200,17 +214,47 @@ class LabelMapBrain(Brain):
             tissue = np.where(room, hindbrain, tissue)
         tissue[(tissue == Tissue.OUTSIDE) & (distance < 0)] = Tissue.EXTRA_AXIAL_CSF
         tissue[distance >= 0] = Tissue.OUTSIDE
-        if rng.random() < 0.6:
+        if rng.random() < 0.85:
             sinus = np.clip(1 + distance / np.float32(7), 0, 1) * np.float32(rng.uniform(0.5, 3))
-            width = np.float32(rng.uniform(0.2, 0.9)) + sinus
+            width = np.float32(rng.uniform(0.4, 1.3)) + sinus
             fissure = (np.abs(points[0]) < width) & (tissue == Tissue.EXTRA_AXIAL_CSF)
             tissue[fissure & (points[2] > 0)] = Tissue.FALX
         return BrainField(tissue, distance)
 
 
+def _with_callosal_rim(labels: np.ndarray, voxel_to_brain: np.ndarray) -> np.ndarray:
+    """The map with the sulcus and the vessels along the callosum, which it leaves out, marked beside the midline."""
+    spacing = np.linalg.norm(voxel_to_brain[:3, :3], axis=0)
+    lateral = np.abs(np.arange(labels.shape[0]) * spacing[0] + voxel_to_brain[0, 3])
+    first, *_, last = np.flatnonzero(lateral < 4)
+    marked = labels.copy()
+    middle = marked[first : last + 1]
+    near = distance_transform_edt(middle != Tissue.CORPUS_CALLOSUM, spacing) < 2.5
+    middle[near & np.isin(middle, (Tissue.EXTRA_AXIAL_CSF, Tissue.CORTEX))] = Tissue.FALX
+    return marked
+
+
 def move_to(points: Sequence[np.ndarray], matrix: np.ndarray) -> Points:
     """Label maps stand along the axes of their frame, so only scale and shift are applied, per axis."""
     return tuple(p * np.float32(matrix[row, row]) + np.float32(matrix[row, 3]) for row, p in enumerate(points))
+
+
+def paint_deep_veins(tissue: np.ndarray, points: Points, length: float, rng) -> None:
+    """Darken the veins that meet behind the brain's middle, as every clinical scout shows them; in place.
+
+    points: canonical mm, on whose right half the shapes are given; length: occipitofrontal diameter in mm.
+    """
+    half = (np.abs(points[0]), *points[1:])
+    drop = rng.normal(0, 0.02, 3) * length
+    for start, end, likely, thickest in (
+        ((0, 0.04, -0.03), (0, -0.2, 0.03), 0.9, 2.4),  # internal cerebral veins, vein of Galen
+        ((0.14, 0.06, 0.05), (0.17, -0.1, 0.04), 0.7, 1.8),  # thalamostriate veins, choroid plexus
+        ((0, -0.2, 0.03), (0, -0.42, -0.1), 0.5, 1.8),  # straight sinus
+    ):
+        if rng.random() < likely:
+            radius = rng.uniform(0.8, thickest)
+            tube = capsule(half, length * np.array(start) + drop, length * np.array(end) + drop, radius, radius)
+            tissue[(tube < 0) & (tissue != Tissue.OUTSIDE)] = Tissue.FALX
 
 
 def posterior_fossa(points: Points, half: Sequence[float], rng) -> np.ndarray:

@@ -33,13 +33,14 @@ def paint_face(
     within = free & (surface < 0)
     tissue[within] = Tissue.MUSCLE
     tissue[within & (surface > -scalp)] = Tissue.SCALP
-    base = ellipsoid(half, (0.2 * breadth, -0.06, -0.3), (0.3 * breadth, 0.16, 0.12))
+    base = ellipsoid(half, (0.2 * breadth, -0.03, -0.32), (0.34 * breadth, 0.2, 0.13))
     tissue[within & (base < 0)] = Tissue.SKULL_BASE
     tissue[free & (outer_skull < 0)] = Tissue.SKULL
     deep = within & (outer_skull > 0) & (surface < -0.01)
     _, y, z = eye
     for part, centre, radii in (
-        (Tissue.ORBIT, eye - [0, 0.08, 0], (0.8 * eye_radius, 0.12, 0.8 * eye_radius)),
+        (Tissue.ORBIT, eye - [0, 0.06, 0], (eye_radius + 0.045, 0.15, eye_radius + 0.035)),
+        (Tissue.TONGUE, (0, y - 0.04, z - 0.04), (0.035, 0.1, 0.1)),
         (Tissue.AIRWAY, (0, y - 0.1, z - 0.13), (0.03, 0.13, 0.07)),
         (Tissue.JAW, (0, y - 0.08, z - 0.22), (0.15, 0.14, 0.03)),
         (Tissue.TONGUE, (0, y - 0.12, z - 0.3), (0.1, 0.14, 0.06)),
@@ -59,7 +60,7 @@ def paint_spine(
 ) -> None:
     """The cord in its bright canal, and the vertebrae before it, from the brainstem down the neck."""
     top = np.array([0, neck[1] + 0.06 * length, neck[2] + 0.05 * length])
-    bottom = top - length * np.array([0, 0.04, 0.5])
+    bottom = top - length * np.array([0, rng.uniform(-0.15, 0.05), 0.5])
     ahead = np.array([0, 0.09 * length, 0])
     canal = capsule(points, top, bottom, rng.uniform(0.045, 0.07) * length, 0.045 * length)
     cord = canal + np.float32(rng.uniform(0.015, 0.03) * length)
@@ -74,16 +75,17 @@ def _face_surface(half: Points, eye: np.ndarray, eye_radius: float, breadth: flo
     """Signed distance to the skin of face and neck, in head lengths."""
     _, y, z = eye
     depth = rng.uniform(0.9, 1.15)
-    chin = rng.uniform(0.36, 0.48)
+    chin = rng.uniform(0.3, 0.4)
     return smooth_union(
         [
-            ellipsoid(half, (0, y - 0.14, z - 0.16), (rng.uniform(0.3, 0.37), 0.22 * depth, 0.34)),  # midface
+            ellipsoid(half, (0, y - 0.17, z - 0.12), (rng.uniform(0.35, 0.42), 0.26 * depth, 0.29)),  # midface
             ellipsoid(half, (0, 0.06, -0.22), (0.47 * breadth, 0.36, rng.uniform(0.2, 0.27))),  # temples
-            ellipsoid(half, (0, y - 0.06, z - chin), (0.13, 0.12, 0.1)),
+            ellipsoid(half, (0, y - 0.08, z - chin), (0.15, 0.12, 0.1)),  # chin
+            ellipsoid(half, (0, 0.02, -0.36), (rng.uniform(0.36, 0.43), 0.3, 0.24)),  # jaw angle and ear
             ellipsoid(half, (0, y + 0.09 * depth, z - 0.12), (0.05, 0.06, 0.08)),  # nose
             ellipsoid(half, (0.15, y - 0.04, z - 0.2), (0.12, 0.12, 0.12)),  # cheek
             ellipsoid(half, eye, [eye_radius + 0.025] * 3),  # lid
-            capsule(half, (0, -0.12, -0.25), (0, -0.2, -1.0), 0.3, 0.22),  # nape
+            capsule(half, (0, -0.06, -0.28), (0, 0.0, -1.0), 0.28, 0.26),  # nape
         ],
         0.08,
     )

@@ -95,7 +95,7 @@ class FetalHeadGenerator:
         canonical_to_ras, lie = _draw_pose(body, rng)
         grid, head_voxel = self._draw_grid(head, body, canonical_to_ras, spacing, rng)
 
-        strength = self.motion * float(rng.choice([0.15, 0.5, 1.0, 1.8], p=[0.25, 0.35, 0.3, 0.1]))
+        strength = self.motion * float(rng.choice([0.1, 0.35, 0.7, 1.5], p=[0.3, 0.4, 0.22, 0.08]))
         trajectory = draw_trajectory(grid.shape[2], strength, rng)
         shift = distortion(grid, head_voxel, 0.5 * body.scale, rng.uniform(0, 2), rng)
         brain, eyes = brain_and_eyes(head)

@@ -35,14 +35,14 @@ def draw_mother(
     skin = skin + smooth_noise(rng, coarse, view.extent / 100) * np.float32(6)
 
     tissue = _compartments(coarse, view.extent, rng) * np.float32(level["maternal"])
-    tissue *= np.exp(smooth_noise(rng, coarse, [n / 2 for n in coarse]) * np.float32(rng.uniform(0.15, 0.45)))
+    tissue *= np.exp(smooth_noise(rng, coarse, [n / 2 for n in coarse]) * np.float32(rng.uniform(0.1, 0.35)))
     canvas = _Canvas(tissue, points, view, stride)
     for _ in range(rng.integers(20, 45)):
         _organ(canvas, centre, half, level["maternal"], rng)
     _spine(canvas, centre, half, level, rng)
     thickness = rng.uniform(6, 25)
     fat = coverage(np.abs(skin + np.float32(0.5 * thickness)) - np.float32(0.5 * thickness), _EDGE_MM)
-    speckle = np.exp(smooth_noise(rng, coarse, [n / 1.5 for n in coarse]) * np.float32(rng.uniform(0.2, 0.8)))
+    speckle = np.exp(smooth_noise(rng, coarse, [n / 2 for n in coarse]) * np.float32(rng.uniform(0.1, 0.5)))
     over(tissue, fat * np.float32(rng.uniform(0.5, 1)), speckle * np.float32(rng.uniform(0.04, 0.45)))
     return skin, tissue
 

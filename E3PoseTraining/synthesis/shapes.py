@@ -7,6 +7,7 @@ fills.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -75,12 +76,13 @@ def smooth_noise(
     field = rng.standard_normal(lattice, np.float32)
     if mirror:
         field = field + field[::-1]
-    for axis, (size, nodes) in enumerate(zip(shape, lattice, strict=True)):
-        field = np.moveaxis(np.tensordot(_spline_matrix(size, nodes), field, axes=(1, axis)), 0, axis)
+    rows, columns, slices = (_spline_matrix(size, nodes) for size, nodes in zip(shape, lattice, strict=True))
+    field = columns @ np.tensordot(rows, field, axes=1) @ slices.T
     field *= np.float32(1 / max(float(field[::3, ::3, ::3].std()), 1e-6))  # a sample of it is enough
     return field
 
 
+@lru_cache(maxsize=256)
 def _spline_matrix(size: int, nodes: int) -> np.ndarray:
     """Weights [size, nodes] of uniform cubic B-splines at `size` points over the lattice's inner span."""
     position = np.linspace(1, nodes - 2, size)[:, None]

@@ -1,8 +1,8 @@
 """What is around the fetus: amniotic fluid, placenta, uterine wall, the mother's tissues and air.
 
 The mother's frame is RAS in millimetres. Distances to the large shapes are smooth, so they are evaluated at
-every second voxel in plane and interpolated; slices are never skipped, because each sees the mother where
-she is just then.
+every second or fourth voxel in plane and interpolated; slices are never skipped, because each sees the mother
+where she is just then.
 """
 
 import numpy as np
@@ -42,8 +42,9 @@ def paint_uterus(
     points = view.points(stride=STRIDE)
     coarse = points[0].shape
     level = contrast.surroundings
-    cavity = _cavity(points, coarse, head, body, canonical_to_ras, rng)
-    placenta_site = _placenta(points, head, body, canonical_to_ras, rng)
+    sparse = tuple(p[::STRIDE, ::STRIDE] for p in points)
+    cavity = upsample(_cavity(sparse, head, body, canonical_to_ras, rng), coarse)
+    placenta_site = upsample(_placenta(sparse, head, body, canonical_to_ras, rng), coarse)
     skin, mother = draw_mother(points, view, STRIDE, cavity, level, rng)
 
     wall_thickness = rng.uniform(4, 11)
@@ -53,7 +54,7 @@ def paint_uterus(
     grain = smooth_noise(rng, shape, [n * width / 9 for n in shape]) * np.float32(rng.uniform(0.1, 0.35))
     image = mother * coverage(skin, width)
     speckle = rng.standard_normal(shape, np.float32)
-    speckle *= np.float32(rng.uniform(0.1, 0.35))
+    speckle *= np.float32(rng.uniform(0.05, 0.25))
     speckle += 1
     image *= speckle
     wall = np.minimum(cavity, placenta_site) - np.float32(wall_thickness)
@@ -63,7 +64,7 @@ def paint_uterus(
         coverage(placenta_site, width),
         np.float32(level["placenta"]) * (1 + np.float32(0.7) * grain[::-1]),
     )
-    swirl = smooth_noise(rng, shape, (5, 5, 5)) * np.float32(rng.uniform(0.02, 0.12))
+    swirl = smooth_noise(rng, shape, (5, 5, 5)) * np.float32(rng.uniform(0.05, 0.25))
     over(image, coverage(cavity, width), np.float32(level["fluid"]) * (1 + swirl))
     return image
 
@@ -82,7 +83,7 @@ def upsample(field: np.ndarray, shape) -> np.ndarray:
     return field
 
 
-def _cavity(points: Points, coarse, head: Head, body: Body, canonical_to_ras, rng) -> np.ndarray:
+def _cavity(points: Points, head: Head, body: Body, canonical_to_ras, rng) -> np.ndarray:
     """Signed distance to the inner wall: a loose, uneven hull around head, trunk and limbs, with pockets of
     fluid.
     """
@@ -98,16 +99,16 @@ def _cavity(points: Points, coarse, head: Head, body: Body, canonical_to_ras, rn
         ellipsoid(
             in_body,
             np.array([0, 0.14, -0.35]) * length,
-            rng.uniform(0.85, 1.1, 3) * np.array([0.5, 0.56, 1.15]) * length,
+            rng.uniform(0.85, 1.1, 3) * np.array([0.42, 0.46, 1.1]) * length,
         ),
-        ellipsoid(in_body, knees, rng.uniform(0.45, 0.7, 3) * length),
+        ellipsoid(in_body, knees, rng.uniform(0.4, 0.62, 3) * length),
     ]
     for _ in range(rng.integers(1, 4)):
         at = np.array([rng.normal(0, 0.5), rng.normal(0.3, 0.5), rng.uniform(-1.3, 0.4)]) * length
-        parts.append(ellipsoid(in_body, at, rng.uniform(0.15, 0.42, 3) * length))
+        parts.append(ellipsoid(in_body, at, rng.uniform(0.12, 0.36, 3) * length))
     margin = rng.uniform(-14, 1)
-    uneven = smooth_noise(rng, coarse, (5, 5, 5)) * np.float32(rng.uniform(2, 6))
-    return smooth_union(parts, 45) - np.float32(margin) + uneven
+    uneven = smooth_noise(rng, points[0].shape, (5, 5, 5)) * np.float32(rng.uniform(2, 6))
+    return smooth_union(parts, 32) - np.float32(margin) + uneven
 
 
 def _placenta(points: Points, head: Head, body: Body, canonical_to_ras, rng) -> np.ndarray:

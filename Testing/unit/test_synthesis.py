@@ -244,7 +244,7 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
         assert np.allclose(in_ras, scan.canonical_to_ras[:3, :3].T, atol=1e-6)
     assert not list(output.rglob(".part-*"))
     # Another series must not be mixed into this folder, and what is there stays.
-    assert main([*arguments[:-3], "10", "--field", "head"]) == 1
+    assert main([*arguments[:-3], "10", "--field", "head"]) == 2
     assert (output / "annotations.csv").is_file()
     assert len(list((output / "images").iterdir())) == 2
 

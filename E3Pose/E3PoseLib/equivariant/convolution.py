@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import groupby
+import math
 
 import torch
 from e3nn import o3
 from torch import nn
 from torch.nn import functional
 
+from . import fourier
 from .basis import coupled_basis
-
-FACTORISED_VOXELS = 8**3
-"""Up to this many voxels the weights are applied behind the basis, beyond it a dense kernel is convolved."""
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """Where one block of input irreps meets one block of output irreps."""
-
-    inputs: slice
-    outputs: slice
-    mul_in: int
-    mul_out: int
-    weights: tuple[slice, ...]
-    path_weight: float
-    self_weights: slice | None
-    self_path_weight: float
-    basis: str
-
-    @property
-    def dim_in(self) -> int:
-        return (self.inputs.stop - self.inputs.start) // self.mul_in
-
-    @property
-    def dim_out(self) -> int:
-        return (self.outputs.stop - self.outputs.start) // self.mul_out
+from .factorised import HarmonicWindows
+from .pairs import Learned, Pair, find_pairs
+from .ways import DENSE, WINDOWS, fastest_way
 
 
 class SelfConnection(nn.Module):
@@ -69,7 +46,8 @@ class SteerableConvolution(nn.Module):
     The kernel is :math:`K = W_0\,\delta + \sum_p W_p B_p / n_{taps}`: learned matrices over multiplicities times the
     fixed basis of `coupled_basis`, normalised as e3nn's ``FullyConnectedTensorProduct`` does ("component", "element").
     While the layer trains, the kernel is rebuilt at each call, one matrix product for every pair of irreps; `freeze`
-    keeps it. On small grids no kernel is built at all, see `FACTORISED_VOXELS`.
+    keeps it. It is applied in whichever way is fastest, forward and backward: as a dense convolution, in the Fourier
+    domain (`fourier.correlate`), or, on small grids, without ever being built (`HarmonicWindows`).
 
     Parameters
     ----------
@@ -112,54 +90,35 @@ class SteerableConvolution(nn.Module):
             compile_right=False,
         )
         self.weight = nn.Parameter(torch.randn(n_radial, product.weight_numel))
-        self._pairs = self._lay_out(product, n_radial, lmax)
+        self._pairs = find_pairs(product, kernel_size)
+        self._path_sizes = [math.prod(instruction.path_shape) for instruction in product.instructions]
+        for pair in self._pairs:
+            basis = coupled_basis(pair.irrep_in, pair.irrep_out, lmax, kernel_size, n_radial)
+            self.register_buffer(pair.basis, basis.flatten(0, 1).permute(0, 3, 2, 1), persistent=False)
+        self._windows = HarmonicWindows(self.irreps_in, self.irreps_out, self._pairs, kernel_size, n_radial, lmax)
+        self._parities = fourier.Parities.of(self.irreps_in), fourier.Parities.of(self.irreps_out)
         self.register_buffer("_kernel", None, persistent=False)
         self._frozen = False
 
-    def _lay_out(self, product: o3.FullyConnectedTensorProduct, n_radial: int, lmax: int) -> list[_Pair]:
-        """Find, for each pair of irreps, its weights, its normalisation and its basis, which becomes a buffer."""
-        paths: dict[tuple[int, int], list[slice]] = {}
-        path_weights: dict[tuple[int, int], float] = {}
-        start = 0
-        for instruction in product.instructions:
-            pair = (instruction.i_in1, instruction.i_out)
-            stop = start + instruction.path_shape[0] * instruction.path_shape[1] * instruction.path_shape[2]
-            paths.setdefault(pair, []).append(slice(start, stop))
-            path_weights[pair] = instruction.path_weight
-            start = stop
-
-        self_weights: dict[tuple[int, int], slice] = {}
-        fan_in = [0] * len(self.irreps_out)
-        start = 0
-        for a, b in self.sc.blocks:
-            stop = start + self.irreps_in[a].mul * self.irreps_out[b].mul
-            self_weights[a, b] = slice(start, stop)
-            fan_in[b] += self.irreps_in[a].mul
-            start = stop
-
-        pairs = []
-        for (a, b), weights in sorted(paths.items()):
-            (mul_in, irrep_in), (mul_out, irrep_out) = self.irreps_in[a], self.irreps_out[b]
-            name = f"basis_{irrep_in}_{irrep_out}"
-            basis = coupled_basis(irrep_in, irrep_out, lmax, self.kernel_size, n_radial)
-            self.register_buffer(name, basis.flatten(0, 1).permute(0, 3, 2, 1).float(), persistent=False)
-            pairs.append(
-                _Pair(
-                    inputs=self.irreps_in.slices()[a],
-                    outputs=self.irreps_out.slices()[b],
-                    mul_in=mul_in,
-                    mul_out=mul_out,
-                    weights=tuple(weights),
-                    path_weight=path_weights[a, b] / self.kernel_size**3,
-                    self_weights=self_weights.get((a, b)),
-                    self_path_weight=fan_in[b] ** -0.5 if fan_in[b] else 0.0,
-                    basis=name,
-                )
-            )
-        return pairs
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.irreps_in} -> {self.irreps_out}, {self.kernel_size}³ taps)"
+
+    def learned(self) -> dict[tuple[int, int], Learned]:
+        """The normalised weights of every pair, by the blocks of irreps that it connects.
+
+        All are cut at once: the gradient of a slice would be as large as the whole.
+        """
+        parts = self.weight.split(self._path_sizes, dim=1)
+        self_sizes = [self.irreps_in[a].mul * self.irreps_out[b].mul for a, b in self.sc.blocks]
+        self_parts = dict(zip(self.sc.blocks, self.sc.weight.split(self_sizes), strict=True))
+        learned = {}
+        for pair in self._pairs:
+            paths = torch.stack([parts[path] for path in pair.paths]) * pair.path_weight
+            part = self_parts.get(pair.blocks)
+            if part is not None:
+                part = part.reshape(pair.mul_in, pair.mul_out) * pair.self_path_weight
+            learned[pair.blocks] = Learned(paths.unflatten(2, (pair.mul_in, pair.mul_out)), part)
+        return learned
 
     def kernel(self) -> torch.Tensor:
         """Build the dense kernel from the weights.
@@ -169,41 +128,32 @@ class SteerableConvolution(nn.Module):
         torch.Tensor
             Shape ``[irreps_out.dim, irreps_in.dim, k, k, k]``, for cross-correlation; differentiable.
         """
-        blocks: dict[tuple[int, int], torch.Tensor] = {}
-        for pair in self._pairs:
-            blocks[pair.outputs.start, pair.inputs.start] = self._block(pair)
+        learned = self.learned()
+        blocks = {pair.blocks: self._block(pair, learned[pair.blocks]) for pair in self._pairs}
         rows = []
-        for (mul_out, irrep_out), outputs in zip(self.irreps_out, self.irreps_out.slices(), strict=True):
+        for b, (mul_out, irrep_out) in enumerate(self.irreps_out):
             row = []
-            for (mul_in, irrep_in), inputs in zip(self.irreps_in, self.irreps_in.slices(), strict=True):
-                block = blocks.get((outputs.start, inputs.start))
+            for a, (mul_in, irrep_in) in enumerate(self.irreps_in):
+                block = blocks.get((a, b))
                 if block is None:
-                    shape = (mul_out * irrep_out.dim, mul_in * irrep_in.dim, self.kernel_size**3)
+                    shape = (mul_out, irrep_out.dim, mul_in, irrep_in.dim, self.kernel_size**3)
                     block = self.weight.new_zeros(shape)
-                row.append(block)
-            rows.append(torch.cat(row, dim=1))
+                row.append(block.flatten(2, 3))
+            rows.append(torch.cat(row, dim=2).flatten(0, 1))
         return torch.cat(rows).unflatten(2, (self.kernel_size,) * 3)
 
-    def _learned(self, pair: _Pair) -> torch.Tensor:
-        """Normalised weights of a pair: ``[mul_out, mul_in, paths · n_radial]``."""
-        stacked = torch.stack([self.weight[:, part] for part in pair.weights]) * pair.path_weight
-        return stacked.reshape(-1, pair.mul_in, pair.mul_out).permute(2, 1, 0)
-
-    def _self_learned(self, pair: _Pair) -> torch.Tensor:
-        """Normalised weights of a pair's self-connection: ``[mul_out, mul_in]``."""
-        return self.sc.weight[pair.self_weights].reshape(pair.mul_in, pair.mul_out).T * pair.self_path_weight
-
-    def _block(self, pair: _Pair) -> torch.Tensor:
-        """Kernel from one block of irreps to another: ``[mul_out · dim_out, mul_in · dim_in, taps]``."""
-        block = self._learned(pair).flatten(0, 1) @ getattr(self, pair.basis).flatten(1)
-        block = block.reshape(pair.mul_out, pair.mul_in, pair.dim_out, pair.dim_in, -1)
-        block = block.permute(0, 2, 1, 3, 4).reshape(pair.mul_out * pair.dim_out, pair.mul_in * pair.dim_in, -1)
-        if pair.self_weights is None:
+    def _block(self, pair: Pair, learned: Learned) -> torch.Tensor:
+        """Kernel from one block of irreps to another: ``[mul_out, dim_out, mul_in, dim_in, taps]``."""
+        # [mul_in · mul_out, paths · n_radial] @ [paths · n_radial, dim_out · dim_in · taps]
+        block = learned.paths.flatten(2).flatten(0, 1).T @ getattr(self, pair.basis).flatten(1)
+        block = block.reshape(pair.mul_in, pair.mul_out, pair.irrep_out.dim, pair.irrep_in.dim, -1)
+        block = block.permute(1, 2, 0, 3, 4)
+        if learned.point_wise is None:
             return block
         # The same number for every component of an irrep: a Kronecker product with the identity.
-        identity = torch.eye(pair.dim_in, device=block.device, dtype=block.dtype)
-        point_wise = (self._self_learned(pair)[:, None, :, None] * identity[:, None, :]).reshape(block.shape[:2])
-        return block + functional.pad(point_wise[..., None], [block.shape[-1] // 2] * 2)
+        identity = torch.eye(pair.irrep_in.dim, device=block.device, dtype=block.dtype)
+        point_wise = learned.point_wise.T[:, None, :, None, None] * identity[:, None, :, None]
+        return block + functional.pad(point_wise, [block.shape[-1] // 2] * 2)
 
     def freeze(self) -> None:
         """Keep the kernel, once it is first built; call when the weights will not change any more."""
@@ -217,39 +167,17 @@ class SteerableConvolution(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""
-        if features[0, 0].numel() <= FACTORISED_VOXELS:
-            return self._factorised(features)
+        grid = features.shape[2:]
+        way = fastest_way(
+            len(features) * grid.numel(), min(grid), self.irreps_in.dim, self.irreps_out.dim, self.kernel_size
+        )
+        if way == WINDOWS:
+            return self._windows(features, self.learned())
         if self._frozen and self._kernel is None:
             # Not an inference tensor even if built in inference mode, so that it may be used outside of it.
             with torch.inference_mode(False), torch.no_grad():
                 self._kernel = self.kernel()
         kernel = self._kernel if self._frozen else self.kernel()
-        return functional.conv3d(features, kernel, padding=self.kernel_size // 2)
-
-    def _factorised(self, features: torch.Tensor) -> torch.Tensor:
-        """The same map without the dense kernel: first the fixed basis on each voxel's surroundings, then the weights.
-
-        The late levels have many channels on few voxels; there the kernel would be larger than everything it is applied
-        to, and most of the time would go into building it.
-        """
-        batch, grid = len(features), features.shape[2:]
-        windows = functional.pad(features, [self.kernel_size // 2] * 6)
-        for axis in (2, 3, 4):
-            windows = windows.unfold(axis, self.kernel_size, 1)
-        outputs = [features.new_zeros(batch, mul, irrep.dim, grid.numel()) for mul, irrep in self.irreps_out]
-        position = {part.start: index for index, part in enumerate(self.irreps_out.slices())}
-        for inputs, pairs in groupby(self._pairs, key=lambda pair: pair.inputs):
-            pairs = list(pairs)
-            field = features[:, inputs].reshape(batch, pairs[0].mul_in, pairs[0].dim_in, -1)
-            # [B, mul_in, voxels, dim_in · taps]
-            neighbours = windows[:, inputs].reshape(*field.shape, -1).transpose(2, 3).flatten(3)
-            bases = [getattr(self, pair.basis) for pair in pairs]
-            matrix = torch.cat([basis.flatten(0, 1).flatten(1) for basis in bases])
-            projected = (neighbours @ matrix.T).split([basis.shape[0] * basis.shape[1] for basis in bases], dim=3)
-            for pair, basis, part in zip(pairs, bases, projected, strict=True):
-                index = position[pair.outputs.start]
-                part = part.unflatten(3, basis.shape[:2])
-                outputs[index] = outputs[index] + torch.einsum("oip,binpk->bokn", self._learned(pair), part)
-                if pair.self_weights is not None:
-                    outputs[index] = outputs[index] + torch.einsum("oi,bikn->bokn", self._self_learned(pair), field)
-        return torch.cat([output.flatten(1, 2) for output in outputs], dim=1).unflatten(2, grid)
+        if way == DENSE:
+            return functional.conv3d(features, kernel, padding=self.kernel_size // 2)
+        return fourier.correlate(features, kernel, *self._parities, valid=way)

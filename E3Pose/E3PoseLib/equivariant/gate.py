@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -15,6 +16,23 @@ from torch import nn
 def _unit_second_moment(activation: Callable[[torch.Tensor], torch.Tensor]) -> float:
     """Scale that gives the activation of a standard normal variable a second moment of one."""
     return normalize2mom(activation).cst
+
+
+@dataclass(frozen=True)
+class GatedBlock:
+    """Equal irreps with l > 0 and what opens them."""
+
+    dim: int
+    gates: slice
+    """Among the gates."""
+    irreps: slice
+    """Among the input's irreps, each copy counted."""
+    channels: slice
+    channels_out: slice
+
+    def vectors(self, features: torch.Tensor, out: bool = False) -> torch.Tensor:
+        """The block's part ``[B, mul, dim, …]`` of the gate's input ``[B, channels, …]``, or of its output; a view."""
+        return features[:, self.channels_out if out else self.channels].unflatten(1, (-1, self.dim))
 
 
 class Gate(nn.Module):
@@ -51,13 +69,27 @@ class Gate(nn.Module):
         self.irreps_in = order.irreps.simplify()
 
         starts = dict(zip((ir for _, ir in self.irreps_in), self.irreps_in.slices(), strict=True))
-        self._even = slice(starts[even.ir].start, starts[even.ir].start + self.n_even)
-        self._odd = starts[odd.ir]
-        self._gates: list[tuple[slice, slice, int]] = []
-        gate = self._even.stop
+        first_irrep, position = {}, 0
+        for mul, irrep in self.irreps_in:
+            first_irrep[irrep] = position
+            position += mul
+        self.odd, self.scalars = starts[odd.ir], starts[even.ir]
+        self.even = slice(self.scalars.start, self.scalars.start + self.n_even)
+        self.gates = slice(self.even.stop, self.scalars.stop)
+        self.gated: list[GatedBlock] = []
+        gate, behind = 0, self.n_even + self.n_odd
         for mul, irrep in gated:
-            self._gates.append((slice(gate, gate + mul), starts[irrep], irrep.dim))
+            self.gated.append(
+                GatedBlock(
+                    dim=irrep.dim,
+                    gates=slice(gate, gate + mul),
+                    irreps=slice(first_irrep[irrep], first_irrep[irrep] + mul),
+                    channels=starts[irrep],
+                    channels_out=slice(behind, behind + mul * irrep.dim),
+                )
+            )
             gate += mul
+            behind += mul * irrep.dim
         self.relu_scale = _unit_second_moment(torch.relu)
         self.tanh_scale = _unit_second_moment(torch.tanh)
         self.sigmoid_scale = _unit_second_moment(torch.sigmoid)
@@ -67,11 +99,10 @@ class Gate(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""
-        parts = [
-            torch.relu(features[:, self._even]) * self.relu_scale,
-            torch.tanh(features[:, self._odd]) * self.tanh_scale,
-        ]
-        for gates, gated, dim in self._gates:
-            weight = torch.sigmoid(features[:, gates]) * self.sigmoid_scale
-            parts.append((features[:, gated].unflatten(1, (-1, dim)) * weight.unsqueeze(2)).flatten(1, 2))
+        opening = torch.sigmoid(features[:, self.gates]) * self.sigmoid_scale
+        even, odd = features[:, self.even], features[:, self.odd]
+        parts = [torch.relu(even) * self.relu_scale, torch.tanh(odd) * self.tanh_scale]
+        for block in self.gated:
+            vectors = block.vectors(features)
+            parts.append((vectors * opening[:, block.gates].unsqueeze(2)).flatten(1, 2))
         return torch.cat(parts, dim=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from e3nn import o3
 from torch import nn
@@ -10,11 +12,12 @@ from torch.nn import functional
 from .convolution import SteerableConvolution
 from .gate import Gate
 from .norm import InstanceNorm
+from .norm_gate import normalise_and_gate
 from .pooling import NormMaxPool
 
 
 class EquivariantBlock(nn.Module):
-    """Twice: steerable convolution, instance normalisation, gate.
+    """Several times: steerable convolution, instance normalisation, gate.
 
     Parameters
     ----------
@@ -22,6 +25,7 @@ class EquivariantBlock(nn.Module):
     kernel_size : int
     n_radial : int
     lmax : int
+    n_convolutions : int
     """
 
     def __init__(
@@ -31,20 +35,29 @@ class EquivariantBlock(nn.Module):
         kernel_size: int,
         n_radial: int,
         lmax: int,
+        n_convolutions: int = 2,
     ) -> None:
         super().__init__()
-        sizes = {"kernel_size": kernel_size, "n_radial": n_radial, "lmax": lmax}
-        self.gate1 = Gate(irreps_out)
-        self.conv1 = SteerableConvolution(irreps_in, self.gate1.irreps_in, **sizes)
-        self.batchnorm1 = InstanceNorm(self.gate1.irreps_in)
-        self.gate2 = Gate(irreps_out)
-        self.conv2 = SteerableConvolution(irreps_out, self.gate2.irreps_in, **sizes)
-        self.batchnorm2 = InstanceNorm(self.gate2.irreps_in)
+        self.n_convolutions = n_convolutions
+        for n in range(1, n_convolutions + 1):
+            gate = Gate(irreps_out)
+            convolution = SteerableConvolution(
+                irreps_in, gate.irreps_in, kernel_size=kernel_size, n_radial=n_radial, lmax=lmax
+            )
+            # The official weights' names.
+            self.add_module(f"gate{n}", gate)
+            self.add_module(f"conv{n}", convolution)
+            self.add_module(f"batchnorm{n}", InstanceNorm(gate.irreps_in))
+            irreps_in = irreps_out
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""
-        features = self.gate1(self.batchnorm1(self.conv1(features)))
-        return self.gate2(self.batchnorm2(self.conv2(features)))
+        for n in range(1, self.n_convolutions + 1):
+            convolved = self.get_submodule(f"conv{n}")(features)
+            features = normalise_and_gate(
+                convolved, self.get_submodule(f"batchnorm{n}"), self.get_submodule(f"gate{n}")
+            )
+        return features
 
 
 class E3CNN(nn.Module):
@@ -56,14 +69,21 @@ class E3CNN(nn.Module):
         How often the grid is halved; there is one more block than that.
     kernel_size : int
         Odd number of taps along an edge.
-    multiplicity : int
-        m of the first block; it doubles from block to block.
+    multiplicity : int or sequence of int
+        m of the first block, doubled from block to block; or m of each block.
+    n_convolutions : int or sequence of int
+        Convolutions of every block, or of each.
     n_radial : int
         Radial functions of every kernel.
     lmax : int
         Highest order of the kernels' spherical harmonics.
     signed_odd_scalars : bool
         Pool as the official networks do, see `NormMaxPool`: equivariant under rotations, not under reflections.
+
+    Raises
+    ------
+    ValueError
+        If there is not one multiplicity and one number of convolutions, at least 1, for each block.
     """
 
     irreps_axes = o3.Irreps("1x1e + 2x1o")
@@ -73,7 +93,8 @@ class E3CNN(nn.Module):
         n_levels: int = 4,
         kernel_size: int = 5,
         *,
-        multiplicity: int = 2,
+        multiplicity: int | Sequence[int] = 2,
+        n_convolutions: int | Sequence[int] = 2,
         n_radial: int = 5,
         lmax: int = 4,
         signed_odd_scalars: bool = False,
@@ -84,10 +105,16 @@ class E3CNN(nn.Module):
         irreps = o3.Irreps("1x0e")
         self.blocks = nn.ModuleList()
         self.pools = nn.ModuleList()
-        for level in range(n_levels + 1):
-            m = multiplicity * 2**level
+        multiplicities = multiplicity
+        if isinstance(multiplicity, int):
+            multiplicities = [multiplicity * 2**level for level in range(n_levels + 1)]
+        repeats = [n_convolutions] * (n_levels + 1) if isinstance(n_convolutions, int) else n_convolutions
+        for name, values in (("multiplicity", multiplicities), ("n_convolutions", repeats)):
+            if len(values) != n_levels + 1 or min(values) < 1:
+                raise ValueError(f"{name}: {n_levels + 1} blocks need as many numbers of at least 1, got {values}")
+        for level, (m, repeat) in enumerate(zip(multiplicities, repeats, strict=True)):
             hidden = o3.Irreps(f"{4 * m}x0e + {4 * m}x0o + {2 * m}x1e + {2 * m}x1o + {m}x2e + {m}x2o")
-            self.blocks.append(EquivariantBlock(irreps, hidden, **sizes))
+            self.blocks.append(EquivariantBlock(irreps, hidden, n_convolutions=repeat, **sizes))
             if level < n_levels:
                 self.pools.append(NormMaxPool(hidden, signed_odd_scalars=signed_odd_scalars))
             irreps = hidden

@@ -38,7 +38,7 @@ class InstanceNorm(nn.Module):
         average[torch.arange(len(irrep_of_channel)), irrep_of_channel] = 1 / dims[irrep_of_channel]
         self.register_buffer("_irrep_of_channel", irrep_of_channel, persistent=False)
         self.register_buffer("_scalar_channels", is_scalar[irrep_of_channel].nonzero()[:, 0], persistent=False)
-        self.register_buffer("_average", average, persistent=False)
+        self.register_buffer("average", average, persistent=False)
         self.weight = nn.Parameter(torch.ones(len(dims)))
         self.bias = nn.Parameter(torch.zeros(int(is_scalar.sum())))
 
@@ -63,7 +63,7 @@ class InstanceNorm(nn.Module):
             1, self._scalar_channels, mean.index_select(1, self._scalar_channels)
         )
         mean_square = variance + (mean - scalar_mean).square()
-        norm = (mean_square @ self._average + self.eps).rsqrt() * self.weight
+        norm = (mean_square @ self.average + self.eps).rsqrt() * self.weight
         scale = norm.index_select(1, self._irrep_of_channel)
         bias = torch.zeros_like(mean[0]).index_copy(0, self._scalar_channels, self.bias.to(mean.dtype))
         return scale, bias - scalar_mean * scale

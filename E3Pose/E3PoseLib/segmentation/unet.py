@@ -25,11 +25,14 @@ class UNet(nn.Module):
     n_classes : int
         Output channels; channel 0 is the background.
     n_input_channels : int
+    input_stride : int
+        The network sees the mean of cells of this many voxels along each edge, and its logits are interpolated back:
+        a wide field of view at little cost, with a smooth border of what is found.
 
     Raises
     ------
     ValueError
-        For an unknown activation or less than one level.
+        For an unknown activation, less than one level or an input stride below one.
     """
 
     def __init__(
@@ -40,13 +43,17 @@ class UNet(nn.Module):
         activation: str = "elu",
         n_classes: int = 3,
         n_input_channels: int = 1,
+        input_stride: int = 1,
     ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
             raise ValueError(f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}")
         if n_levels < 1:
             raise ValueError(f"a U-Net needs at least one level, got {n_levels}")
+        if input_stride < 1:
+            raise ValueError(f"the input stride is a number of voxels from 1 up, got {input_stride}")
         self.n_levels = n_levels
+        self.input_stride = input_stride
         features = [n_features * feature_multiplier**level for level in range(n_levels)]
         self.list_encoder_blocks = nn.ModuleList()
         previous = n_input_channels
@@ -62,11 +69,11 @@ class UNet(nn.Module):
     @property
     def stride(self) -> int:
         """Each edge of the input must be a multiple of this many voxels."""
-        return 2 ** (self.n_levels - 1)
+        return self.input_stride * 2 ** (self.n_levels - 1)
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """Map intensities ``[B, 1, D, H, W]`` to logits ``[B, n_classes, D, H, W]``, edges in multiples of `stride`."""
-        features = volume
+        features = functional.avg_pool3d(volume, self.input_stride) if self.input_stride > 1 else volume
         skips = []
         for block in self.list_encoder_blocks[:-1]:
             skips.append(block(features))
@@ -75,7 +82,10 @@ class UNet(nn.Module):
         for block in self.list_decoder_blocks:
             upsampled = functional.interpolate(features, scale_factor=2, mode="trilinear")
             features = block(torch.cat([skips.pop(), upsampled], dim=1))
-        return self.last_conv(features)
+        logits = self.last_conv(features)
+        if self.input_stride == 1:
+            return logits
+        return functional.interpolate(logits, scale_factor=self.input_stride, mode="trilinear")
 
 
 def _convolution_block(n_in: int, n_out: int, activation: str) -> nn.Sequential:

@@ -188,7 +188,7 @@ def random_model(tmp_path_factory) -> Path:
 def test_impossible_request_is_refused_before_anything_is_written(data, tmp_path, capsys, flags, message):
     if "cuda" in flags and torch.cuda.is_available():
         pytest.skip("this machine has the device that the test wants absent")
-    assert train_e3cnn([*e3cnn_paths(data, tmp_path / "run"), *TINY_E3CNN, *flags]) == 1
+    assert train_e3cnn([*e3cnn_paths(data, tmp_path / "run"), *TINY_E3CNN, *flags]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
     assert not (tmp_path / "run" / "e3cnn.pth").exists()
@@ -196,19 +196,19 @@ def test_impossible_request_is_refused_before_anything_is_written(data, tmp_path
 
 def test_folder_with_another_run_is_left_alone(data, tmp_path, capsys, unet_run):
     before = {path: path.read_bytes() for path in unet_run.rglob("*") if path.is_file()}
-    assert train_unet([*unet_paths(data, unet_run), *TINY_UNET]) == 1
+    assert train_unet([*unet_paths(data, unet_run), *TINY_UNET]) == 2
     assert "holds another run" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in unet_run.rglob("*") if path.is_file()} == before
 
 
 def test_resuming_another_network_is_refused(data, tmp_path, capsys, unet_run):
     shutil.copytree(unet_run, tmp_path / "run")
-    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--unet_feat", "8", "--resume"]) == 1
+    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--unet_feat", "8", "--resume"]) == 2
     assert "does not fit the network" in capsys.readouterr().err
 
 
 def test_class_weights_must_be_as_many_as_classes(data, tmp_path, capsys):
-    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--class_weights", "1", "2"]) == 1
+    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--class_weights", "1", "2"]) == 2
     assert "2 weights for the 3 classes" in capsys.readouterr().err
 
 
@@ -221,7 +221,7 @@ def test_config_file_sets_flags_and_the_command_line_wins(data, tmp_path, capsys
     assert (options["unet_feat"], options["n_epochs"], options["flipping"]) == (3, 1, True)
     assert options["class_weights"] == [1, 4, 4]
     config.write_text("unet_feet: 2\n")
-    assert train_unet([*unet_paths(data, tmp_path / "other"), *flags]) == 1
+    assert train_unet([*unet_paths(data, tmp_path / "other"), *flags]) == 2
     assert "--unet_feet" in capsys.readouterr().err
 
 

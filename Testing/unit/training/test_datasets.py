@@ -142,7 +142,7 @@ def test_all_bad_scans_are_named_at_once(own_data):
 def test_scans_beyond_the_memory_budget_are_read_again(own_data):
     kept, read = ScanDataset(cases_of(own_data), 6.0, 3), ScanDataset(cases_of(own_data), 6.0, 3, memory_gb=0)
     for index in range(3):
-        assert kept[index] is kept[index] and read[index] is not read[index]
+        assert kept[index].image is kept[index].image and read[index].image is not read[index].image
         assert torch.equal(kept[index].image, read[index].image) and read[index].index == index
 
 
@@ -185,3 +185,17 @@ def test_dhcp_release_becomes_a_data_set(tmp_path):
     (func / "sub-CC00100XX01_ses-20300_task-rest_bold.nii.gz").unlink()
     with pytest.raises(DatasetError, match=r"ses-20300 should hold one \*_bold.nii.gz"):
         prepare_dhcp(tmp_path / "release", tmp_path / "annotations", output)
+
+
+def test_repeats_show_a_training_scan_more_often_and_differently_and_a_validation_scan_once(own_data):
+    table = own_data / "folds.csv"
+    table.write_text("frame_id,fold,repeats\nhead_3_00,train,3\nhead_3_01,val,5\nhead_3_02,train,\n")
+    training, validation = split_by_fold(cases_of(own_data), table, None)
+    scans = ScanDataset(training, 6.0, 3)
+    assert len(scans) == 4 and len(ScanDataset(validation, 6.0, 3)) == 1
+    assert scans[0].image is scans[2].image and scans[0].image is not scans[3].image
+    # The index decides the random numbers, so a repeated scan is augmented anew.
+    assert [scans[n].index for n in range(4)] == [0, 1, 2, 3]
+    table.write_text("frame_id,fold,repeats\nhead_3_00,train,0\nhead_3_01,val,1\nhead_3_02,train,1\n")
+    with pytest.raises(DatasetError, match="'0' repeats"):
+        split_by_fold(cases_of(own_data), table, None)

@@ -112,7 +112,7 @@ def test_euler_truth_of_left_and_right_handed_scans(data, tmp_path, capsys):
     assert summary["rotation median (°)"]["value"] == pytest.approx(7, abs=1e-3)
     assert summary["centre mean (mm)"]["value"] == pytest.approx(0, abs=1e-6)
     assert (tmp_path / "out" / "worst_cases.png").is_file()
-    assert evaluate(arguments) == 1  # Euler angles without the scans mean nothing
+    assert evaluate(arguments) == 2  # Euler angles without the scans mean nothing
     assert "Give the scans with --images" in capsys.readouterr().err
 
 
@@ -128,14 +128,14 @@ def test_euler_truth_of_left_and_right_handed_scans(data, tmp_path, capsys):
 def test_estimate_that_is_no_pose_is_refused_by_name(tmp_path, capsys, matrix, message):
     write_matrices(tmp_path / "truth.csv", {"scan": np.eye(4)}, {"scan": "A"})
     np.save(tmp_path / "scan.npy", matrix)
-    assert evaluate(["--poses", str(tmp_path), "--truth", str(tmp_path / "truth.csv")]) == 1
+    assert evaluate(["--poses", str(tmp_path), "--truth", str(tmp_path / "truth.csv")]) == 2
     error = capsys.readouterr().err
     assert "scan.npy" in error and message in error
 
 
 def test_folder_without_any_pose_is_refused(tmp_path, capsys):
     write_matrices(tmp_path / "truth.csv", {"scan": np.eye(4)}, {"scan": "A"})
-    assert evaluate(["--poses", str(tmp_path), "--truth", str(tmp_path / "truth.csv")]) == 1
+    assert evaluate(["--poses", str(tmp_path), "--truth", str(tmp_path / "truth.csv")]) == 2
     assert "holds no pose" in capsys.readouterr().err
 
 

@@ -1,0 +1,43 @@
+"""How every command ends: its exit status, and one line on the screen where it did not go well."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from .errors import E3PoseError
+
+SUCCESS, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+SAME_COMMAND = "what is done stays, run the same command again for the rest"
+
+
+def exit_status(name: str, command: Callable[[], int | None], after_interrupt: str = SAME_COMMAND) -> int:
+    """Run a command and say why it ended, if not well.
+
+    Parameters
+    ----------
+    name : str
+        Of the command, before its messages.
+    command : callable
+        Returns its exit status, or None for success.
+    after_interrupt : str
+        How the user goes on after an interrupt.
+
+    Returns
+    -------
+    int
+        The command's own status; 2 where an input, a flag or the machine does not allow what was asked; 130 after an
+        interrupt. What is no error of the command's use goes on to the caller.
+
+    >>> exit_status("e3pose", lambda: None)
+    0
+    """
+    try:
+        return command() or SUCCESS
+    except E3PoseError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return WRONG_USAGE
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; {after_interrupt}", file=sys.stderr)
+        return INTERRUPTED

@@ -1,0 +1,57 @@
+"""Every way to evaluate a steerable convolution gives what the dense convolution gives, gradients included."""
+
+import pytest
+import torch
+from torch.nn.functional import conv3d
+
+from E3PoseLib.equivariant import fourier
+from E3PoseLib.equivariant.convolution import SteerableConvolution
+
+LAYERS = {
+    "all irreps": ("4x0e + 3x0o + 2x1e + 3x1o + 2x2e + 1x2o", "5x0e + 2x0o + 3x1o + 2x1e + 2x2e + 1x2o"),
+    "scalars in": ("1x0e", "3x0e + 2x1o"),
+    "an output without paths": ("1x0e", "2x0o + 2x1o"),
+    "axes out": ("2x0e + 2x0o + 2x1e + 2x1o", "1x1e + 2x1o"),
+}
+
+
+def relative(result: torch.Tensor, expected: torch.Tensor) -> float:
+    return float(((result - expected).abs().max() / expected.abs().max().clamp_min(1e-20)).detach())
+
+
+def compare(way, layer: SteerableConvolution, shape: tuple[int, ...]) -> None:
+    """Output and gradients of input and weights of `way`, against the dense convolution."""
+    features = torch.randn(*shape, requires_grad=True)
+    expected = conv3d(features, layer.kernel(), padding=layer.kernel_size // 2)
+    upstream = torch.randn_like(expected)
+    inputs = (features, layer.weight, layer.sc.weight)
+    gradients = torch.autograd.grad(expected, inputs, upstream, allow_unused=True)
+    result = way(features)
+    assert result.shape == expected.shape
+    assert relative(result, expected) < 1e-5
+    found = torch.autograd.grad(result, inputs, upstream, allow_unused=True)
+    for ours, theirs in zip(found, gradients, strict=True):
+        if theirs is not None and theirs.numel():
+            assert relative(ours, theirs) < 1e-5
+
+
+@pytest.mark.parametrize("kernel_size", [3, 5])
+@pytest.mark.parametrize("irreps", LAYERS.values(), ids=LAYERS)
+def test_weights_behind_the_basis(irreps, kernel_size):
+    torch.manual_seed(0)
+    layer = SteerableConvolution(*irreps, kernel_size=kernel_size)
+    compare(lambda x: layer._windows(x, layer.learned()), layer, (2, layer.irreps_in.dim, 4, 3, 5))
+
+
+@pytest.mark.parametrize("kernel_size", [3, 5])
+@pytest.mark.parametrize("valid", [4, 5, 8])
+@pytest.mark.parametrize("irreps", LAYERS.values(), ids=LAYERS)
+def test_fourier_domain(irreps, valid, kernel_size):
+    torch.manual_seed(0)
+    layer = SteerableConvolution(*irreps, kernel_size=kernel_size)
+    inputs, outputs = map(fourier.Parities.of, (layer.irreps_in, layer.irreps_out))
+    compare(
+        lambda x: fourier.correlate(x, layer.kernel(), inputs, outputs, valid),
+        layer,
+        (2, layer.irreps_in.dim, 9, 8, 11),
+    )
