@@ -14,7 +14,16 @@ from . import __version__
 from .ending import INTERRUPTED, SOME_FAILED, SUCCESS, WRONG_USAGE, exit_status
 from .errors import E3PoseError, ModelError
 
-__all__ = ["INTERRUPTED", "SOME_FAILED", "SUCCESS", "WRONG_USAGE", "add_device_option", "main", "progress"]
+__all__ = [
+    "INTERRUPTED",
+    "SOME_FAILED",
+    "SUCCESS",
+    "WRONG_USAGE",
+    "add_device_option",
+    "main",
+    "progress",
+    "voxel_size",
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

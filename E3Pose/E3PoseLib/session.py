@@ -109,6 +109,7 @@ class InNumberFormat(torch.nn.Module):
         super().__init__()
         self.network = network
         self.dtype = dtype
+        self.stride = network.stride
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         with torch.autocast(batch.device.type, self.dtype):

@@ -22,8 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from E3PoseLib import dependencies, mrml
 from E3PoseLib.catalog import find_model
-from E3PoseLib.cli import INTERRUPTED, SOME_FAILED, SUCCESS, WRONG_USAGE, voxel_size
-from E3PoseLib.errors import DependencyError, E3PoseError, OutputError, VolumeError
+from E3PoseLib.cli import voxel_size
+from E3PoseLib.ending import SOME_FAILED, SUCCESS, WRONG_USAGE, exit_status
+from E3PoseLib.errors import DependencyError, OutputError, VolumeError
 
 NIFTI = (".nii", ".nii.gz")
 SUFFIXES = (*NIFTI, ".hdr", ".img.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".mgh.gz", ".mnc", ".gipl")
@@ -158,15 +159,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Run the batch; returns the exit status, whatever happens: Slicer would run on after an exception."""
     try:
-        return run(parse(arguments))
+        return exit_status("E3PoseBatch", lambda: run(parse(arguments)))
     except SystemExit as end:  # argparse has said why
         return int(end.code or 0)
-    except E3PoseError as error:
-        print(f"E3PoseBatch: {error}", file=sys.stderr)
-        return WRONG_USAGE
-    except KeyboardInterrupt:
-        print("interrupted; what is done stays, run the same command again for the rest", file=sys.stderr)
-        return INTERRUPTED
     except Exception:
         traceback.print_exc()
         return SOME_FAILED
