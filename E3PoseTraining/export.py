@@ -62,7 +62,7 @@ def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:
         ModelError: the other network's weights cannot be used.
         OutputError: a file cannot be written.
     """
-    checkpoint = best_checkpoint(folder)
+    checkpoint = chosen_checkpoint(folder, options.export)
     n = options.n_output_channels
     header = {
         "spacing_mm": options.img_res,
@@ -83,7 +83,7 @@ def export_e3cnn(folder: RunFolder, options: argparse.Namespace) -> None:
         ModelError: the other network's weights cannot be used.
         OutputError: a file cannot be written.
     """
-    checkpoint = best_checkpoint(folder)
+    checkpoint = chosen_checkpoint(folder, options.export)
     weights = {name.removeprefix("model."): value for name, value in checkpoint["state_dict"].items()}
     header = {
         "spacing_mm": options.img_res,
@@ -98,9 +98,9 @@ def export_e3cnn(folder: RunFolder, options: argparse.Namespace) -> None:
         write_model(folder.path / "model.safetensors", Path(options.unet), path)
 
 
-def best_checkpoint(folder: RunFolder) -> dict[str, Any]:
-    """The checkpoint that validated best, or the last one where none has validated."""
-    path = folder.best if folder.best.is_file() else folder.last
+def chosen_checkpoint(folder: RunFolder, choice: str) -> dict[str, Any]:
+    """The checkpoint that validated best, or the last one: where that is the choice, or none has validated."""
+    path = folder.best if choice == "best" and folder.best.is_file() else folder.last
     return torch.load(path, weights_only=True, map_location="cpu")
 
 

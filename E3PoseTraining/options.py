@@ -57,6 +57,13 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--init", type=Path, help="weights to begin with (this command's own, official ones, or a model file)"
     )
+    run.add_argument(
+        "--export",
+        choices=["best", "last"],
+        default="best",
+        help="which checkpoint becomes the result; 'last' where the validating scans are also those to report on "
+        "(default: best)",
+    )
     run.add_argument("--val_fold", help="fold that validates, where one CSV with a fold column names the folds")
 
 
