@@ -23,7 +23,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-## screenshots: draw the README's pictures of panel and views: of the phantom, or SCAN=file, by MODEL=name
+## screenshots: draw the README's pictures of panel and views: of the synthetic sample, or SCAN=file, by MODEL=name
 screenshots: $(VENV)/installed
 	$(BIN)/python Testing/host/screenshots.py $(SCAN) --model $(or $(MODEL),default)
 

@@ -14,7 +14,16 @@ from . import __version__
 from .ending import INTERRUPTED, SOME_FAILED, SUCCESS, WRONG_USAGE, exit_status
 from .errors import E3PoseError, ModelError
 
-__all__ = ["INTERRUPTED", "SOME_FAILED", "SUCCESS", "WRONG_USAGE", "add_device_option", "main", "progress"]
+__all__ = [
+    "INTERRUPTED",
+    "SOME_FAILED",
+    "SUCCESS",
+    "WRONG_USAGE",
+    "add_device_option",
+    "main",
+    "progress",
+    "voxel_size",
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     estimate.add_argument(
         "--save-resliced",
-        type=_positive,
+        type=voxel_size,
         metavar="SPACING",
         help="also write NAME_resliced.nii.gz, the scan in the head's planes with voxels of SPACING mm",
     )
@@ -111,7 +120,8 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
 
 
-def _positive(text: str) -> float:
+def voxel_size(text: str) -> float:
+    """A voxel size in mm from the command line."""
     value = float(text)
     if not 0.1 <= value <= 20:
         raise argparse.ArgumentTypeError(f"{text} is no voxel size between 0.1 and 20 mm")

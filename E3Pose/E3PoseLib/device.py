@@ -47,7 +47,7 @@ def memory_errors(device: torch.device) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise DeviceError(f"{device} ran out of memory; close other programs or choose another device") from error
     except RuntimeError as error:
-        # torch raises a plain RuntimeError when the CPU's allocator fails.
-        if "allocate memory" not in str(error):
+        # torch raises a plain RuntimeError when the allocator of the CPU or of Apple's graphics fails.
+        if "allocate memory" not in str(error) and "out of memory" not in str(error):
             raise
         raise DeviceError(f"{device} ran out of memory; close other programs or choose another device") from error

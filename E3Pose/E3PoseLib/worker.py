@@ -228,8 +228,11 @@ class PoseWorker:
         mask_file = message.pop("mask_file", None)
         if mask_file is None:
             return Finished(message)
-        mask = np.load(mask_file)
-        Path(mask_file).unlink()
+        try:
+            mask = np.load(mask_file)
+            Path(mask_file).unlink()
+        except (OSError, ValueError) as error:
+            return Failed(WorkerError(f"the brain mask cannot be read from {mask_file}: {error}"))
         return Finished(message, mask)
 
     def _bury(self) -> list[Failed]:

@@ -4,7 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from E3PoseLib import dependencies, mrml, mrml_views
+from E3PoseLib import dependencies, mrml
 from E3PoseLib.errors import DependencyError, VolumeError
 from E3PosePanel.parameters import E3PoseParameterNode
 
@@ -43,6 +43,7 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         ``device``, ``thresholds`` and ``precision`` of `Session.estimate`. The last model stays loaded. Raises an
         E3PoseError, and leaves the nodes as they were, where it cannot.
         """
+        self.checkPackages()
         scan = self.readScan(volumeNode, transformNode)
         from E3PoseLib.summary import summarise
 
@@ -57,21 +58,23 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
             self._session = Session()
         return self._session
 
-    def readScan(self, volumeNode, transformNode=None) -> mrml.Scan:
-        """The scan in a volume node, once both nodes are found fit: TransformError or VolumeError otherwise,
-        DependencyError where the packages that handle it are not installed."""
-        mrml.check_volume_node(volumeNode)
-        if transformNode is not None:
-            mrml.check_transform_node(transformNode, volumeNode)
+    def checkPackages(self) -> None:
+        """Raise DependencyError where Slicer's Python lacks packages that the method needs."""
         missing = ", ".join(package.name for package in dependencies.missing())
         if missing:
             raise DependencyError(f"not installed: {missing}; install them in the panel's section Setup")
+
+    def readScan(self, volumeNode, transformNode=None) -> mrml.Scan:
+        """The scan in a volume node, once both nodes are found fit: TransformError or VolumeError otherwise."""
+        mrml.check_volume_node(volumeNode)
+        if transformNode is not None:
+            mrml.check_transform_node(transformNode, volumeNode)
         return mrml.read_scan(volumeNode)
 
     def checkStillThere(self, scan: mrml.Scan) -> None:
         """Raise VolumeError where the scan's node was deleted since it was read."""
         if slicer.mrmlScene.GetNodeByID(scan.volume_id) is None:
-            raise VolumeError(f"volume '{scan.volume.name}' was deleted during the estimation")
+            raise VolumeError(f"volume '{scan.name}' was deleted during the estimation")
 
     def estimatorOptions(self, parameters: E3PoseParameterNode) -> dict:
         """The panel's choices as arguments of `Session.estimate`."""
@@ -87,7 +90,7 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
             "segmentation": ("vtkMRMLSegmentationNode", _("brain mask")),
             "volume": ("vtkMRMLScalarVolumeNode", _("upright")),
         }[kind]
-        name = slicer.mrmlScene.GenerateUniqueName(f"{scan.volume.name} {suffix}")
+        name = slicer.mrmlScene.GenerateUniqueName(f"{scan.name} {suffix}")
         return slicer.mrmlScene.AddNewNodeByClass(className, name)
 
     def writeEstimate(self, scan, result: dict, mask, direction: str, transformNode, segmentationNode) -> None:
@@ -110,5 +113,5 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         return outputNode
 
     def showStandardPlanes(self, transformNode) -> dict:
-        """Turn the slice views to the head's planes; returns what `mrml_views.restore_planes` turns back with."""
-        return mrml_views.show_standard_planes(slicer.mrmlScene, mrml.head_pose(transformNode))
+        """Turn the slice views to the head's planes; returns what `mrml.restore_planes` turns back with."""
+        return mrml.show_standard_planes(slicer.mrmlScene, mrml.head_pose(transformNode))

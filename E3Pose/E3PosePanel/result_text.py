@@ -26,15 +26,18 @@ def confidence(result: dict) -> str:
     """The level in plain words, with the numbers behind it."""
     values = result["confidence"]
     concentrations = " / ".join(f"{value:.2f}" for value in values["axis_concentration"])
+    views = values.get("view_disagreement_degrees")
+    disagreement = "" if views is None else _("; views of the head differ by {angle:.1f}°").format(angle=views)
     return _(
         "{words}\nScore {score:.2f}; agreement of the votes for each axis {concentrations}; axes off square by "
-        "{angle:.1f}°; brain {volume:.0f} ml"
+        "{angle:.1f}°; brain {volume:.0f} ml{disagreement}"
     ).format(
         words=LEVEL_WORDS[values["level"]],
         score=values["score"],
         concentrations=concentrations,
         angle=values["orthogonality_error_degrees"],
         volume=values["brain_volume_ml"],
+        disagreement=disagreement,
     )
 
 
@@ -44,5 +47,4 @@ def warnings(result: dict) -> str:
 
 def computed(result: dict) -> str:
     """The time taken and the device."""
-    seconds = sum(result["timings"].values())
-    return _("in {seconds:.1f} s on {device}").format(seconds=seconds, device=result["device"])
+    return _("in {seconds:.1f} s on {device}").format(seconds=result["timings"]["total"], device=result["device"])

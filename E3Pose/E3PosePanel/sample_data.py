@@ -1,11 +1,15 @@
-"""Two scans for Slicer's Sample Data module: a clinical one by download, and a phantom that needs no network."""
+"""Two scans for Slicer's Sample Data module: a clinical one by download, and a synthetic one that needs no network."""
 
+import functools
+import json
 from pathlib import Path
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
 CATEGORY = "E3Pose"
+RESOURCES = Path(__file__).resolve().parent.parent / "Resources"
 
 SCOUT_NAME = "FetalEPIScout"
 SCOUT_URL = "https://github.com/mu40/fetal-align/raw/HEAD/data/ep2d_13.nii.gz"
@@ -16,64 +20,54 @@ SCOUT_ATTRIBUTION = (
     "(github.com/mu40/fetal-align, BSD-2-Clause)."
 )
 
-PHANTOM_NAME = "FetalHeadPhantom"
-PHANTOM_ATTRIBUTION = "Synthetic: a phantom of a fetal head in the uterus, drawn by this module; needs no network."
+SYNTHETIC_NAME = "SyntheticFetalEPI"
+SYNTHETIC_FILE = RESOURCES / "SampleData" / f"{SYNTHETIC_NAME}.nii.gz"
+SYNTHETIC_SHA256 = "ce66ae773d8b0f48961170a6eb9be235c100f544de55c3f88413ed89946296ce"
+SYNTHETIC_ATTRIBUTION = (
+    "Synthetic EPI scout of a fetus at 29 weeks, drawn by this project's own generator: nobody was scanned. "
+    "It comes with the module and needs no network."
+)
 
-ICONS = Path(__file__).resolve().parent.parent / "Resources" / "Icons"
+ATTRIBUTIONS = {SCOUT_NAME: SCOUT_ATTRIBUTION, SYNTHETIC_NAME: SYNTHETIC_ATTRIBUTION}
 
 
 def registerSampleData() -> None:
     """Add both scans to the Sample Data module."""
     import SampleData
 
-    SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category=CATEGORY,
-        sampleName=SCOUT_NAME,
-        thumbnailFileName=str(ICONS / f"{SCOUT_NAME}.png"),
-        uris=SCOUT_URL,
-        fileNames="E3Pose-ep2d_13.nii.gz",
-        nodeNames=SCOUT_NAME,
-        checksums=f"SHA256:{SCOUT_SHA256}",
-        customDownloader=downloadScout,
-    )
-    SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category=CATEGORY,
-        sampleName=PHANTOM_NAME,
-        thumbnailFileName=str(ICONS / f"{PHANTOM_NAME}.png"),
-        uris="",
-        fileNames=f"{PHANTOM_NAME}.nii.gz",
-        nodeNames=PHANTOM_NAME,
-        customDownloader=lambda source: addPhantom(),
-    )
+    for name, uri, checksum in (
+        (SCOUT_NAME, SCOUT_URL, SCOUT_SHA256),
+        (SYNTHETIC_NAME, SYNTHETIC_FILE.as_uri(), SYNTHETIC_SHA256),
+    ):
+        SampleData.SampleDataLogic.registerCustomSampleDataSource(
+            category=CATEGORY,
+            sampleName=name,
+            thumbnailFileName=str(RESOURCES / "Icons" / f"{name}.png"),
+            uris=uri,
+            fileNames=f"E3Pose-{name}.nii.gz",
+            nodeNames=name,
+            checksums=f"SHA256:{checksum}",
+            customDownloader=functools.partial(downloadWithAttribution, ATTRIBUTIONS[name]),
+        )
     selector = slicer.util.moduleSelector() if slicer.util.mainWindow() is not None else None
     if selector is not None:
         selector.connect("moduleSelected(QString)", describeButtons)
 
 
-def downloadScout(source):
-    """Download the scout (checked against its SHA-256, cached), load it, and say in the node where it is from."""
+def downloadWithAttribution(attribution: str, source):
+    """Fetch a scan (checked against its SHA-256, cached), load it, and say in the node where it is from."""
     import SampleData
 
     nodes = SampleData.SampleDataLogic().downloadFromSource(source)
     for node in nodes:
-        node.SetDescription(SCOUT_ATTRIBUTION)
+        node.SetDescription(attribution)
     return nodes
 
 
-def addPhantom():
-    """A volume node with the phantom."""
-    from E3PosePanel.phantom import headPhantom
-
-    array, voxel_to_ras = headPhantom()
-    node = slicer.mrmlScene.AddNewNodeByClass(
-        "vtkMRMLScalarVolumeNode", slicer.mrmlScene.GenerateUniqueName(PHANTOM_NAME)
-    )
-    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(voxel_to_ras))
-    slicer.util.updateVolumeFromArray(node, array.transpose(2, 1, 0))
-    node.SetDescription(PHANTOM_ATTRIBUTION)
-    node.CreateDefaultDisplayNodes()
-    slicer.util.setSliceViewerLayers(background=node, fit=True)
-    return node
+def syntheticPose() -> np.ndarray:
+    """The synthetic scan's true pose, canonical_to_ras [4, 4]."""
+    document = json.loads(SYNTHETIC_FILE.with_name(f"{SYNTHETIC_NAME}.json").read_text(encoding="utf-8"))
+    return np.array(document["canonical_to_ras"])
 
 
 def describeButtons(moduleName: str) -> None:
@@ -81,6 +75,6 @@ def describeButtons(moduleName: str) -> None:
     if moduleName != "SampleData":
         return
     panel = slicer.modules.sampledata.widgetRepresentation()
-    for name, text in ((SCOUT_NAME, SCOUT_ATTRIBUTION), (PHANTOM_NAME, PHANTOM_ATTRIBUTION)):
+    for name, text in ATTRIBUTIONS.items():
         for button in slicer.util.findChildren(panel, name=f"{name}PushButton"):
             button.toolTip = _(text)

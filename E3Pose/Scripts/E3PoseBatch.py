@@ -5,11 +5,15 @@
 For each scan NAME.npy (4x4), NAME.tfm (ITK), NAME.json and one poses.csv are written. Scans that are done are
 skipped, so that an interrupted run goes on; a scan that fails is reported and the rest go on.
 Exit status: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.
+
+Slicer answers --help itself; without any option this script lists its own.
 """
 
 import argparse
+import contextlib
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 import slicer
@@ -18,12 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from E3PoseLib import dependencies, mrml
 from E3PoseLib.catalog import find_model
-from E3PoseLib.errors import DependencyError, E3PoseError, OutputError, VolumeError
+from E3PoseLib.cli import voxel_size
+from E3PoseLib.ending import SOME_FAILED, SUCCESS, WRONG_USAGE, exit_status
+from E3PoseLib.errors import DependencyError, OutputError, VolumeError
 
-SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img.gz", ".mgz", ".mgh", ".gipl", ".gipl.gz")
+NIFTI = (".nii", ".nii.gz")
+SUFFIXES = (*NIFTI, ".hdr", ".img.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".mgh.gz", ".mnc", ".gipl")
 """What is taken from a folder; a file named itself may be anything that Slicer reads, one DICOM file for its series."""
-
-SUCCESS, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 class SlicerScans:
@@ -36,14 +41,29 @@ class SlicerScans:
     def read(self, task):
         """The task's scan, in world RAS; its node stays in the scene until the next one."""
         slicer.mrmlScene.Clear(0)
-        # Of DICOM one file stands for its series; elsewhere a numbered neighbour is another scan.
-        properties = {"name": task.name, "singleFile": task.path.suffix.lower() != ".dcm"}
+        self._check_frames(task.path)
+        # Of DICOM, whatever its names end in, one file stands for its series; elsewhere a numbered neighbour is another
+        # scan.
+        properties = {"name": task.name, "singleFile": task.path.name.lower().endswith(SUFFIXES)}
         try:
             self.node = slicer.util.loadVolume(str(task.path), properties)
         except RuntimeError as error:
             raise VolumeError(f"{task.path}: Slicer cannot read it as a volume ({error})") from error
         self.scan = mrml.read_scan(self.node)
         return self.scan.volume
+
+    @staticmethod
+    def _check_frames(path: Path) -> None:
+        """Say what is wrong with a 4-D NIfTI file; Slicer's own reader only says that it cannot read it."""
+        from E3PoseLib.volume import count_frames
+
+        n_frames = 1
+        with contextlib.suppress(VolumeError):  # what nibabel cannot read is left to Slicer's reader
+            n_frames = count_frames(path) if path.name.lower().endswith(NIFTI) else 1
+        if n_frames > 1:
+            raise VolumeError(
+                f"{path}: holds {n_frames} frames; 'e3pose estimate' takes one with --frame N, or all with --all-frames"
+            )
 
 
 class SceneWriter:
@@ -85,8 +105,9 @@ def run(chosen: argparse.Namespace) -> int:
     from E3PoseLib.estimator import PoseEstimator
     from E3PoseLib.model import load_model
 
-    tasks = find_tasks(chosen.input, suffixes=SUFFIXES)
-    folder = prepare_folder(chosen.output)
+    # Absolute, as a MRML scene looks for relative names in a folder of its own.
+    tasks = find_tasks([Path(name).absolute() for name in chosen.input], suffixes=SUFFIXES)
+    folder = prepare_folder(Path(chosen.output).absolute())
     model = load_model(chosen.model)
     scans = SlicerScans()
     estimator = PoseEstimator(model, chosen.device)
@@ -124,24 +145,26 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--direction", choices=("canonical-to-input", "input-to-canonical"), default="canonical-to-input"
     )
     parser.add_argument("--save-mask", action="store_true", help="write NAME_mask.nii.gz")
-    parser.add_argument("--save-resliced", type=float, metavar="MM", help="write NAME_resliced.nii.gz at this spacing")
+    parser.add_argument(
+        "--save-resliced", type=voxel_size, metavar="MM", help="write NAME_resliced.nii.gz at this spacing"
+    )
     parser.add_argument("--save-scene", action="store_true", help="write NAME.mrb, a scene for Slicer")
     parser.add_argument("--overwrite", action="store_true", help="replace results that stand")
+    if not arguments:
+        parser.print_help()
+        parser.exit(WRONG_USAGE)
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str]) -> int:
-    """Run the batch; returns the exit status."""
+    """Run the batch; returns the exit status, whatever happens: Slicer would run on after an exception."""
     try:
-        return run(parse(arguments))
+        return exit_status("E3PoseBatch", lambda: run(parse(arguments)))
     except SystemExit as end:  # argparse has said why
         return int(end.code or 0)
-    except E3PoseError as error:
-        print(f"E3PoseBatch: {error}", file=sys.stderr)
-        return WRONG_USAGE
-    except KeyboardInterrupt:
-        print("interrupted; what is done stays, run the same command again for the rest", file=sys.stderr)
-        return INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        return SOME_FAILED
     finally:
         slicer.mrmlScene.Clear(0)
 

@@ -8,6 +8,7 @@ import stat
 import sys
 import tempfile
 import time
+import traceback
 import types
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from host.pythonqt import PythonQtObject, shaped
 from host.ui_loader import UiLoader
 
 LAYER_DIR = Path(__file__).parent / "layer"
+
+RUNS_ON = 124
+"""Exit status of a script that Slicer itself would not end after."""
 
 
 class ModuleManager(shaped(QtCore.QObject)):
@@ -46,11 +50,12 @@ class MainWindow(shaped(QtWidgets.QMainWindow)):
 class ModuleWidgetParent(mrml_widgets.qMRMLWidget):
     """``qSlicerScriptedLoadableModuleWidget``: the frame that holds a scripted module's widget."""
 
+    isEntered = False
+
     def __init__(self, module):
         super().__init__()
         QtWidgets.QVBoxLayout(self)
         self._module = module
-        self.isEntered = False
         self.setMRMLScene(slicer.mrmlScene)
 
     def reload(self) -> None:
@@ -118,21 +123,21 @@ class Application(shaped(QtCore.QObject)):
 
     applicationName = "Slicer"
     majorVersion, minorVersion = 5, 13
+    temporaryPath = tempfile.gettempdir()
 
-    def __init__(self, qt_application):
+    def __init__(self, qt_application, main_window: bool):
         super().__init__()
         self._qt = qt_application
-        self._main_window = MainWindow()
+        self._main_window = MainWindow() if main_window else None
         self._modules = ModuleManager()
         self._settings = QtCore.QSettings(
             str(Path(tempfile.mkdtemp()) / "Slicer.ini"), QtCore.QSettings.Format.IniFormat
         )
+        self._message_boxes: list[str] = []
+        self._answers: list = []
+        self._exit_status: int | None = None
         self._application_logic, self._module_logics = make_application_logic()
         self._io = IOManager(self._application_logic)
-        self.temporaryPath = tempfile.gettempdir()
-        self.message_boxes: list[str] = []
-        self.answers: list = []
-        self.exit_status: int | None = None
 
     def mrmlScene(self):
         return self._application_logic.GetMRMLScene()
@@ -180,8 +185,41 @@ class Application(shaped(QtCore.QObject)):
     def commandOptions(self):
         return types.SimpleNamespace(testingEnabled=False, runPythonAndExit=True)
 
+    @property
+    def message_boxes(self) -> list[str]:
+        return self._message_boxes
+
+    @property
+    def answers(self) -> list:
+        return self._answers
+
     def exit(self, status: int) -> None:
-        self.exit_status = status
+        """Ends the event loop; as in Slicer, of no effect where none runs."""
+        self._exit_status = status
+        self._qt.exit(status)
+
+    def run_script(self, path: str) -> int:
+        """Run a script from the event loop as ``--python-script`` does; returns the exit status.
+
+        Slicer runs on where the script ends or fails without asking for the exit; that is `RUNS_ON` here.
+        """
+        QtCore.QTimer.singleShot(0, lambda: self._execute(path))
+        return self._qt.exec()
+
+    def _execute(self, path: str) -> None:
+        sys.path.insert(0, str(Path(path).parent))
+        names = vars(sys.modules["__main__"])
+        names["__file__"] = path
+        try:
+            # As Slicer does it: in the names of __main__. It reads in the platform's encoding; ASCII suits any.
+            exec(Path(path).read_text(encoding="ascii"), names)
+        except SystemExit as end:
+            self.exit(int(end.code or 0))
+        except BaseException:
+            traceback.print_exc()
+        if self._exit_status is None:
+            print("The script ended without an exit: Slicer would run on.", file=sys.stderr)
+            self._qt.exit(RUNS_ON)
 
     def load_module(self, path) -> ScriptedModule:
         """Load the scripted module in a file, as Slicer does at start."""
@@ -198,7 +236,7 @@ class Application(shaped(QtCore.QObject)):
         module.enter()
         return module.widget
 
-    def wait_until(self, condition, timeout: float = 30.0) -> None:
+    def wait_until(self, condition, timeout: float = 120.0) -> None:
         """Run the event loop until ``condition()``; TimeoutError where that takes longer than ``timeout`` seconds."""
         end = time.monotonic() + timeout
         while not condition():
@@ -208,8 +246,8 @@ class Application(shaped(QtCore.QObject)):
             time.sleep(0.001)
 
     def show_message_box(self, box) -> int:
-        self.message_boxes.append(box.text)
-        return int(self.answers.pop(0) if self.answers else QtWidgets.QMessageBox.StandardButton.Cancel)
+        self._message_boxes.append(box.text)
+        return int(self._answers.pop(0) if self._answers else QtWidgets.QMessageBox.StandardButton.Cancel)
 
 
 def install_python_layer() -> str:
@@ -231,7 +269,7 @@ def install_python_slicer() -> None:
     os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
-def start() -> Application:
+def start(main_window: bool = True) -> Application:
     """Start the stand-in application (once a process) and return it; drawing needs no screen."""
     if hasattr(slicer, "app"):
         return slicer.app
@@ -250,7 +288,7 @@ def start() -> Application:
         module = types.ModuleType(f"slicer.{name}")
         sys.modules[module.__name__] = module
         setattr(slicer, name, module)
-    slicer.app = Application(qt_application)
+    slicer.app = Application(qt_application, main_window)
     slicer.mrmlScene = slicer.app.mrmlScene()
     ctk_widgets.ctkMessageBox.exec_ = lambda box: slicer.app.show_message_box(box)
     return slicer.app

@@ -24,6 +24,8 @@ def make_application_logic():
     scene = slicer.vtkMRMLScene()
     logic = slicer.vtkSlicerApplicationLogic()
     logic.SetMRMLScene(scene)
+    # Where the application looks for files named by relative paths: the person's documents, not the working directory.
+    scene.SetRootDirectory(tempfile.mkdtemp())
     cache = slicer.vtkCacheManager()
     cache.SetRemoteCacheDirectory(tempfile.mkdtemp())
     data_io = slicer.vtkDataIOManager()

@@ -47,7 +47,12 @@ class PythonQtObject:
                 setattr(cls, name, vars(PythonQtObject)[name])
 
     def connect(self, signature: str, receiver) -> bool:
-        """Call ``receiver`` at each signal, e.g. ``connect("clicked(bool)", onClicked)``."""
+        """Call ``receiver`` at each signal, e.g. ``connect("clicked(bool)", onClicked)``.
+
+        PythonQt returns False and logs where there is no such signal; here that is an error.
+        """
+        if QtCore.QObject.metaObject(self).indexOfSignal(signature) < 0:
+            raise AttributeError(f"{type(self).__name__} has no signal {signature!r}")
         name, _, arguments = signature.partition("(")
         types_ = [argument for argument in arguments.rstrip(")").split(",") if argument]
         count = accepted_arguments(receiver, len(types_))
@@ -67,6 +72,16 @@ class PythonQtObject:
                 self._receivers.remove(entry)
                 return True
         return False
+
+    def __setattr__(self, name: str, value) -> None:
+        """PythonQt sets properties, and refuses names that are none.
+
+        Let through are the stand-in's own names, which start with ``_``, and the children that PySide's form loader
+        makes attributes of the form.
+        """
+        if not name.startswith("_") and not hasattr(type(self), name) and not isinstance(value, QtCore.QObject):
+            raise AttributeError(f"attribute {name!r} does not exist on {type(self).__name__}")
+        super().__setattr__(name, value)
 
     def className(self) -> str:
         return type(self).__name__

@@ -2,8 +2,8 @@
 
     python Testing/host/screenshots.py [SCAN] --model NAME [--pose POSE.npy] [-o FOLDER]
 
-Without a scan, the phantom of the sample data is shown. The panel is real and so is its run. With ``--pose``, a known
-canonical_to_ras, the views show that pose instead of the model's, to show what the module does with a good one.
+Without a scan, the synthetic one of the sample data is shown. The panel is real and so is its run. With ``--pose``, a
+known canonical_to_ras, the views show that pose instead of the model's, to show what the module does with a good one.
 """
 
 import argparse
@@ -52,11 +52,11 @@ def main() -> None:
     panel = app.open_module(REPOSITORY / "E3Pose" / "E3Pose.py")
     import slicer
 
-    from E3PoseLib import mrml, mrml_views
-    from E3PosePanel.sample_data import addPhantom
+    from E3PoseLib import mrml
+    from E3PosePanel.sample_data import SYNTHETIC_FILE
     from host.views import SliceView, ThreeDView
 
-    scan = addPhantom() if arguments.scan is None else slicer.util.loadVolume(str(arguments.scan), {})
+    scan = slicer.util.loadVolume(str(arguments.scan or SYNTHETIC_FILE), {})
     panel.ui.inputVolumeSelector.setCurrentNode(scan)
     panel.ui.modelComboBox.currentText = arguments.model
     panel.ui.estimateButton.click()
@@ -88,7 +88,7 @@ def main() -> None:
         node = view.logic.GetSliceNode()
         node.SetFieldOfView(BEFORE_VIEW_MM, BEFORE_VIEW_MM, 1)
         node.JumpSliceByCentering(*centre)
-    for node in mrml_views.slice_nodes(slicer.mrmlScene).values():
+    for node in mrml.slice_nodes(slicer.mrmlScene).values():
         node.SetSliceVisible(True)
     three_d.look_from((1.2, 2.2, 1.0), (0, 0, 1), centre, 700)
     draw_views([*views, three_d], arguments.output / "before.png")

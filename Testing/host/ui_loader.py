@@ -36,5 +36,5 @@ class UiLoader(QtUiTools.QUiLoader):
                 connection.findtext(tag) for tag in ("sender", "signal", "receiver", "slot")
             )
             method = getattr(self._created[receiver], slot.partition("(")[0])
-            self._created[sender].connect(signal, method)
+            getattr(self._created[sender], signal.partition("(")[0]).connect(method)
         return widget

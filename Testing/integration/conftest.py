@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from head_phantom import head_phantom
 
 REPOSITORY = Path(__file__).parents[2]
 MODULE_FILE = REPOSITORY / "E3Pose" / "E3Pose.py"
@@ -79,6 +80,11 @@ def panel(app, scene, installed_model):
 @pytest.fixture
 def scan_node(scene):
     """The phantom in the scene."""
-    from E3PosePanel.sample_data import addPhantom
+    import slicer
 
-    return addPhantom()
+    array, voxel_to_ras = head_phantom()
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "phantom")
+    slicer.util.updateVolumeFromArray(node, array.transpose(2, 1, 0))
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(voxel_to_ras))
+    node.CreateDefaultDisplayNodes()
+    return node

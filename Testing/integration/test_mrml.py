@@ -6,18 +6,18 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+from head_phantom import head_phantom, head_pose
 from scipy.spatial.transform import Rotation
 
 slicer = pytest.importorskip("slicer", reason="needs the wheel slicer-core")
 vtk = pytest.importorskip("vtk")
 
-from E3PoseLib import mrml, mrml_views  # noqa: E402
+from E3PoseLib import mrml  # noqa: E402
 from E3PoseLib.errors import TransformError, VolumeError  # noqa: E402
-from E3PoseLib.geometry import rigid  # noqa: E402
+from E3PoseLib.geometry import rigid, transform_points  # noqa: E402
 from E3PoseLib.resampling import RESLICED_EDGE_MM  # noqa: E402
 from E3PoseLib.resampling import reslice as reslice_directly  # noqa: E402
 from E3PoseLib.volume import Volume, read_volume  # noqa: E402
-from E3PosePanel.phantom import headPhantom, headPose  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("scene")
 
@@ -91,12 +91,12 @@ def session(installed_model):
 
 @pytest.fixture
 def volume():
-    return add_volume(*headPhantom())
+    return add_volume(*head_phantom())
 
 
 def test_slicer_s_reader_and_nibabel_agree_on_all_48_storages(session, tmp_path):
     """Left-handed storages included, where Slicer's NIfTI reader flips the third axis and nibabel does not."""
-    array, voxel_to_ras = headPhantom()
+    array, voxel_to_ras = head_phantom()
     array, voxel_to_ras = array[::4, ::4, ::4], voxel_to_ras @ np.diag([4, 4, 4, 1.0])
     oblique = rigid(Rotation.from_euler("xyz", [10, 20, -15], degrees=True).as_matrix(), [5, 6, 7]) @ voxel_to_ras
     worst = np.zeros(2)
@@ -118,9 +118,9 @@ def test_slicer_s_reader_and_nibabel_agree_on_all_48_storages(session, tmp_path)
 
 def test_transform_applied_then_resliced_is_the_direct_resampling(volume):
     """The volume under the pose transform, sampled on an upright grid, against the library's reslice by the pose."""
-    transform = write_pose(volume, headPose())
+    transform = write_pose(volume, head_pose())
     volume.SetAndObserveTransformNodeID(transform.GetID())
-    direct = reslice_directly(Volume(*headPhantom()), headPose(), 2.0)
+    direct = reslice_directly(Volume(*head_phantom()), head_pose(), 2.0)
     applied = mrml.reslice(volume, direct.voxel_to_ras, direct.shape).astype(float)
     assert_same_image(applied, direct.array)
     upright = add("vtkMRMLScalarVolumeNode", "upright")
@@ -139,7 +139,7 @@ def assert_same_image(first, second):
 
 
 def test_resliced_volume_node(volume):
-    transform = write_pose(volume, headPose())
+    transform = write_pose(volume, head_pose())
     upright = add("vtkMRMLScalarVolumeNode", "upright")
     mrml.reslice_upright(volume, transform, upright, 1.5)
     assert upright.GetSpacing() == pytest.approx((1.5, 1.5, 1.5))
@@ -150,12 +150,12 @@ def test_resliced_volume_node(volume):
     assert RESLICED_EDGE_MM == mrml.HEAD_MM == 180
     # The brightest bodies of the phantom are the eyes, in front of and below its centre.
     voxels = mrml.voxels(upright).astype(float)
-    bright = mrml.transform_points(voxel_to_canonical, np.argwhere(voxels > 665))
+    bright = transform_points(voxel_to_canonical, np.argwhere(voxels > 665))
     assert bright[:, 1].mean() > 30 and bright[:, 2].mean() < -10
 
-    placed = write_pose(volume, headPose(), mrml.PLACE_AXES)
+    placed = write_pose(volume, head_pose(), mrml.PLACE_AXES)
     mrml.reslice_upright(volume, placed, upright, 1.5)
-    assert np.allclose(mrml.voxel_to_world(upright), headPose() @ voxel_to_canonical)
+    assert np.allclose(mrml.voxel_to_world(upright), head_pose() @ voxel_to_canonical)
     with pytest.raises(VolumeError, match="would overwrite"):
         mrml.reslice_upright(volume, transform, volume, 1.5)
 
@@ -194,7 +194,7 @@ def test_an_edited_pose_counts_as_edited_and_a_sheared_one_is_refused(volume):
 
 
 def test_scan_under_a_linear_transform_is_read_in_world_ras(volume, session):
-    array, voxel_to_ras = headPhantom()
+    array, voxel_to_ras = head_phantom()
     outer, inner = add_transform(POSE), add_transform(rigid(np.eye(3), [0, 0, 20]))
     inner.SetAndObserveTransformNodeID(outer.GetID())
     volume.SetAndObserveTransformNodeID(inner.GetID())
@@ -212,7 +212,7 @@ def test_scan_under_a_warp_is_resampled_into_the_world(volume):
     scan = mrml.read_scan(volume)
     assert scan.parent_id is None
     # What Slicer itself makes of the warped volume.
-    hardened = add_volume(*headPhantom(), "hardened")
+    hardened = add_volume(*head_phantom(), "hardened")
     hardened.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
     hardened.HardenTransform()
     grid, shape = scan.volume.voxel_to_ras, scan.volume.shape
@@ -230,11 +230,11 @@ def test_scan_under_a_shear_is_resampled_into_the_world(volume):
     assert scan.parent_id is None
     axes = scan.volume.voxel_to_ras[:3, :3]
     assert np.allclose(axes, np.diag(np.diag(axes)))
-    point = headPose()[:3, 3]
+    point = head_pose()[:3, 3]
     brain = np.linalg.inv(scan.volume.voxel_to_ras) @ shear @ [*point, 1]
-    original = np.linalg.inv(headPhantom()[1]) @ [*point, 1]
+    original = np.linalg.inv(head_phantom()[1]) @ [*point, 1]
     index, before = np.round(brain[:3]).astype(int), np.round(original[:3]).astype(int)
-    assert abs(int(scan.volume.array[tuple(index)]) - int(headPhantom()[0][tuple(before)])) < 200
+    assert abs(int(scan.volume.array[tuple(index)]) - int(head_phantom()[0][tuple(before)])) < 200
 
 
 @pytest.mark.parametrize("under", ["nothing", "a linear transform", "a warp"])
@@ -256,8 +256,8 @@ def test_mask_comes_back_voxel_for_voxel(volume, under):
 
 
 def test_standard_planes_are_the_head_s():
-    before = mrml_views.show_standard_planes(slicer.mrmlScene, POSE)
-    nodes = mrml_views.slice_nodes(slicer.mrmlScene)
+    before = mrml.show_standard_planes(slicer.mrmlScene, POSE)
+    nodes = mrml.slice_nodes(slicer.mrmlScene)
     right, anterior, superior = POSE[:3, :3].T
     # Slicer's presets: patient right on screen left; axial seen from below, sagittal from the left, coronal in front.
     expected = {"Red": (-right, anterior), "Yellow": (-anterior, superior), "Green": (-right, superior)}
@@ -267,7 +267,7 @@ def test_standard_planes_are_the_head_s():
         assert np.allclose(matrix[:3, 1], up)
         assert np.allclose(matrix[:3, 3], POSE[:3, 3])
         assert nodes[name].GetXYZOrigin() == (0, 0, 0)
-    mrml_views.restore_planes(slicer.mrmlScene, before)
+    mrml.restore_planes(slicer.mrmlScene, before)
     assert [node.GetOrientation() for node in nodes.values()] == ["Axial", "Sagittal", "Coronal"]
 
 

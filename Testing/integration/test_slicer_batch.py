@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -10,23 +11,24 @@ import time
 import nibabel as nib
 import numpy as np
 import pytest
+from head_phantom import head_phantom
 
 from .conftest import REPOSITORY, SHARED
 
 SCRIPT = REPOSITORY / "E3Pose" / "Scripts" / "E3PoseBatch.py"
 
 
-def start(*arguments) -> subprocess.Popen:
+def start(*arguments, cwd=REPOSITORY) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "Testing"), "QT_QPA_PLATFORM": "offscreen"}
     command = [sys.executable, "-m", "host", "--no-main-window", "--python-script", str(SCRIPT), *map(str, arguments)]
     return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=REPOSITORY
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd
     )
 
 
-def run(*arguments) -> tuple[int, str]:
-    process = start(*arguments)
-    output, _ = process.communicate(timeout=300)
+def run(*arguments, cwd=REPOSITORY) -> tuple[int, str]:
+    process = start(*arguments, cwd=cwd)
+    output, _ = process.communicate(timeout=900)
     return process.returncode, output
 
 
@@ -36,10 +38,9 @@ def scans(app, tmp_path_factory):
     import slicer
 
     from E3PoseLib import mrml
-    from E3PosePanel.phantom import headPhantom
 
     folder = tmp_path_factory.mktemp("scans")
-    array, voxel_to_ras = headPhantom()
+    array, voxel_to_ras = head_phantom()
     array, voxel_to_ras = array[::3, ::3, ::3], voxel_to_ras @ np.diag([3, 3, 3, 1.0])
     mirrored = voxel_to_ras @ np.diag([1, 1, -1, 1.0])
     mirrored[:3, 3] = (voxel_to_ras @ [0, 0, array.shape[2] - 1, 1])[:3]
@@ -90,7 +91,7 @@ def test_batch_of_formats_with_a_bad_one_then_resume(scans, installed_model, tmp
 def test_killed_half_way_and_rerun_computes_only_the_rest(scans, installed_model, tmp_path):
     inputs = ["--input", scans / "a.nii.gz", scans / "b.nrrd", scans / "deeper" / "c.mha", "--output", tmp_path]
     process = start(*inputs)
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not (tmp_path / "a.json").exists():
         assert time.monotonic() < end and process.poll() is None
         time.sleep(0.002)
@@ -104,9 +105,45 @@ def test_killed_half_way_and_rerun_computes_only_the_rest(scans, installed_model
     assert not list(tmp_path.glob(".part-*"))
 
 
+def test_a_file_of_several_frames_says_so_and_the_rest_goes_on(scans, installed_model, tmp_path):
+    array = np.random.default_rng(0).random((12, 12, 12, 3)).astype(np.float32)
+    nib.save(nib.Nifti1Image(array, np.diag([3, 3, 3, 1])), tmp_path / "series.nii.gz")
+    (tmp_path / "b.nrrd").write_bytes((scans / "b.nrrd").read_bytes())
+    status, output = run("--input", "series.nii.gz", "b.nrrd", "--output", "poses", cwd=tmp_path)
+    assert status == 1, output
+    assert "holds 3 frames; 'e3pose estimate' takes one with --frame N" in output
+    assert "1 estimated, 0 already there, 1 failed" in output
+    assert (tmp_path / "poses" / "b.npy").is_file()
+
+
+def test_an_unforeseen_error_still_ends_slicer(app, tmp_path):
+    main = runpy.run_path(str(SCRIPT))["main"]
+
+    def fail(chosen):
+        raise ZeroDivisionError("nobody foresaw this")
+
+    main.__globals__["run"] = fail
+    assert main(["--input", "scan.nii", "--output", str(tmp_path)]) == 1
+
+
+def test_the_stand_in_knows_a_script_that_slicer_would_not_end_after(app, tmp_path):
+    script = tmp_path / "script.py"
+    for text, expected in (("print('done')", 124), ("1 / 0", 124), ("import sys; sys.exit(3)", 3)):
+        script.write_text(text)
+        process = subprocess.run(
+            [sys.executable, "-m", "host", "--no-main-window", "--python-script", str(script)],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY / "Testing"), "QT_QPA_PLATFORM": "offscreen"},
+        )
+        assert process.returncode == expected
+
+
 def test_wrong_usage(scans, installed_model, tmp_path):
+    status, output = run()
+    assert status == 2 and "--save-scene" in output
     status, output = run("--output", tmp_path)
     assert status == 2 and "--input" in output
+    status, output = run("--input", scans, "--output", tmp_path, "--save-resliced", "0")
+    assert status == 2 and "no voxel size" in output
     (tmp_path / "empty").mkdir()
     status, output = run("--input", tmp_path / "empty", "--output", tmp_path)
     assert status == 2 and "in this folder" in output

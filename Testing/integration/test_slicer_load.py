@@ -46,7 +46,13 @@ try:
     error = None
 except Exception as raised:
     error = f"{type(raised).__name__}: {raised}"
+import unittest
+sys.path.insert(0, sys.argv[2] + "/Testing/Python")
+slicer.modules.E3PoseInstance.runTest()
+tests = unittest.TextTestRunner().run(unittest.defaultTestLoader.loadTestsFromName("E3PoseSceneTest"))
 print("RESULT" + json.dumps({
+    "testsRun": tests.testsRun,
+    "testsPassed": tests.wasSuccessful(),
     "seconds": seconds,
     "heavy": [name for name in (*ABSENT, "scipy", "safetensors", "roma") if name in sys.modules],
     "enabled": panel.ui.estimateButton.enabled,
@@ -89,3 +95,8 @@ def test_says_what_is_missing(fresh):
 
 def test_the_logic_says_so_too(fresh):
     assert fresh["error"].startswith("DependencyError: not installed: torch, e3nn, nibabel")
+
+
+def test_the_module_s_own_tests_need_none_of_them(fresh):
+    """Slicer's build machines run them, and have no PyTorch; a test that is not whole ends without a result."""
+    assert fresh["testsRun"] == 4 and fresh["testsPassed"]

@@ -1,8 +1,10 @@
-"""The panel's form, the sample data and the phantom."""
+"""The panel's form and the sample data."""
 
 import hashlib
+import os
 import sys
 import types
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -76,9 +78,7 @@ def sources(app, monkeypatch):
 
 
 def test_sample_data_is_registered_with_thumbnails(sources):
-    from pathlib import Path
-
-    assert set(sources) == {"FetalEPIScout", "FetalHeadPhantom"}
+    assert set(sources) == {"FetalEPIScout", "SyntheticFetalEPI"}
     for source in sources.values():
         assert Path(source.thumbnailFileName).is_file()
         assert source.category == "E3Pose"
@@ -91,13 +91,34 @@ def test_the_scout_s_checksum_is_that_of_the_published_file(sources):
     assert sources["FetalEPIScout"].uris.startswith("https://github.com/mu40/fetal-align/")
 
 
-def test_the_phantom_loads_without_a_network(sources, scene):
-    from E3PoseLib import mrml
-    from E3PosePanel.phantom import headPhantom, headPose
+def test_the_synthetic_scan_comes_with_the_module(sources):
+    from E3PosePanel.sample_data import SYNTHETIC_FILE
 
-    node = sources["FetalHeadPhantom"].customDownloader(None)
-    array, voxel_to_ras = headPhantom()
-    assert np.array_equal(mrml.voxels(node), array)
-    assert np.allclose(mrml.voxel_to_world(node), voxel_to_ras)
-    assert "Synthetic" in node.GetDescription()
-    assert np.linalg.det(headPose()[:3, :3]) == pytest.approx(1)
+    source = sources["SyntheticFetalEPI"]
+    assert source.uris == SYNTHETIC_FILE.as_uri()
+    assert source.checksums == f"SHA256:{hashlib.sha256(SYNTHETIC_FILE.read_bytes()).hexdigest()}"
+
+
+@pytest.mark.skipif("SLICER_PYTHON_DIR" not in os.environ, reason="runs Slicer's own Sample Data module")
+def test_slicer_s_own_sample_data_module_loads_the_synthetic_scan(app, scene, monkeypatch):
+    """By name, as scripts do, and by its button's function; both check the sum, and neither needs a network."""
+    import slicer
+
+    from E3PoseLib import mrml
+    from E3PosePanel import sample_data
+
+    modules = Path(os.environ["SLICER_PYTHON_DIR"]).parents[1] / "Modules" / "Scripted"
+    if not (modules / "SampleData" / "SampleData.py").is_file():
+        pytest.skip("SLICER_PYTHON_DIR is not in a whole source tree")
+    monkeypatch.syspath_prepend(str(modules / "SampleData"))
+    import SampleData
+
+    sample_data.registerSampleData()
+    logic = SampleData.SampleDataLogic()
+    node = logic.downloadSample("SyntheticFetalEPI")
+    assert node.GetName() == "SyntheticFetalEPI"
+    head = np.linalg.inv(mrml.voxel_to_world(node)) @ sample_data.syntheticPose()[:, 3]
+    assert all(0 < index < size for index, size in zip(head[:3], mrml.voxels(node).shape, strict=True))
+    (source,) = (s for s in slicer.modules.sampleDataSources["E3Pose"] if s.sampleName == "SyntheticFetalEPI")
+    (described,) = source.customDownloader(source)
+    assert "nobody was scanned" in described.GetDescription()

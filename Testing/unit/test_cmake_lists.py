@@ -44,6 +44,10 @@ def test_the_extension_and_its_catalog_entry_agree():
     entry = json.loads((REPOSITORY / "docs" / "slicer" / "E3Pose.json").read_text())
     assert re.search(r'set\(EXTENSION_DEPENDS "([^"]*)"', text)[1].split() == entry["build_dependencies"] == ["PyTorch"]
     homepage = re.search(r'set\(EXTENSION_HOMEPAGE "([^"]*)"', text)[1]
-    assert entry["scm_url"] == f"{homepage}.git"
+    assert entry["scm_url"] == homepage
+    for picture in ("EXTENSION_ICONURL", "EXTENSION_SCREENSHOTURLS"):
+        url = re.search(rf'set\({picture} "([^"]*)"', text)[1]
+        assert url.startswith(f"{homepage}/raw/main/")
+        assert (REPOSITORY / url.removeprefix(f"{homepage}/raw/main/")).is_file()
     assert re.search(r"project\((\w+)\)", text)[1] == "E3Pose"
     assert (REPOSITORY / "E3Pose.png").is_file()

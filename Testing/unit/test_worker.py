@@ -30,7 +30,7 @@ def volume():
     return Volume(np.random.default_rng(0).random((16, 16, 16)), np.diag([3.0, 3.0, 3.0, 1.0]), "some scan")
 
 
-def events_until(worker, is_last, seconds=60):
+def events_until(worker, is_last, seconds=300):
     events = []
     end = time.monotonic() + seconds
     while not any(is_last(event) for event in events):
@@ -40,7 +40,7 @@ def events_until(worker, is_last, seconds=60):
     return events
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=120):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

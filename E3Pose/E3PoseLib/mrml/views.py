@@ -1,8 +1,8 @@
-"""The slice views of a MRML scene, turned to the head and back; the other half of `mrml`."""
+"""The slice views, turned to the head and back."""
 
 import numpy as np
 
-from E3PoseLib.mrml import to_numpy, to_vtk
+from E3PoseLib.mrml.matrices import to_numpy, to_vtk
 
 STANDARD_PLANES = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 PLANE_FIELD_OF_VIEW_MM = 180.0

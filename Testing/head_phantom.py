@@ -1,4 +1,6 @@
-"""A phantom of a fetal head in the uterus: smooth bodies of the intensities that an EPI scan shows, in a known pose."""
+"""A phantom of a fetal head: smooth bodies of the intensities that an EPI scan shows, its own mirror image, in a known
+pose.
+"""
 
 import numpy as np
 
@@ -29,7 +31,7 @@ BODIES = (
 )
 
 
-def headPose() -> np.ndarray:
+def head_pose() -> np.ndarray:
     """The phantom's true pose, canonical_to_ras [4, 4]."""
     x, y, z = np.radians(HEAD_ANGLES_DEGREES)
     about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
@@ -41,12 +43,12 @@ def headPose() -> np.ndarray:
     return pose
 
 
-def headPhantom() -> tuple[np.ndarray, np.ndarray]:
+def head_phantom() -> tuple[np.ndarray, np.ndarray]:
     """The phantom's voxels [I, J, K], int16, and its voxel_to_ras [4, 4]."""
     voxel_to_ras = np.diag([SPACING_MM, SPACING_MM, SPACING_MM, 1.0])
     voxel_to_ras[:3, 3] = -SPACING_MM * (np.array(SHAPE) - 1) / 2
     indices = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), axis=-1)
-    pose = headPose()
+    pose = head_pose()
     ras = indices * SPACING_MM + voxel_to_ras[:3, 3]
     head = (ras - pose[:3, 3]) @ pose[:3, :3]
     image = np.zeros(SHAPE)

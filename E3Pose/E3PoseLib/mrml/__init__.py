@@ -1,0 +1,54 @@
+"""The one room that knows vtkMRML nodes: scans in; transforms, segmentations and resliced volumes out; views turned.
+
+Matrices are numpy, 4x4, and map column vectors in RAS millimetres. "World" is the scene's RAS; "parent" is
+the frame of a node's parent transform (world where it has none): a volume's IJKToRAS matrix leads to its
+parent frame. Nothing here needs more than Slicer itself brings, `Scan.volume` aside.
+"""
+
+from E3PoseLib.mrml.mask import has_mask, show_mask, write_mask
+from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk, voxel_to_parent, voxel_to_world, voxels
+from E3PoseLib.mrml.pose import (
+    ALIGN_VOLUME,
+    PLACE_AXES,
+    RESULT_ATTRIBUTE,
+    VOLUME_REFERENCE,
+    check_transform_node,
+    head_pose,
+    read_result,
+    write_pose,
+)
+from E3PoseLib.mrml.resampling import reslice
+from E3PoseLib.mrml.scan import SCAN_EVENTS, Scan, check_volume_node, read_scan, time_point
+from E3PoseLib.mrml.upright import HEAD_MM, reslice_upright
+from E3PoseLib.mrml.views import restore_planes, show_standard_planes, slice_nodes
+
+__all__ = [
+    "ALIGN_VOLUME",
+    "HEAD_MM",
+    "PLACE_AXES",
+    "RESULT_ATTRIBUTE",
+    "SCAN_EVENTS",
+    "VOLUME_REFERENCE",
+    "Scan",
+    "check_transform_node",
+    "check_volume_node",
+    "has_mask",
+    "head_pose",
+    "is_set",
+    "read_result",
+    "read_scan",
+    "reslice",
+    "reslice_upright",
+    "restore_planes",
+    "show_mask",
+    "show_standard_planes",
+    "slice_nodes",
+    "time_point",
+    "to_numpy",
+    "to_vtk",
+    "voxel_to_parent",
+    "voxel_to_world",
+    "voxels",
+    "write_mask",
+    "write_pose",
+]

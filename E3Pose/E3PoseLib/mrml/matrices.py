@@ -1,0 +1,59 @@
+"""The matrices and voxels of MRML nodes as numpy."""
+
+import numpy as np
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+
+def to_numpy(matrix) -> np.ndarray:
+    """A vtkMatrix4x4 as numpy [4, 4]."""
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def to_vtk(matrix: np.ndarray):
+    """numpy [4, 4] as a vtkMatrix4x4."""
+    result = vtk.vtkMatrix4x4()
+    result.DeepCopy(np.asarray(matrix, dtype=float).ravel().tolist())
+    return result
+
+
+def is_set(node) -> bool:
+    """Whether ``node`` is a node of a scene still."""
+    return node is not None and node.GetScene() is not None
+
+
+def voxels(node) -> np.ndarray:
+    """The voxels [I, J, K] of a scalar volume node; a view of the node's own memory."""
+    image = node.GetImageData()
+    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions(), order="F")
+
+
+def voxel_to_parent(node) -> np.ndarray:
+    """A volume node's own matrix, voxel indices -> RAS of its parent frame."""
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return to_numpy(matrix)
+
+
+def parent_to_world(node) -> np.ndarray | None:
+    """The matrix of the transforms that a node sits under; None where they are not linear."""
+    parent = node.GetParentTransformNode()
+    if parent is None:
+        return np.eye(4)
+    if not parent.IsTransformToWorldLinear():
+        return None
+    matrix = vtk.vtkMatrix4x4()
+    parent.GetMatrixTransformToWorld(matrix)
+    return to_numpy(matrix)
+
+
+def voxel_to_world(node) -> np.ndarray | None:
+    """Voxel indices -> world RAS of a volume node; None where it sits under a warp."""
+    outer = parent_to_world(node)
+    return None if outer is None else outer @ voxel_to_parent(node)
+
+
+def has_orthogonal_axes(voxel_to_ras: np.ndarray, tolerance: float = 1e-4) -> bool:
+    """Whether a grid's axes are at right angles, within ``tolerance`` of the cosine."""
+    axes = voxel_to_ras[:3, :3] / np.linalg.norm(voxel_to_ras[:3, :3], axis=0)
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() < tolerance)

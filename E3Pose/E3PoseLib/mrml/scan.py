@@ -1,0 +1,127 @@
+"""Scans in: which volume nodes can be one, and their voxels in world RAS."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import slicer
+import vtk
+
+from E3PoseLib.errors import VolumeError
+from E3PoseLib.mrml.matrices import has_orthogonal_axes, is_set, voxel_to_parent, voxel_to_world, voxels
+from E3PoseLib.mrml.resampling import resample_to_world
+
+SCAN_EVENTS = (
+    vtk.vtkCommand.ModifiedEvent,
+    slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
+    slicer.vtkMRMLTransformableNode.TransformModifiedEvent,
+)
+"""What a volume node invokes when it may have become another scan."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A volume node as it was when read; the node may change or go while its pose is computed.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        The voxels [I, J, K].
+    grid_to_world : np.ndarray
+        Their indices -> world RAS.
+    name, volume_id : str
+        Of the node.
+    grid_to_parent : np.ndarray
+        Where the mask belongs, under the transform node ``parent_id``. A volume that a warp or a shear moved was
+        resampled, and its mask lies in the world, under no transform.
+    parent_id : str or None
+    """
+
+    array: np.ndarray
+    grid_to_world: np.ndarray
+    name: str
+    volume_id: str
+    grid_to_parent: np.ndarray
+    parent_id: str | None
+
+    @cached_property
+    def volume(self):
+        """The scan as the `Volume` that is estimated; this needs the packages of the section Setup.
+
+        Raises
+        ------
+        VolumeError
+            Too few voxels, or an impossible geometry.
+        """
+        from E3PoseLib.volume import Volume
+
+        return Volume(self.array, self.grid_to_world, self.name)
+
+
+def check_volume_node(node) -> None:
+    """Whether ``node`` can be a scan.
+
+    Raises
+    ------
+    VolumeError
+        None, a label map, a vector or tensor volume, one without voxels, or by DICOM of another modality than MR.
+    """
+    if not is_set(node):
+        raise VolumeError("no input volume: select the scan")
+    name = f"volume '{node.GetName()}'"
+    if node.IsA("vtkMRMLLabelMapVolumeNode"):
+        raise VolumeError(f"{name} is a label map: select the scan itself")
+    if not node.IsA("vtkMRMLScalarVolumeNode"):
+        raise VolumeError(f"'{node.GetName()}' is not a volume: select the scan")
+    image = node.GetImageData()
+    if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
+        raise VolumeError(f"{name} is empty: load the scan's voxels first")
+    if image.GetNumberOfScalarComponents() != 1:
+        raise VolumeError(
+            f"{name} has {image.GetNumberOfScalarComponents()} values a voxel: select a volume with one "
+            "(of a vector or colour volume, extract a component; of a 4-D scan, load it as a sequence)"
+        )
+    modality = dicom_modality(node)
+    if modality not in ("", "MR"):
+        raise VolumeError(f"{name} is of modality {modality}: the models are made for MR scans")
+
+
+def dicom_modality(node) -> str:
+    """The modality that DICOM gave a node's series, such as "MR" or "CT"; empty where it did not come from DICOM."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    item = hierarchy.GetItemByDataNode(node)
+    if item == slicer.vtkMRMLSubjectHierarchyNode.GetInvalidItemID():
+        return ""
+    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    return hierarchy.GetItemAttribute(item, attribute)
+
+
+def read_scan(node) -> Scan:
+    """The scan in a volume node, in world RAS, whatever transforms the node sits under.
+
+    Raises
+    ------
+    VolumeError
+        The node is no scan, see `check_volume_node`.
+    """
+    check_volume_node(node)
+    grid_to_world = voxel_to_world(node)
+    if grid_to_world is not None and has_orthogonal_axes(grid_to_world):
+        # A copy: the node's voxels may change (a sequence plays on) while the pose is computed.
+        array, grid_to_parent, parent_id = voxels(node).copy(), voxel_to_parent(node), node.GetTransformNodeID()
+    else:
+        array, grid_to_world = resample_to_world(node)
+        grid_to_parent, parent_id = grid_to_world, None
+    return Scan(array, grid_to_world, node.GetName(), node.GetID(), grid_to_parent, parent_id)
+
+
+def time_point(volume_node) -> tuple[int, int] | None:
+    """Which time point of how many (from 1) a volume node shows, where a sequence browser drives it; else
+    None.
+    """
+    scene = volume_node.GetScene()
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode")):
+        browser = scene.GetNthNodeByClass(index, "vtkMRMLSequenceBrowserNode")
+        if browser.GetSequenceNode(volume_node) is not None:
+            return browser.GetSelectedItemNumber() + 1, browser.GetNumberOfItems()
+    return None

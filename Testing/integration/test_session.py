@@ -1,0 +1,103 @@
+"""The panel's choices: number format, thresholds, and what happens when memory runs out."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from E3PoseLib import session as session_module
+from E3PoseLib.device import memory_errors
+from E3PoseLib.errors import DeviceError
+from E3PoseLib.estimator import PoseEstimator
+from E3PoseLib.session import Session
+
+
+def angle_degrees(a, b) -> float:
+    return float(np.degrees(np.arccos(np.clip((np.trace(a[:3, :3].T @ b[:3, :3]) - 1) / 2, -1, 1))))
+
+
+def test_half_precision_changes_the_segmentation_by_rounding_alone(small_model_file, head):
+    session = Session()
+    model = {"model": str(small_model_file)}
+    single = session.estimate(head, model, "cpu")
+    half = session.estimate(head, model, "cpu", precision="bfloat16")
+    assert 0 < np.mean(half.mask != single.mask) < 0.001
+    assert np.linalg.norm(half.canonical_to_ras[:3, 3] - single.canonical_to_ras[:3, 3]) < 0.1
+    assert angle_degrees(half.canonical_to_ras, single.canonical_to_ras) < 0.1
+    # The model itself is left as it was.
+    again = session.estimate(head, model, "cpu")
+    assert np.array_equal(again.canonical_to_ras, single.canonical_to_ras)
+
+
+def test_thresholds_replace_those_of_the_model_for_one_estimate(small_model_file, head):
+    session = Session()
+    model = {"model": str(small_model_file)}
+    usual = session.estimate(head, model, "cpu")
+    strict = session.estimate(head, model, "cpu", thresholds=[0.5, 0.9999])
+    assert strict.mask.sum() < usual.mask.sum()
+    assert session.estimate(head, model, "cpu").mask.sum() == usual.mask.sum()
+
+
+def test_a_full_graphics_card_hands_over_to_the_processor(small_model_file, head, monkeypatch):
+    """No card is needed: the one here is full from the start, by the error that torch raises for it."""
+
+    class FullCard:
+        def __init__(self, model, device):
+            self._device = torch.device(device)
+
+        def estimate(self, volume, progress=None):
+            with memory_errors(self._device):
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    cuda = torch.device("cuda")
+    monkeypatch.setattr(session_module, "pick_device", lambda name: cuda if name in ("auto", "cuda") else None)
+    monkeypatch.setattr(
+        session_module,
+        "PoseEstimator",
+        lambda model, device: (FullCard if device == "cuda" else PoseEstimator)(model, device),
+    )
+    model = {"model": str(small_model_file)}
+    estimate = Session().estimate(head, model, "auto")
+    assert estimate.device == "cpu"
+    assert estimate.warnings[-1].startswith("computed on the processor instead: cuda ran out of memory")
+    with pytest.raises(DeviceError, match="cuda ran out of memory"):
+        Session().estimate(head, model, "cuda")
+
+
+LIMITED = """
+import resource, sys
+import numpy as np
+from E3PoseLib.catalog import ModelHeader
+from E3PoseLib.equivariant.network import E3CNN
+from E3PoseLib.errors import DeviceError
+from E3PoseLib.model import Model
+from E3PoseLib.segmentation.unet import UNet
+from E3PoseLib.session import Session
+from E3PoseLib.volume import Volume
+
+sizes = {"n_levels": 1, "n_features": 64}
+rotation = {"n_levels": 1, "multiplicity": 1}
+header = ModelHeader("wide", sizes, rotation, spacing_mm=3.0, segmentation_edge=160, rotation_edge=12)
+Model(UNet(**sizes), E3CNN(**rotation), header).save(sys.argv[1])
+session = Session()
+session.model({"model": sys.argv[1]})
+used = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmSize"))
+resource.setrlimit(resource.RLIMIT_AS, ((used + 600_000) * 1024,) * 2)
+volume = Volume(np.random.default_rng(0).random((40, 40, 40)), np.diag([3.0, 3.0, 3.0, 1.0]), "scan")
+try:
+    session.estimate(volume, {"model": sys.argv[1]}, "cpu")
+except DeviceError as error:
+    print("RESULT", error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits its memory as Linux does")
+def test_a_computer_without_memory_says_so(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path / "wide.safetensors")], capture_output=True, text=True
+    )
+    assert "RESULT cpu ran out of memory; close other programs or choose another device" in process.stdout, (
+        process.stdout + process.stderr
+    )
