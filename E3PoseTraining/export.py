@@ -43,6 +43,7 @@ def e3cnn_architecture(options: argparse.Namespace) -> dict[str, Any]:
         "kernel_size": options.kernel_size,
         "multiplicity": _one_or_each(options.multiplicity),
         "n_convolutions": _one_or_each(options.n_convolutions),
+        "smooth_pooling": options.smooth_pooling,
         "n_radial": options.n_radial,
         "lmax": options.lmax,
     }
