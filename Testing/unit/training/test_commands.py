@@ -1,6 +1,7 @@
 """Both training commands as the README prints them: they run, resume exactly, and give a model that estimates."""
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -260,3 +261,38 @@ def test_full_disk_leaves_the_previous_checkpoint_and_no_part(tmp_path, monkeypa
         AtomicCheckpointIO().save_checkpoint({"epoch": 8}, path)
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
     assert torch.load(path, weights_only=True) == {"epoch": 7}
+
+
+def test_training_begins_with_given_weights_and_the_last_can_be_the_result(data, tmp_path, capsys, unet_run):
+    still = [*TINY_UNET, "--lr", "1e-30", "--export", "last"]
+    command = [*unet_paths(data, tmp_path / "run"), *still, "--init", str(unet_run / "unet.ckpt")]
+    assert train_unet(command) == 0
+    before, after = (torch.load(run / "unet.ckpt", weights_only=True) for run in (unet_run, tmp_path / "run"))
+    for name, tensor in before["state_dict"].items():
+        if name.endswith(("weight", "bias")):
+            assert torch.allclose(tensor, after["state_dict"][name], atol=1e-6), name
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    for name, tensor in last["state_dict"].items():
+        assert torch.equal(tensor, after["state_dict"][name]), name
+    command = [*unet_paths(data, tmp_path / "other"), *still, "--unet_feat", "8", "--init", str(unet_run / "unet.ckpt")]
+    assert train_unet(command) == 2
+    assert "not the network that the flags describe" in capsys.readouterr().err
+
+
+def test_model_of_whole_scans_and_several_views_estimates(data, tmp_path):
+    unet = [*unet_paths(data, tmp_path / "unet"), *TINY_UNET, "--n_epochs", "1", "--whole_scan", "--input_stride", "2"]
+    assert train_unet([*unet, "--class_weights", "1", "60", "1"]) == 0
+    views = ["--views", "3", "--smooth_pooling", "--mask_error", "1", "--unet", str(tmp_path / "unet" / "unet.ckpt")]
+    assert train_e3cnn([*e3cnn_paths(data, tmp_path / "e3cnn"), *TINY_E3CNN, "--n_epochs", "1", *views]) == 0
+    model = load_model(tmp_path / "e3cnn" / "model.safetensors")
+    assert model.header.views == 3 and model.header.segmentation_edge is None and model.header.clip_fraction == 0.005
+    model.header = dataclasses.replace(model.header, thresholds=(-1.0, -1.0, -1.0))
+    with torch.no_grad():  # one epoch finds no brain; what follows the mask is what is tried here
+        model.segmentation_network.last_conv.bias[1] += 100
+    scan = read_volume(sorted((data / "val" / "images").iterdir())[0])
+    estimator = PoseEstimator(model, "cpu")
+    estimate = estimator.estimate(scan)
+    assert estimate.confidence.view_disagreement_degrees > 0
+    both = estimator.estimate_batch([scan, scan])
+    for other in both:
+        np.testing.assert_allclose(other.canonical_to_ras, estimate.canonical_to_ras, atol=1e-4)
