@@ -57,7 +57,8 @@ def make_folders(output: Path) -> None:
     Raises:
         OutputError: something is there already, or the folder cannot be made.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    # Empty folders are what a call that could not read its source has left.
+    if output.is_file() or any(path.is_file() for path in output.rglob("*")):
         raise OutputError(f"{output} is not empty. Name a new folder.")
     try:
         for name in ("images", "labels"):

@@ -5,8 +5,11 @@ import dataclasses
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +187,9 @@ def random_model(tmp_path_factory) -> Path:
         (["--kernel_size", "4"], "--kernel_size 4 is even"),
         (["--image_size", "8", "--n_levels", "4"], "cannot be halved 4 times"),
         (["--config", "/no/such/file.yaml"], "/no/such/file.yaml cannot be read"),
+        (["--lr", "-1"], "--lr -1.0 makes no sense; give 0 or more"),
+        (["--momentum", "nan"], "--momentum nan makes no sense; give 0 to 1"),
+        (["--unet", "/no/such/unet.ckpt"], "/no/such/unet.ckpt: no such file"),
     ],
 )
 def test_impossible_request_is_refused_before_anything_is_written(data, tmp_path, capsys, flags, message):
@@ -206,6 +212,43 @@ def test_resuming_another_network_is_refused(data, tmp_path, capsys, unet_run):
     shutil.copytree(unet_run, tmp_path / "run")
     assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--unet_feat", "8", "--resume"]) == 2
     assert "does not fit the network" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("keep", [0, 2000])
+def test_resuming_from_a_damaged_checkpoint_is_refused(data, tmp_path, capsys, unet_run, keep):
+    shutil.copytree(unet_run, tmp_path / "run")
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:keep])
+    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--resume"]) == 2
+    assert "last.ckpt is damaged" in capsys.readouterr().err
+    shutil.copyfile(last.with_name("best.ckpt"), last)
+    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--resume"]) == 0
+
+
+def test_partner_of_other_voxels_is_refused_before_training(data, tmp_path, capsys, unet_run):
+    flags = [*TINY_E3CNN, "--img_res", "5", "--unet", str(unet_run / "unet.ckpt")]
+    assert train_e3cnn([*e3cnn_paths(data, tmp_path / "run"), *flags]) == 2
+    assert "trained with --img_res 6.0, not 5.0" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_interrupted_run_ends_whole_and_says_how_to_go_on(data, tmp_path):
+    command = [sys.executable, "-m", "E3PoseTraining.train_unet", *unet_paths(data, tmp_path / "run"), *TINY_UNET]
+    command += ["--n_epochs", "100000"]
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    # Where the tests run in the background the shell has them ignore the interrupt, and with them what they start.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, preexec_fn=heed, **streams) as running:
+        deadline = time.monotonic() + 200
+        while not last.is_file() and running.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        errors = running.communicate(timeout=100)[1]
+    assert running.returncode == 130, errors[-2000:]
+    assert "train_unet: interrupted; go on from the last whole epoch with --resume" in errors
+    assert "Traceback" not in errors
+    assert torch.load(last, weights_only=True)["global_step"] > 0
 
 
 def test_class_weights_must_be_as_many_as_classes(data, tmp_path, capsys):
