@@ -58,10 +58,9 @@ def draw_estimate(volume: Volume, estimate: PoseEstimate, path: Path) -> None:
             panel.set_title(f"{PLANES[normal]}, {title}", color="white", fontsize=10)
     confidence = estimate.confidence
     legend = ", ".join(f"{name} {colour}" for name, colour in zip(AXIS_COLOURS, ("red", "green", "blue"), strict=True))
+    certainty = f"confidence: {confidence.level} ({confidence.score:.2f})"
     figure.suptitle(
-        f"{Path(volume.name).name}   confidence: {confidence.level} ({confidence.score:.2f})   axes: {legend}   outline: brain",
-        color="white",
-        fontsize=10,
+        f"{Path(volume.name).name}   {certainty}   axes: {legend}   outline: brain", color="white", fontsize=10
     )
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=120, facecolor="black", format="png")
