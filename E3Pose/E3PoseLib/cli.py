@@ -204,10 +204,10 @@ def _demo(options: argparse.Namespace) -> int:
 
     scan = options.scan or Path(__file__).parent.parent / "Resources" / "SampleData" / "SyntheticFetalEPI.nii.gz"
     [task] = find_tasks([scan])
+    volume = read_volume(task.path)
     folder = prepare_folder(options.output)
     model = load_model(options.model or "default", unet=options.unet, e3cnn=options.e3cnn)
     settings = Settings(model.identity, save_mask=True, reslice_spacing=1.0)
-    volume = read_volume(task.path)
     estimate = PoseEstimator(model, options.device).estimate(volume)
     write_results(folder, task, volume, estimate, settings)
     draw_estimate(volume, estimate, folder / f"{task.name}.png")
