@@ -113,10 +113,17 @@ def read_rotations(path: Path) -> dict[str, np.ndarray]:
     return {row["frame_id"]: angles_to_axes([number(row, column, path) for column in ANGLE_COLUMNS]) for row in rows}
 
 
-def write_rotations(path: Path, axes: dict[str, np.ndarray]) -> None:
-    """Writes axes ``[3, 3]`` by frame_id as a CSV of Euler angles, whole or not at all."""
+def write_rotations(path: Path, axes: dict[str, np.ndarray], folds: dict[str, str] | None = None) -> None:
+    """Writes axes ``[3, 3]`` by frame_id as a CSV of Euler angles, whole or not at all.
+
+    Args:
+        path: the CSV.
+        axes: by frame_id.
+        folds: by frame_id, the column ``fold``, where there is one.
+    """
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["frame_id", *ANGLE_COLUMNS])
+        writer.writerow(["frame_id", *ANGLE_COLUMNS, *(["fold"] if folds else [])])
         for frame in sorted(axes):
-            writer.writerow([frame, *(repr(float(angle)) for angle in axes_to_angles(axes[frame]))])
+            angles = (repr(float(angle)) for angle in axes_to_angles(axes[frame]))
+            writer.writerow([frame, *angles, *([folds[frame]] if folds else [])])

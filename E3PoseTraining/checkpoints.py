@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from E3PoseLib.errors import ModelError
 from E3PoseLib.files import whole_file
+
+
+def check_checkpoint(path: Path) -> None:
+    """Sees that a checkpoint can be read.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    try:
+        torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError, OSError, UnpicklingError) as error:
+        reason = (str(error) or "empty").splitlines()[0]
+        raise ModelError(
+            f"{path} is damaged ({reason}). Copy best.ckpt, which stands beside it, over it to go on from there, or "
+            "start anew in another folder."
+        ) from error
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

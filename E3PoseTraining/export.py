@@ -21,6 +21,8 @@ from .folder import RunFolder
 
 SEGMENTATION_FIELDS = ("spacing_mm", "segmentation_edge", "thresholds", "object_label", "clip_fraction")
 ROTATION_FIELDS = ("spacing_mm", "rotation_edge", "object_fraction", "views", "clip_fraction")
+MUST_AGREE = {"spacing_mm": "img_res", "clip_fraction": "norm_perc"}
+"""Fields of a model that both networks were trained with, by the flag that sets them."""
 CITATION = "Muthukrishnan et al., Equivariant Symmetry-Aware Head Pose Estimation for Fetal MRI, 2025"
 
 
@@ -43,6 +45,7 @@ def e3cnn_architecture(options: argparse.Namespace) -> dict[str, Any]:
         "kernel_size": options.kernel_size,
         "multiplicity": _one_or_each(options.multiplicity),
         "n_convolutions": _one_or_each(options.n_convolutions),
+        "smooth_pooling": options.smooth_pooling,
         "n_radial": options.n_radial,
         "lmax": options.lmax,
     }
@@ -62,7 +65,7 @@ def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:
         ModelError: the other network's weights cannot be used.
         OutputError: a file cannot be written.
     """
-    checkpoint = best_checkpoint(folder)
+    checkpoint = chosen_checkpoint(folder, options.export)
     n = options.n_output_channels
     header = {
         "spacing_mm": options.img_res,
@@ -83,7 +86,7 @@ def export_e3cnn(folder: RunFolder, options: argparse.Namespace) -> None:
         ModelError: the other network's weights cannot be used.
         OutputError: a file cannot be written.
     """
-    checkpoint = best_checkpoint(folder)
+    checkpoint = chosen_checkpoint(folder, options.export)
     weights = {name.removeprefix("model."): value for name, value in checkpoint["state_dict"].items()}
     header = {
         "spacing_mm": options.img_res,
@@ -98,9 +101,26 @@ def export_e3cnn(folder: RunFolder, options: argparse.Namespace) -> None:
         write_model(folder.path / "model.safetensors", Path(options.unet), path)
 
 
-def best_checkpoint(folder: RunFolder) -> dict[str, Any]:
-    """The checkpoint that validated best, or the last one where none has validated."""
-    path = folder.best if folder.best.is_file() else folder.last
+def check_partner(options: argparse.Namespace) -> None:
+    """Reads the other network, where one is given for the model file, so that a mistake is told before training.
+
+    Raises:
+        ModelError: its weights cannot be used, or it was trained on other voxels or intensities.
+    """
+    for flag, network_class, import_weights in (("unet", UNet, import_unet), ("e3cnn", E3CNN, import_e3cnn)):
+        if getattr(options, flag, None):
+            *_, header = read_network(Path(getattr(options, flag)), network_class, import_weights)
+            for field, name in MUST_AGREE.items():
+                ours, theirs = getattr(options, name), header.get(field)
+                if theirs not in (None, ours):
+                    raise ModelError(
+                        f"{getattr(options, flag)} was trained with --{name} {theirs}, not {ours}; a model needs one."
+                    )
+
+
+def chosen_checkpoint(folder: RunFolder, choice: str) -> dict[str, Any]:
+    """The checkpoint that validated best, or the last one: where that is the choice, or none has validated."""
+    path = folder.best if choice == "best" and folder.best.is_file() else folder.last
     return torch.load(path, weights_only=True, map_location="cpu")
 
 
@@ -142,10 +162,12 @@ def write_model(path: Path, unet: Path, e3cnn: Path) -> None:
     """
     segmentation_network, segmentation, segmentation_header = read_network(unet, UNet, import_unet)
     rotation_network, rotation, rotation_header = read_network(e3cnn, E3CNN, import_e3cnn)
-    for field, flag in (("spacing_mm", "--img_res"), ("clip_fraction", "--norm_perc")):
+    for field, flag in MUST_AGREE.items():
         values = {header[field] for header in (segmentation_header, rotation_header) if field in header}
         if len(values) > 1:
-            raise ModelError(f"{unet} and {e3cnn} were trained with different {flag}: {sorted(values)}; one is needed.")
+            raise ModelError(
+                f"{unet} and {e3cnn} were trained with different --{flag}: {sorted(values)}; one is needed."
+            )
     header = ModelHeader(
         name=path.stem,
         segmentation=segmentation,

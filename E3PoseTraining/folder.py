@@ -10,6 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from E3PoseLib.errors import OutputError, TrainingError
 from E3PoseLib.geometry import write_json
 
+from .checkpoints import check_checkpoint
+
 
 class RunFolder:
     """The output folder of one training run.
@@ -42,12 +44,14 @@ class RunFolder:
         Raises:
             OutputError: the folder holds another run, or cannot be made.
             TrainingError: there is nothing to resume.
+            ModelError: the checkpoint to resume from is damaged.
         """
         if resume == "last" and not self.last.is_file():
             raise TrainingError(
                 f"There is no checkpoint {self.last} to resume from. Leave --resume out to start a new run."
             )
         if resume and self.last.is_file():
+            check_checkpoint(self.last)
             return self.last
         # A process of a parallel run that starts later than the first finds the first one's folder.
         if rank_zero_only.rank == 0:

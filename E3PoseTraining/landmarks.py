@@ -73,6 +73,8 @@ def approximate_label(
 def prepare_landmark_scans(source: Path, output: Path) -> list[str]:
     """Writes ``images/``, ``labels/`` and ``annotations.csv`` for every scan of a folder with landmarks.
 
+    Where ``landmarks.csv`` says which fetus a scan shows, that is its fold.
+
     Args:
         source: folder with ``landmarks.csv`` and the scans.
         output: new folder.
@@ -87,6 +89,7 @@ def prepare_landmark_scans(source: Path, output: Path) -> list[str]:
     rows = read_table(table, (*_COLUMNS, "gestational_age_weeks"))
     scans = volumes_by_id(source)
     axes: dict[str, np.ndarray] = {}
+    folds = {row["frame_id"]: row["fetus"] for row in rows if row.get("fetus")}
     for row in rows:
         frame = row["frame_id"]
         if frame not in scans:
@@ -99,5 +102,5 @@ def prepare_landmark_scans(source: Path, output: Path) -> list[str]:
         axes[frame] = axes_from_pose(pose, volume.voxel_to_ras)
         write_volume(output / "images" / f"{frame}.nii.gz", volume)
         write_volume(output / "labels" / f"{frame}.nii.gz", Volume(label, volume.voxel_to_ras, f"{frame} label"))
-    write_rotations(output / "annotations.csv", axes)
+    write_rotations(output / "annotations.csv", axes, folds if len(folds) == len(axes) else None)
     return sorted(axes)

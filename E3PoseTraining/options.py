@@ -7,9 +7,21 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from E3PoseLib.errors import TrainingError
+
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
+BOUNDS = {
+    "lr": (0, np.inf),
+    "weight_decay": (0, np.inf),
+    "momentum": (0, 1),
+    "ema": (0, 1),
+    "clip_gradient": (0, np.inf),
+    "memory_gb": (0, np.inf),
+}
+"""Least and largest value of flags that hold a number."""
 
 
 def add_shared_options(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +31,10 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--devices", type=positive_int, default=1, help="processes per node (default: 1)")
     machine.add_argument("--num_nodes", type=positive_int, default=1, help="machines (default: 1)")
     machine.add_argument(
-        "--precision", default="32-true", help="Lightning's name, such as bf16-mixed (default: %(default)s)"
+        "--precision",
+        choices=PRECISIONS,
+        default="32-true",
+        help="of numbers, as Lightning names it (default: 32-true)",
     )
     machine.add_argument("--num_workers", type=non_negative_int, default=0, help="reader processes (default: 0)")
     machine.add_argument(
@@ -57,6 +72,13 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--init", type=Path, help="weights to begin with (this command's own, official ones, or a model file)"
     )
+    run.add_argument(
+        "--export",
+        choices=["best", "last"],
+        default="best",
+        help="which checkpoint becomes the result; 'last' where the validating scans are also those to report on "
+        "(default: best)",
+    )
     run.add_argument("--val_fold", help="fold that validates, where one CSV with a fold column names the folds")
 
 
@@ -88,8 +110,8 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
     positional of the parser must be optional for that; the command checks their number.
 
     Raises:
-        TrainingError: the config file is unreadable, not a mapping, or names an unknown flag; or there are
-            more workers than cores.
+        TrainingError: the config file is unreadable, not a mapping, or names an unknown flag; a number is out of its
+            bounds; or there are more workers than cores.
     """
     early = argparse.ArgumentParser(add_help=False)
     early.add_argument("--config", type=Path)
@@ -100,6 +122,10 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
         if unknown:
             raise TrainingError(f"The config file {path} names flags that do not exist: {' '.join(unknown)}.")
     options = parser.parse_args(arguments, namespace=configured)
+    for flag, (least, largest) in BOUNDS.items():
+        if not least <= getattr(options, flag) <= largest:
+            wanted = f"{least} or more" if np.isinf(largest) else f"{least} to {largest}"
+            raise TrainingError(f"--{flag} {getattr(options, flag)} makes no sense; give {wanted}.")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if options.num_workers * options.devices > cores:
         raise TrainingError(

@@ -11,6 +11,8 @@ from E3PoseLib.errors import OutputError
 
 from .dhcp import prepare_dhcp
 from .landmarks import prepare_landmark_scans
+from .mixture import mix
+from .options import non_negative_int, positive_int
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +23,13 @@ def main(arguments: list[str] | None = None) -> int:
     dhcp = kinds.add_parser("dhcp", help="dHCP fetal fMRI release with the method's annotations")
     dhcp.add_argument("source", type=Path, help="folder of the sub-* folders")
     dhcp.add_argument("annotations", type=Path, help="folder with labels/ and annotations.csv")
-    for kind in (epi, dhcp):
+    mixed = kinds.add_parser("mix", help="synthetic scans and real ones in one folder, with folds and repeats")
+    mixed.add_argument("source", type=Path, help="folder that synthesize wrote")
+    mixed.add_argument("real", type=Path, help="folder that prepare epi wrote")
+    mixed.add_argument("--repeats", type=positive_int, default=1, help="times an epoch shows each real scan")
+    mixed.add_argument("--validation", type=non_negative_int, default=40, help="synthetic scans that validate")
+    mixed.add_argument("--limit", type=positive_int, help="synthetic scans at most")
+    for kind in (epi, dhcp, mixed):
         kind.add_argument("-o", "--output", type=Path, required=True, help="new folder to write")
     options = parser.parse_args(arguments)
     return exit_status("prepare", lambda: prepare(options), "remove the folder and start again")
@@ -36,6 +44,8 @@ def prepare(options: argparse.Namespace) -> None:
     make_folders(options.output)
     if options.kind == "epi":
         frames = prepare_landmark_scans(options.source, options.output)
+    elif options.kind == "mix":
+        frames = mix(options.source, options.real, options.output, options.repeats, options.validation, options.limit)
     else:
         frames = prepare_dhcp(options.source, options.annotations, options.output)
     print(f"{len(frames)} scans in {options.output}: images/, labels/, annotations.csv")
@@ -47,7 +57,8 @@ def make_folders(output: Path) -> None:
     Raises:
         OutputError: something is there already, or the folder cannot be made.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    # Empty folders are what a call that could not read its source has left.
+    if output.is_file() or any(path.is_file() for path in output.rglob("*")):
         raise OutputError(f"{output} is not empty. Name a new folder.")
     try:
         for name in ("images", "labels"):

@@ -26,6 +26,7 @@ from E3PoseLib.errors import DeviceError, ModelError
 from .augmentation.sample import Sample
 from .checkpoints import AtomicCheckpointIO
 from .datasets import ScanDataset
+from .export import check_partner
 from .folder import RunFolder
 from .options import plain
 from .progress import LearningCurves, RunProgressBar
@@ -157,6 +158,7 @@ def fit(trainer: Trainer, module: LightningModule, data: ScanDataModule, resume:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*overridden `on_after_batch_transfer`.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         try:
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         except SystemExit as end:
@@ -199,6 +201,7 @@ def train(
     Raises:
         E3PoseError: what is wrong with the data, the flags or the machine.
     """
+    check_partner(options)
     folder = RunFolder(sources.output)
     trainer = build_trainer(options, folder, monitor, mode, [picture(folder.path / "predictions.png")])
     resume = folder.prepare(plain(options), options.resume)

@@ -77,6 +77,9 @@ def build_parser() -> argparse.ArgumentParser:
     network.add_argument(
         "--n_convolutions", type=positive_int, nargs="+", default=[2], help="of every block, or one for each block"
     )
+    network.add_argument(
+        "--smooth_pooling", action="store_true", help="blur and halve the grid instead of taking largest norms"
+    )
     network.add_argument("--n_radial", type=positive_int, default=5, help="radial functions of a kernel")
     network.add_argument("--lmax", type=int, default=4, help="highest order of the spherical harmonics")
     optimisation = parser.add_argument_group("optimisation")

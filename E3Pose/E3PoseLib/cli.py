@@ -1,4 +1,4 @@
-"""The command line: ``e3pose estimate | import-weights | models | evaluate``."""
+"""The command line: ``e3pose estimate | demo | import-weights | models | evaluate``."""
 
 from __future__ import annotations
 
@@ -74,6 +74,17 @@ def _parser() -> argparse.ArgumentParser:
     team.add_argument("--devices", type=int, default=1, metavar="N", help="processes on each node (default: 1)")
     team.add_argument("--num-nodes", type=int, default=1, metavar="N", help="nodes, started by SLURM (default: 1)")
     estimate.set_defaults(run=_estimate)
+
+    demo = commands.add_parser(
+        "demo",
+        help="estimate one scan and draw it before and after",
+        description="Write the pose, the brain's mask, the scan resliced in the head's planes, and one picture.",
+    )
+    demo.add_argument("scan", nargs="?", help="a NIfTI file (default: a synthetic scan that comes with E3Pose)")
+    demo.add_argument("-o", "--output", default="demo", metavar="DIR", help="folder of the results (default: demo)")
+    _add_model_options(demo)
+    add_device_option(demo)
+    demo.set_defaults(run=_demo)
 
     weights = commands.add_parser("import-weights", help="make one model file from official E(3)-Pose weights")
     weights.add_argument("unet", help="the U-Net's Lightning checkpoint, .ckpt")
@@ -182,6 +193,38 @@ def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> in
     counts = f"{len(report.done)} estimated, {len(report.skipped)} already there, {len(report.failed)} failed"
     print(f"{counts}; results in {Path(folder) / CSV_NAME}")
     return SOME_FAILED if report.failed else SUCCESS
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from .batch import Settings, find_tasks, prepare_folder, write_results
+    from .estimator import PoseEstimator
+    from .model import load_model
+    from .picture import draw_estimate
+    from .volume import read_volume
+
+    scan = options.scan or Path(__file__).parent.parent / "Resources" / "SampleData" / "SyntheticFetalEPI.nii.gz"
+    [task] = find_tasks([scan])
+    volume = read_volume(task.path)
+    folder = prepare_folder(options.output)
+    model = load_model(options.model or "default", unet=options.unet, e3cnn=options.e3cnn)
+    settings = Settings(model.identity, save_mask=True, reslice_spacing=1.0)
+    estimate = PoseEstimator(model, options.device).estimate(volume)
+    write_results(folder, task, volume, estimate, settings)
+    draw_estimate(volume, estimate, folder / f"{task.name}.png")
+    print(
+        f"{task.name}: confidence {estimate.confidence.level}, {estimate.timings['total']:.1f} s on {estimate.device}"
+    )
+    for warning in estimate.warnings:
+        print(f"  {warning}")
+    for suffix, content in (
+        (".json", "pose, confidence, warnings"),
+        (".tfm", "the pose for 3D Slicer, ITK and ANTs"),
+        ("_mask.nii.gz", "the brain"),
+        ("_resliced.nii.gz", "the scan in the head's planes"),
+        (".png", "before and after"),
+    ):
+        print(f"  {folder / (task.name + suffix)}: {content}")
+    return SUCCESS
 
 
 def _import_weights(options: argparse.Namespace) -> int:

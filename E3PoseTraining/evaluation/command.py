@@ -7,6 +7,7 @@ from pathlib import Path
 
 from E3PoseLib.errors import DatasetError, OutputError
 
+from ..options import positive_int
 from .figures import draw_cumulative_errors, draw_worst_cases
 from .metrics import PoseErrors, pose_errors, summarise
 from .poses import Truth, read_estimates, read_truth
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cluster", metavar="COLUMN", help="resample whole groups of this CSV column, such as the fetus"
     )
-    parser.add_argument("--worst", type=int, default=6, help="worst cases in the picture (default: %(default)s)")
+    parser.add_argument("--worst", type=positive_int, default=6, help="cases in the picture (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for cases.csv, summary.json, figures")
 
 

@@ -19,27 +19,30 @@ from .poses import Truth
 SPACING_MM = 2.0
 EDGE_MM = 140.0
 PLANES = ("axial", "coronal", "sagittal")
+TICKS = (0, 2, 5, 10, 20, 30, 45, 60, 90, 120, 180)
 
 
 def draw_cumulative_errors(groups: dict[str, PoseErrors], picture: Path) -> None:
     """The share of cases whose error is at most x, for rotation and, where known, centre; one curve a group.
 
-    A case without an answer is never within any error, so its curve ends below 100 %.
+    Errors stand on a square-root scale, or one flipped head would press all others against the axis. A case without
+    an answer is never within any error, so its curve ends below 100 %.
     """
-    quantities = {"rotation error (°)": "rotation_degrees", "centre error (mm)": "centre_mm"}
-    if all(np.isnan(errors.centre_mm).all() for errors in groups.values()):
-        del quantities["centre error (mm)"]
+    quantities = {"rotation error (°)": ("rotation_degrees", 190.0)}
+    centres = np.concatenate([errors.centre_mm for errors in groups.values()])
+    if not np.isnan(centres).all():
+        quantities["centre error (mm)"] = ("centre_mm", max(10.0, 1.05 * np.nanmax(centres)))
     figure = Figure(figsize=(4.6 * len(quantities), 3.6), layout="constrained")
-    for axes, (title, name) in zip(
-        figure.subplots(1, len(quantities), squeeze=False)[0], quantities.items(), strict=True
-    ):
-        limit = max((np.nanmax(getattr(e, name), initial=1) for e in groups.values()), default=1) * 1.05
+    panels = figure.subplots(1, len(quantities), squeeze=False)[0]
+    for axes, (title, (name, limit)) in zip(panels, quantities.items(), strict=True):
         for label, errors in groups.items():
             values = getattr(errors, name)
             found = np.sort(values[~np.isnan(values)])
             share = 100 * np.arange(1, len(found) + 1) / len(values)
             last = share[-1] if len(share) else 0
             axes.step([0, *found, limit], [0, *share, last], where="post", label=f"{label} ({len(values)})")
+        axes.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
+        axes.set_xticks([tick for tick in TICKS if tick <= limit], minor=False)
         axes.set(xlabel=title, ylabel="cases within it (%)", xlim=(0, limit), ylim=(0, 103))
         axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=8, loc="lower right")

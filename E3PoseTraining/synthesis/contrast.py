@@ -87,7 +87,7 @@ def draw_contrast(rng: np.random.Generator) -> Contrast:
     texture = np.zeros(max(Tissue) + 1, np.float32)
     for name, (low, high) in ranges.items():
         tissue[name] = rng.uniform(low, high)
-        texture[name] = _TEXTURE.get(name, 0.05) * rng.uniform(0.5, 1.5)
+        texture[name] = _TEXTURE.get(name, 0.08) * rng.uniform(0.5, 1.5)
     surroundings = {name: float(rng.uniform(*span)) for name, span in _SURROUNDINGS.items()}
     if kind == "random":
         tissue[1:] *= np.exp(rng.normal(0, 0.4, tissue.size - 1)).astype(np.float32)

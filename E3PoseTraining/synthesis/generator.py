@@ -70,8 +70,8 @@ class FetalHeadGenerator:
     ):
         if seed < 0:
             raise ValueError(f"seed {seed}: give a number from 0 up")
-        if shape is not None and (len(shape) != 3 or min(shape) < 16):
-            raise ValueError(f"shape {tuple(shape)}: give three numbers of voxels, at least 16 each")
+        if shape is not None and (len(shape) != 3 or min(shape) < 16 or max(shape) > 512):
+            raise ValueError(f"shape {tuple(shape)}: give three numbers of voxels, at least 16 and at most 512 each")
         if spacing is not None and not 0.5 <= spacing <= 10:
             raise ValueError(f"spacing {spacing} mm: give 0.5 to 10 mm")
         if field not in ("uterus", "head"):
@@ -95,7 +95,7 @@ class FetalHeadGenerator:
         canonical_to_ras, lie = _draw_pose(body, rng)
         grid, head_voxel = self._draw_grid(head, body, canonical_to_ras, spacing, rng)
 
-        strength = self.motion * float(rng.choice([0.1, 0.35, 0.7, 1.5], p=[0.3, 0.4, 0.22, 0.08]))
+        strength = self.motion * float(rng.choice([0.3, 0.6, 1.0, 1.6], p=[0.3, 0.4, 0.22, 0.08]))
         trajectory = draw_trajectory(grid.shape[2], strength, rng)
         shift = distortion(grid, head_voxel, 0.5 * body.scale, rng.uniform(0, 2), rng)
         brain, eyes = brain_and_eyes(head)

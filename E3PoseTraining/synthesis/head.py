@@ -25,7 +25,7 @@ method).
 EYE_DISTANCE = 0.43
 """Distance from the brain's centre of mass to the mid-point of the eyes over the occipitofrontal diameter.
 
-0.457 from the clinical landmarks; less here, for their centres lie behind the centre of mass (docs/synthesis.md).
+0.457 in the clinical landmarks; less here, or the eyes would stand in front of the forehead (docs/synthesis.md).
 """
 
 
@@ -119,7 +119,7 @@ def render_head(head: Head, intensity: np.ndarray, texture: np.ndarray, rng: np.
     cell = rng.uniform(6, 12)
     across = [smooth_noise(rng, shape, [n * head.spacing / cell for n in shape]) for _ in range(2)]
     apart = (across[0] ** 2 + across[1] ** 2) / np.float32(rng.uniform(0.25, 0.5) ** 2)
-    depth = np.float32(rng.uniform(0.2, 0.8)) * np.maximum(1 - apart, 0)
+    depth = np.float32(rng.uniform(0.4, 1.0)) * np.maximum(1 - apart, 0)
     return signal * np.where(head.tissue <= Tissue.FALX, 1 - depth, np.float32(1))
 
 

@@ -3,8 +3,8 @@
 Rotation augmentation is off, so the training shows each network only as many poses as there are heads. From synthetic
 scans (no other data needed):
 
-    python -m E3PoseTraining.synthesize --n 32 --seed 1 -o heads/train
-    python -m E3PoseTraining.synthesize --n 16 --seed 2 -o heads/unseen
+    python -m E3PoseTraining.synthesize --n 32 --field head --seed 1 -o heads/train
+    python -m E3PoseTraining.synthesize --n 64 --field head --seed 2 -o heads/unseen
     python Testing/benchmarks/equivariance.py heads/train heads/unseen results/
 """
 
@@ -29,10 +29,12 @@ from E3PoseTraining.sources import Sources, find_cases
 from E3PoseTraining.train_e3cnn import build_parser
 
 SMALL = [
-    *("--img_res", "4", "--image_size", "24", "--n_levels", "2", "--kernel_size", "3", "--multiplicity", "2"),
-    *("--lmax", "2", "--rotation", "0", "--gamma_min", "-0.5", "--max_bias", "0.3", "--max_res_iso", "4"),
-    *("--spin_history", "0.2", "--optimizer", "adam", "--lr", "0.01", "--weight_decay", "0"),
-    *("--schedule", "cosine", "--batch_size", "4", "--validate_every_n_epoch", "5", "--device", "cpu"),
+    *("--img_res", "3", "--image_size", "24", "--views", "8", "--n_levels", "3", "--kernel_size", "3"),
+    *("--multiplicity", "1", "2", "4", "8", "--n_convolutions", "1", "2", "2", "2", "--smooth_pooling"),
+    *("--rotation", "0", "--gamma_min", "-0.5", "--gamma_max", "0.3", "--max_bias", "0.3", "--max_res_iso", "4"),
+    *("--noise_std", "0.03", "--spin_history", "0.2", "--mask_error", "0.5", "--optimizer", "adamw", "--lr", "0.02"),
+    *("--weight_decay", "0.001", "--schedule", "cosine", "--clip_gradient", "1", "--batch_size", "4"),
+    *("--validate_every_n_epoch", "20", "--device", "cpu"),
 ]
 
 
@@ -81,7 +83,7 @@ def main() -> None:
     parser.add_argument("heads", type=Path, help="folder of the training heads")
     parser.add_argument("unseen", type=Path, help="folder of the heads to measure on")
     parser.add_argument("output", type=Path, help="new folder")
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--networks", nargs="+", choices=["equivariant", "plain"], default=["equivariant", "plain"])
     arguments, flags = parser.parse_known_args()
     options = parse(build_parser(), [*SMALL, "--n_epochs", str(arguments.epochs), *flags])
@@ -92,7 +94,7 @@ def main() -> None:
         network = E3CNN(**e3cnn_architecture(options))
         if name == "plain":
             network = plain_of_equal_size(options.n_levels, count(network))
-        crop = HeadCrop(options.image_size, 2**options.n_levels)
+        crop = HeadCrop(options.image_size, 2**options.n_levels, options.norm_perc, cube=True)
         output = arguments.output / name
         train(
             RotationModule(network, options, rotation_augmentation(options), crop),

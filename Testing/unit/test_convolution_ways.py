@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import conv3d
 
-from E3PoseLib.equivariant import fourier
 from E3PoseLib.equivariant.convolution import SteerableConvolution
+from E3PoseLib.equivariant.ways import WINDOWS
 
 LAYERS = {
     "all irreps": ("4x0e + 3x0o + 2x1e + 3x1o + 2x2e + 1x2o", "5x0e + 2x0o + 3x1o + 2x1e + 2x2e + 1x2o"),
@@ -40,7 +40,7 @@ def compare(way, layer: SteerableConvolution, shape: tuple[int, ...]) -> None:
 def test_weights_behind_the_basis(irreps, kernel_size):
     torch.manual_seed(0)
     layer = SteerableConvolution(*irreps, kernel_size=kernel_size)
-    compare(lambda x: layer._windows(x, layer.learned()), layer, (2, layer.irreps_in.dim, 4, 3, 5))
+    compare(lambda x: layer.evaluate(WINDOWS, layer.prepare(WINDOWS), x), layer, (2, layer.irreps_in.dim, 4, 3, 5))
 
 
 @pytest.mark.parametrize("kernel_size", [3, 5])
@@ -49,9 +49,14 @@ def test_weights_behind_the_basis(irreps, kernel_size):
 def test_fourier_domain(irreps, valid, kernel_size):
     torch.manual_seed(0)
     layer = SteerableConvolution(*irreps, kernel_size=kernel_size)
-    inputs, outputs = map(fourier.Parities.of, (layer.irreps_in, layer.irreps_out))
-    compare(
-        lambda x: fourier.correlate(x, layer.kernel(), inputs, outputs, valid),
-        layer,
-        (2, layer.irreps_in.dim, 9, 8, 11),
-    )
+    compare(lambda x: layer.evaluate(valid, layer.prepare(valid), x), layer, (2, layer.irreps_in.dim, 9, 8, 11))
+
+
+@pytest.mark.parametrize("way", [WINDOWS, 4, 8])
+def test_frozen_in_slices(way):
+    torch.manual_seed(0)
+    layer = SteerableConvolution(*LAYERS["all irreps"])
+    features = torch.randn(2, layer.irreps_in.dim, 9, 8, 11)
+    with torch.inference_mode():
+        expected = conv3d(features, layer.kernel(), padding=2)
+        assert relative(layer.evaluate(way, layer.prepare(way), features), expected) < 1e-5

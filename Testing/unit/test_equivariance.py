@@ -175,3 +175,46 @@ def test_kernels_have_a_centre(size):
 def test_a_gate_needs_its_scalars_first():
     with pytest.raises(ValueError, match="0e, then 0o"):
         Gate("2x1o + 2x0e + 1x0o")
+
+
+def test_smooth_pooling_follows_the_48_permutations_and_halves_the_error_of_other_rotations():
+    """Pooled vectors of random networks, arbitrary rotations of a rough volume, relative to their length."""
+    smooth = E3CNN(2, 3, multiplicity=1, smooth_pooling=True).eval().requires_grad_(False)
+    volume = rough_volume(24)
+    axes = axes_of(smooth, [volume])[0]
+    assert max(law_error(smooth, volume, orientation, axes) for orientation in orientations()) < 1e-3
+
+    grid = centred_grid(24)
+    rotations = random_rotations(4, torch.Generator().manual_seed(3), torch.float64).numpy()
+    fine = gaussian_filter(np.random.default_rng(1).random((40,) * 3), 1.5)
+    ball = np.linalg.norm(grid, axis=-1) < 11
+
+    def turned(rotation: np.ndarray) -> torch.Tensor:
+        content = map_coordinates(fine, np.moveaxis(grid @ rotation + 19.5, -1, 0), order=3) - fine.mean()
+        return torch.from_numpy((content * ball).astype(np.float32))[None, None]
+
+    errors = {}
+    for smooth_pooling in (False, True):
+        deviations = []
+        for seed in range(4):
+            torch.manual_seed(seed)
+            network = E3CNN(2, 3, multiplicity=1, smooth_pooling=smooth_pooling).eval().requires_grad_(False)
+            straight = network.axes_field(turned(np.eye(3)))[0, 3:].flatten(1).mean(1).reshape(2, 3)
+            for rotation in rotations:
+                vectors = network.axes_field(turned(rotation))[0, 3:].flatten(1).mean(1).reshape(2, 3)
+                expected = straight @ torch.from_numpy(rotation.T).float()
+                deviations.append((vectors - expected).norm() / (vectors.norm() + expected.norm()) * 2)
+        errors[smooth_pooling] = float(torch.stack(deviations).median())
+    print(f"relative error under arbitrary rotations: by norm {errors[False]:.2f}, smooth {errors[True]:.2f}")
+    assert errors[True] < 0.75 * errors[False]
+
+
+def test_blocks_may_differ_in_width_and_depth():
+    network = E3CNN(1, 3, multiplicity=[1, 3], n_convolutions=[1, 2])
+    assert [block.n_convolutions for block in network.blocks] == [1, 2]
+    assert network.blocks[1].gate2.irreps_out.count("1e") == 6
+    assert network.axes_field(torch.rand(2, 1, 8, 8, 8)).shape == (2, 9, 4, 4, 4)
+    with pytest.raises(ValueError, match=r"multiplicity: 2 blocks .* got \[1, 2, 3\]"):
+        E3CNN(1, 3, multiplicity=[1, 2, 3])
+    with pytest.raises(ValueError, match=r"n_convolutions: 2 blocks .* got \[0, 1\]"):
+        E3CNN(1, 3, n_convolutions=[0, 1])

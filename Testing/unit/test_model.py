@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from E3PoseLib import load_model
 from E3PoseLib.errors import ModelError
 from E3PoseLib.model import available_models, read_header
+from E3PoseLib.segmentation.unet import UNet
 
 
 def test_a_saved_model_gives_the_same_numbers(small_model, small_model_file):
@@ -118,3 +119,25 @@ def test_model_files_that_do_not_fit_are_named(small_model_file, tmp_path):
     ]:
         with pytest.raises(ModelError, match=word):
             load_model(path)
+
+
+def test_input_stride_sees_the_mean_of_cells_and_answers_on_the_fine_grid():
+    torch.manual_seed(0)
+    coarse, strided = UNet(2, 4), UNet(2, 4, input_stride=2)
+    strided.load_state_dict(coarse.state_dict())
+    coarse.eval(), strided.eval()
+    assert strided.stride == 4
+    fine = torch.rand(1, 1, 12, 8, 16)
+    cells = fine.reshape(1, 1, 6, 2, 4, 2, 8, 2).mean(dim=(3, 5, 7))
+    logits, expected = strided(fine), coarse(cells)
+    assert logits.shape == (1, 3, 12, 8, 16)
+    # A fine voxel lies a quarter of a cell from the middle of its cell: interpolation mixes three to one, and the mean
+    # over a cell is (1, 6, 1) / 8 of its neighbours along each axis.
+    means = logits.reshape(1, 3, 6, 2, 4, 2, 8, 2).mean(dim=(3, 5, 7))
+    for axis in (2, 3, 4):
+        n = expected.shape[axis]
+        before, own, after = (expected.narrow(axis, start, n - 2) for start in range(3))
+        expected = (before + 6 * own + after) / 8
+    assert torch.allclose(means[:, :, 1:-1, 1:-1, 1:-1], expected, atol=1e-5)
+    with pytest.raises(ValueError, match="input stride"):
+        UNet(2, 4, input_stride=0)

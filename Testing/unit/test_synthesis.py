@@ -167,6 +167,7 @@ def test_slices_of_one_pass_agree_and_passes_differ():
         ({"seed": -1}, "seed -1"),
         ({"shape": (64, 64)}, "three numbers of voxels"),
         ({"shape": (8, 64, 64)}, "at least 16"),
+        ({"shape": (64, 64, 9999)}, "at most 512"),
         ({"spacing": 0.1}, "spacing 0.1 mm"),
         ({"field": "arm"}, "'uterus' or 'head'"),
         ({"age_range": (10, 20)}, "age range"),

@@ -1,9 +1,9 @@
 """Measure the rotation about x from the label maps' axes to the canonical head frame (docs/synthesis.md).
 
-    python docs/figures/brain_pitch.py ../shared/data/epi ../shared/data/brains
+    python docs/figures/brain_pitch.py ../shared/data/epi ../shared/data/brains [STACK …]
 
 Each clinical stack is resliced by its landmark pose; the masks of label maps near its age are fitted to it, rigidly
-and with a scale along each axis. Takes about half an hour on one core.
+and with a scale along each axis. Takes about half an hour on one core for all stacks, two minutes for one.
 """
 
 import csv
@@ -75,7 +75,7 @@ def fit(template, points, picture):
     return -best.fun, *np.split(best.x[:6] * 10, 2)
 
 
-def main(epi, brains):
+def main(epi, brains, *stacks):
     templates = {}
     for file in sorted(brains.glob("GA*_mask.nii.gz")):
         templates.setdefault(int(re.match(r"GA(\d+)", file.name)[1]), MaskTemplate(file))
@@ -84,18 +84,18 @@ def main(epi, brains):
     with (epi / "poses_ras.csv").open(newline="") as file:
         poses = {name: np.array(numbers, float).reshape(4, 4) for name, *numbers in list(csv.reader(file))[1:]}
     results = []
-    for name, pose in sorted(poses.items()):
-        points, picture = canonical_samples(epi / f"{name}.nii.gz", pose)
+    for name in stacks or sorted(poses):
+        points, picture = canonical_samples(epi / f"{name}.nii.gz", poses[name])
         # These fetuses' brains are small for their age in some axes, so a younger map is tried as well.
         candidates = {int(np.clip(round(ages[name]) - younger, 21, 34)) for younger in (0, 3)}
         results.append(max((fit(templates[age], points, picture) for age in candidates), key=lambda f: f[0]))
         correlation, turn, shift = results[-1]
         print(f"{name}  pitch {turn[0]:5.1f}  shift {np.round(shift, 1)}  correlation {correlation:.2f}", flush=True)
     pitch = np.array([turn[0] for _, turn, _ in results])
-    error = pitch.std(ddof=1) / np.sqrt(len(pitch))
+    error = pitch.std(ddof=1) / np.sqrt(len(pitch)) if len(pitch) > 1 else np.nan
     print(f"pitch: median {np.median(pitch):.1f}, mean {pitch.mean():.1f} ± {error:.1f} degrees")
     print("shift: median", np.median([shift for *_, shift in results], axis=0).round(1), "mm")
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

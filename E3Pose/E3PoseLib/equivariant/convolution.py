@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from e3nn import o3
@@ -14,6 +15,9 @@ from .basis import coupled_basis
 from .factorised import HarmonicWindows
 from .pairs import Learned, Pair, find_pairs
 from .ways import DENSE, WINDOWS, fastest_way
+
+Prepared = torch.Tensor | fourier.KernelSpectra | list[torch.Tensor | None]
+"""A kernel, its spectra, or stacked weights."""
 
 
 class SelfConnection(nn.Module):
@@ -46,8 +50,8 @@ class SteerableConvolution(nn.Module):
     The kernel is :math:`K = W_0\,\delta + \sum_p W_p B_p / n_{taps}`: learned matrices over multiplicities times the
     fixed basis of `coupled_basis`, normalised as e3nn's ``FullyConnectedTensorProduct`` does ("component", "element").
     While the layer trains, the kernel is rebuilt at each call, one matrix product for every pair of irreps; `freeze`
-    keeps it. It is applied in whichever way is fastest, forward and backward: as a dense convolution, in the Fourier
-    domain (`fourier.correlate`), or, on small grids, without ever being built (`HarmonicWindows`).
+    keeps it. It is applied in whichever way is fastest (`fastest_way`): as a dense convolution, in the Fourier domain
+    (`fourier.correlate`), or, on small grids, without ever being built (`HarmonicWindows`).
 
     Parameters
     ----------
@@ -97,8 +101,7 @@ class SteerableConvolution(nn.Module):
             self.register_buffer(pair.basis, basis.flatten(0, 1).permute(0, 3, 2, 1), persistent=False)
         self._windows = HarmonicWindows(self.irreps_in, self.irreps_out, self._pairs, kernel_size, n_radial, lmax)
         self._parities = fourier.Parities.of(self.irreps_in), fourier.Parities.of(self.irreps_out)
-        self.register_buffer("_kernel", None, persistent=False)
-        self._frozen = False
+        self._frozen: dict[str | int, Prepared] | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.irreps_in} -> {self.irreps_out}, {self.kernel_size}³ taps)"
@@ -156,28 +159,52 @@ class SteerableConvolution(nn.Module):
         return block + functional.pad(point_wise, [block.shape[-1] // 2] * 2)
 
     def freeze(self) -> None:
-        """Keep the kernel, once it is first built; call when the weights will not change any more."""
-        self._frozen, self._kernel = True, None
+        """Keep what is made of the weights, once it is first needed; call when they will not change any more."""
+        self._frozen = {}
 
     def train(self, mode: bool = True) -> SteerableConvolution:
-        """Switch to training, which forgets a frozen kernel, or to evaluation."""
+        """Switch to training, which forgets what was kept, or to evaluation."""
         if mode:
-            self._frozen, self._kernel = False, None
+            self._frozen = None
         return super().train(mode)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> SteerableConvolution:
+        if self._frozen is not None:
+            # Kept for another device or precision.
+            self._frozen = {}
+        return super()._apply(fn, recurse)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""
-        grid = features.shape[2:]
+        frozen = self._frozen is not None
         way = fastest_way(
-            len(features) * grid.numel(), min(grid), self.irreps_in.dim, self.irreps_out.dim, self.kernel_size
+            tuple(features.shape[2:]),
+            1 if frozen else len(features),
+            self.irreps_in.dim,
+            self.irreps_out.dim,
+            self.kernel_size,
+            frozen,
         )
-        if way == WINDOWS:
-            return self._windows(features, self.learned())
-        if self._frozen and self._kernel is None:
-            # Not an inference tensor even if built in inference mode, so that it may be used outside of it.
+        if not frozen:
+            return self.evaluate(way, self.prepare(way), features)
+        if way not in self._frozen:
+            # No inference tensors even if made in inference mode, so that they may be used outside of it.
             with torch.inference_mode(False), torch.no_grad():
-                self._kernel = self.kernel()
-        kernel = self._kernel if self._frozen else self.kernel()
+                self._frozen[way] = self.prepare(way)
+        return self.evaluate(way, self._frozen[way], features)
+
+    def prepare(self, way: str | int) -> Prepared:
+        """What an evaluation in that way needs of the weights; differentiable."""
+        if way == WINDOWS:
+            return self._windows.stack(self.learned())
         if way == DENSE:
-            return functional.conv3d(features, kernel, padding=self.kernel_size // 2)
-        return fourier.correlate(features, kernel, *self._parities, valid=way)
+            return self.kernel()
+        return fourier.kernel_spectra(self.kernel(), *self._parities, valid=way)
+
+    def evaluate(self, way: str | int, prepared: Prepared, features: torch.Tensor) -> torch.Tensor:
+        """`forward` in a given way, see `fastest_way`, with what `prepare` made for it."""
+        if way == WINDOWS:
+            return self._windows(features, prepared)
+        if way == DENSE:
+            return functional.conv3d(features, prepared, padding=self.kernel_size // 2)
+        return fourier.correlate(features, prepared)

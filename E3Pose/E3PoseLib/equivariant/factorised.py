@@ -57,19 +57,34 @@ class HarmonicWindows(nn.Module):
         ]
         self.register_buffer("_component_major", torch.cat(order), persistent=False)
 
-    def forward(self, features: Tensor, learned: Mapping[tuple[int, int], Learned]) -> Tensor:
-        """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""
-        windows = Tiles.apply(features.index_select(1, self._component_major), 1, self.kernel_size)
-        windows = windows.flatten(0, 2)
-        # [radial · harmonics, taps] @ [taps, voxels · channels]
-        responses = (self._functions @ windows.flatten(1)).unflatten(1, windows.shape[1:])
-        widths = [mul * irrep.dim for mul, irrep in self.irreps_in]
+    def stack(self, learned: Mapping[tuple[int, int], Learned]) -> list[Tensor | None]:
+        """The weights in the order in which `forward` meets them.
+
+        Returns
+        -------
+        list of torch.Tensor
+            For each block of the output ``[paths · radial · copies, …; mul_out]``, None where no path leads there.
+        """
+        stacks: list[list[Tensor]] = [[] for _ in self.irreps_out]
+        for group in self._from:
+            for pair in group:
+                weights = learned[pair.blocks]
+                stacks[pair.blocks[1]].append(weights.paths.flatten(0, 2))
+                if weights.point_wise is not None:
+                    stacks[pair.blocks[1]].append(weights.point_wise)
+        return [torch.cat(stack) if stack else None for stack in stacks]
+
+    def forward(self, features: Tensor, stacks: list[Tensor | None]) -> Tensor:
+        """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]`` with weights from `stack`."""
         factors: list[list[Tensor]] = [[] for _ in self.irreps_out]
-        weights: list[list[Tensor]] = [[] for _ in self.irreps_out]
-        for a, (response, field) in enumerate(
-            zip(responses.split(widths, dim=2), windows[len(windows) // 2].split(widths, dim=1), strict=True)
-        ):
-            (mul_in, irrep_in), group = self.irreps_in[a], self._from[a]
+        widths = [mul * irrep.dim for mul, irrep in self.irreps_in]
+        fields = features.index_select(1, self._component_major).split(widths, dim=1)
+        # One block of irreps at a time, so that its surroundings stay in the cache.
+        for a, (mul_in, irrep_in) in enumerate(self.irreps_in):
+            windows = Tiles.apply(fields[a], 1, self.kernel_size).flatten(0, 2)
+            field, group = windows[len(windows) // 2], self._from[a]
+            # [radial · harmonics, taps] @ [taps, voxels · channels]
+            response = self._functions @ windows.flatten(1)
             # [radial, harmonics, voxels, component, copy] to [harmonics · component, radial · voxels · copy]
             response = response.reshape(self.n_radial, -1, len(field), irrep_in.dim, mul_in).permute(1, 3, 0, 2, 4)
             coupled = getattr(self, f"_coupling{a}") @ response.flatten(0, 1).flatten(1)
@@ -77,18 +92,16 @@ class HarmonicWindows(nn.Module):
             for pair, part in zip(group, coupled.split(rows), strict=True):
                 # [component, voxels, paths · radial · copies]
                 part = part.reshape(len(pair.paths), pair.irrep_out.dim, self.n_radial, len(field), mul_in)
-                b = pair.blocks[1]
-                factors[b].append(part.permute(1, 3, 0, 2, 4).flatten(2))
-                weights[b].append(learned[pair.blocks].paths.flatten(0, 2))
-                if learned[pair.blocks].point_wise is not None:
-                    factors[b].append(field.unflatten(1, (irrep_in.dim, mul_in)).movedim(1, 0))
-                    weights[b].append(learned[pair.blocks].point_wise)
+                factor = factors[pair.blocks[1]]
+                factor.append(part.permute(1, 3, 0, 2, 4).flatten(2))
+                if pair.irrep_in == pair.irrep_out:
+                    factor.append(field.unflatten(1, (irrep_in.dim, mul_in)).movedim(1, 0))
         outputs = []
-        for (mul, irrep), factor, weight in zip(self.irreps_out, factors, weights, strict=True):
-            if factor:
-                outputs.append((torch.cat(factor, dim=2) @ torch.cat(weight)).permute(1, 2, 0).flatten(1))
+        for (mul, irrep), factor, stack in zip(self.irreps_out, factors, stacks, strict=True):
+            if stack is None:
+                outputs.append(field.new_zeros(len(field), mul * irrep.dim))
             else:
-                outputs.append(windows.new_zeros(windows.shape[1], mul * irrep.dim))
+                outputs.append((torch.cat(factor, dim=2) @ stack).permute(1, 2, 0).flatten(1))
         grid = torch.cat(outputs, dim=1).unflatten(0, (len(features), *features.shape[2:]))
         return grid.movedim(-1, 1).contiguous()
 

@@ -99,13 +99,22 @@ def transforms(valid: int, kernel_size: int, device: torch.device) -> Transforms
     )
 
 
-def correlate(features: Tensor, kernel: Tensor, inputs: Parities, outputs: Parities, valid: int = 8) -> Tensor:
-    """Cross-correlation with zero padding, equal to ``conv3d`` for a kernel whose blocks have definite parity.
+class KernelSpectra(NamedTuple):
+    """A kernel in the Fourier domain, as real matrices between the turned spectra of channels."""
+
+    inputs: Parities
+    outputs: Parities
+    valid: int
+    kernel_size: int
+    blocks: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+    """``blocks[out][in]``, even before odd, each of shape ``[F, C_in, C_out]``."""
+
+
+def kernel_spectra(kernel: Tensor, inputs: Parities, outputs: Parities, valid: int) -> KernelSpectra:
+    """Bring a kernel to the Fourier domain.
 
     Parameters
     ----------
-    features : torch.Tensor
-        Shape ``[B, C_in, D, H, W]``.
     kernel : torch.Tensor
         Shape ``[C_out, C_in, k, k, k]``, even under inversion between channels of equal parity, else odd.
     inputs, outputs : Parities
@@ -114,60 +123,119 @@ def correlate(features: Tensor, kernel: Tensor, inputs: Parities, outputs: Parit
 
     Returns
     -------
+    KernelSpectra
+        Differentiable.
+    """
+    matrices = transforms(valid, kernel.shape[-1], kernel.device)
+    taps = kernel.flatten(2).permute(2, 1, 0)
+    centre = len(taps) // 2
+
+    def block(row: int, column: int) -> Tensor:
+        part = taps.index_select(1, inputs[column]).index_select(2, outputs[row])
+        if row == column:
+            flat = matrices.even_kernel @ part[centre:].flatten(1)
+        else:
+            # Odd channels are turned by i: what goes out to an even one is turned back, and i · i = -1 the other way.
+            flat = (matrices.odd_kernel if column else -matrices.odd_kernel) @ part[centre + 1 :].flatten(1)
+        return flat.unflatten(1, part.shape[1:])
+
+    blocks = tuple(tuple(block(row, column) for column in (0, 1)) for row in (0, 1))
+    return KernelSpectra(inputs, outputs, valid, kernel.shape[-1], blocks)
+
+
+def correlate(features: Tensor, kernel: KernelSpectra) -> Tensor:
+    """Cross-correlation with zero padding, equal to ``conv3d`` with the dense kernel.
+
+    Parameters
+    ----------
+    features : torch.Tensor
+        Shape ``[B, C_in, D, H, W]``.
+    kernel : KernelSpectra
+
+    Returns
+    -------
     torch.Tensor
         Shape ``[B, C_out, D, H, W]``.
     """
-    kernel_size = kernel.shape[-1]
-    matrices = transforms(valid, kernel_size, features.device)
-    groups = [(group, first) for group, first in zip(inputs[:2], matrices.first, strict=True) if len(group)]
-    spectra = [_spectrum(features.index_select(1, group), first, matrices, valid) for group, first in groups]
-    taps = kernel.flatten(2).permute(2, 1, 0)
-    grids = []
-    for row, (rows, back) in enumerate(zip(outputs[:2], matrices.first_back, strict=True)):
-        total = None
-        for spectrum, (columns, first) in zip(spectra, groups, strict=True):
-            column = 0 if first is matrices.first[0] else 1
-            block = _kernel_spectrum(taps.index_select(1, columns).index_select(2, rows), matrices, row, column)
-            total = torch.bmm(spectrum, block) if total is None else torch.baddbmm(total, spectrum, block)
-        grids.append(_grid(total, back, matrices, valid, features.shape))
-    return torch.cat(grids, dim=1).index_select(1, outputs.order)
+    matrices = transforms(kernel.valid, kernel.kernel_size, features.device)
+    n, valid = kernel.valid + kernel.kernel_size - 1, kernel.valid
+    groups = [(column, features.index_select(1, group)) for column, group in enumerate(kernel.inputs[:2]) if len(group)]
+    if torch.is_grad_enabled():
+        tiles = [(column, Tiles.apply(group, valid, n)) for column, group in groups]
+        grid = _laid_out(_correlate_tiles(tiles, kernel, matrices), features.shape)
+        return grid.index_select(1, kernel.outputs.order)[:, :, : features.shape[2]]
+    # A slice of the grid at a time, so that all of its spectra stay in the cache.
+    windows = [(column, _windows(group, valid, n)) for column, group in groups]
+    result = features.new_empty(len(features), len(kernel.outputs.order), *features.shape[2:])
+    for row, part in enumerate(result.split(valid, dim=2)):
+        tiles = [(column, _position_major(window[:, row : row + 1])) for column, window in windows]
+        grid = _laid_out(_correlate_tiles(tiles, kernel, matrices), features.shape)
+        torch.index_select(grid[:, :, : part.shape[2]], 1, kernel.outputs.order, out=part)
+    return result
 
 
-def _kernel_spectrum(taps: Tensor, matrices: Transforms, row: int, column: int) -> Tensor:
-    """Real matrices ``[F, C_in, C_out]`` between turned spectra, of taps ``[taps, C_in, C_out]``."""
-    centre = len(taps) // 2
-    if row == column:
-        flat = matrices.even_kernel @ taps[centre:].flatten(1)
-    else:
-        # Odd channels are turned by i: what goes out to an even one is turned back, and i · i = -1 the other way.
-        flat = (matrices.odd_kernel if column else -matrices.odd_kernel) @ taps[centre + 1 :].flatten(1)
-    return flat.unflatten(1, taps.shape[1:])
+def _correlate_tiles(tiles: list[tuple[int, Tensor]], kernel: KernelSpectra, matrices: Transforms) -> list[Tensor]:
+    """Tiles ``[valid, valid, valid, tiles, C]`` of even and of odd channels, from tiles ``[n, n, n, tiles, C]``."""
+    spectra = [(column, _spectrum(part, matrices.first[column], matrices.other)) for column, part in tiles]
+    results = []
+    for row, back in zip(kernel.blocks, matrices.first_back, strict=True):
+        (column, spectrum), *others = spectra
+        total = torch.bmm(spectrum, row[column])
+        for column, spectrum in others:
+            total = torch.baddbmm(total, spectrum, row[column])
+        results.append(_samples(total, back, matrices.other_back))
+    return results
 
 
-def _spectrum(features: Tensor, first: Tensor, matrices: Transforms, valid: int) -> Tensor:
-    """Spectra of all tiles, ``[F, 2 · tiles, C]``, the real parts in front of the imaginary ones."""
-    n = first.shape[1]
-    tiles = Tiles.apply(features, valid, n)
-    columns = tiles.shape[3] * features.shape[1]
+def _spectrum(tiles: Tensor, first: Tensor, other: Tensor) -> Tensor:
+    """Spectra ``[F, 2 · tiles, C]`` of tiles ``[n, n, n, tiles, C]``, real parts in front of imaginary ones."""
+    n, columns = len(tiles), tiles[0, 0, 0].numel()
     half = n // 2 + 1
     spectrum = first @ tiles.reshape(n, -1)
-    spectrum = matrices.other @ spectrum.reshape(half, 2 * n, n * columns)
-    spectrum = matrices.other @ spectrum.reshape(half * n, 2 * n, columns)
-    return spectrum.reshape(half * n * n, -1, features.shape[1])
+    spectrum = other @ spectrum.reshape(half, 2 * n, n * columns)
+    spectrum = other @ spectrum.reshape(half * n, 2 * n, columns)
+    return spectrum.reshape(half * n * n, -1, tiles.shape[-1])
 
 
-def _grid(spectrum: Tensor, back: Tensor, matrices: Transforms, valid: int, shape: torch.Size) -> Tensor:
-    """The grid ``[B, C, D, H, W]`` whose tiles have the spectra ``[F, 2 · tiles, C]``; `shape` is that of the input."""
-    n, channels = len(matrices.other) // 2, spectrum.shape[2]
-    half = n // 2 + 1
-    columns = spectrum.shape[1] * channels // 2
-    tiles = matrices.other_back @ spectrum.reshape(half * n, 2 * n, columns)
-    tiles = matrices.other_back @ tiles.reshape(half, 2 * n, valid * columns)
-    tiles = back @ tiles.reshape(2 * half, -1)
-    counts = [-(-size // valid) for size in shape[2:]]
-    tiles = tiles.reshape(valid, valid, valid, shape[0], *counts, channels).permute(3, 4, 0, 5, 1, 6, 2, 7)
-    grid = tiles.reshape(shape[0], *(valid * count for count in counts), channels)
-    return grid[:, : shape[2], : shape[3], : shape[4]].movedim(-1, 1)
+def _samples(spectrum: Tensor, back: Tensor, other_back: Tensor) -> Tensor:
+    """The valid samples ``[valid, valid, valid, tiles, C]`` of spectra ``[F, 2 · tiles, C]``."""
+    n, valid = other_back.shape[1] // 2, len(back)
+    half, tiles, channels = n // 2 + 1, spectrum.shape[1] // 2, spectrum.shape[2]
+    columns = tiles * channels
+    samples = other_back @ spectrum.reshape(half * n, 2 * n, columns)
+    samples = other_back @ samples.reshape(half, 2 * n, valid * columns)
+    return (back @ samples.reshape(2 * half, valid**2 * columns)).reshape(valid, valid, valid, tiles, channels)
+
+
+def _laid_out(parts: list[Tensor], shape: torch.Size) -> Tensor:
+    """Tiles ``[valid, valid, valid, B · rows · t · t, C]`` of even and of odd channels as a grid.
+
+    The grid is ``[B, C, rows · valid, H, W]``, its even channels first; `shape` is that of the input.
+    """
+    valid, batch = len(parts[0]), shape[0]
+    counts = [-(-size // valid) for size in shape[3:]]
+    grids = [part.unflatten(3, (batch, -1, *counts)).permute(3, 4, 0, 5, 1, 6, 2, 7) for part in parts]
+    grids = [grid.flatten(5, 6).flatten(3, 4).flatten(1, 2)[:, :, : shape[3], : shape[4]] for grid in grids]
+    samples = [torch.cat([grid[sample].flatten(0, 2).T for grid in grids]) for sample in range(batch)]
+    stacked = samples[0][None] if batch == 1 else torch.stack(samples)
+    return stacked.unflatten(2, (-1, *shape[3:]))
+
+
+def _windows(features: Tensor, valid: int, n: int) -> Tensor:
+    """Overlapping tiles of a zero-padded grid ``[B, C, D, H, W]``: a view ``[B, t, t, t, C, n, n, n]``."""
+    margin = (n - valid) // 2
+    padding = [0, 0]
+    for size in reversed(features.shape[2:]):
+        padding += [margin, -size % valid + n - valid - margin]
+    windows = functional.pad(features.movedim(1, -1), padding)
+    for axis in (1, 2, 3):
+        windows = windows.unfold(axis, n, valid)
+    return windows
+
+
+def _position_major(windows: Tensor) -> Tensor:
+    """Windows ``[B, t, t, t, C, n, n, n]`` as ``[n, n, n, tiles, C]``."""
+    return windows.permute(5, 6, 7, 0, 1, 2, 3, 4).flatten(3, 6)
 
 
 class Tiles(torch.autograd.Function):
@@ -175,16 +243,9 @@ class Tiles(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, features: Tensor, valid: int, n: int) -> Tensor:
-        margin = (n - valid) // 2
-        counts = [-(-size // valid) for size in features.shape[2:]]
-        padding = []
-        for size, count in zip(reversed(features.shape[2:]), reversed(counts), strict=True):
-            padding += [margin, count * valid - size + n - valid - margin]
-        ctx.shape, ctx.valid, ctx.counts = features.shape, valid, counts
-        windows = functional.pad(features.movedim(1, -1), [0, 0, *padding])
-        for axis in (1, 2, 3):
-            windows = windows.unfold(axis, n, valid)
-        return windows.permute(5, 6, 7, 0, 1, 2, 3, 4).flatten(3, 6)
+        windows = _windows(features, valid, n)
+        ctx.shape, ctx.valid, ctx.counts = features.shape, valid, windows.shape[1:4]
+        return _position_major(windows)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:

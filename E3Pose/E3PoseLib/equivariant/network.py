@@ -13,7 +13,7 @@ from .convolution import SteerableConvolution
 from .gate import Gate
 from .norm import InstanceNorm
 from .norm_gate import normalise_and_gate
-from .pooling import NormMaxPool
+from .pooling import NormMaxPool, SmoothPool
 
 
 class EquivariantBlock(nn.Module):
@@ -77,6 +77,8 @@ class E3CNN(nn.Module):
         Radial functions of every kernel.
     lmax : int
         Highest order of the kernels' spherical harmonics.
+    smooth_pooling : bool
+        Halve the grid by `SmoothPool` instead of `NormMaxPool`.
     signed_odd_scalars : bool
         Pool as the official networks do, see `NormMaxPool`: equivariant under rotations, not under reflections.
 
@@ -97,6 +99,7 @@ class E3CNN(nn.Module):
         n_convolutions: int | Sequence[int] = 2,
         n_radial: int = 5,
         lmax: int = 4,
+        smooth_pooling: bool = False,
         signed_odd_scalars: bool = False,
     ) -> None:
         super().__init__()
@@ -116,7 +119,9 @@ class E3CNN(nn.Module):
             hidden = o3.Irreps(f"{4 * m}x0e + {4 * m}x0o + {2 * m}x1e + {2 * m}x1o + {m}x2e + {m}x2o")
             self.blocks.append(EquivariantBlock(irreps, hidden, n_convolutions=repeat, **sizes))
             if level < n_levels:
-                self.pools.append(NormMaxPool(hidden, signed_odd_scalars=signed_odd_scalars))
+                self.pools.append(
+                    SmoothPool() if smooth_pooling else NormMaxPool(hidden, signed_odd_scalars=signed_odd_scalars)
+                )
             irreps = hidden
         self.head = SteerableConvolution(irreps, self.irreps_axes, **sizes)
 

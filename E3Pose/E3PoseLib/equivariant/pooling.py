@@ -1,6 +1,8 @@
-"""Pooling that keeps vectors whole."""
+"""Pooling that keeps vectors whole: by norm, as the official networks do, or by smoothing."""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import torch
 from e3nn import o3
@@ -42,3 +44,29 @@ class NormMaxPool(nn.Module):
             picked = vectors.flatten(3).gather(3, where)
             pooled.append(picked.reshape(len(features), mul * irrep.dim, *largest.shape[2:]))
         return torch.cat(pooled, dim=1)
+
+
+class SmoothPool(nn.Module):
+    """Halve the grid: blur by the binomial (1, 3, 3, 1)/8 along each axis, then keep every second voxel.
+
+    A maximum depends on where the lattice happens to lie, and keeping every second voxel of a rough field folds its
+    fine structure into the coarse; either spoils the symmetry under rotations that are none of the lattice. Blurring
+    first, as Zhang, *Making convolutional networks shift-invariant again*, ICML 2019, does for shifts, halves that
+    error. Linear and the same for every channel, so it commutes with any mixing of an irrep's components.
+    """
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map ``[B, C, D, H, W]`` to ``[B, C, D // 2, H // 2, W // 2]``; beyond the border the field is zero."""
+        for axis in (2, 3, 4):
+            halving = _binomial_halving(features.shape[axis]).to(features)
+            features = torch.tensordot(features, halving, dims=([axis], [1])).movedim(-1, axis)
+        return features.contiguous()
+
+
+@lru_cache
+def _binomial_halving(size: int) -> torch.Tensor:
+    """Matrix ``[size // 2, size]`` that blurs and halves one axis."""
+    matrix = torch.zeros(size // 2, size + 2)
+    for row in range(size // 2):
+        matrix[row, 2 * row : 2 * row + 4] = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    return matrix[:, 1:-1]

@@ -7,6 +7,7 @@ do.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 DENSE, WINDOWS = "dense", "windows"
@@ -16,25 +17,47 @@ FOURIER_COSTS = {4: (86.0, 1.2), 8: (41.0, 0.47), 16: (22.0, 0.26)}
 """By `valid`: per voxel and channel for the transforms, per voxel and pair of channels for the product."""
 
 
+FROZEN_FOURIER_COSTS = {4: (30.0, 0.5), 8: (16.0, 0.16), 16: (10.0, 0.09)}
+FROZEN_BYTES = 100_000_000
+"""The spectra of no kernel may take up more than this."""
+
+
 @lru_cache
-def fastest_way(voxels: int, smallest_edge: int, channels_in: int, channels_out: int, kernel_size: int) -> str | int:
-    """The way for so many voxels in all of a batch, on grids with that smallest edge.
+def fastest_way(
+    grid: tuple[int, ...], batch: int, channels_in: int, channels_out: int, kernel_size: int, frozen: bool
+) -> str | int:
+    """The way for a batch of grids.
+
+    Parameters
+    ----------
+    grid : tuple of int
+        Voxels along each axis.
+    batch, channels_in, channels_out, kernel_size : int
+    frozen : bool
+        Forward alone, with all that the weights determine at hand; else forward and backward.
 
     Returns
     -------
     str or int
-        `DENSE`, `WINDOWS`, or the `valid` to give to `fourier.correlate`.
+        `DENSE`, `WINDOWS`, or the `valid` to give to `fourier.kernel_spectra`.
     """
-    pairs, taps = channels_in * channels_out, kernel_size**3
-    costs: dict[str | int, float] = {
-        DENSE: pairs * taps * (6.3 + 0.0616 * voxels),
-        WINDOWS: voxels * channels_in * (785 + 10.9 * taps),
-    }
+    pairs, taps, voxels = channels_in * channels_out, kernel_size**3, batch * math.prod(grid)
+    if frozen:
+        costs: dict[str | int, float] = {
+            DENSE: pairs * taps * (0.3 + 0.02 * voxels),
+            WINDOWS: voxels * channels_in * (262 + 3.6 * taps),
+        }
+    else:
+        costs = {
+            DENSE: pairs * taps * (6.3 + 0.0616 * voxels),
+            WINDOWS: voxels * channels_in * (785 + 10.9 * taps),
+        }
     if kernel_size >= 5:
-        for valid, (transform, product) in FOURIER_COSTS.items():
+        for valid, (transform, product) in (FROZEN_FOURIER_COSTS if frozen else FOURIER_COSTS).items():
             n = valid + kernel_size - 1
             frequencies = (n // 2 + 1) * n * n
-            if valid <= smallest_edge:
-                kernel = pairs * (2.8 * taps + 8 * frequencies)
-                costs[valid] = kernel + voxels * ((channels_in + channels_out) * transform + pairs * product)
+            if valid > min(grid) or (frozen and 4 * frequencies * pairs > FROZEN_BYTES):
+                continue
+            kernel = pairs * (0.4 * frequencies if frozen else 2.8 * taps + 8 * frequencies)
+            costs[valid] = kernel + voxels * ((channels_in + channels_out) * transform + pairs * product)
     return min(costs, key=costs.__getitem__)

@@ -21,6 +21,7 @@ from E3PoseTraining.augmentation.sample import Sample, centred_coordinates, obje
 from E3PoseTraining.augmentation.spatial import (
     RandEpiDistortion,
     RandInterleavedMotion,
+    RandMaskError,
     RandPlacement,
     distortion_field,
 )
@@ -243,6 +244,35 @@ def test_cropped_field_of_view_is_zero_in_image_and_label_and_leaves_half_the_ob
         assert torch.equal(after.label > 0, (head.label > 0) & (after.image > 0))
         smallest = min(smallest, (after.label.sum() / head.label.sum()).item())
     assert 0.4 < smallest < 0.7
+
+
+def test_cropped_field_of_view_is_also_a_slab_around_the_object(head):
+    full = dataclasses.replace(head, image=head.image + 1)
+    crop = RandCroppedFieldOfView(1.0)
+    slabs = 0
+    for seed in range(30):
+        crop.set_random_state(seed)
+        after = crop(full).image[0] > 0
+        for axis in range(3):
+            seen = after.any(dim=[other for other in range(3) if other != axis])
+            slabs += bool(not seen[0] and not seen[-1])
+    assert 8 < slabs < 25
+
+
+def test_mask_errors_move_the_label_alone_and_no_further_than_asked(head):
+    error = RandMaskError(1.0, max_shift=6, max_stretch=0.2)
+    points = object_points(head.label, limit=10**9)
+    shifts, stretches = [], []
+    for seed in range(40):
+        error.set_random_state(seed)
+        after = error(head)
+        assert torch.equal(after.image, head.image) and after.axes is head.axes
+        moved = object_points(after.label, limit=10**9)
+        shifts.append((moved.mean(0) - points.mean(0)) * head.spacing)
+        stretches.append((moved.amax(0) - moved.amin(0) + 1) / (points.amax(0) - points.amin(0) + 1))
+    shifts, stretches = torch.stack(shifts), torch.stack(stretches)
+    assert 4 < shifts.abs().max() < 6 + 0.5 * head.spacing
+    assert 0.75 < stretches.min() < 0.9 and 1.1 < stretches.max() < 1.25
 
 
 def test_bias_field_is_the_exponential_of_a_cubic(head):

@@ -1,11 +1,15 @@
 """Both training commands as the README prints them: they run, resume exactly, and give a model that estimates."""
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +187,9 @@ def random_model(tmp_path_factory) -> Path:
         (["--kernel_size", "4"], "--kernel_size 4 is even"),
         (["--image_size", "8", "--n_levels", "4"], "cannot be halved 4 times"),
         (["--config", "/no/such/file.yaml"], "/no/such/file.yaml cannot be read"),
+        (["--lr", "-1"], "--lr -1.0 makes no sense; give 0 or more"),
+        (["--momentum", "nan"], "--momentum nan makes no sense; give 0 to 1"),
+        (["--unet", "/no/such/unet.ckpt"], "/no/such/unet.ckpt: no such file"),
     ],
 )
 def test_impossible_request_is_refused_before_anything_is_written(data, tmp_path, capsys, flags, message):
@@ -205,6 +212,43 @@ def test_resuming_another_network_is_refused(data, tmp_path, capsys, unet_run):
     shutil.copytree(unet_run, tmp_path / "run")
     assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--unet_feat", "8", "--resume"]) == 2
     assert "does not fit the network" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("keep", [0, 2000])
+def test_resuming_from_a_damaged_checkpoint_is_refused(data, tmp_path, capsys, unet_run, keep):
+    shutil.copytree(unet_run, tmp_path / "run")
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:keep])
+    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--resume"]) == 2
+    assert "last.ckpt is damaged" in capsys.readouterr().err
+    shutil.copyfile(last.with_name("best.ckpt"), last)
+    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--resume"]) == 0
+
+
+def test_partner_of_other_voxels_is_refused_before_training(data, tmp_path, capsys, unet_run):
+    flags = [*TINY_E3CNN, "--img_res", "5", "--unet", str(unet_run / "unet.ckpt")]
+    assert train_e3cnn([*e3cnn_paths(data, tmp_path / "run"), *flags]) == 2
+    assert "trained with --img_res 6.0, not 5.0" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_interrupted_run_ends_whole_and_says_how_to_go_on(data, tmp_path):
+    command = [sys.executable, "-m", "E3PoseTraining.train_unet", *unet_paths(data, tmp_path / "run"), *TINY_UNET]
+    command += ["--n_epochs", "100000"]
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    # Where the tests run in the background the shell has them ignore the interrupt, and with them what they start.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, preexec_fn=heed, **streams) as running:
+        deadline = time.monotonic() + 200
+        while not last.is_file() and running.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        errors = running.communicate(timeout=100)[1]
+    assert running.returncode == 130, errors[-2000:]
+    assert "train_unet: interrupted; go on from the last whole epoch with --resume" in errors
+    assert "Traceback" not in errors
+    assert torch.load(last, weights_only=True)["global_step"] > 0
 
 
 def test_class_weights_must_be_as_many_as_classes(data, tmp_path, capsys):
@@ -260,3 +304,38 @@ def test_full_disk_leaves_the_previous_checkpoint_and_no_part(tmp_path, monkeypa
         AtomicCheckpointIO().save_checkpoint({"epoch": 8}, path)
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
     assert torch.load(path, weights_only=True) == {"epoch": 7}
+
+
+def test_training_begins_with_given_weights_and_the_last_can_be_the_result(data, tmp_path, capsys, unet_run):
+    still = [*TINY_UNET, "--lr", "1e-30", "--export", "last"]
+    command = [*unet_paths(data, tmp_path / "run"), *still, "--init", str(unet_run / "unet.ckpt")]
+    assert train_unet(command) == 0
+    before, after = (torch.load(run / "unet.ckpt", weights_only=True) for run in (unet_run, tmp_path / "run"))
+    for name, tensor in before["state_dict"].items():
+        if name.endswith(("weight", "bias")):
+            assert torch.allclose(tensor, after["state_dict"][name], atol=1e-6), name
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    for name, tensor in last["state_dict"].items():
+        assert torch.equal(tensor, after["state_dict"][name]), name
+    command = [*unet_paths(data, tmp_path / "other"), *still, "--unet_feat", "8", "--init", str(unet_run / "unet.ckpt")]
+    assert train_unet(command) == 2
+    assert "not the network that the flags describe" in capsys.readouterr().err
+
+
+def test_model_of_whole_scans_and_several_views_estimates(data, tmp_path):
+    unet = [*unet_paths(data, tmp_path / "unet"), *TINY_UNET, "--n_epochs", "1", "--whole_scan", "--input_stride", "2"]
+    assert train_unet([*unet, "--class_weights", "1", "60", "1"]) == 0
+    views = ["--views", "3", "--smooth_pooling", "--mask_error", "1", "--unet", str(tmp_path / "unet" / "unet.ckpt")]
+    assert train_e3cnn([*e3cnn_paths(data, tmp_path / "e3cnn"), *TINY_E3CNN, "--n_epochs", "1", *views]) == 0
+    model = load_model(tmp_path / "e3cnn" / "model.safetensors")
+    assert model.header.views == 3 and model.header.segmentation_edge is None and model.header.clip_fraction == 0.005
+    model.header = dataclasses.replace(model.header, thresholds=(-1.0, -1.0, -1.0))
+    with torch.no_grad():  # one epoch finds no brain; what follows the mask is what is tried here
+        model.segmentation_network.last_conv.bias[1] += 100
+    scan = read_volume(sorted((data / "val" / "images").iterdir())[0])
+    estimator = PoseEstimator(model, "cpu")
+    estimate = estimator.estimate(scan)
+    assert estimate.confidence.view_disagreement_degrees > 0
+    both = estimator.estimate_batch([scan, scan])
+    for other in both:
+        np.testing.assert_allclose(other.canonical_to_ras, estimate.canonical_to_ras, atol=1e-4)

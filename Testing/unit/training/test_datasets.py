@@ -1,6 +1,7 @@
 """Data sets are found, checked by name, and read as inference sees them."""
 
 import gzip
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -13,6 +14,7 @@ from E3PoseTraining.annotations import axes_from_pose, pose_rotation_from_axes
 from E3PoseTraining.augmentation.sample import object_points
 from E3PoseTraining.datasets import Case, ScanDataset, find_cases, load_sample, split_by_fold
 from E3PoseTraining.dhcp import prepare_dhcp
+from E3PoseTraining.prepare import main as prepare
 
 
 def cases_of(folder):
@@ -199,3 +201,31 @@ def test_repeats_show_a_training_scan_more_often_and_differently_and_a_validatio
     table.write_text("frame_id,fold,repeats\nhead_3_00,train,0\nhead_3_01,val,1\nhead_3_02,train,1\n")
     with pytest.raises(DatasetError, match="'0' repeats"):
         split_by_fold(cases_of(own_data), table, None)
+
+
+def test_mixing_keeps_folds_and_repeats_real_scans(own_data, tmp_path):
+    real = tmp_path / "real"
+    for folder in ("images", "labels"):
+        (real / folder).mkdir(parents=True)
+        shutil.copyfile(own_data / folder / "head_3_00.nii.gz", real / folder / "scan_a.nii.gz")
+    (real / "annotations.csv").write_text("frame_id,rot_x,rot_y,rot_z,fold\nscan_a,1,2,3,A\n")
+    output = tmp_path / "mixed"
+    command = ["mix", str(own_data), str(real), "--repeats", "4", "--validation", "1", "-o", str(output)]
+    assert prepare([*command]) == 0
+    cases = find_cases(output / "images", output / "labels", output / "annotations.csv")
+    training, validation = split_by_fold(cases, output / "annotations.csv", "A")
+    assert [case.frame_id for case in validation] == ["scan_a"]
+    assert [case.frame_id for case in training] == ["head_3_00", "head_3_01", "head_3_02"]
+    training, validation = split_by_fold(cases, output / "annotations.csv", None)
+    assert [case.frame_id for case in validation] == ["head_3_02"]
+    assert {case.frame_id: case.repeats for case in training} == {"head_3_00": 1, "head_3_01": 1}
+
+
+def test_mixing_refuses_too_few_scans_and_equal_names(own_data, tmp_path, capsys):
+    command = ["mix", str(own_data), str(own_data), "-o", str(tmp_path / "a")]
+    assert prepare(command) != 0 and "more than the 40" in capsys.readouterr().err
+    table = own_data / "annotations.csv"
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join([rows[0] + ",fold", *(row + ",A" for row in rows[1:])]) + "\n")
+    command = ["mix", str(own_data), str(own_data), "--validation", "1", "-o", str(tmp_path / "b")]
+    assert prepare(command) != 0 and "both a synthetic and a real scan" in capsys.readouterr().err

@@ -1,0 +1,59 @@
+# How the default model is made, stage by stage: make train-default EPI=… BRAINS=…
+#
+# EPI is the folder of the clinical EPI scouts with landmarks.csv (Hoffmann et al., 2021), BRAINS that of the label maps
+# (Fidon et al., 2021). Everything is written below WORK. A stage that is done is not done again; a training that was cut
+# off goes on from its last epoch.
+
+PYTHON ?= python3
+WORK ?= build/default
+SEED ?= 1
+WORKERS ?= 2
+RECIPE := $(dir $(lastword $(MAKEFILE_LIST)))
+FETUSES := A B C D E F G H
+RUN := $(PYTHON) -m E3PoseTraining
+SYNTHESIZE = $(RUN).synthesize --brains $(BRAINS) --workers $(WORKERS) -o $(@D)
+LEARN = --resume auto --seed $(SEED)
+# Few epochs on the mixture: enough to see how clinical scans look, too few to learn fifteen of them by heart.
+TUNE = $(LEARN) --export last --lr 0.005 --n_epochs 2
+PARTS = $(<D)/images $(<D)/labels $<
+
+.PHONY: model cross-validation
+.SECONDARY:
+
+model: $(WORK)/default.safetensors
+
+# Synthetic heads for the rotation network, whole scans for the U-Net, and as many unseen ones to validate on.
+$(WORK)/heads/annotations.csv:
+	$(SYNTHESIZE) --field head --n 4000 --seed $(SEED)01
+$(WORK)/heads_unseen/annotations.csv:
+	$(SYNTHESIZE) --field head --n 60 --seed $(SEED)02
+$(WORK)/scans/annotations.csv:
+	$(SYNTHESIZE) --n 2000 --seed $(SEED)03
+$(WORK)/scans_unseen/annotations.csv:
+	$(SYNTHESIZE) --n 40 --seed $(SEED)04
+
+# The clinical scans, and with synthetic ones; a data set is renamed when it is whole.
+$(WORK)/epi/annotations.csv:
+	rm -rf $(@D).part
+	$(RUN).prepare epi $(EPI) -o $(@D).part
+	mv $(@D).part $(@D)
+$(WORK)/mixed/annotations.csv: $(WORK)/heads/annotations.csv $(WORK)/epi/annotations.csv
+	rm -rf $(@D).part
+	$(RUN).prepare mix $(<D) $(WORK)/epi --repeats 40 --limit 1000 -o $(@D).part
+	mv $(@D).part $(@D)
+
+# Both networks learn from synthetic scans alone.
+$(WORK)/unet/unet.ckpt: $(WORK)/scans/annotations.csv $(WORK)/scans_unseen/annotations.csv
+	$(RUN).train_unet $(<D)/images $(<D)/labels $(WORK)/scans_unseen/images $(WORK)/scans_unseen/labels $(@D) \
+	    --config $(RECIPE)unet.yaml $(LEARN)
+$(WORK)/e3cnn/e3cnn.pth: $(WORK)/heads/annotations.csv $(WORK)/heads_unseen/annotations.csv
+	$(RUN).train_e3cnn $(PARTS) $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels \
+	    $(WORK)/heads_unseen/annotations.csv $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN)
+
+# The rotation network then sees the clinical scans too: all of them, or all but those of one fetus.
+$(WORK)/tuned/model.safetensors: $(WORK)/mixed/annotations.csv $(WORK)/e3cnn/e3cnn.pth $(WORK)/unet/unet.ckpt
+	$(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) \
+	    --init $(WORK)/e3cnn/e3cnn.pth --unet $(WORK)/unet/unet.ckpt
+$(WORK)/without_%/model.safetensors: $(WORK)/mixed/annotations.csv $(WORK)/e3cnn/e3cnn.pth $(WORK)/unet/unet.ckpt
+	$(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) --val_fold $* \
+	    --init $(WORK)/e3cnn/e3cnn.pth --unet $(WORK)/unet/unet.ckpt

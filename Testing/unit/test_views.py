@@ -1,0 +1,79 @@
+"""Several views of one head: what each shows, and how they are put together again."""
+
+import numpy as np
+import pytest
+import torch
+
+from E3PoseLib.estimator import combine_views
+from E3PoseLib.resampling import rescale
+from E3PoseLib.rotations import geodesic_angle, random_rotations
+from E3PoseLib.segmentation.crop import crop_views
+
+
+def blobs(places: np.ndarray, edge: int = 60) -> np.ndarray:
+    """Gaussian blobs of 3 voxels, as bright as their place in the list, counted from 1."""
+    position = np.stack(np.meshgrid(*[np.arange(edge)] * 3, indexing="ij"), axis=-1)
+    return sum(
+        (n + 1) * np.exp(-((position - place) ** 2).sum(axis=-1) / (2 * 3.0**2)) for n, place in enumerate(places)
+    ).astype(np.float32)
+
+
+def test_a_view_shows_the_brain_turned_about_its_middle_at_a_fixed_size():
+    rotations = random_rotations(5, torch.Generator().manual_seed(1), torch.float64).numpy()
+    middle, offset = np.array([29.0, 31.0, 28.0]), np.array([6.0, -4.0, 8.0])
+    mask = np.zeros((60, 60, 60), bool)
+    mask[19:40, 21:42, 18:39] = True  # 20 voxels between the centres of the first and last: a cube of 40 at 0.5
+    views = crop_views(mask, blobs(np.array([middle + offset])), 20, 0.5, rotations)
+    assert views.shape == (5, 20, 20, 20) and views.dtype == np.float32
+    assert views.min() == 0 and views.max() == 1
+    index = np.stack(np.meshgrid(*[np.arange(20)] * 3, indexing="ij"), axis=-1)
+    for view, rotation in zip(views, rotations, strict=True):
+        bright = view**2
+        seen = (index * bright[..., None]).sum(axis=(0, 1, 2)) / bright.sum()
+        np.testing.assert_allclose((seen - 9.5) * 2, rotation.T @ offset, atol=0.1)
+
+
+def test_a_view_is_zero_where_it_leaves_the_scan():
+    mask = np.zeros((16, 60, 60), bool)
+    mask[2:14, 20:40, 20:40] = True
+    view = crop_views(mask, np.ones(mask.shape, np.float32), 20, 0.5, np.eye(3)[None])[0]
+    covered = view[:, 10, 10]
+    assert covered.max() == 1 and not covered[:4].any() and not covered[-4:].any()
+    # The extents 11, 19, 19 make a cube of 32.7, of which the scan covers 16.
+    assert covered.sum() == pytest.approx(16 / 32.67 * 20, abs=1)
+
+
+def test_views_of_one_rotation_agree_whatever_the_sign_of_the_pseudovector():
+    rotations = random_rotations(9, torch.Generator().manual_seed(2), torch.float64).numpy()
+    head, views = rotations[0], rotations[1:]
+    seen = head.T @ views  # rows: the head's axes, in each view's axes
+    seen[::2, 0] *= -1
+    seen *= np.linspace(0.2, 3, 24).reshape(8, 3, 1)
+    axes, disagreement = combine_views(seen, views)
+    np.testing.assert_allclose(axes, head.T, atol=1e-12)
+    assert disagreement < 1e-5
+
+
+def test_disagreement_is_the_mean_angle_to_the_rotation_of_all():
+    turn = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]], dtype=torch.float64)
+    angle = np.deg2rad(10)
+    small = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    head = turn.numpy()
+    seen = np.stack([(small @ head).T, (small.T @ head).T])
+    axes, disagreement = combine_views(seen, np.stack([np.eye(3)] * 2))
+    assert disagreement == pytest.approx(10, abs=1e-6)
+    unit = torch.from_numpy(axes / np.linalg.norm(axes, axis=1, keepdims=True)).mT
+    assert float(geodesic_angle(unit, turn)) < 1e-5
+
+
+def test_clipping_keeps_a_few_bright_voxels_from_setting_the_contrast():
+    array = np.random.default_rng(0).uniform(0, 100, (20, 20, 20)).astype(np.float32)
+    array[0, 0, :10] = 1e6
+    assert np.median(rescale(array)) < 1e-3
+    clipped = rescale(array, 0.005)
+    assert clipped.dtype == np.float32 and np.median(clipped) == pytest.approx(0.5, abs=0.02)
+    assert (clipped.min(), clipped.max()) == (0, 1)
+    # Nearly everything is background: what little there is stays.
+    sparse = np.zeros((20, 20, 20), np.float32)
+    sparse[10, 10, 10:13] = 5
+    assert rescale(sparse, 0.005).sum() == 3
