@@ -31,6 +31,12 @@ $(VENV)/installed: requirements.lock pyproject.toml
 screenshots: $(VENV)/installed
 	$(BIN)/python Testing/host/screenshots.py $(SCAN) --model $(or $(MODEL),default)
 
+## train-default: make the built-in model from nothing (EPI=folder BRAINS=folder; hours); cross-validate: measure it
+train-default: $(VENV)/installed
+	$(MAKE) -f E3PoseTraining/recipe/default.mk PYTHON=$(BIN)/python model
+cross-validate: $(VENV)/installed
+	$(MAKE) -f E3PoseTraining/recipe/default.mk PYTHON=$(BIN)/python cross-validation
+
 ## lock: pin the newest versions that every supported Python can use; torch brings its own CUDA packages
 lock: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet uv

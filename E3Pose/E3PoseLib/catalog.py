@@ -13,6 +13,7 @@ from .errors import ModelError
 FORMAT_VERSION = 1
 HEADER_KEY = "e3pose"
 _SUFFIX = ".safetensors"
+_PLACES = (Path(__file__).parent.parent / "Resources", Path(__file__).parent / "resources")
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,18 @@ def parse_header(path: Path, metadata: dict[str, str]) -> ModelHeader:
         raise ModelError(f"{path}: the model's header is damaged; its fields are {known}") from error
 
 
+def resources() -> Path:
+    """The folder of what comes with E3Pose: beside the library in Slicer and in a checkout, within it in a wheel."""
+    return next((place for place in _PLACES if place.is_dir()), _PLACES[0])
+
+
 def model_folders() -> list[Path]:
     """Where named models lie: those that come with E3Pose, then the user's own.
 
     The latter in the folder that the environment variable ``E3POSE_MODELS`` names, else in ``~/.e3pose/models``.
     """
     own = os.environ.get("E3POSE_MODELS") or Path.home() / ".e3pose" / "models"
-    return [Path(__file__).parent.parent / "Resources" / "Models", Path(own)]
+    return [resources() / "Models", Path(own)]
 
 
 def available_models() -> dict[str, Path]:

@@ -197,12 +197,13 @@ def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> in
 
 def _demo(options: argparse.Namespace) -> int:
     from .batch import Settings, find_tasks, prepare_folder, write_results
+    from .catalog import resources
     from .estimator import PoseEstimator
     from .model import load_model
     from .picture import draw_estimate
     from .volume import read_volume
 
-    scan = options.scan or Path(__file__).parent.parent / "Resources" / "SampleData" / "SyntheticFetalEPI.nii.gz"
+    scan = options.scan or resources() / "SampleData" / "SyntheticFetalEPI.nii.gz"
     [task] = find_tasks([scan])
     volume = read_volume(task.path)
     folder = prepare_folder(options.output)

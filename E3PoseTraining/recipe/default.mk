@@ -57,3 +57,15 @@ $(WORK)/tuned/model.safetensors: $(WORK)/mixed/annotations.csv $(WORK)/e3cnn/e3c
 $(WORK)/without_%/model.safetensors: $(WORK)/mixed/annotations.csv $(WORK)/e3cnn/e3cnn.pth $(WORK)/unet/unet.ckpt
 	$(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) --val_fold $* \
 	    --init $(WORK)/e3cnn/e3cnn.pth --unet $(WORK)/unet/unet.ckpt
+
+# What the model is worth: each scan's pose by the network that has seen no scan of that fetus.
+$(WORK)/cross_validation/%.done: $(WORK)/without_%/model.safetensors
+	$(PYTHON) -m E3PoseLib estimate \
+	    $$(awk -F, '$$2 == "$*" { print "$(EPI)/" $$1 ".nii.gz" }' $(EPI)/landmarks.csv) -o $(@D) --model $<
+	touch $@
+cross-validation: $(FETUSES:%=$(WORK)/cross_validation/%.done)
+	$(PYTHON) -m E3PoseLib evaluate --poses $(WORK)/cross_validation --truth $(EPI)/poses_ras.csv --images $(EPI) \
+	    --threshold 15/10 30/15 -o $(WORK)/accuracy
+
+$(WORK)/default.safetensors: $(WORK)/tuned/model.safetensors
+	$(RUN).card $< $(RECIPE)card.yaml -o $@
