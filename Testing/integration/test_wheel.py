@@ -1,5 +1,6 @@
 """What ``pip install`` puts on a machine: the library with its sample scan, and the training package with its recipe."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -9,8 +10,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_wheel_carries_every_module_the_sample_scan_and_the_recipe(tmp_path):
+    source = tmp_path / "source"  # building leaves folders behind
+    for name in ("E3Pose", "E3PoseTraining"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("pyproject.toml", "README.md", "LICENSE.txt"):
+        shutil.copyfile(ROOT / name, source / name)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--wheel-dir", str(tmp_path), str(ROOT)], check=True, capture_output=True, timeout=300)
+    subprocess.run([*pip, "--wheel-dir", str(tmp_path), str(source)], check=True, capture_output=True, timeout=300)
     [wheel] = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
     for package, folder in (("E3PoseLib", ROOT / "E3Pose" / "E3PoseLib"), ("E3PoseTraining", ROOT / "E3PoseTraining")):
