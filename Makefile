@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format screenshots train-default cross-validate lock clean
+.PHONY: demo test lint format bench screenshots train-default cross-validate lock clean
 
 ## demo: estimate a scan that comes with the project, or E3POSE_DEMO_SCAN=file, and draw it before and after
 demo: $(VENV)/installed
@@ -26,6 +26,12 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
+
+## bench: what a convolution, the network and a training step cost; with MODEL=name SCAN=file also a whole pose
+bench: $(VENV)/installed
+	PYTHONPATH=Testing/benchmarks $(BIN)/python Testing/benchmarks/inference.py --plain $(if $(MODEL),--model $(MODEL)) \
+	    $(if $(SCAN),--scan $(SCAN)) -o docs/images/benchmarks.png
+	$(BIN)/python Testing/benchmarks/training_step.py --image_size 16 32
 
 ## screenshots: draw the README's pictures of panel and views: of the synthetic sample, or SCAN=file, by MODEL=name
 screenshots: $(VENV)/installed

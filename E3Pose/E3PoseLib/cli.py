@@ -49,6 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_model_options(estimate)
     add_device_option(estimate)
     estimate.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "float16"),
+        default="float32",
+        help="of the U-Net; bfloat16 is faster on CPUs with AVX512-BF16 or AMX, and masks may change by some voxels",
+    )
+    estimate.add_argument(
         "--space", choices=("ras", "voxel"), default="ras", help="space of the matrix in .npy and poses.csv"
     )
     estimate.add_argument(
@@ -158,10 +164,10 @@ def _estimate(options: argparse.Namespace) -> int:
         reslice_spacing=options.save_resliced,
     )
     if options.devices * options.num_nodes == 1:
-        estimator = PoseEstimator(model, options.device)
+        estimator = PoseEstimator(model, options.device, precision=options.precision)
         return run_with_progress(tasks, estimator, options.output, settings, options.overwrite)
     team = _training_part("E3PoseTraining.spread").Team(options.device, options.devices, options.num_nodes)
-    estimator = PoseEstimator(model, team.device)
+    estimator = PoseEstimator(model, team.device, precision=options.precision)
     status = run_with_progress(team.share(tasks), estimator, options.output, settings, options.overwrite)
     some_failed = team.total(status == SOME_FAILED) > 0
     if team.is_first:

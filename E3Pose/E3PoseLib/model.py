@@ -67,6 +67,7 @@ class Model:
             if not all(weight.isfinite().all() for weight in network.state_dict().values()):
                 raise ModelError(f"model {header.name!r}: some weights are NaN or infinite; the file is damaged")
             network.eval().requires_grad_(False)
+        segmentation_network.to(memory_format=torch.channels_last_3d)
         rotation_network.freeze()
         self.segmentation_network = segmentation_network
         self.rotation_network = rotation_network

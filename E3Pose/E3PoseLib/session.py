@@ -15,11 +15,6 @@ from .estimator import PoseEstimate, PoseEstimator, Progress
 from .model import Model, load_model
 from .volume import Volume
 
-PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
-"""The number format of the segmentation, None for that of its weights. The rotation is computed in that of its weights
-always: rounded to 8 bits it is off by degrees.
-"""
-
 
 class Session:
     """Keeps the model of the last request loaded; another model, or a changed file, replaces it."""
@@ -61,7 +56,7 @@ class Session:
             Instead of the model's own, for the first classes of the segmentation (background, brain): the
             probability up to which a class counts as 0.
         precision : str
-            ``float32`` or ``bfloat16``, see `PRECISIONS`.
+            See `PoseEstimator`.
         progress : callable, optional
             See `PoseEstimator.estimate`.
 
@@ -72,23 +67,21 @@ class Session:
         loaded = self.model(model)
         if thresholds is not None:
             loaded = with_thresholds(loaded, thresholds)
-        if PRECISIONS[precision] is not None:
-            loaded = with_segmentation_in(loaded, PRECISIONS[precision])
         chosen = pick_device(device)
         try:
-            return run(loaded, chosen, volume, progress)
+            return run(loaded, chosen, volume, precision, progress)
         except DeviceError as error:
             if device != "auto" or chosen.type == "cpu":
                 raise
             note = f"computed on the processor instead: {error}"
-        estimate = run(loaded, torch.device("cpu"), volume, progress)
+        estimate = run(loaded, torch.device("cpu"), volume, precision, progress)
         return replace(estimate, warnings=(*estimate.warnings, note))
 
 
-def run(model: Model, device: torch.device, volume: Volume, progress: Progress | None) -> PoseEstimate:
+def run(model: Model, device: torch.device, volume: Volume, precision: str, progress: Progress | None) -> PoseEstimate:
     """One estimate; DeviceError where weights or scan do not fit on the device or into the computer."""
     with memory_errors(device):
-        estimator = PoseEstimator(model, str(device))
+        estimator = PoseEstimator(model, str(device), precision=precision)
     # The networks' own lack of memory is told apart inside; what is left is the computer's.
     with memory_errors(torch.device("cpu")):
         return estimator.estimate(volume, progress=progress)
@@ -99,25 +92,4 @@ def with_thresholds(model: Model, thresholds: list[float]) -> Model:
     changed = copy.copy(model)
     own = model.header.thresholds
     changed.header = replace(model.header, thresholds=(*thresholds, *own[len(thresholds) :]))
-    return changed
-
-
-class InNumberFormat(torch.nn.Module):
-    """A network whose layers compute in a shorter number format, where that is safe for them."""
-
-    def __init__(self, network: torch.nn.Module, dtype: torch.dtype):
-        super().__init__()
-        self.network = network
-        self.dtype = dtype
-        self.stride = network.stride
-
-    def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(batch.device.type, self.dtype):
-            return self.network(batch)
-
-
-def with_segmentation_in(model: Model, dtype: torch.dtype) -> Model:
-    """The same networks, the segmentation in another number format."""
-    changed = copy.copy(model)
-    changed.segmentation_network = InNumberFormat(model.segmentation_network, dtype)
     return changed

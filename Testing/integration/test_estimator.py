@@ -114,3 +114,13 @@ def test_bad_voxels_are_passed_on_as_a_warning(estimator, head):
 def test_a_device_that_is_not_there_is_named(small_model, name):
     with pytest.raises(DeviceError, match=name):
         PoseEstimator(small_model, name)
+
+
+def test_lower_precision_of_the_segmentation_network(small_model, estimator):
+    scan = make_head()
+    full = estimator.estimate(scan)
+    lower = PoseEstimator(small_model, "cpu", precision="bfloat16").estimate(scan)
+    overlap = 2 * np.sum(full.mask & lower.mask) / (full.mask.sum() + lower.mask.sum())
+    assert overlap > 0.95
+    with pytest.raises(ValueError, match="half"):
+        PoseEstimator(small_model, "cpu", precision="half")

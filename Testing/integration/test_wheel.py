@@ -1,4 +1,4 @@
-"""What ``pip install`` puts on a machine: the library with its sample scan, and the training package with its recipe."""
+"""What ``pip install`` puts on a machine: the library with its sample scan, the training package with its recipe."""
 
 import shutil
 import subprocess

@@ -68,6 +68,8 @@ class SteerableConvolution(nn.Module):
     weight : torch.nn.Parameter
         Shape ``[n_radial, weight_numel]``, in the order of the tensor product's paths.
     sc : SelfConnection
+    kept : dict or None
+        Of a frozen layer, what `prepare` made, by way.
     """
 
     def __init__(
@@ -101,7 +103,7 @@ class SteerableConvolution(nn.Module):
             self.register_buffer(pair.basis, basis.flatten(0, 1).permute(0, 3, 2, 1), persistent=False)
         self._windows = HarmonicWindows(self.irreps_in, self.irreps_out, self._pairs, kernel_size, n_radial, lmax)
         self._parities = fourier.Parities.of(self.irreps_in), fourier.Parities.of(self.irreps_out)
-        self._frozen: dict[str | int, Prepared] | None = None
+        self.kept: dict[str | int, Prepared] | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.irreps_in} -> {self.irreps_out}, {self.kernel_size}³ taps)"
@@ -160,23 +162,23 @@ class SteerableConvolution(nn.Module):
 
     def freeze(self) -> None:
         """Keep what is made of the weights, once it is first needed; call when they will not change any more."""
-        self._frozen = {}
+        self.kept = {}
 
     def train(self, mode: bool = True) -> SteerableConvolution:
         """Switch to training, which forgets what was kept, or to evaluation."""
         if mode:
-            self._frozen = None
+            self.kept = None
         return super().train(mode)
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> SteerableConvolution:
-        if self._frozen is not None:
+        if self.kept is not None:
             # Kept for another device or precision.
-            self._frozen = {}
+            self.kept = {}
         return super()._apply(fn, recurse)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""
-        frozen = self._frozen is not None
+        frozen = self.kept is not None
         way = fastest_way(
             tuple(features.shape[2:]),
             1 if frozen else len(features),
@@ -187,11 +189,11 @@ class SteerableConvolution(nn.Module):
         )
         if not frozen:
             return self.evaluate(way, self.prepare(way), features)
-        if way not in self._frozen:
+        if way not in self.kept:
             # No inference tensors even if made in inference mode, so that they may be used outside of it.
             with torch.inference_mode(False), torch.no_grad():
-                self._frozen[way] = self.prepare(way)
-        return self.evaluate(way, self._frozen[way], features)
+                self.kept[way] = self.prepare(way)
+        return self.evaluate(way, self.kept[way], features)
 
     def prepare(self, way: str | int) -> Prepared:
         """What an evaluation in that way needs of the weights; differentiable."""
@@ -199,7 +201,8 @@ class SteerableConvolution(nn.Module):
             return self._windows.stack(self.learned())
         if way == DENSE:
             return self.kernel()
-        return fourier.kernel_spectra(self.kernel(), *self._parities, valid=way)
+        inputs, outputs = (parities.to(self.weight.device) for parities in self._parities)
+        return fourier.kernel_spectra(self.kernel(), inputs, outputs, valid=way)
 
     def evaluate(self, way: str | int, prepared: Prepared, features: torch.Tensor) -> torch.Tensor:
         """`forward` in a given way, see `fastest_way`, with what `prepare` made for it."""

@@ -35,6 +35,10 @@ class Parities(NamedTuple):
         even, odd = (~is_odd).nonzero()[:, 0], is_odd.nonzero()[:, 0]
         return cls(even, odd, torch.cat([even, odd]).argsort())
 
+    def to(self, device: torch.device) -> Parities:
+        """The same on a device."""
+        return Parities(*(positions.to(device) for positions in self))
+
 
 class Transforms(NamedTuple):
     """Matrices of the discrete Fourier transform on tiles of n³ samples, of which the middle `valid`³ are kept.
@@ -58,8 +62,8 @@ class Transforms(NamedTuple):
 
 
 @lru_cache
-def transforms(valid: int, kernel_size: int, device: torch.device) -> Transforms:
-    """The matrices for tiles of ``valid + kernel_size - 1`` samples, float32, computed in float64."""
+def transforms(valid: int, kernel_size: int, device: torch.device, dtype: torch.dtype) -> Transforms:
+    """The matrices for tiles of ``valid + kernel_size - 1`` samples, computed in float64."""
     n, margin = valid + kernel_size - 1, kernel_size // 2
     samples, kept = torch.arange(n, dtype=torch.float64), torch.arange(margin, margin + valid, dtype=torch.float64)
     half = samples[: n // 2 + 1]
@@ -87,7 +91,7 @@ def transforms(valid: int, kernel_size: int, device: torch.device) -> Transforms
     cos[:, 0] = 1
 
     def ready(matrix: Tensor) -> Tensor:
-        return matrix.float().contiguous().to(device)
+        return matrix.to(dtype).contiguous().to(device)
 
     return Transforms(
         first=tuple(map(ready, first)),
@@ -126,7 +130,7 @@ def kernel_spectra(kernel: Tensor, inputs: Parities, outputs: Parities, valid: i
     KernelSpectra
         Differentiable.
     """
-    matrices = transforms(valid, kernel.shape[-1], kernel.device)
+    matrices = transforms(valid, kernel.shape[-1], kernel.device, kernel.dtype)
     taps = kernel.flatten(2).permute(2, 1, 0)
     centre = len(taps) // 2
 
@@ -157,7 +161,7 @@ def correlate(features: Tensor, kernel: KernelSpectra) -> Tensor:
     torch.Tensor
         Shape ``[B, C_out, D, H, W]``.
     """
-    matrices = transforms(kernel.valid, kernel.kernel_size, features.device)
+    matrices = transforms(kernel.valid, kernel.kernel_size, features.device, features.dtype)
     n, valid = kernel.valid + kernel.kernel_size - 1, kernel.valid
     groups = [(column, features.index_select(1, group)) for column, group in enumerate(kernel.inputs[:2]) if len(group)]
     if torch.is_grad_enabled():
