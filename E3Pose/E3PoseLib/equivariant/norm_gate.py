@@ -20,19 +20,19 @@ def normalise_and_gate(features: Tensor, norm: InstanceNorm, gate: Gate) -> Tens
     return _NormaliseAndGate.apply(features, norm.weight, norm.bias, norm, gate)
 
 
-def statistics(x: Tensor, norm: InstanceNorm, scalars: slice) -> tuple[Tensor, Tensor]:
+def statistics(x: Tensor, depth: int, norm: InstanceNorm, scalars: slice) -> tuple[Tensor, Tensor]:
     """Inverse root mean square ``[B, irreps]`` of features ``[B, C, V]``, and the mean ``[B, 0e]`` first taken off 0e.
 
-    Only the 0e, which stand at `scalars`, need the two careful passes of a variance.
+    Only the 0e, which stand at `scalars`, need the two careful passes of a variance. The squares of the others are
+    summed slice by slice of the `depth` first: the error of torch's norm grows with the length of a row.
     """
     variance, mean = torch.var_mean(x[:, scalars], dim=2, correction=0)
-    others = [torch.linalg.vector_norm(part, dim=2).square() / x.shape[2] for part in _around(x, scalars)]
-    mean_square = torch.cat([others[0], variance, others[1]], dim=1) @ norm.average
+    before, behind = (
+        torch.linalg.vector_norm(part.unflatten(2, (depth, -1)), dim=3).square().sum(2) / x.shape[2]
+        for part in (x[:, : scalars.start], x[:, scalars.stop :])
+    )
+    mean_square = torch.cat([before, variance, behind], dim=1) @ norm.average
     return (mean_square + norm.eps).rsqrt(), mean
-
-
-def _around(x: Tensor, middle: slice) -> tuple[Tensor, Tensor]:
-    return x[:, : middle.start], x[:, middle.stop :]
 
 
 class _NormaliseAndGate(torch.autograd.Function):
@@ -46,7 +46,7 @@ class _NormaliseAndGate(torch.autograd.Function):
     @staticmethod
     def forward(ctx, features: Tensor, weight: Tensor, bias: Tensor, norm: InstanceNorm, gate: Gate) -> Tensor:
         x = features.flatten(2)
-        inverse_rms, mean = statistics(x, norm, gate.scalars)
+        inverse_rms, mean = statistics(x, features.shape[2], norm, gate.scalars)
         scale = (inverse_rms * weight)[..., None]
         shift = torch.addcmul(bias, mean, scale[:, gate.scalars, 0], value=-1)[..., None]
         result = x.new_empty(len(x), gate.irreps_out.dim, x.shape[2])
