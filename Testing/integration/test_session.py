@@ -44,7 +44,7 @@ def test_a_full_graphics_card_hands_over_to_the_processor(small_model_file, head
     """No card is needed: the one here is full from the start, by the error that torch raises for it."""
 
     class FullCard:
-        def __init__(self, model, device):
+        def __init__(self, model, device, precision):
             self._device = torch.device(device)
 
         def estimate(self, volume, progress=None):
@@ -56,7 +56,9 @@ def test_a_full_graphics_card_hands_over_to_the_processor(small_model_file, head
     monkeypatch.setattr(
         session_module,
         "PoseEstimator",
-        lambda model, device: (FullCard if device == "cuda" else PoseEstimator)(model, device),
+        lambda model, device, precision: (FullCard if device == "cuda" else PoseEstimator)(
+            model, device, precision=precision
+        ),
     )
     model = {"model": str(small_model_file)}
     estimate = Session().estimate(head, model, "auto")
