@@ -55,6 +55,8 @@ class Settings:
     direction : str
         "canonical-to-input" or "input-to-canonical".
     save_mask : bool
+    precision : str
+        Of the U-Net, recorded with each result.
     reslice_spacing : float, optional
         Also write the scan resliced in the head's planes, with voxels of so many mm.
     """
@@ -63,6 +65,7 @@ class Settings:
     space: str = "ras"
     direction: str = "canonical-to-input"
     save_mask: bool = False
+    precision: str = "float32"
     reslice_spacing: float | None = None
 
     def matrix(self, volume: Volume, estimate: PoseEstimate) -> np.ndarray:
@@ -277,10 +280,11 @@ def _stands(task: Task, folder: Path, settings: Settings) -> bool:
         recorded = document["settings"]
     except (TransformError, KeyError, TypeError):
         return False
-    for key in ("model", "space", "direction"):
-        if recorded.get(key) != getattr(settings, key):
+    for key in ("model", "space", "direction", "precision"):
+        made_with = recorded.get(key, getattr(Settings, key, None))
+        if made_with != getattr(settings, key):
             raise OutputError(
-                f"{outputs['json']}: was made with {key} {recorded.get(key)!r}, not {getattr(settings, key)!r}; choose "
+                f"{outputs['json']}: was made with {key} {made_with!r}, not {getattr(settings, key)!r}; choose "
                 "another output folder, or replace it with --overwrite"
             )
     if Path(document["input"]).resolve() != task.path.resolve():

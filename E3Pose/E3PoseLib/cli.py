@@ -161,6 +161,7 @@ def _estimate(options: argparse.Namespace) -> int:
         space=options.space,
         direction=options.direction,
         save_mask=options.save_mask,
+        precision=options.precision,
         reslice_spacing=options.save_resliced,
     )
     if options.devices * options.num_nodes == 1:

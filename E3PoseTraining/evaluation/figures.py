@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from E3PoseLib.confidence import LOW_SCORE, MODERATE_SCORE
 from E3PoseLib.resampling import reslice
 from E3PoseLib.volume import read_volume
 
@@ -46,6 +47,28 @@ def draw_cumulative_errors(groups: dict[str, PoseErrors], picture: Path) -> None
         axes.set(xlabel=title, ylabel="cases within it (%)", xlim=(0, limit), ylim=(0, 103))
         axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=8, loc="lower right")
+    save_figure(figure, picture)
+
+
+def draw_reliability(scores: np.ndarray, errors: PoseErrors, picture: Path) -> None:
+    """Confidence against rotation error, a point a case: where the score is high, no error may be large.
+
+    Args:
+        scores: ``[N]`` in [0, 1]; cases with NaN are left out.
+        errors: of the same cases.
+        picture: PNG to write.
+    """
+    known = ~np.isnan(scores) & errors.answered
+    figure = Figure(figsize=(4.8, 3.8), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(scores[known], errors.rotation_degrees[known], s=18, alpha=0.7, color="tab:blue", linewidths=0)
+    for limit, name in ((LOW_SCORE, "low"), (MODERATE_SCORE, "moderate")):
+        axes.axvline(limit, color="0.5", linewidth=0.8, linestyle="--")
+        axes.annotate(f"{name} ", (limit, 182), ha="right", va="bottom", fontsize=8, annotation_clip=False)
+    axes.set_yscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
+    axes.set_yticks(TICKS, minor=False)
+    axes.set(xlabel="confidence score", ylabel="rotation error (°)", xlim=(0, 1), ylim=(0, 180))
+    axes.grid(alpha=0.3)
     save_figure(figure, picture)
 
 

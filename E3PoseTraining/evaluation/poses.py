@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from E3PoseLib.errors import DatasetError, TransformError
-from E3PoseLib.geometry import check_rigid, read_npy, transform_points
+from E3PoseLib.geometry import check_rigid, read_json, read_npy, transform_points
 from E3PoseLib.volume import Volume, read_volume
 
 from ..annotations import ANGLE_COLUMNS, angles_to_axes, number, pose_rotation_from_axes, read_table
@@ -116,6 +117,17 @@ def read_estimates(folder: Path, frames: list[str], voxel_images: Path | None = 
     if all(estimate is None for estimate in estimates):
         raise DatasetError(f"{folder} holds no pose of any of the {len(frames)} frames, such as {frames[0]}.npy.")
     return estimates
+
+
+def read_scores(folder: Path, frames: list[str]) -> np.ndarray:
+    """The confidence score of every frame from ``FRAME.json``, ``[N]``; NaN where there is no such file or no score."""
+    scores = np.full(len(frames), np.nan)
+    for n, frame in enumerate(frames):
+        path = folder / f"{frame}.json"
+        if path.is_file():
+            with contextlib.suppress(TransformError, KeyError, TypeError, ValueError):
+                scores[n] = float(read_json(path)["confidence"]["score"])
+    return scores
 
 
 def read_pose_file(path: Path) -> np.ndarray:

@@ -17,7 +17,7 @@ from E3PoseTraining.annotations import pose_rotation_from_axes, read_rotations
 from E3PoseTraining.evaluation.__main__ import main as evaluate
 from E3PoseTraining.evaluation.figures import middle_planes
 from E3PoseTraining.evaluation.metrics import bootstrap, pose_errors, summarise
-from E3PoseTraining.evaluation.poses import centre_of_label, pose_from_voxel_pose, read_truth
+from E3PoseTraining.evaluation.poses import centre_of_label, pose_from_voxel_pose, read_scores, read_truth
 
 SHARED = Path(__file__).parents[4] / "shared"
 OFFICIAL_POSES = SHARED / "reference" / "poses.npz"
@@ -160,3 +160,19 @@ def test_missing_column_is_named(tmp_path):
     (tmp_path / "truth.csv").write_text("frame_id,rot_x\na,1\n")
     with pytest.raises(DatasetError, match="rot_y"):
         read_truth(tmp_path / "truth.csv")
+
+
+def test_reliability_is_drawn_from_the_scores_that_stand_beside_the_poses(tmp_path):
+    truths = {f"scan_{i}": pose([10 * i, 0, 0]) for i in range(3)}
+    write_matrices(tmp_path / "truth.csv", truths, dict.fromkeys(truths, "A"))
+    for frame, truth in truths.items():
+        write_npy(tmp_path / f"{frame}.npy", truth)
+    arguments = ["--poses", str(tmp_path), "--truth", str(tmp_path / "truth.csv"), "-o", str(tmp_path / "out")]
+    assert evaluate(arguments) == 0
+    assert not (tmp_path / "out" / "reliability.png").exists()
+    (tmp_path / "scan_1.json").write_text('{"confidence": {"score": 0.25}}')
+    (tmp_path / "scan_2.json").write_text('{"of": "another program"}')
+    scores = read_scores(tmp_path, list(truths))
+    assert np.isnan(scores[[0, 2]]).all() and scores[1] == 0.25
+    assert evaluate(arguments) == 0
+    assert (tmp_path / "out" / "reliability.png").read_bytes().startswith(b"\x89PNG")
