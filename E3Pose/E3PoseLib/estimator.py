@@ -23,6 +23,9 @@ from .segmentation.posterior import bounding_box, posterior_to_mask
 from .stopwatch import Progress, Stopwatch
 from .volume import Volume
 
+SAME_ANSWER_DEGREES = 30.0
+"""Views that differ by less than this mean the same pose, seen more or less well."""
+
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -276,6 +279,9 @@ class _Scan:
 def combine_views(axes: np.ndarray, view_to_scan: np.ndarray) -> tuple[np.ndarray, float]:
     """One set of axes from those seen in several views, and how far the views disagree.
 
+    A view may be turned about altogether, and a mean of such and right ones is neither; so only those count that lie
+    within `SAME_ANSWER_DEGREES` of the view that most others are near to.
+
     Parameters
     ----------
     axes : np.ndarray
@@ -288,14 +294,16 @@ def combine_views(axes: np.ndarray, view_to_scan: np.ndarray) -> tuple[np.ndarra
     axes : np.ndarray
         Shape ``[3, 3]``: the means of the unit axes, in the scan's axes.
     disagreement : float
-        Mean angle in degrees between each view's rotation and that of all.
+        Mean angle in degrees between the rotation of each view, those left out included, and that of the answer.
     """
     axes = axes / np.linalg.norm(axes, axis=2, keepdims=True)
     axes[:, 0] *= np.where(np.linalg.det(axes) < 0, -1, 1)[:, None]
     axes = axes @ view_to_scan.transpose(0, 2, 1)
-    mean = axes.mean(axis=0)
-    rotations, together = orthonormalise(torch.from_numpy(axes)), orthonormalise(torch.from_numpy(mean))
-    return mean, float(geodesic_angle(rotations, together).mean())
+    rotations = orthonormalise(torch.from_numpy(axes))
+    apart = geodesic_angle(rotations[:, None], rotations[None]).numpy()
+    central = np.minimum(apart, SAME_ANSWER_DEGREES).mean(axis=1).argmin()
+    mean = axes[apart[central] <= SAME_ANSWER_DEGREES].mean(axis=0)
+    return mean, float(geodesic_angle(rotations, orthonormalise(torch.from_numpy(mean))).mean())
 
 
 def assemble_rotation(axes: np.ndarray) -> np.ndarray:

@@ -66,6 +66,16 @@ def test_disagreement_is_the_mean_angle_to_the_rotation_of_all():
     assert float(geodesic_angle(unit, turn)) < 1e-5
 
 
+def test_views_that_are_turned_about_do_not_pull_at_the_others():
+    views = random_rotations(8, torch.Generator().manual_seed(4), torch.float64).numpy()
+    head = random_rotations(1, torch.Generator().manual_seed(5), torch.float64)[0].numpy()
+    seen = head.T @ views
+    seen[5:] = (head @ np.diag([-1.0, -1, 1])).T @ views[5:]  # three of eight look backwards
+    axes, disagreement = combine_views(seen, views)
+    np.testing.assert_allclose(axes, head.T, atol=1e-12)
+    assert disagreement == pytest.approx(3 / 8 * 180)
+
+
 def test_clipping_keeps_a_few_bright_voxels_from_setting_the_contrast():
     array = np.random.default_rng(0).uniform(0, 100, (20, 20, 20)).astype(np.float32)
     array[0, 0, :10] = 1e6
