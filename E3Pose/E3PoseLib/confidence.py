@@ -12,9 +12,7 @@ BRAIN_VOLUME_ML = (10.0, 600.0)
 """From 18 weeks to term, with the margin that a coarse mask needs (Kyriakopoulou et al., 2017: 30 to 450 ml)."""
 
 VIEWS_DISAGREE_DEGREES = 20.0
-"""A mean disagreement of the views from which the score is 0. With the default model, of clinical scans it was below 11°
-where the pose was right and above 12° where it was turned about (docs/accuracy.md).
-"""
+"""The mean disagreement of the views from which the score is 0; see docs/accuracy.md for how it was found."""
 
 MODERATE_SCORE = 0.75
 LOW_SCORE = 0.5
