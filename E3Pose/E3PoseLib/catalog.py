@@ -99,12 +99,8 @@ def model_folders() -> list[Path]:
 
 
 def available_models() -> dict[str, Path]:
-    """Files of all named models, by name; a built-in one goes before a user's of the same name."""
-    found: dict[str, Path] = {}
-    for folder in model_folders():
-        for path in sorted(folder.glob(f"*{_SUFFIX}")):
-            found.setdefault(path.stem, path)
-    return found
+    """Files of all named models, by name; a user's own takes the place of a built-in one of the same name."""
+    return {path.stem: path for folder in model_folders() for path in sorted(folder.glob(f"*{_SUFFIX}"))}
 
 
 def find_model(source: str | os.PathLike) -> Path:

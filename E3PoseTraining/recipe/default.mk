@@ -39,7 +39,7 @@ $(WORK)/epi/annotations.csv:
 	mv $(@D).part $(@D)
 $(WORK)/mixed/annotations.csv: $(WORK)/heads/annotations.csv $(WORK)/epi/annotations.csv
 	rm -rf $(@D).part
-	$(RUN).prepare mix $(<D) $(WORK)/epi --repeats 40 --limit 1000 -o $(@D).part
+	$(RUN).prepare mix $(<D) $(WORK)/epi --repeats 15 --limit 220 --validation 20 -o $(@D).part
 	mv $(@D).part $(@D)
 
 # Both networks learn from synthetic scans alone.
@@ -52,7 +52,7 @@ $(WORK)/e3cnn/e3cnn.pth: $(WORK)/heads/annotations.csv $(WORK)/heads_unseen/anno
 
 # The rotation network then sees the clinical scans too: all of them, or all but those of one fetus.
 $(WORK)/tuned/model.safetensors: $(WORK)/mixed/annotations.csv $(WORK)/e3cnn/e3cnn.pth $(WORK)/unet/unet.ckpt
-	$(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) \
+	$(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) --val_fold val \
 	    --init $(WORK)/e3cnn/e3cnn.pth --unet $(WORK)/unet/unet.ckpt
 $(WORK)/without_%/model.safetensors: $(WORK)/mixed/annotations.csv $(WORK)/e3cnn/e3cnn.pth $(WORK)/unet/unet.ckpt
 	$(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) --val_fold $* \

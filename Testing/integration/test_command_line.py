@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import nibabel as nib
 import numpy as np
@@ -197,7 +198,8 @@ def test_ctrl_c_keeps_what_is_done_and_a_second_run_does_the_rest(small_model_fi
     folder.mkdir()
     for number in range(40):
         write_volume(folder / f"scan{number:02d}.nii.gz", make_head(seed=number))
-    run = subprocess.Popen(command(folder, out, small_model_file), stderr=subprocess.PIPE, text=True)
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs start deaf to it
+    run = subprocess.Popen(command(folder, out, small_model_file), stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     while not list(out.glob("*.json")):
         assert run.poll() is None
         time.sleep(0.02)

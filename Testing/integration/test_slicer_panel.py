@@ -235,13 +235,14 @@ def test_device_that_is_not_there(app, panel, scan_node, scene):
 
 def test_the_model_s_file_is_gone(app, panel, scan_node, installed_model):
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
-    hidden = installed_model.rename(installed_model.with_suffix(".hidden"))
-    try:
-        panel.ui.estimateButton.click()
-        assert not panel._run.busy
-        assert "no longer there" in panel.ui.statusLabel.text
-    finally:
-        hidden.rename(installed_model)
+    lost = installed_model.with_name("lost.safetensors")
+    lost.write_bytes(installed_model.read_bytes())
+    panel.modelSection.refresh()
+    panel.ui.modelComboBox.setCurrentText("lost")
+    lost.unlink()
+    panel.ui.estimateButton.click()
+    assert not panel._run.busy
+    assert "no longer there" in panel.ui.statusLabel.text
 
 
 def test_the_model_s_file_holds_something_else(app, panel, scan_node, installed_model, tmp_path):
