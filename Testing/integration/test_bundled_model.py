@@ -1,0 +1,95 @@
+"""The model that comes with E3Pose, and the recipe that makes it."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from storages import orientations, stored
+
+from E3PoseLib import PoseEstimator, load_model
+from E3PoseLib.catalog import read_header, resources
+from E3PoseLib.errors import NoHeadFoundError
+from E3PoseLib.rotations import geodesic_angle
+from E3PoseLib.volume import Volume, read_volume
+from E3PoseTraining import train_e3cnn, train_unet
+from E3PoseTraining.options import parse
+
+MODEL = resources() / "Models" / "default.safetensors"
+SAMPLE = resources() / "SampleData" / "SyntheticFetalEPI.nii.gz"
+RECIPE = Path(train_unet.__file__).parent / "recipe"
+
+
+@pytest.fixture(scope="module")
+def estimator() -> PoseEstimator:
+    return PoseEstimator(load_model(MODEL), "cpu")
+
+
+def apart(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """Degrees and mm between two poses."""
+    rotations = (torch.from_numpy(pose[:3, :3].copy()) for pose in (a, b))
+    return float(geodesic_angle(*rotations)), float(np.linalg.norm(a[:3, 3] - b[:3, 3]))
+
+
+def test_it_is_small_and_says_what_it_is():
+    assert MODEL.stat().st_size < 25e6
+    header = read_header(MODEL)
+    for text in (header.description, header.training_data, header.licence, header.citation):
+        assert len(text) > 40
+    assert "not for clinical use" in header.description
+    assert "Hoffmann" in header.training_data and "Fidon" in header.training_data
+
+
+def test_it_finds_the_head_of_the_sample_scan_however_that_is_stored(estimator):
+    scan = read_volume(SAMPLE)
+    truth = np.array(json.loads(SAMPLE.with_name("SyntheticFetalEPI.json").read_text())["canonical_to_ras"])
+    estimate = estimator.estimate(scan)
+    degrees, mm = apart(estimate.canonical_to_ras, truth)
+    print(f"sample scan: {degrees:.1f}°, {mm:.1f} mm, confidence {estimate.confidence.score:.2f}")
+    assert degrees < 15 and mm < 10 and estimate.confidence.level == "high"
+    for orientation in list(orientations())[3::9]:
+        degrees, mm = apart(estimator.estimate(stored(scan, orientation)).canonical_to_ras, estimate.canonical_to_ras)
+        assert degrees < 0.01 and mm < 0.01
+
+
+def test_it_does_not_trust_what_is_no_head(estimator):
+    generator = np.random.default_rng(3)
+    noise = Volume((500 * np.abs(generator.normal(size=(90, 90, 40)))).astype(np.int16), np.diag([3.0, 3, 3, 1]))
+    offset = np.stack(np.meshgrid(*[np.arange(90) - 45] * 3, indexing="ij"), axis=-1) * 3.0
+    ball = ((offset / [75, 95, 70]) ** 2).sum(axis=-1) < 1
+    adult = (500 * (ball * 0.7 + 0.05 * np.abs(generator.normal(size=ball.shape)))).astype(np.int16)
+    for scan in (noise, Volume(adult, np.diag([3.0, 3, 3, 1]))):
+        try:
+            assert estimator.estimate(scan).confidence.level == "low"
+        except NoHeadFoundError:
+            continue
+
+
+def test_the_recipe_names_only_flags_that_exist():
+    unet = parse(train_unet.build_parser(), ["--config", str(RECIPE / "unet.yaml")])
+    e3cnn = parse(train_e3cnn.build_parser(), ["--config", str(RECIPE / "e3cnn.yaml")])
+    header = read_header(MODEL)
+    assert (unet.unet_feat, unet.n_levels) == (header.segmentation["n_features"], header.segmentation["n_levels"])
+    assert (e3cnn.multiplicity, e3cnn.views) == (header.rotation["multiplicity"], header.views)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_the_recipe_builds_every_stage_in_order(tmp_path):
+    command = [
+        "make",
+        "--dry-run",
+        "--file",
+        str(RECIPE / "default.mk"),
+        "EPI=scouts",
+        "BRAINS=maps",
+        f"WORK={tmp_path}",
+    ]
+    done = subprocess.run([*command, "model", "cross-validation"], capture_output=True, text=True, check=True)
+    stages = [line.split()[2] for line in done.stdout.splitlines() if " -m E3PoseTraining." in line]
+    assert stages.count("E3PoseTraining.synthesize") == 4
+    assert stages.count("E3PoseTraining.train_unet") == 1
+    assert stages.count("E3PoseTraining.train_e3cnn") == 1 + 1 + 8
+    assert stages.count("E3PoseTraining.card") == 1
