@@ -66,7 +66,7 @@ def test_the_segmentation_networks_input_and_output(name, epi, estimator, stages
     mask = np.unpackbits(stages[f"{name}/mask"]).reshape(scan.array.shape).astype(bool)
     found = estimator._localise(scan, logits)
     assert 2 * (mask & found).sum() / (mask.sum() + found.sum()) >= 0.999
-    crop = estimator._crop(scan, found)
+    [crop] = estimator._crop(scan, found)
     assert crop.shape == stages[f"{name}/crop"].shape
     np.testing.assert_allclose(crop, stages[f"{name}/crop"], atol=1e-5)
 
