@@ -218,3 +218,15 @@ def test_blocks_may_differ_in_width_and_depth():
         E3CNN(1, 3, multiplicity=[1, 2, 3])
     with pytest.raises(ValueError, match=r"n_convolutions: 2 blocks .* got \[0, 1\]"):
         E3CNN(1, 3, n_convolutions=[0, 1])
+
+
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_a_network_trains_after_another_has_estimated_in_the_same_process(kernel_size):
+    """What is computed once and kept must not be bound to the mode of whoever needed it first."""
+    sizes = {"multiplicity": 1, "smooth_pooling": True}
+    volume = torch.rand(1, 1, 26, 26, 26)
+    with torch.inference_mode():
+        E3CNN(1, kernel_size, **sizes).eval().axes_field(volume)
+    network = E3CNN(1, kernel_size, **sizes)
+    network.axes_field(volume).square().sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters())

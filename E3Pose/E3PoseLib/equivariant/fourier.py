@@ -62,6 +62,7 @@ class Transforms(NamedTuple):
 
 
 @lru_cache
+@torch.inference_mode(False)  # what an estimate leaves in the cache, training must be able to use
 def transforms(valid: int, kernel_size: int, device: torch.device, dtype: torch.dtype) -> Transforms:
     """The matrices for tiles of ``valid + kernel_size - 1`` samples, computed in float64."""
     n, margin = valid + kernel_size - 1, kernel_size // 2

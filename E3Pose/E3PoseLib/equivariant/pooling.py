@@ -64,6 +64,7 @@ class SmoothPool(nn.Module):
 
 
 @lru_cache
+@torch.inference_mode(False)  # what an estimate leaves in the cache, training must be able to use
 def _binomial_halving(size: int) -> torch.Tensor:
     """Matrix ``[size // 2, size]`` that blurs and halves one axis."""
     matrix = torch.zeros(size // 2, size + 2)
