@@ -97,13 +97,13 @@ class SegmentationModule(TrainingModule):
         self.loss = SegmentationLoss(options.class_weights, options.dice_weight)
 
     def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
-        images, labels = _stack(batch)
+        images, labels = _images(batch), _labels(batch)
         loss = self.loss(self.model(images), labels)
         self.log("train_loss", loss, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch))
         return loss
 
     def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
-        images, labels = _stack(batch)
+        images, labels = _images(batch), _labels(batch)
         logits = self.model(images)
         self.log("val_loss", self.loss(logits, labels), sync_dist=True, batch_size=len(batch))
         found, truth = logits.argmax(1, keepdim=True) == 1, labels == 1
@@ -133,14 +133,13 @@ class RotationModule(TrainingModule):
         losses = []
         for shape in dict.fromkeys(s.shape for s in batch):
             alike = [s for s in batch if s.shape == shape]
-            losses.append(self.loss(self.model.axes_field(_stack(alike)[0]), _axes(alike)) * len(alike))
+            losses.append(self.loss(self.model.axes_field(_images(alike)), _axes(alike)) * len(alike))
         loss = torch.stack(losses).sum() / len(batch)
         self.log("train_loss", loss, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch))
         return loss
 
     def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
-        images, _ = _stack(batch)
-        axes = _axes(batch)
+        images, axes = _images(batch), _axes(batch)
         loss = self.loss(self.model.axes_field(images), axes)
         self.log("val_loss", loss, sync_dist=True, batch_size=len(batch))
         estimates = torch.from_numpy(self.estimate_axes(images))
@@ -157,8 +156,12 @@ class RotationModule(TrainingModule):
         self.log("val_rotation_degrees", errors.median().float(), prog_bar=True, rank_zero_only=False)
 
 
-def _stack(batch: list[Sample]) -> tuple[Tensor, Tensor]:
-    return torch.stack([s.image for s in batch]), torch.stack([s.label for s in batch])
+def _images(batch: list[Sample]) -> Tensor:
+    return torch.stack([s.image for s in batch])
+
+
+def _labels(batch: list[Sample]) -> Tensor:
+    return torch.stack([s.label for s in batch])
 
 
 def _axes(batch: list[Sample]) -> Tensor:

@@ -97,6 +97,8 @@ class SegmentationInput:
 class HeadCrop:
     """What the rotation network sees of a scan whose object is known, by the very crop of inference.
 
+    The label has told where to crop and stays as it is: nothing behind this looks at it.
+
     Args:
         edge: voxels along the longest edge.
         minimum_edge, clip_fraction: see `crop_around`.
@@ -111,17 +113,9 @@ class HeadCrop:
 
     def __call__(self, sample: Sample) -> Sample:
         image, label = rescale(sample.image[0].cpu().numpy()), sample.label[0].cpu().numpy() == 1
-        view = bounding_box(image != 0)
-
-        def crop(content: np.ndarray, clip_fraction: float) -> torch.Tensor:
-            if self.cube:
-                upright = np.eye(3)[None]
-                cropped = crop_views(label, content, self.edge, OBJECT_FRACTION, upright, clip_fraction)[0]
-            else:
-                cropped = crop_around(
-                    label, content, view, self.edge, OBJECT_FRACTION, self.minimum_edge, clip_fraction
-                )
-            return torch.from_numpy(cropped)[None].to(sample.image.device)
-
-        label_crop = (crop(label.astype(np.float32), 0.0) > 0.5).to(torch.uint8)
-        return dataclasses.replace(sample, image=crop(image, self.clip_fraction), label=label_crop)
+        if self.cube:
+            crop = crop_views(label, image, self.edge, OBJECT_FRACTION, np.eye(3)[None], self.clip_fraction)[0]
+        else:
+            view = bounding_box(image != 0)
+            crop = crop_around(label, image, view, self.edge, OBJECT_FRACTION, self.minimum_edge, self.clip_fraction)
+        return dataclasses.replace(sample, image=torch.from_numpy(crop)[None].to(sample.image.device))
