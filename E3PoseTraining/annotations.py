@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,18 @@ def read_table(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
     return rows
 
 
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Writes a CSV with a header, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
 def number(row: dict[str, str], column: str, path: Path) -> float:
     """The finite number in one column of a row.
 
@@ -121,9 +134,8 @@ def write_rotations(path: Path, axes: dict[str, np.ndarray], folds: dict[str, st
         axes: by frame_id.
         folds: by frame_id, the column ``fold``, where there is one.
     """
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["frame_id", *ANGLE_COLUMNS, *(["fold"] if folds else [])])
-        for frame in sorted(axes):
-            angles = (repr(float(angle)) for angle in axes_to_angles(axes[frame]))
-            writer.writerow([frame, *angles, *([folds[frame]] if folds else [])])
+    rows = (
+        (frame, *(repr(float(angle)) for angle in axes_to_angles(axes[frame])), *([folds[frame]] if folds else []))
+        for frame in sorted(axes)
+    )
+    write_table(path, ("frame_id", *ANGLE_COLUMNS, *(["fold"] if folds else [])), rows)

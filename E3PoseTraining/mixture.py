@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from pathlib import Path
 
 from E3PoseLib.errors import DatasetError, OutputError
-from E3PoseLib.files import whole_file
 
-from .annotations import ANGLE_COLUMNS, read_table
+from .annotations import ANGLE_COLUMNS, read_table, write_table
 from .datasets import volumes_by_id
 
 COLUMNS = ("frame_id", *ANGLE_COLUMNS, "fold", "repeats")
@@ -46,10 +44,8 @@ def mix(synthetic: Path, real: Path, output: Path, repeats: int, n_validation: i
     for source, wanted in ((synthetic, rows), (real, real_rows)):
         for folder in ("images", "labels"):
             _share(source / folder, output / folder, [row["frame_id"] for row in wanted])
-    with whole_file(output / "annotations.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows + real_rows)
+    table = ([row[column] for column in COLUMNS] for row in rows + real_rows)
+    write_table(output / "annotations.csv", COLUMNS, table)
     return [row["frame_id"] for row in rows + real_rows]
 
 

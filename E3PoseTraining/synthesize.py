@@ -6,26 +6,22 @@ canonical_to_ras, row by row) and scans.csv (what each scan shows).
 """
 
 import argparse
-import csv
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from E3PoseLib.ending import exit_status
 from E3PoseLib.errors import OutputError
-from E3PoseLib.files import whole_file
-from E3PoseLib.geometry import direction_cosines
-from E3PoseLib.rotations import matrix_to_euler
 from E3PoseLib.volume import Volume, write_volume
-from E3PoseTraining.synthesis import FetalHeadGenerator, SyntheticScan
+from E3PoseTraining.annotations import axes_from_pose, write_rotations, write_table
+from E3PoseTraining.synthesis import FetalHeadGenerator
 from E3PoseTraining.synthesis.growth import AGE_RANGE_WEEKS
 
 BRAIN_SIGNAL = 250.0
@@ -56,34 +52,17 @@ def synthesize(generator: FetalHeadGenerator, count: int, output: Path, workers:
     """
     _prepare(output, {f"{generator.name(index)}.nii.gz" for index in range(count)})
     records = list(tqdm(_records(generator, count, output, workers), total=count, unit="scan", file=sys.stderr))
-    _write_table(
+    write_table(
         output / "scans.csv",
         _SCAN_COLUMNS,
         ((r.name, f"{r.age_weeks:.2f}", r.contrast, r.lie, f"{r.brain_visible:.3f}") for r in records),
     )
-    _write_table(
+    write_table(
         output / "poses_ras.csv",
         ("frame_id", *(f"m{row}{column}" for row in range(4) for column in range(4))),
         ((r.name, *(repr(float(v)) for v in r.canonical_to_ras.ravel())) for r in records),
     )
-    angles = matrix_to_euler(torch.from_numpy(np.stack([r.axes for r in records]))).tolist()
-    _write_table(
-        output / "annotations.csv",
-        ("frame_id", "rot_x", "rot_y", "rot_z"),
-        ((r.name, *map(repr, angle)) for r, angle in zip(records, angles, strict=True)),
-    )
-
-
-def axes_in_voxels(scan: SyntheticScan) -> np.ndarray:
-    """The head's right, anterior and superior axes as the rows of a proper rotation in voxel axes [3, 3].
-
-    Where the voxel axes are left-handed, right is a pseudovector and changes sign, as in the annotations that
-    training reads.
-    """
-    cosines = direction_cosines(scan.voxel_to_ras)
-    axes = scan.canonical_to_ras[:3, :3].T @ cosines
-    axes[0] *= np.sign(np.linalg.det(cosines))
-    return axes
+    write_rotations(output / "annotations.csv", {r.name: r.axes for r in records})
 
 
 def _records(generator, count: int, output: Path, workers: int) -> Iterator[ScanRecord]:
@@ -112,7 +91,7 @@ def _write_scan(generator: FetalHeadGenerator, output: Path, index: int) -> Scan
         write_volume(output / folder / f"{scan.name}.nii.gz", Volume(array, scan.voxel_to_ras, scan.name))
     return ScanRecord(
         scan.name,
-        axes_in_voxels(scan),
+        axes_from_pose(scan.canonical_to_ras, scan.voxel_to_ras),
         scan.canonical_to_ras,
         scan.age_weeks,
         scan.contrast,
@@ -134,13 +113,6 @@ def _prepare(output: Path, names: set[str]) -> None:
             (output / table).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{output}: cannot be written ({error}); choose a folder you may write to") from error
-
-
-def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ import numpy as np
 
 from E3PoseLib.files import whole_file
 
+from ..annotations import write_table
 from .metrics import AXES, Interval, PoseErrors
 from .poses import Truth
 
@@ -30,16 +30,20 @@ def format_table(summaries: dict[str, Summary]) -> str:
 
 def write_cases(path: Path, truths: Sequence[Truth], errors: PoseErrors) -> None:
     """One line a case, worst rotation first, cases without an answer before all; empty cells are unknown."""
-    order = np.argsort(-np.nan_to_num(errors.rotation_degrees, nan=np.inf))
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        axes = [f"{axis}_axis_degrees" for axis in AXES]
-        writer.writerow(["frame_id", "rotation_degrees", *axes, "centre_mm", "left_right_flip"])
-        for i in order:
-            values = [errors.rotation_degrees[i], *errors.axis_degrees[i], errors.centre_mm[i]]
-            cells = ["" if np.isnan(value) else f"{value:.3f}" for value in values]
-            flip = int(errors.reversed_axes[i, 0]) if errors.answered[i] else ""
-            writer.writerow([truths[i].frame_id, *cells, flip])
+    header = (
+        "frame_id",
+        "rotation_degrees",
+        *(f"{axis}_axis_degrees" for axis in AXES),
+        "centre_mm",
+        "left_right_flip",
+    )
+
+    def row(i: int) -> list[object]:
+        values = [errors.rotation_degrees[i], *errors.axis_degrees[i], errors.centre_mm[i]]
+        cells = ["" if np.isnan(value) else f"{value:.3f}" for value in values]
+        return [truths[i].frame_id, *cells, int(errors.reversed_axes[i, 0]) if errors.answered[i] else ""]
+
+    write_table(path, header, map(row, np.argsort(-np.nan_to_num(errors.rotation_degrees, nan=np.inf))))
 
 
 def write_summary(path: Path, summaries: dict[str, Summary]) -> None:
