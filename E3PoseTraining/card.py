@@ -7,13 +7,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
+from E3PoseLib.catalog import CARD_FIELDS
 from E3PoseLib.ending import exit_status
 from E3PoseLib.errors import TrainingError
 from E3PoseLib.model import Model, load_model
 
-FIELDS = ("description", "training_data", "licence", "citation")
+from .options import read_yaml
 
 
 def with_card(model: Model, path: Path, name: str) -> Model:
@@ -27,12 +26,9 @@ def with_card(model: Model, path: Path, name: str) -> Model:
     Raises:
         TrainingError: the file is unreadable, or a text is missing, empty or unknown.
     """
-    try:
-        texts = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TrainingError(f"The model card {path} cannot be read: {error}") from error
-    if not isinstance(texts, dict) or set(texts) != set(FIELDS) or not all(map(str, texts.values())):
-        raise TrainingError(f"The model card {path} needs the texts {', '.join(FIELDS)}, and no other.")
+    texts = read_yaml(path, "model card")
+    if not isinstance(texts, dict) or set(texts) != set(CARD_FIELDS) or not all(texts.values()):
+        raise TrainingError(f"The model card {path} needs the texts {', '.join(CARD_FIELDS)}, and no other.")
     stripped = {field: " ".join(str(text).split()) for field, text in texts.items()}
     return Model(model.segmentation_network, model.rotation_network, replace(model.header, name=name, **stripped))
 

@@ -141,10 +141,7 @@ def config_arguments(path: Path) -> list[str]:
     Raises:
         TrainingError: the file is unreadable or not such a list.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TrainingError(f"The config file {path} cannot be read: {error}") from error
+    values = read_yaml(path, "config file") or {}
     if not isinstance(values, dict):
         raise TrainingError(f"The config file {path} is not a list of `flag: value` lines.")
     arguments: list[str] = []
@@ -155,6 +152,18 @@ def config_arguments(path: Path) -> list[str]:
         if value is not True:
             arguments += [str(item) for item in (value if isinstance(value, list) else [value])]
     return arguments
+
+
+def read_yaml(path: Path, kind: str) -> Any:
+    """What a YAML file holds; `kind` is what the message calls it.
+
+    Raises:
+        TrainingError: the file is unreadable.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise TrainingError(f"The {kind} {path} cannot be read: {error}") from error
 
 
 def plain(options: argparse.Namespace) -> dict[str, Any]:

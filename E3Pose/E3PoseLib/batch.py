@@ -296,8 +296,10 @@ def _stands(task: Task, folder: Path, settings: Settings) -> bool:
     return resliced_as_asked and document.get("frame") == task.frame
 
 
-def write_results(folder: Path, task: Task, volume: Volume, estimate: PoseEstimate, settings: Settings) -> None:
-    """Write everything about one scan, the JSON last.
+def write_results(
+    folder: Path, task: Task, volume: Volume, estimate: PoseEstimate, settings: Settings
+) -> dict[str, Path]:
+    """Write everything about one scan, the JSON last; returns the files by kind.
 
     Raises
     ------
@@ -331,6 +333,7 @@ def write_results(folder: Path, task: Task, volume: Volume, estimate: PoseEstima
             "device": estimate.device,
         },
     )
+    return outputs
 
 
 def write_table(folder: str | os.PathLike) -> None:

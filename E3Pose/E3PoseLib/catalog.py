@@ -12,6 +12,8 @@ from .errors import ModelError
 
 FORMAT_VERSION = 1
 HEADER_KEY = "e3pose"
+CARD_FIELDS = ("description", "training_data", "licence", "citation")
+"""What a header says to people."""
 _SUFFIX = ".safetensors"
 _PLACES = (Path(__file__).parent.parent / "Resources", Path(__file__).parent / "resources")
 
@@ -87,6 +89,11 @@ def parse_header(path: Path, metadata: dict[str, str]) -> ModelHeader:
 def resources() -> Path:
     """The folder of what comes with E3Pose: beside the library in Slicer and in a checkout, within it in a wheel."""
     return next((place for place in _PLACES if place.is_dir()), _PLACES[0])
+
+
+def sample_scan() -> Path:
+    """The synthetic scan that comes with E3Pose; its true pose stands beside it."""
+    return resources() / "SampleData" / "SyntheticFetalEPI.nii.gz"
 
 
 def model_folders() -> list[Path]:

@@ -11,19 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from . import __version__
-from .ending import INTERRUPTED, SOME_FAILED, SUCCESS, WRONG_USAGE, exit_status
+from .ending import SOME_FAILED, SUCCESS, exit_status
 from .errors import E3PoseError, ModelError
-
-__all__ = [
-    "INTERRUPTED",
-    "SOME_FAILED",
-    "SUCCESS",
-    "WRONG_USAGE",
-    "add_device_option",
-    "main",
-    "progress",
-    "voxel_size",
-]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -204,34 +193,34 @@ def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> in
 
 def _demo(options: argparse.Namespace) -> int:
     from .batch import Settings, find_tasks, prepare_folder, write_results
-    from .catalog import resources
+    from .catalog import sample_scan
     from .estimator import PoseEstimator
     from .model import load_model
     from .picture import draw_estimate
     from .volume import read_volume
 
-    scan = options.scan or resources() / "SampleData" / "SyntheticFetalEPI.nii.gz"
-    [task] = find_tasks([scan])
+    [task] = find_tasks([options.scan or sample_scan()])
     volume = read_volume(task.path)
     folder = prepare_folder(options.output)
     model = load_model(options.model or "default", unet=options.unet, e3cnn=options.e3cnn)
     settings = Settings(model.identity, save_mask=True, reslice_spacing=1.0)
     estimate = PoseEstimator(model, options.device).estimate(volume)
-    write_results(folder, task, volume, estimate, settings)
-    draw_estimate(volume, estimate, folder / f"{task.name}.png")
+    written = write_results(folder, task, volume, estimate, settings)
+    picture = folder / f"{task.name}.png"
+    draw_estimate(volume, estimate, picture)
     print(
         f"{task.name}: confidence {estimate.confidence.level}, {estimate.timings['total']:.1f} s on {estimate.device}"
     )
     for warning in estimate.warnings:
         print(f"  {warning}")
-    for suffix, content in (
-        (".json", "pose, confidence, warnings"),
-        (".tfm", "the pose for 3D Slicer, ITK and ANTs"),
-        ("_mask.nii.gz", "the brain"),
-        ("_resliced.nii.gz", "the scan in the head's planes"),
-        (".png", "before and after"),
+    for path, content in (
+        (written["json"], "pose, confidence, warnings"),
+        (written["tfm"], "the pose for 3D Slicer, ITK and ANTs"),
+        (written["mask"], "the brain"),
+        (written["resliced"], "the scan in the head's planes"),
+        (picture, "before and after"),
     ):
-        print(f"  {folder / (task.name + suffix)}: {content}")
+        print(f"  {path}: {content}")
     return SUCCESS
 
 
@@ -251,7 +240,7 @@ def _import_weights(options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from .catalog import available_models, model_folders, read_header
+    from .catalog import CARD_FIELDS, available_models, model_folders, read_header
 
     models = available_models()
     if not models:
@@ -260,7 +249,7 @@ def _models(options: argparse.Namespace) -> int:
     for name, path in models.items():
         header = read_header(path)
         print(f"{name}  ({path})")
-        for label in ("description", "training_data", "licence", "citation"):
+        for label in CARD_FIELDS:
             if getattr(header, label):
                 print(f"    {label.replace('_', ' ')}: {getattr(header, label)}")
     return SUCCESS

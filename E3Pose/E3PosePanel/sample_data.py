@@ -2,14 +2,14 @@
 
 import functools
 import json
-from pathlib import Path
 
 import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from E3PoseLib.catalog import resources, sample_scan
+
 CATEGORY = "E3Pose"
-RESOURCES = Path(__file__).resolve().parent.parent / "Resources"
 
 SCOUT_NAME = "FetalEPIScout"
 SCOUT_URL = "https://github.com/mu40/fetal-align/raw/HEAD/data/ep2d_13.nii.gz"
@@ -20,8 +20,8 @@ SCOUT_ATTRIBUTION = (
     "(github.com/mu40/fetal-align, BSD-2-Clause)."
 )
 
-SYNTHETIC_NAME = "SyntheticFetalEPI"
-SYNTHETIC_FILE = RESOURCES / "SampleData" / f"{SYNTHETIC_NAME}.nii.gz"
+SYNTHETIC_FILE = sample_scan()
+SYNTHETIC_NAME = SYNTHETIC_FILE.name.removesuffix(".nii.gz")
 SYNTHETIC_SHA256 = "ce66ae773d8b0f48961170a6eb9be235c100f544de55c3f88413ed89946296ce"
 SYNTHETIC_ATTRIBUTION = (
     "Synthetic EPI scout of a fetus at 29 weeks, drawn by this project's own generator: nobody was scanned. "
@@ -42,7 +42,7 @@ def registerSampleData() -> None:
         SampleData.SampleDataLogic.registerCustomSampleDataSource(
             category=CATEGORY,
             sampleName=name,
-            thumbnailFileName=str(RESOURCES / "Icons" / f"{name}.png"),
+            thumbnailFileName=str(resources() / "Icons" / f"{name}.png"),
             uris=uri,
             fileNames=f"E3Pose-{name}.nii.gz",
             nodeNames=name,

@@ -11,7 +11,7 @@ import torch
 from storages import orientations, stored
 
 from E3PoseLib import PoseEstimator, load_model
-from E3PoseLib.catalog import read_header, resources
+from E3PoseLib.catalog import read_header, resources, sample_scan
 from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.rotations import geodesic_angle
 from E3PoseLib.volume import Volume, read_volume
@@ -19,7 +19,7 @@ from E3PoseTraining import train_e3cnn, train_unet
 from E3PoseTraining.options import parse
 
 MODEL = resources() / "Models" / "default.safetensors"
-SAMPLE = resources() / "SampleData" / "SyntheticFetalEPI.nii.gz"
+SAMPLE = sample_scan()
 RECIPE = Path(train_unet.__file__).parent / "recipe"
 
 
