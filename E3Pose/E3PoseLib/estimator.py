@@ -16,7 +16,7 @@ from .equivariant.network import pool_axes
 from .errors import E3PoseError, NoHeadFoundError, VolumeError
 from .geometry import head_axes_to_ras, invert_rigid, rigid, transform_points
 from .model import Model
-from .resampling import GRID_TOLERANCE, crop_or_pad, nearest_on_grid, resample_isotropic, rescale
+from .resampling import GRID_TOLERANCE, crop_or_pad, nearest_on_grid, resample_isotropic, rescale, whole_multiple
 from .rotations import geodesic_angle, orthonormalise, random_rotations
 from .segmentation.crop import crop_around, crop_views
 from .segmentation.posterior import bounding_box, posterior_to_mask
@@ -192,8 +192,7 @@ class PoseEstimator:
             settings.spacing_mm,
             tolerance=0.0 if self.as_official else GRID_TOLERANCE,
         )
-        stride = self.model.segmentation_network.stride
-        whole = tuple(-(-n // stride) * stride for n in array.shape)
+        whole = whole_multiple(array.shape, self.model.segmentation_network.stride)
         array, grid = crop_or_pad(array, grid, settings.segmentation_edge or whole)
         array = rescale(array, settings.clip_fraction)
         field_of_view = bounding_box(array != 0)

@@ -121,6 +121,15 @@ def crop_or_pad(
     return box, voxel_to_ras @ rigid(np.eye(3), start)
 
 
+def whole_multiple(shape: tuple[int, ...], stride: int) -> tuple[int, ...]:
+    """The least edges, each a multiple of `stride` voxels, that hold a volume of some shape.
+
+    >>> whole_multiple((110, 16, 30), 16)
+    (112, 16, 32)
+    """
+    return tuple(-(-n // stride) * stride for n in shape)
+
+
 def nearest_on_grid(
     labels: np.ndarray, labels_to_ras: np.ndarray, shape: tuple[int, int, int], voxel_to_ras: np.ndarray
 ) -> np.ndarray:

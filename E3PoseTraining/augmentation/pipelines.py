@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from monai.transforms import Compose, ResizeWithPadOrCrop
 
-from E3PoseLib.resampling import rescale
+from E3PoseLib.resampling import rescale, whole_multiple
 from E3PoseLib.segmentation.crop import crop_around, crop_views
 from E3PoseLib.segmentation.posterior import bounding_box
 
@@ -87,8 +87,7 @@ class SegmentationInput:
         self.clip_fraction = clip_fraction
 
     def __call__(self, sample: Sample) -> Sample:
-        whole = [-(-n // self.stride) * self.stride for n in sample.shape]
-        resize = ResizeWithPadOrCrop(self.edge or whole)
+        resize = ResizeWithPadOrCrop(self.edge or whole_multiple(sample.shape, self.stride))
         image = rescale(resize(sample.image).numpy(force=True), self.clip_fraction)
         image = torch.from_numpy(image).to(sample.image.device)
         return dataclasses.replace(sample, image=image, label=resize(sample.label).as_tensor())

@@ -19,6 +19,8 @@ from E3PoseTraining.augmentation.sample import (
     transform_axes,
 )
 
+_SAMPLER = Resample(padding_mode="zeros", dtype=torch.float32)
+
 CoordinateMap = Callable[[Tensor], Tensor]
 """From ``[3, ...]`` coordinates in the augmented image to those in the image before, voxels from the middle."""
 
@@ -115,8 +117,7 @@ class RandMaskError(RandSampleTransform):
         grid = centred_coordinates(sample.shape, sample.label.device)
         moved = centre + shift.to(centre)
         source = (grid - moved.view(column)) / stretch.to(centre).view(column) + centre.view(column)
-        label = Resample(padding_mode="zeros", dtype=torch.float32)(sample.label.float(), source, mode="nearest")
-        label = label.as_tensor().to(torch.uint8)
+        label = resample_label(sample.label, source)
         return dataclasses.replace(sample, label=label) if (label == 1).any() else sample
 
 
@@ -270,7 +271,10 @@ def resample(sample: Sample, grid: Tensor) -> Sample:
     Args:
         grid: ``[3, I, J, K]``, for each voxel of the result the place in `sample`, voxels from the middle.
     """
-    sampler = Resample(padding_mode="zeros", dtype=torch.float32)
-    image = sampler(sample.image, grid, mode="bilinear")
-    label = sampler(sample.label.float(), grid, mode="nearest")
-    return dataclasses.replace(sample, image=image.as_tensor(), label=label.as_tensor().to(torch.uint8))
+    image = _SAMPLER(sample.image, grid, mode="bilinear").as_tensor()
+    return dataclasses.replace(sample, image=image, label=resample_label(sample.label, grid))
+
+
+def resample_label(label: Tensor, grid: Tensor) -> Tensor:
+    """The label's part of `resample`."""
+    return _SAMPLER(label.float(), grid, mode="nearest").as_tensor().to(torch.uint8)
