@@ -20,14 +20,15 @@ from .poses import Truth
 SPACING_MM = 2.0
 EDGE_MM = 140.0
 PLANES = ("axial", "coronal", "sagittal")
+SQUARE_ROOT = (lambda x: np.sqrt(np.maximum(x, 0)), np.square)
+"""A scale and its inverse, on which one flipped head does not press all others against the axis."""
 TICKS = (0, 2, 5, 10, 20, 30, 45, 60, 90, 120, 180)
 
 
 def draw_cumulative_errors(groups: dict[str, PoseErrors], picture: Path) -> None:
     """The share of cases whose error is at most x, for rotation and, where known, centre; one curve a group.
 
-    Errors stand on a square-root scale, or one flipped head would press all others against the axis. A case without
-    an answer is never within any error, so its curve ends below 100 %.
+    A case without an answer is never within any error, so its curve ends below 100 %.
     """
     quantities = {"rotation error (°)": ("rotation_degrees", 190.0)}
     centres = np.concatenate([errors.centre_mm for errors in groups.values()])
@@ -42,7 +43,7 @@ def draw_cumulative_errors(groups: dict[str, PoseErrors], picture: Path) -> None
             share = 100 * np.arange(1, len(found) + 1) / len(values)
             last = share[-1] if len(share) else 0
             axes.step([0, *found, limit], [0, *share, last], where="post", label=f"{label} ({len(values)})")
-        axes.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
+        axes.set_xscale("function", functions=SQUARE_ROOT)
         axes.set_xticks([tick for tick in TICKS if tick <= limit], minor=False)
         axes.set(xlabel=title, ylabel="cases within it (%)", xlim=(0, limit), ylim=(0, 103))
         axes.grid(alpha=0.3)
@@ -65,7 +66,7 @@ def draw_reliability(scores: np.ndarray, errors: PoseErrors, picture: Path) -> N
     for limit, name in ((LOW_SCORE, "low"), (MODERATE_SCORE, "moderate")):
         axes.axvline(limit, color="0.5", linewidth=0.8, linestyle="--")
         axes.annotate(f"{name} ", (limit, 182), ha="right", va="bottom", fontsize=8, annotation_clip=False)
-    axes.set_yscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
+    axes.set_yscale("function", functions=SQUARE_ROOT)
     axes.set_yticks(TICKS, minor=False)
     axes.set(xlabel="confidence score", ylabel="rotation error (°)", xlim=(0, 1), ylim=(0, 180))
     axes.grid(alpha=0.3)

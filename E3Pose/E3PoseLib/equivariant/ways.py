@@ -1,8 +1,8 @@
-"""Which way to evaluate a steerable convolution while it trains: the one expected to be fastest, forward and backward.
+"""Which way to evaluate a steerable convolution: the one expected to be fastest, in training or with frozen weights.
 
-The costs are nanoseconds on one core with AVX-512, fitted to forward and backward passes of layers of 30 to 480
-channels on grids of 4³ to 32³ voxels; the fit is within a third of the measured times. Near a crossing either way will
-do.
+The costs are nanoseconds on one core with AVX-512, fitted to layers of 30 to 480 channels on grids of 4³ to 32³ voxels,
+forward and backward, and to frozen ones forward alone; the fit of the former is within a third of the measured times.
+Near a crossing either way will do.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ DENSE, WINDOWS = "dense", "windows"
 FOURIER_COSTS = {4: (86.0, 1.2), 8: (41.0, 0.47), 16: (22.0, 0.26)}
 """By `valid`: per voxel and channel for the transforms, per voxel and pair of channels for the product."""
 
-
 FROZEN_FOURIER_COSTS = {4: (30.0, 0.5), 8: (16.0, 0.16), 16: (10.0, 0.09)}
+"""The same with frozen weights, whose spectra are at hand."""
+
 FROZEN_BYTES = 100_000_000
 """The spectra of no kernel may take up more than this."""
 
