@@ -88,6 +88,11 @@ def build_parser() -> argparse.ArgumentParser:
     optimisation.add_argument("--weight_decay", type=float, default=3e-5)
     optimisation.add_argument("--momentum", type=float, default=0.99, help="of sgd")
     optimisation.add_argument("--n_epochs", type=positive_int, default=100000)
+    optimisation.add_argument(
+        "--checkpointing",
+        action="store_true",
+        help="compute each block's features anew in the backward pass: less memory, more time, the same gradients",
+    )
     optimisation.add_argument("--validate_every_n_epoch", type=positive_int, default=1)
     add_shared_options(parser)
     parser.add_argument("--unet", help="weights (.ckpt) of a segmentation network: with them, write a whole model file")
@@ -108,6 +113,7 @@ def run(options: argparse.Namespace) -> None:
         )
     seed_everything(options.seed, verbose=False)
     network = E3CNN(**e3cnn_architecture(options))
+    network.checkpointing = options.checkpointing
     initialise(network, options.init, import_e3cnn)
     sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)
     crop = HeadCrop(options.image_size, 2**options.n_levels, options.norm_perc, options.views > 0)

@@ -145,6 +145,25 @@ def test_gradients_reach_all_weights():
         assert weight.grad.abs().max() > 0, name
 
 
+def test_checkpointing_keeps_less_and_changes_no_gradient():
+    torch.manual_seed(2)
+    network = E3CNN(n_levels=1, kernel_size=3, multiplicity=1)
+    volume = torch.from_numpy(rough_volume(12))[None, None]
+
+    def gradients_and_bytes(checkpointing: bool) -> tuple[list[torch.Tensor], int]:
+        network.checkpointing = checkpointing
+        network.zero_grad()
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.nbytes) or t, lambda t: t):
+            loss = network(volume).square().sum()
+        loss.backward()
+        return [weight.grad.clone() for weight in network.parameters()], sum(kept)
+
+    (expected, all_kept), (gradients, kept) = gradients_and_bytes(False), gradients_and_bytes(True)
+    torch.testing.assert_close(gradients, expected)
+    assert kept < all_kept / 3
+
+
 def test_pooling_keeps_the_longest_vector_whole():
     pool = NormMaxPool("1x0e + 1x0o + 1x1o")
     features = torch.zeros(2, 5, 2, 2, 2)

@@ -8,6 +8,7 @@ import torch
 from e3nn import o3
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from .convolution import SteerableConvolution
 from .gate import Gate
@@ -82,6 +83,12 @@ class E3CNN(nn.Module):
     signed_odd_scalars : bool
         Pool as the official networks do, see `NormMaxPool`: equivariant under rotations, not under reflections.
 
+    Attributes
+    ----------
+    checkpointing : bool
+        Keep only the input of each block for the backward pass, which computes the rest anew (Chen et al., *Training
+        deep nets with sublinear memory cost*, 2016): less memory, more time, the same gradients. False at first.
+
     Raises
     ------
     ValueError
@@ -104,6 +111,7 @@ class E3CNN(nn.Module):
     ) -> None:
         super().__init__()
         self.n_levels = n_levels
+        self.checkpointing = False
         sizes = {"kernel_size": kernel_size, "n_radial": n_radial, "lmax": lmax}
         irreps = o3.Irreps("1x0e")
         self.blocks = nn.ModuleList()
@@ -144,9 +152,10 @@ class E3CNN(nn.Module):
         torch.Tensor
             Shape ``[B, 9, d, h, w]``: x, y, z, each in voxel axes (i, j, k).
         """
-        features = self.blocks[0](volume)
-        for pool, block in zip(self.pools, self.blocks[1:], strict=True):
-            features = block(pool(features))
+        features = volume
+        for pool, block in zip([nn.Identity(), *self.pools], self.blocks, strict=True):
+            features = pool(features)
+            features = checkpoint(block, features, use_reentrant=False) if self.checkpointing else block(features)
         return self.head(features)
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
