@@ -13,8 +13,12 @@ FETUSES := A B C D E F G H
 RUN := $(PYTHON) -m E3PoseTraining
 SYNTHESIZE = $(RUN).synthesize --brains $(BRAINS) --workers $(WORKERS) -o $(@D)
 LEARN = --resume auto --seed $(SEED)
-# Few epochs on the mixture: enough to see how clinical scans look, too few to learn fifteen of them by heart.
-TUNE = $(LEARN) --export last --lr 0.005 --n_epochs 2
+# Few epochs on the mixtures: enough to see how clinical scans look, too few to learn fifteen of them by heart.
+TUNE = $(LEARN) --export last --n_epochs 2
+TUNE_UNET = $(RUN).train_unet $(PARTS) $(@D) --config $(RECIPE)unet.yaml $(TUNE) --lr 0.001 \
+    --init $(WORK)/unet/unet.ckpt
+TUNE_E3CNN = $(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) --lr 0.005 \
+    --init $(WORK)/e3cnn/e3cnn.pth
 PARTS = $(<D)/images $(<D)/labels $<
 
 .PHONY: model cross-validation
@@ -22,43 +26,51 @@ PARTS = $(<D)/images $(<D)/labels $<
 
 model: $(WORK)/default.safetensors
 
-# Synthetic heads for the rotation network, whole scans for the U-Net, and as many unseen ones to validate on.
+# Synthetic heads for the rotation network; whole scans, and some of the heads, for the U-Net; unseen ones to validate on.
 $(WORK)/heads/annotations.csv:
 	$(SYNTHESIZE) --field head --n 4000 --seed $(SEED)01
 $(WORK)/heads_unseen/annotations.csv:
 	$(SYNTHESIZE) --field head --n 60 --seed $(SEED)02
-$(WORK)/scans/annotations.csv:
-	$(SYNTHESIZE) --n 2000 --seed $(SEED)03
+$(WORK)/scans/annotations.csv: $(WORK)/heads/annotations.csv
+	$(SYNTHESIZE) --n 1500 --seed $(SEED)03
+$(WORK)/scans_and_heads/annotations.csv: $(WORK)/scans/annotations.csv
+	rm -rf $(@D) && mkdir -p $(@D)
+	cp -rl $(<D)/images $(<D)/labels $(@D)
+	for folder in images labels; do cp -l $(WORK)/heads/$$folder/*_00[0-4]??.nii.gz $(@D)/$$folder; done
+	cp $< $@
 $(WORK)/scans_unseen/annotations.csv:
 	$(SYNTHESIZE) --n 40 --seed $(SEED)04
 
-# The clinical scans, and with synthetic ones; a data set is renamed when it is whole.
+# The clinical scans, and synthetic ones with them; a data set is renamed when it is whole.
 $(WORK)/epi/annotations.csv:
 	rm -rf $(@D).part
 	$(RUN).prepare epi $(EPI) -o $(@D).part
 	mv $(@D).part $(@D)
-$(WORK)/mixed/annotations.csv: $(WORK)/heads/annotations.csv $(WORK)/epi/annotations.csv
+$(WORK)/mixed_%/annotations.csv: $(WORK)/%/annotations.csv $(WORK)/epi/annotations.csv
 	rm -rf $(@D).part
 	$(RUN).prepare mix $(<D) $(WORK)/epi --repeats 15 --limit 220 --validation 20 -o $(@D).part
 	mv $(@D).part $(@D)
 
 # Both networks learn from synthetic scans alone.
-$(WORK)/unet/unet.ckpt: $(WORK)/scans/annotations.csv $(WORK)/scans_unseen/annotations.csv
+$(WORK)/unet/unet.ckpt: $(WORK)/scans_and_heads/annotations.csv $(WORK)/scans_unseen/annotations.csv
 	$(RUN).train_unet $(<D)/images $(<D)/labels $(WORK)/scans_unseen/images $(WORK)/scans_unseen/labels $(@D) \
 	    --config $(RECIPE)unet.yaml $(LEARN)
 $(WORK)/e3cnn/e3cnn.pth: $(WORK)/heads/annotations.csv $(WORK)/heads_unseen/annotations.csv
 	$(RUN).train_e3cnn $(PARTS) $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels \
 	    $(WORK)/heads_unseen/annotations.csv $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN)
 
-# The rotation network then sees the clinical scans too: all of them, or all but those of one fetus.
-$(WORK)/tuned/model.safetensors: $(WORK)/mixed/annotations.csv $(WORK)/e3cnn/e3cnn.pth $(WORK)/unet/unet.ckpt
-	$(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) --val_fold val \
-	    --init $(WORK)/e3cnn/e3cnn.pth --unet $(WORK)/unet/unet.ckpt
-$(WORK)/without_%/model.safetensors: $(WORK)/mixed/annotations.csv $(WORK)/e3cnn/e3cnn.pth $(WORK)/unet/unet.ckpt
-	$(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) --val_fold $* \
-	    --init $(WORK)/e3cnn/e3cnn.pth --unet $(WORK)/unet/unet.ckpt
+# Both then see the clinical scans too: all of them, or all but those of one fetus.
+$(WORK)/unet_tuned/unet.ckpt: $(WORK)/mixed_scans/annotations.csv $(WORK)/unet/unet.ckpt
+	$(TUNE_UNET) --val_fold val
+$(WORK)/unet_without_%/unet.ckpt: $(WORK)/mixed_scans/annotations.csv $(WORK)/unet/unet.ckpt
+	$(TUNE_UNET) --val_fold $*
+$(WORK)/tuned/model.safetensors: $(WORK)/mixed_heads/annotations.csv $(WORK)/e3cnn/e3cnn.pth $(WORK)/unet_tuned/unet.ckpt
+	$(TUNE_E3CNN) --val_fold val --unet $(WORK)/unet_tuned/unet.ckpt
+$(WORK)/without_%/model.safetensors: $(WORK)/mixed_heads/annotations.csv $(WORK)/e3cnn/e3cnn.pth \
+    $(WORK)/unet_without_%/unet.ckpt
+	$(TUNE_E3CNN) --val_fold $* --unet $(WORK)/unet_without_$*/unet.ckpt
 
-# What the model is worth: each scan's pose by the network that has seen no scan of that fetus.
+# What the model is worth: each scan's pose by networks that have seen no scan of that fetus.
 $(WORK)/cross_validation/%.done: $(WORK)/without_%/model.safetensors
 	$(PYTHON) -m E3PoseLib estimate \
 	    $$(awk -F, '$$2 == "$*" { print "$(EPI)/" $$1 ".nii.gz" }' $(EPI)/landmarks.csv) -o $(@D) --model $<
