@@ -97,9 +97,7 @@ class PoseEstimator:
         self.device = pick_device(device)
         self.model = model.to(self.device)
         self.as_official = as_official
-        n_more = max(self.model.header.views - 1, 0)
-        more = random_rotations(n_more, torch.Generator().manual_seed(0), torch.float64).numpy()
-        self._view_to_scan = np.concatenate([np.eye(3)[None], more])
+        self._view_to_scan = view_rotations(max(self.model.header.views, 1))
 
     def estimate(self, volume: Volume, progress: Progress | None = None) -> PoseEstimate:
         """Estimate the pose of the head in one scan.
@@ -273,6 +271,23 @@ class _Scan:
     array: np.ndarray
     grid_to_ras: np.ndarray
     field_of_view: tuple[slice, ...]
+
+
+def view_rotations(n_views: int) -> np.ndarray:
+    """From where the head is looked at: the scan's own axes, and fixed random ones.
+
+    Parameters
+    ----------
+    n_views : int
+        At least 1.
+
+    Returns
+    -------
+    np.ndarray
+        Shape ``[n_views, 3, 3]``, proper, float64: a vector v of a view is R·v in the scan's axes.
+    """
+    more = random_rotations(n_views - 1, torch.Generator().manual_seed(0), torch.float64).numpy()
+    return np.concatenate([np.eye(3)[None], more])
 
 
 def combine_views(axes: np.ndarray, view_to_scan: np.ndarray) -> tuple[np.ndarray, float]:
