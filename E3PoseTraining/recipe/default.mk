@@ -77,7 +77,7 @@ $(WORK)/cross_validation/%.done: $(WORK)/without_%/model.safetensors
 	touch $@
 cross-validation: $(FETUSES:%=$(WORK)/cross_validation/%.done)
 	$(PYTHON) -m E3PoseLib evaluate --poses $(WORK)/cross_validation --truth $(EPI)/poses_ras.csv --images $(EPI) \
-	    --threshold 15/10 30/15 -o $(WORK)/accuracy
+	    --threshold 15/10 30/15 --worst 15 -o $(WORK)/accuracy
 
 $(WORK)/default.safetensors: $(WORK)/tuned/model.safetensors
 	$(RUN).card $< $(RECIPE)card.yaml -o $@
