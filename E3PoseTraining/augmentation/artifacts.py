@@ -7,7 +7,9 @@ import dataclasses
 import math
 
 import torch
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from E3PoseTraining.augmentation.sample import (
     RandSampleTransform,
@@ -88,6 +90,43 @@ class RandGhosting(RandSampleTransform):
         odd = torch.arange(lines.shape[axis], device=lines.device) % 2 == 1
         factor = torch.where(odd, error, 1 + 0j).view([-1 if d == axis else 1 for d in range(4)])
         return dataclasses.replace(sample, image=torch.fft.ifft(lines * factor, dim=axis).abs())
+
+
+class RandSurroundings(RandSampleTransform):
+    """What lies around the object gives way to something else, so that nobody learns to rely on it.
+
+    Beyond some distance from the object there is nothing, one grey, or the image itself mirrored through its middle
+    along two axes: content of the right kind that says nothing about this object. The distance varies smoothly from
+    place to place, else the border would show the object's outline.
+
+    Args:
+        prob: probability.
+        distance: bounds of the mean distance, mm.
+        max_variation: largest local deviation from it, mm.
+    """
+
+    def __init__(self, prob: float, distance: tuple[float, float] = (6, 25), max_variation: float = 6) -> None:
+        super().__init__(prob)
+        self.distance = distance
+        self.max_variation = max_variation
+
+    def apply(self, sample: Sample) -> Sample:
+        image, mask = sample.image, sample.label[0] == 1
+        if not mask.any():
+            return sample
+        away = distance_transform_edt((~mask).numpy(force=True)) * sample.spacing
+        waves = 2 * torch.rand((1, 1, 4, 4, 4), generator=self.generator(image.device), device=image.device) - 1
+        waves = interpolate(waves, size=sample.shape, mode="trilinear", align_corners=True)[0, 0]
+        limit = self.uniform(*self.distance) + self.max_variation * waves
+        kind, kept_axis = int(self.R.randint(3)), 1 + int(self.R.randint(3))
+        if kind == 0:
+            replacement = torch.zeros_like(image)
+        elif kind == 1:
+            replacement = torch.full_like(image, self.uniform(0, 1) * float(image[0, mask].mean()))
+        else:
+            replacement = image.flip([axis for axis in (1, 2, 3) if axis != kept_axis])
+        beyond = torch.from_numpy(away).to(image.device) > limit
+        return dataclasses.replace(sample, image=torch.where(beyond, replacement, image))
 
 
 class RandCroppedFieldOfView(RandSampleTransform):

@@ -14,7 +14,7 @@ from E3PoseLib.ending import exit_status
 
 from ..datasets import Case, load_sample
 from ..progress import save_figure
-from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory
+from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory, RandSurroundings
 from .intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
 from .resolution import RandIsotropicResolution, RandThickSlices
 from .sample import Sample
@@ -27,6 +27,7 @@ GALLERY = {
     "mirrored": RandPlacement(EDGE, flipping=True),
     "interleaved-slice motion": RandInterleavedMotion(1.0),
     "EPI distortion": RandEpiDistortion(1.0),
+    "other surroundings": RandSurroundings(1.0),
     "cropped field of view": RandCroppedFieldOfView(1.0),
     "spin history (U-Net)": RandSpinHistory((1.5, 2.3), (0.8, 1.5), prob=1.0),
     "spin history (E(3)-CNN)": RandSpinHistory((2.3, 4.6), (0.8, 1.5), prob=1.0),

@@ -13,7 +13,7 @@ from E3PoseLib.resampling import rescale, whole_multiple
 from E3PoseLib.segmentation.crop import crop_around, crop_views
 from E3PoseLib.segmentation.posterior import bounding_box
 
-from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory
+from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory, RandSurroundings
 from .intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
 from .resolution import RandIsotropicResolution, RandThickSlices
 from .sample import Sample
@@ -56,6 +56,7 @@ def rotation_augmentation(options: argparse.Namespace) -> Compose:
 def _acquisition(options: argparse.Namespace, resolution: list, noise: list) -> list:
     """The order of a scan: the body lies somewhere and moves, signal is excited, encoded, received, and shown."""
     return [
+        RandSurroundings(options.surroundings),
         RandInterleavedMotion(options.interleaved_motion),
         RandSpinHistory(
             (options.sigma_min, options.sigma_max), (options.alpha_min, options.alpha_max), options.spin_history

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from monai.transforms import Compose
+from scipy.ndimage import distance_transform_edt
 
 from E3PoseLib.rotations import euler_to_matrix, geodesic_angle
 from E3PoseTraining.augmentation.artifacts import (
     RandCroppedFieldOfView,
     RandGhosting,
     RandSpinHistory,
+    RandSurroundings,
     spin_history,
 )
 from E3PoseTraining.augmentation.intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
@@ -257,6 +259,29 @@ def test_cropped_field_of_view_is_also_a_slab_around_the_object(head):
             seen = after.any(dim=[other for other in range(3) if other != axis])
             slabs += bool(not seen[0] and not seen[-1])
     assert 8 < slabs < 25
+
+
+def test_surroundings_change_beyond_a_distance_that_varies_and_never_nearer(head):
+    scene = dataclasses.replace(head, image=torch.rand((1, *[SIZE] * 3), generator=torch.Generator().manual_seed(0)))
+    turned = {axes: scene.image.flip(axes)[0] for axes in ((1, 2), (1, 3), (2, 3))}
+    away = torch.from_numpy(distance_transform_edt((head.label[0] != 1).numpy())) * head.spacing
+    surroundings = RandSurroundings(1.0, distance=(10, 20), max_variation=6)
+    nearest, kinds = [], set()
+    for seed in range(24):
+        surroundings.set_random_state(seed)
+        after = surroundings(scene)
+        assert torch.equal(after.label, head.label) and after.axes is head.axes
+        changed = after.image[0] != scene.image[0]
+        assert away[changed].min() > 10 - 6 and changed[away > 20 + 6].all()
+        nearest.append(float(away[changed].min()))
+        new = after.image[0][changed]
+        if (new == new[0]).all():
+            kinds.add("nothing" if new[0] == 0 else "grey")
+        else:
+            assert any(torch.equal(new, image[changed]) for image in turned.values())
+            kinds.add("turned about")
+    assert kinds == {"nothing", "grey", "turned about"}
+    assert min(nearest) < 10 < max(nearest)
 
 
 def test_mask_errors_move_the_label_alone_and_no_further_than_asked(head):
