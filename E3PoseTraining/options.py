@@ -57,7 +57,15 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
 
     augmentation = parser.add_argument_group("augmentation, beyond the method: probability of each")
     augmentation.add_argument("--spin_history", type=probability, default=0.5, help="(default: 0.5)")
-    for name in ("surroundings", "thick_slices", "interleaved_motion", "ghosting", "distortion", "cropped_fov"):
+    for name in (
+        "surroundings",
+        "thick_slices",
+        "interleaved_motion",
+        "ghosting",
+        "distortion",
+        "shear",
+        "cropped_fov",
+    ):
         augmentation.add_argument(f"--{name}", type=probability, default=0, help="(default: 0)")
 
     run = parser.add_argument_group("run")

@@ -18,7 +18,7 @@ from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory, Ra
 from .intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
 from .resolution import RandIsotropicResolution, RandThickSlices
 from .sample import Sample
-from .spatial import RandEpiDistortion, RandInterleavedMotion, RandPlacement
+from .spatial import RandEpiDistortion, RandInterleavedMotion, RandPlacement, RandShear
 
 EDGE = 72
 DRAWS = 12
@@ -27,6 +27,7 @@ GALLERY = {
     "mirrored": RandPlacement(EDGE, flipping=True),
     "interleaved-slice motion": RandInterleavedMotion(1.0),
     "EPI distortion": RandEpiDistortion(1.0),
+    "shear": RandShear(1.0),
     "other surroundings": RandSurroundings(1.0),
     "cropped field of view": RandCroppedFieldOfView(1.0),
     "spin history (U-Net)": RandSpinHistory((1.5, 2.3), (0.8, 1.5), prob=1.0),

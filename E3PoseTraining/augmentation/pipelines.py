@@ -17,7 +17,7 @@ from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory, Ra
 from .intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
 from .resolution import RandIsotropicResolution, RandThickSlices
 from .sample import Sample
-from .spatial import RandEpiDistortion, RandInterleavedMotion, RandMaskError, RandPlacement
+from .spatial import RandEpiDistortion, RandInterleavedMotion, RandMaskError, RandPlacement, RandShear
 
 OBJECT_FRACTION = 0.6
 """Mean extent of the object relative to the cube that the rotation network sees."""
@@ -62,6 +62,7 @@ def _acquisition(options: argparse.Namespace, resolution: list, noise: list) -> 
             (options.sigma_min, options.sigma_max), (options.alpha_min, options.alpha_max), options.spin_history
         ),
         RandEpiDistortion(options.distortion),
+        RandShear(options.shear),
         *resolution,
         RandThickSlices(options.thick_slices),
         RandGhosting(options.ghosting),

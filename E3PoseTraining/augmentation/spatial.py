@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from monai.transforms import Resample
 from torch import Tensor
@@ -18,6 +19,7 @@ from E3PoseTraining.augmentation.sample import (
     object_points,
     transform_axes,
 )
+from E3PoseTraining.landmarks import CANONICAL_PITCH_DEGREES, pose_from_landmarks
 
 _SAMPLER = Resample(padding_mode="zeros", dtype=torch.float32)
 
@@ -176,6 +178,49 @@ def interleaves(sample: Sample, slice_axis: int, half_rotation: Tensor, half_shi
         return torch.where(number % 2 == 0, even, odd) + centre.view(column)
 
     return source
+
+
+class RandShear(RandSampleTransform):
+    """A static field that varies linearly across the head shears and stretches an echo-planar scan.
+
+    All along its phase-encoding axis. How the head then lies is what its landmarks say: the axes are those of the moved
+    brain centre and eyes (`E3PoseTraining.landmarks.pose_from_landmarks`). Without it a network reads the rotation
+    about the brain's long axis off the outline's second moments, which a shear of a seventh turns by a dozen degrees.
+
+    Args:
+        prob: probability.
+        max_slope: largest change of the displacement along each axis, mm a mm.
+    """
+
+    def __init__(self, prob: float, max_slope: float = 0.2) -> None:
+        super().__init__(prob)
+        self.max_slope = max_slope
+
+    def apply(self, sample: Sample) -> Sample:
+        source = torch.eye(3, dtype=torch.float64)
+        source[int(self.R.randint(3))] += torch.from_numpy(self.R.uniform(-self.max_slope, self.max_slope, size=3))
+        grid = centred_coordinates(sample.shape, sample.image.device)
+        sheared = resample(sample, torch.einsum("ij,j...->i...", source.to(grid), grid))
+        if sample.axes is None:
+            return sheared
+        return dataclasses.replace(sheared, axes=sheared_axes(torch.linalg.inv(source), sample.axes))
+
+
+def sheared_axes(linear: Tensor, axes: Tensor) -> Tensor:
+    """The head's axes by its landmarks, after they have moved.
+
+    Args:
+        linear: ``[3, 3]`` with positive determinant, where content at x (voxel axes) goes.
+        axes: ``[3, 3]`` rows right (pseudovector), anterior and superior (vectors), a proper rotation.
+
+    Returns:
+        ``[3, 3]``, as `axes`.
+    """
+    right, anterior, superior = axes.numpy()
+    pitch = math.radians(CANONICAL_PITCH_DEGREES)
+    between_eyes = math.cos(pitch) * anterior - math.sin(pitch) * superior
+    eyes = (linear.numpy() @ (between_eyes + side * right) for side in (-1, 1))
+    return torch.from_numpy(pose_from_landmarks(np.zeros(3), *eyes)[:3, :3].T.copy())
 
 
 class RandEpiDistortion(RandSampleTransform):

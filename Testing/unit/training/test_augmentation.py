@@ -25,7 +25,9 @@ from E3PoseTraining.augmentation.spatial import (
     RandInterleavedMotion,
     RandMaskError,
     RandPlacement,
+    RandShear,
     distortion_field,
+    sheared_axes,
 )
 
 SIZE = 56
@@ -197,6 +199,41 @@ def test_distorted_scan_keeps_axes_and_total_signal(head):
     assert torch.equal(after.axes, head.axes)
     # Displacement only moves signal from place to place: the Jacobian keeps its sum.
     assert after.image.sum() == pytest.approx(head.image.sum().item(), rel=0.01)
+
+
+def test_sheared_axes_are_those_of_the_moved_landmarks(head):
+    linear = torch.tensor([[1.0, 0.15, -0.1], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
+    right, anterior, superior = head.axes
+    pitch = math.radians(20)
+    forward = linear @ (math.cos(pitch) * anterior - math.sin(pitch) * superior)
+    rows = sheared_axes(linear, head.axes)
+    torch.testing.assert_close(rows @ rows.T, torch.eye(3, dtype=torch.float64))
+    assert torch.linalg.det(rows) > 0
+    # The line from the brain's centre to between the eyes still lies 20 degrees below anterior, the eyes level with it.
+    torch.testing.assert_close(
+        rows @ forward / forward.norm(), torch.tensor([0.0, math.cos(pitch), -math.sin(pitch)]).double()
+    )
+    in_eye_plane = rows @ (linear @ right)
+    assert abs(in_eye_plane[1] * math.sin(pitch) + in_eye_plane[2] * math.cos(pitch)) < 1e-12
+    turn = euler_to_matrix(torch.tensor([10.0, 20.0, 30.0], dtype=torch.float64))
+    torch.testing.assert_close(sheared_axes(turn, head.axes), transform_axes(turn, head.axes))
+
+
+def test_shear_moves_the_markers_along_one_axis_as_the_label_says(head):
+    shear = RandShear(1.0)
+    before = marker_positions(head.image, ARM * head.axes.float())
+    largest = 0.0
+    for seed in range(12):
+        shear.set_random_state(seed)
+        after = shear(head)
+        moved = marker_positions(after.image, before.float())
+        (phase_axis,) = {int(row.abs().argmax()) for row in moved - before if row.abs().max() > 0.3} or {0}
+        others = [axis for axis in range(3) if axis != phase_axis]
+        assert (moved - before)[:, others].abs().max() < 0.15
+        linear = torch.linalg.solve(before, moved).T
+        torch.testing.assert_close(after.axes, sheared_axes(linear, head.axes), atol=0.02, rtol=0)
+        largest = max(largest, (moved - before).abs().max().item())
+    assert 0.1 * ARM < largest < 0.5 * ARM
 
 
 def test_spin_history_is_one_minus_alpha_gaussian():
