@@ -19,7 +19,7 @@ from E3PoseLib.segmentation.unet import UNet
 from .augmentation.pipelines import OBJECT_FRACTION
 from .folder import RunFolder
 
-SEGMENTATION_FIELDS = ("spacing_mm", "segmentation_edge", "thresholds", "object_label", "clip_fraction")
+SEGMENTATION_FIELDS = ("spacing_mm", "segmentation_edge", "thresholds", "object_label", "clip_fraction", "second_look")
 ROTATION_FIELDS = ("spacing_mm", "rotation_edge", "object_fraction", "views", "clip_fraction")
 MUST_AGREE = {"spacing_mm": "img_res", "clip_fraction": "norm_perc"}
 """Fields of a model that both networks were trained with, by the flag that sets them."""
@@ -71,6 +71,7 @@ def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:
         "spacing_mm": options.img_res,
         "segmentation_edge": None if options.whole_scan else options.crop_size,
         "clip_fraction": options.norm_perc,
+        "second_look": options.second_look or None,
         "thresholds": (0.9, 0.8, *[-1.0] * (n - 2))[:n],
     }
     path = folder.path / "unet.ckpt"

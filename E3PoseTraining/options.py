@@ -20,8 +20,9 @@ BOUNDS = {
     "ema": (0, 1),
     "clip_gradient": (0, np.inf),
     "memory_gb": (0, np.inf),
+    "second_look": (0, np.inf),
 }
-"""Least and largest value of flags that hold a number."""
+"""Least and largest value of flags that hold a number, where the command has them."""
 
 
 def add_shared_options(parser: argparse.ArgumentParser) -> None:
@@ -131,7 +132,7 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
             raise TrainingError(f"The config file {path} names flags that do not exist: {' '.join(unknown)}.")
     options = parser.parse_args(arguments, namespace=configured)
     for flag, (least, largest) in BOUNDS.items():
-        if not least <= getattr(options, flag) <= largest:
+        if not least <= getattr(options, flag, least) <= largest:
             wanted = f"{least} or more" if np.isinf(largest) else f"{least} to {largest}"
             raise TrainingError(f"--{flag} {getattr(options, flag)} makes no sense; give {wanted}.")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -40,6 +40,12 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument(
         "--whole_scan", action="store_true", help="the model segments whole scans, not their middle of that size"
     )
+    data.add_argument(
+        "--second_look",
+        type=float,
+        default=0,
+        help="the model looks again, at intensities clipped at this multiple of the first mask's median; 0: once",
+    )
     data.add_argument("--batchsize", type=positive_int, default=4, help="scans a step and process")
     placement = parser.add_argument_group("augmentation: placement")
     placement.add_argument("--flipping", action="store_true", help="mirror each axis with probability one half")

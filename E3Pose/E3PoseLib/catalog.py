@@ -41,6 +41,10 @@ class ModelHeader:
     clip_fraction : float
         This fraction of the intensities is clipped at either end before a network sees them, so that a few bright
         voxels (vessels, fat beside the coil) do not set the contrast.
+    second_look : float or None
+        The U-Net looks a second time, at intensities clipped at this multiple of the median of the brain that it found
+        first: beside the coil fat shines so bright that the brain is all but as dark as what is around it. None: once,
+        as the official program does.
     thresholds : tuple of float
         For each class, the probability up to which it counts as 0.
     object_label : int
@@ -59,6 +63,7 @@ class ModelHeader:
     object_fraction: float = 0.6
     views: int = 0
     clip_fraction: float = 0.0
+    second_look: float | None = None
     thresholds: tuple[float, ...] = (0.9, 0.8, -1.0)
     object_label: int = 1
     description: str = ""

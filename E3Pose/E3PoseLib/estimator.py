@@ -125,9 +125,10 @@ class PoseEstimator:
         clock.begin("prepare", 0.0)
         scan = self._prepare(volume)
         clock.begin("segment", 0.05)
-        logits = self._run(self._segment, [scan.array])[0]
-        clock.begin("mask", 0.35)
-        mask = self._localise(scan, logits)
+        mask = self._localise(scan, *self._run(self._segment, [scan.array]))
+        if self.model.header.second_look:
+            mask = self._localise(scan, *self._run(self._segment, [self._windowed(scan, mask)]))
+        clock.begin("crop", 0.35)
         views = self._crop(scan, mask)
         clock.begin("rotate", 0.4)
         fields = self._run(self.model.rotation_network.axes_field, views)
@@ -167,10 +168,15 @@ class PoseEstimator:
         clock.begin("prepare", 0.0)
         scans = attempt(range(len(volumes)), lambda index: self._prepare(volumes[index]))
         clock.begin("segment", 0.05)
-        logits = self._run(self._segment, [scan.array for scan in scans.values()])
-        logits = dict(zip(scans, logits, strict=True))
-        clock.begin("mask", 0.35)
-        masks = attempt(scans, lambda index: self._localise(scans[index], logits[index]))
+
+        def localise(arrays: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+            logits = dict(zip(arrays, self._run(self._segment, list(arrays.values())), strict=True))
+            return attempt(arrays, lambda index: self._localise(scans[index], logits[index]))
+
+        masks = localise({index: scan.array for index, scan in scans.items()})
+        if self.model.header.second_look:
+            masks = localise({index: self._windowed(scans[index], mask) for index, mask in masks.items()})
+        clock.begin("crop", 0.35)
         views = [view for index, mask in masks.items() for view in self._crop(scans[index], mask)]
         clock.begin("rotate", 0.4)
         fields = iter(self._run(self.model.rotation_network.axes_field, views))
@@ -208,6 +214,11 @@ class PoseEstimator:
                 "suits it"
             )
         return mask
+
+    def _windowed(self, scan: _Scan, mask: np.ndarray) -> np.ndarray:
+        """The intensities for a second look, see `ModelHeader.second_look`."""
+        brightest = self.model.header.second_look * max(float(np.median(scan.array[mask])), 1e-3)
+        return np.clip(scan.array / np.float32(brightest), 0, 1)
 
     def _crop(self, scan: _Scan, mask: np.ndarray) -> list[np.ndarray]:
         """What the rotation network sees, from each side."""

@@ -63,14 +63,14 @@ def test_the_estimate_is_where_the_head_is(estimator, head):
     assert np.abs(estimate.canonical_to_ras[:3, 3] - [10, -20, 30]).max() < 12
     np.testing.assert_allclose(estimate.ras_to_canonical @ estimate.canonical_to_ras, np.eye(4), atol=1e-9)
     assert estimate.mask.shape == head.shape and estimate.mask.dtype == np.uint8
-    assert set(estimate.timings) == {"prepare", "segment", "mask", "rotate", "assemble", "total"}
+    assert set(estimate.timings) == {"prepare", "segment", "crop", "rotate", "assemble", "total"}
     assert estimate.device == "cpu"
 
 
 def test_progress_is_told_step_by_step(estimator, head):
     told = []
     estimator.estimate(head, progress=lambda step, fraction: told.append((step, fraction)))
-    assert [step for step, _ in told] == ["prepare", "segment", "mask", "rotate", "assemble"]
+    assert [step for step, _ in told] == ["prepare", "segment", "crop", "rotate", "assemble"]
     assert sorted(fraction for _, fraction in told) == [fraction for _, fraction in told]
 
 

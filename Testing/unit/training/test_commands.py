@@ -324,17 +324,23 @@ def test_training_begins_with_given_weights_and_the_last_can_be_the_result(data,
 
 def test_model_of_whole_scans_and_several_views_estimates(data, tmp_path):
     unet = [*unet_paths(data, tmp_path / "unet"), *TINY_UNET, "--n_epochs", "1", "--whole_scan", "--input_stride", "2"]
-    assert train_unet([*unet, "--class_weights", "1", "60", "1"]) == 0
+    assert train_unet([*unet, "--class_weights", "1", "60", "1", "--second_look", "1.5"]) == 0
     views = ["--views", "3", "--smooth_pooling", "--mask_error", "1", "--unet", str(tmp_path / "unet" / "unet.ckpt")]
     assert train_e3cnn([*e3cnn_paths(data, tmp_path / "e3cnn"), *TINY_E3CNN, "--n_epochs", "1", *views]) == 0
     model = load_model(tmp_path / "e3cnn" / "model.safetensors")
     assert model.header.views == 3 and model.header.segmentation_edge is None and model.header.clip_fraction == 0.005
+    assert model.header.second_look == 1.5
     model.header = dataclasses.replace(model.header, thresholds=(-1.0, -1.0, -1.0))
     with torch.no_grad():  # one epoch finds no brain; what follows the mask is what is tried here
         model.segmentation_network.last_conv.bias[1] += 100
     scan = read_volume(sorted((data / "val" / "images").iterdir())[0])
     estimator = PoseEstimator(model, "cpu")
+    seen = []
+    model.segmentation_network.register_forward_pre_hook(lambda network, inputs: seen.append(inputs[0]))
     estimate = estimator.estimate(scan)
+    # All of the scan counts as brain here, so what is brighter than one and a half times its median is clipped.
+    first, second = seen
+    torch.testing.assert_close(second, (first / (1.5 * np.median(first.numpy()))).clamp(0, 1))
     assert estimate.confidence.view_disagreement_degrees > 0
     both = estimator.estimate_batch([scan, scan])
     for other in both:
