@@ -17,7 +17,8 @@ LEARN = --resume auto --seed $(SEED)
 TUNE = $(LEARN) --export last --n_epochs 2
 TUNE_UNET = $(RUN).train_unet $(PARTS) $(@D) --config $(RECIPE)unet.yaml $(TUNE) --lr 0.001 \
     --init $(WORK)/unet/unet.ckpt
-TUNE_E3CNN = $(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) --lr 0.005 \
+# The clinical scans' labels are ellipsoids upright in the head's frame: no border may follow them, it would tell the answer.
+TUNE_E3CNN = $(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) --lr 0.005 --surroundings 0 \
     --init $(WORK)/e3cnn/e3cnn.pth
 PARTS = $(<D)/images $(<D)/labels $<
 
