@@ -35,9 +35,9 @@ $(WORK)/heads_unseen/annotations.csv:
 $(WORK)/scans/annotations.csv: $(WORK)/heads/annotations.csv
 	$(SYNTHESIZE) --n 1500 --seed $(SEED)03
 $(WORK)/scans_and_heads/annotations.csv: $(WORK)/scans/annotations.csv
-	rm -rf $(@D) && mkdir -p $(@D)
-	cp -rl $(<D)/images $(<D)/labels $(@D)
-	for folder in images labels; do cp -l $(WORK)/heads/$$folder/*_00[0-4]??.nii.gz $(@D)/$$folder; done
+	rm -rf $(@D) && mkdir -p $(@D)/images $(@D)/labels
+	for folder in images labels; do \
+	    ln $(<D)/$$folder/*.nii.gz $(WORK)/heads/$$folder/*_00[0-4]??.nii.gz $(@D)/$$folder || exit 1; done
 	cp $< $@
 $(WORK)/scans_unseen/annotations.csv:
 	$(SYNTHESIZE) --n 40 --seed $(SEED)04
