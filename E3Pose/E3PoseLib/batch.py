@@ -56,7 +56,7 @@ class Settings:
         "canonical-to-input" or "input-to-canonical".
     save_mask : bool
     precision : str
-        Of the U-Net, recorded with each result.
+        As asked for; recorded with each result, beside what the U-Net ran in.
     reslice_spacing : float, optional
         Also write the scan resliced in the head's planes, with voxels of so many mm.
     """
@@ -331,6 +331,7 @@ def write_results(
             "warnings": list(estimate.warnings),
             "timings_seconds": estimate.timings,
             "device": estimate.device,
+            "precision": estimate.precision,
         },
     )
     return outputs

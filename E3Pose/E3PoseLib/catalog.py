@@ -42,9 +42,9 @@ class ModelHeader:
         This fraction of the intensities is clipped at either end before a network sees them, so that a few bright
         voxels (vessels, fat beside the coil) do not set the contrast.
     second_look : float or None
-        The U-Net looks a second time, at intensities clipped at this multiple of the median of the brain that it found
-        first: beside the coil fat shines so bright that the brain is all but as dark as what is around it. None: once,
-        as the official program does.
+        The U-Net looks a second time, at the brain that it found first and what is near it, with intensities clipped at
+        this multiple of that brain's median: beside the coil fat shines so bright that the brain is all but as dark as
+        what is around it. None: once, as the official program does.
     thresholds : tuple of float
         For each class, the probability up to which it counts as 0.
     object_label : int

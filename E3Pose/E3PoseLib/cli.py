@@ -39,9 +39,10 @@ def _parser() -> argparse.ArgumentParser:
     add_device_option(estimate)
     estimate.add_argument(
         "--precision",
-        choices=("float32", "bfloat16", "float16"),
+        choices=("float32", "bfloat16", "float16", "auto"),
         default="float32",
-        help="of the U-Net; bfloat16 is faster on CPUs with AVX512-BF16 or AMX, and masks may change by some voxels",
+        help="of the U-Net; bfloat16 is faster on CPUs with AVX512-BF16 or AMX, and masks may change by some voxels; "
+        "auto tries it on the first scan and keeps it where it is faster and the mask the same",
     )
     estimate.add_argument(
         "--space", choices=("ras", "voxel"), default="ras", help="space of the matrix in .npy and poses.csv"

@@ -16,9 +16,10 @@ from .equivariant.network import pool_axes
 from .errors import E3PoseError, NoHeadFoundError, VolumeError
 from .geometry import head_axes_to_ras, invert_rigid, rigid, transform_points
 from .model import Model
+from .precision import PRECISIONS, fastest_precision, segment
 from .resampling import GRID_TOLERANCE, crop_or_pad, nearest_on_grid, resample_isotropic, rescale, whole_multiple
 from .rotations import geodesic_angle, orthonormalise, random_rotations
-from .segmentation.crop import crop_around, crop_views
+from .segmentation.crop import box_around, crop_around, crop_views
 from .segmentation.posterior import bounding_box, posterior_to_mask
 from .stopwatch import Progress, Stopwatch
 from .volume import Volume
@@ -26,7 +27,10 @@ from .volume import Volume
 SAME_ANSWER_DEGREES = 30.0
 """Views that differ by less than this mean the same pose, seen more or less well."""
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SECOND_LOOK_MARGIN_MM = 60.0
+"""Room left around the brain that was found first: all of the head, and what a first mask may have missed."""
+
+EVERYWHERE = (slice(None), slice(None), slice(None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +51,8 @@ class PoseEstimate:
         Seconds of each step, and "total".
     device : str
         Where the networks ran.
+    precision : str
+        Of the U-Net's convolutions.
     """
 
     canonical_to_ras: np.ndarray
@@ -55,6 +61,7 @@ class PoseEstimate:
     warnings: tuple[str, ...]
     timings: dict[str, float]
     device: str
+    precision: str
 
     @property
     def ras_to_canonical(self) -> np.ndarray:
@@ -74,8 +81,9 @@ class PoseEstimator:
         Work in the file's own axis order and on the very grid of the official program. Without, in the axis order
         closest to right, anterior, superior, so that the same scan gives the same pose however it is stored.
     precision : str
-        ``float32``, or ``bfloat16`` or ``float16`` for the U-Net's convolutions where the device has them. The rotation
-        network stays in float32: it is faster in the Fourier domain than in lower precision.
+        ``float32``, or ``bfloat16`` or ``float16`` for the U-Net's convolutions where the device has them; or ``auto``,
+        what `fastest_precision` finds on the first scan and all others then get. The rotation network stays in float32:
+        it is faster in the Fourier domain than in lower precision.
 
     Raises
     ------
@@ -91,8 +99,8 @@ class PoseEstimator:
     def __init__(
         self, model: Model, device: str = "auto", *, as_official: bool = False, precision: str = "float32"
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ValueError(f"unknown precision {precision!r}; choose one of {', '.join(PRECISIONS)}")
+        if precision not in (*PRECISIONS, "auto"):
+            raise ValueError(f"unknown precision {precision!r}; choose auto or one of {', '.join(PRECISIONS)}")
         self.precision = precision
         self.device = pick_device(device)
         self.model = model.to(self.device)
@@ -121,19 +129,10 @@ class PoseEstimator:
         DeviceError
             If the device runs out of memory.
         """
-        clock = Stopwatch(progress)
-        clock.begin("prepare", 0.0)
-        scan = self._prepare(volume)
-        clock.begin("segment", 0.05)
-        mask = self._localise(scan, *self._run(self._segment, [scan.array]))
-        if self.model.header.second_look:
-            mask = self._localise(scan, *self._run(self._segment, [self._windowed(scan, mask)]))
-        clock.begin("crop", 0.35)
-        views = self._crop(scan, mask)
-        clock.begin("rotate", 0.4)
-        fields = self._run(self.model.rotation_network.axes_field, views)
-        clock.begin("assemble", 0.95)
-        return self._assemble(scan, mask, fields, clock)
+        (result,) = self._estimate([volume], Stopwatch(progress))
+        if isinstance(result, E3PoseError):
+            raise result
+        return result
 
     def estimate_batch(self, volumes: Sequence[Volume]) -> list[PoseEstimate | E3PoseError]:
         """Estimate several scans, each network run on all of them at once; worth it on a GPU.
@@ -153,7 +152,10 @@ class PoseEstimator:
         DeviceError
             If the device runs out of memory: try fewer scans at once.
         """
-        clock = Stopwatch()
+        return self._estimate(volumes, Stopwatch())
+
+    def _estimate(self, volumes: Sequence[Volume], clock: Stopwatch) -> list[PoseEstimate | E3PoseError]:
+        """The method, step by step; what goes wrong with one scan takes its place in the list."""
         results: list[PoseEstimate | E3PoseError | None] = [None] * len(volumes)
 
         def attempt(indices: Iterable[int], step: Callable) -> dict:
@@ -169,13 +171,13 @@ class PoseEstimator:
         scans = attempt(range(len(volumes)), lambda index: self._prepare(volumes[index]))
         clock.begin("segment", 0.05)
 
-        def localise(arrays: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-            logits = dict(zip(arrays, self._run(self._segment, list(arrays.values())), strict=True))
-            return attempt(arrays, lambda index: self._localise(scans[index], logits[index]))
+        def find_brains(looks: dict[int, tuple[np.ndarray, tuple[slice, ...]]]) -> dict[int, np.ndarray]:
+            logits = dict(zip(looks, self._run(self._segment, [array for array, _ in looks.values()]), strict=True))
+            return attempt(looks, lambda index: self._localise(scans[index], logits[index], looks[index][1]))
 
-        masks = localise({index: scan.array for index, scan in scans.items()})
+        masks = find_brains({index: (scan.array, EVERYWHERE) for index, scan in scans.items()})
         if self.model.header.second_look:
-            masks = localise({index: self._windowed(scans[index], mask) for index, mask in masks.items()})
+            masks = find_brains({index: self._closer(scans[index], mask) for index, mask in masks.items()})
         clock.begin("crop", 0.35)
         views = [view for index, mask in masks.items() for view in self._crop(scans[index], mask)]
         clock.begin("rotate", 0.4)
@@ -204,10 +206,11 @@ class PoseEstimator:
             raise VolumeError(f"{volume.name}: the middle of the scan is empty; crop the scan to what it shows")
         return _Scan(volume, oriented, array, grid, field_of_view)
 
-    def _localise(self, scan: _Scan, logits: torch.Tensor) -> np.ndarray:
-        """The brain's mask on the model's grid."""
+    def _localise(self, scan: _Scan, logits: torch.Tensor, box: tuple[slice, ...]) -> np.ndarray:
+        """The brain's mask on the model's grid, from the logits of a box of it."""
         settings = self.model.header
-        mask = posterior_to_mask(logits, settings.thresholds, settings.object_label)
+        mask = np.zeros(scan.array.shape, bool)
+        mask[box] = posterior_to_mask(logits, settings.thresholds, settings.object_label)
         if not mask[scan.field_of_view].any():
             raise NoHeadFoundError(
                 f"{scan.volume.name}: no fetal head was found; check that the scan shows one and that the model "
@@ -215,10 +218,13 @@ class PoseEstimator:
             )
         return mask
 
-    def _windowed(self, scan: _Scan, mask: np.ndarray) -> np.ndarray:
-        """The intensities for a second look, see `ModelHeader.second_look`."""
-        brightest = self.model.header.second_look * max(float(np.median(scan.array[mask])), 1e-3)
-        return np.clip(scan.array / np.float32(brightest), 0, 1)
+    def _closer(self, scan: _Scan, mask: np.ndarray) -> tuple[np.ndarray, tuple[slice, ...]]:
+        """Intensities for a second look, see `ModelHeader.second_look`, and the box of the scan that they are of."""
+        settings, network = self.model.header, self.model.segmentation_network
+        margin = round(SECOND_LOOK_MARGIN_MM / settings.spacing_mm)
+        box = box_around(mask, margin, network.stride, network.input_stride)
+        brightest = settings.second_look * max(float(np.median(scan.array[mask])), 1e-3)
+        return np.clip(scan.array[box] / np.float32(brightest), 0, 1), box
 
     def _crop(self, scan: _Scan, mask: np.ndarray) -> list[np.ndarray]:
         """What the rotation network sees, from each side."""
@@ -254,12 +260,14 @@ class PoseEstimator:
             warnings=(*scan.volume.warnings(), *confidence.warnings()),
             timings=clock.read(),
             device=str(self.device),
+            precision=self.precision,
         )
 
     def _segment(self, batch: torch.Tensor) -> torch.Tensor:
-        lower = self.precision != "float32"
-        with torch.autocast(self.device.type, PRECISIONS[self.precision], enabled=lower):
-            return self.model.segmentation_network(batch)
+        network = self.model.segmentation_network
+        if self.precision == "auto":
+            self.precision = fastest_precision(network, batch, self.model.header.object_label)
+        return segment(network, batch, self.precision)
 
     def _run(self, network: Callable[[torch.Tensor], torch.Tensor], arrays: list[np.ndarray]) -> list[torch.Tensor]:
         """Arrays ``[D, H, W]`` through a network, those of one shape together: ``[C, d, h, w]`` each."""

@@ -28,8 +28,11 @@ def posterior_to_mask(logits: torch.Tensor, thresholds: tuple[float, ...], label
     """
     probabilities = logits.softmax(dim=0)
     limits = torch.tensor(thresholds, device=logits.device, dtype=logits.dtype)[:, None, None, None]
-    labels = probabilities.masked_fill(probabilities <= limits, 0).argmax(dim=0)
-    return largest_component((labels == label).cpu().numpy())
+    probabilities = probabilities.masked_fill(probabilities <= limits, 0)
+    # Where argmax, the first of equal ones, is the label; torch's own takes as long as the network on a CPU.
+    own = probabilities[label]
+    is_object = (probabilities[:label] < own).all(dim=0) & (probabilities[label + 1 :] <= own).all(dim=0)
+    return largest_component(is_object.cpu().numpy())
 
 
 def largest_component(mask: np.ndarray) -> np.ndarray:

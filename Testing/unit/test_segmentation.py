@@ -1,0 +1,40 @@
+"""From logits to the mask, and the box of a closer look."""
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from E3PoseLib.segmentation.crop import box_around
+from E3PoseLib.segmentation.posterior import posterior_to_mask
+
+
+def test_the_mask_is_the_largest_component_of_the_first_most_probable_label():
+    # Few levels, so that classes are often equally probable, and all of them are below their thresholds at times.
+    logits = torch.randint(-2, 3, (3, 20, 18, 16), generator=torch.Generator().manual_seed(1)).float()
+    for label, thresholds in ((0, (0.5, 0.5, 0.5)), (1, (0.0, 0.3, 0.9)), (2, (0.5, 0.5, 0.5))):
+        probabilities = logits.softmax(dim=0).numpy()
+        probabilities[probabilities <= np.float32(thresholds)[:, None, None, None]] = 0
+        components, n = ndimage.label(probabilities.argmax(axis=0) == label)
+        assert n > 1
+        largest = components == np.bincount(components.ravel())[1:].argmax() + 1
+        np.testing.assert_array_equal(posterior_to_mask(logits, thresholds, label), largest)
+
+
+def test_where_nothing_is_the_object_the_mask_is_empty():
+    for logits in (torch.zeros(3, 8, 8, 8), torch.full((3, 8, 8, 8), torch.nan)):
+        assert not posterior_to_mask(logits, (0.0, 0.5, 0.5), 1).any()
+
+
+def test_the_box_of_a_closer_look_holds_the_brain_and_its_margin():
+    mask = np.zeros((96, 64, 128), bool)
+    mask[5:30, 20:41, 100:127] = True
+    first, second, third = box_around(mask, margin=11, multiple=16, step=2)
+    # 0 to 41 in three sixteens; 9 to 52, begun at an even voxel; 89 to 128, which ends with the grid.
+    assert (first.start, first.stop) == (0, 48)
+    assert (second.start, second.stop) == (8, 56)
+    assert (third.start, third.stop) == (80, 128)
+
+
+def test_a_brain_that_fills_the_grid_is_looked_at_as_a_whole():
+    mask = np.ones((16, 32, 48), bool)
+    assert box_around(mask, margin=20, multiple=16, step=2) == (slice(0, 16), slice(0, 32), slice(0, 48))
