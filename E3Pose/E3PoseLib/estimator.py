@@ -206,7 +206,7 @@ class PoseEstimator:
             raise VolumeError(f"{volume.name}: the middle of the scan is empty; crop the scan to what it shows")
         return _Scan(volume, oriented, array, grid, field_of_view)
 
-    def _localise(self, scan: _Scan, logits: torch.Tensor, box: tuple[slice, ...]) -> np.ndarray:
+    def _localise(self, scan: _Scan, logits: torch.Tensor, box: tuple[slice, ...] = EVERYWHERE) -> np.ndarray:
         """The brain's mask on the model's grid, from the logits of a box of it."""
         settings = self.model.header
         mask = np.zeros(scan.array.shape, bool)

@@ -1,4 +1,4 @@
-"""What goes wrong during a fetal echo-planar scan without moving anything: signal that is lost or doubled."""
+"""What goes wrong in a fetal echo-planar scan without anything moving: signal lost or doubled, strange neighbours."""
 
 from __future__ import annotations
 

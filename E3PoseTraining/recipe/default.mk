@@ -52,13 +52,13 @@ $(WORK)/mixed_%/annotations.csv: $(WORK)/%/annotations.csv $(WORK)/epi/annotatio
 	$(RUN).prepare mix $(<D) $(WORK)/epi --repeats 15 --limit 220 --validation 20 -o $(@D).part
 	mv $(@D).part $(@D)
 
-# Both networks learn from synthetic scans alone.
+# Both networks learn from synthetic scans alone; the rotation network in two processes, each with its half of the heads.
 $(WORK)/unet/unet.ckpt: $(WORK)/scans_and_heads/annotations.csv $(WORK)/scans_unseen/annotations.csv
 	$(RUN).train_unet $(<D)/images $(<D)/labels $(WORK)/scans_unseen/images $(WORK)/scans_unseen/labels $(@D) \
 	    --config $(RECIPE)unet.yaml $(LEARN)
 $(WORK)/e3cnn/e3cnn.pth: $(WORK)/heads/annotations.csv $(WORK)/heads_unseen/annotations.csv
 	$(RUN).train_e3cnn $(PARTS) $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels \
-	    $(WORK)/heads_unseen/annotations.csv $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN)
+	    $(WORK)/heads_unseen/annotations.csv $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN) --device cpu --devices 2
 
 # Both then see the clinical scans too: all of them, or all but those of one fetus.
 $(WORK)/unet_tuned/unet.ckpt: $(WORK)/mixed_scans/annotations.csv $(WORK)/unet/unet.ckpt
