@@ -20,7 +20,6 @@ from .volume import NIFTI_SUFFIXES, Volume, count_frames, read_volume, write_vol
 
 CSV_NAME = "poses.csv"
 FORMAT = "e3pose-pose-1"
-SPACES = ("ras", "voxel")
 DIRECTIONS = ("canonical-to-input", "input-to-canonical")
 
 
@@ -107,10 +106,11 @@ def find_tasks(
     Raises
     ------
     E3PoseError
-        If a folder holds no image file, or two inputs would write the same results.
+        If a folder holds no image file or cannot be read, or two inputs would write the same results.
     """
     tasks: dict[str, Task] = {}
-    for path in _files(inputs, suffixes):
+    # A file that is named twice, by itself and by its folder, is one scan.
+    for path in {path.resolve(): path for path in _files(inputs, suffixes)}.values():
         stem = name_without_suffix(path, suffixes)
         n_frames = _frames_or_one(path) if all_frames else 1
         for index in range(n_frames):
@@ -139,7 +139,10 @@ def _files(inputs: Iterable[str | os.PathLike], suffixes: tuple[str, ...]) -> It
         if not path.is_dir():
             yield path
             continue
-        found = sorted(file for file in path.iterdir() if file.name.lower().endswith(suffixes) and file.is_file())
+        try:
+            found = sorted(file for file in path.iterdir() if file.name.lower().endswith(suffixes) and file.is_file())
+        except OSError as error:
+            raise E3PoseError(f"{path}: this folder cannot be read ({error.strerror})") from error
         if not found:
             raise E3PoseError(f"{path}: no {', '.join(suffixes)} file in this folder")
         yield from found
@@ -161,6 +164,7 @@ def run_batch(
     *,
     overwrite: bool = False,
     read: Callable[[Task], Volume] | None = None,
+    also: Sequence[str] = (),
     on_result: Callable[[Task, str], None] = lambda task, message: None,
 ) -> Report:
     """Estimate scans one by one; a scan whose results stand already is skipped, one that fails does not stop the rest.
@@ -178,6 +182,8 @@ def run_batch(
         Estimate scans again whose results stand.
     read : callable, optional
         How to read a scan, `read_volume` if not given.
+    also : sequence of str
+        Endings of files that the estimator itself writes for each scan, without which its results do not stand.
     on_result : callable, optional
         Told of each scan and why it failed ("" where it did not).
 
@@ -188,13 +194,14 @@ def run_batch(
     Raises
     ------
     OutputError
-        If nothing can be written to the folder.
+        If nothing can be written to the folder, or scans lie in it.
     """
     folder = prepare_folder(folder)
+    check_folder(folder, tasks)
     read = read or (lambda task: read_volume(task.path, task.frame))
 
     def work(task: Task) -> bool:
-        if not overwrite and _stands(task, folder, settings):
+        if not overwrite and _stands(task, folder, settings, also):
             return False
         volume = read(task)
         write_results(folder, task, volume, estimator.estimate(volume), settings)
@@ -260,20 +267,35 @@ def prepare_folder(folder: str | os.PathLike) -> Path:
     return folder
 
 
+def check_folder(folder: Path, tasks: Iterable[Task]) -> None:
+    """Keep results out of the scans' own folder.
+
+    A scan's JSON, or a mask drawn by hand, may have the very name of a result, and the next run would take masks for
+    scans.
+
+    Raises
+    ------
+    OutputError
+        If one of the scans lies in the folder of the results.
+    """
+    for task in tasks:
+        if task.path.resolve().parent == folder.resolve():
+            raise OutputError(f"{folder}: holds scans ({task.path.name}); choose another folder for the results")
+
+
 def _outputs(folder: Path, task: Task, settings: Settings) -> dict[str, Path]:
     names = {"npy": ".npy", "tfm": ".tfm"}
     if settings.save_mask:
         names["mask"] = "_mask.nii.gz"
     if settings.reslice_spacing is not None:
         names["resliced"] = "_resliced.nii.gz"
-    # The JSON comes last: where it stands, all stands.
     names["json"] = ".json"
     return {kind: folder / f"{task.name}{suffix}" for kind, suffix in names.items()}
 
 
-def _stands(task: Task, folder: Path, settings: Settings) -> bool:
+def _stands(task: Task, folder: Path, settings: Settings, also: Sequence[str]) -> bool:
     outputs = _outputs(folder, task, settings)
-    if not all(path.is_file() for path in outputs.values()):
+    if not outputs["json"].is_file():
         return False
     try:
         document = read_json(outputs["json"])
@@ -292,14 +314,20 @@ def _stands(task: Task, folder: Path, settings: Settings) -> bool:
             f"{outputs['json']}: is the result of another scan, {document['input']}; choose another output folder, or "
             "replace it with --overwrite"
         )
+    if document.get("frame") != task.frame:
+        raise OutputError(
+            f"{outputs['json']}: is the result of frame {document.get('frame')}, not {task.frame}; choose another "
+            "output folder, or replace it with --overwrite"
+        )
     resliced_as_asked = settings.reslice_spacing in (None, recorded.get("reslice_spacing"))
-    return resliced_as_asked and document.get("frame") == task.frame
+    needed = [*outputs.values(), *(folder / f"{task.name}{ending}" for ending in also)]
+    return resliced_as_asked and all(path.is_file() for path in needed)
 
 
 def write_results(
     folder: Path, task: Task, volume: Volume, estimate: PoseEstimate, settings: Settings
 ) -> dict[str, Path]:
-    """Write everything about one scan, the JSON last; returns the files by kind.
+    """Write everything about one scan, the JSON last, so that where it stands all does; returns the files by kind.
 
     Raises
     ------
@@ -307,6 +335,7 @@ def write_results(
         If a file cannot be written.
     """
     outputs = _outputs(folder, task, settings)
+    outputs["json"].unlink(missing_ok=True)
     matrix = settings.matrix(volume, estimate)
     write_npy(outputs["npy"], matrix)
     inward = settings.direction == DIRECTIONS[1]

@@ -193,7 +193,7 @@ def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> in
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from .batch import Settings, find_tasks, prepare_folder, write_results
+    from .batch import Settings, check_folder, find_tasks, prepare_folder, write_results
     from .catalog import sample_scan
     from .estimator import PoseEstimator
     from .model import load_model
@@ -203,6 +203,7 @@ def _demo(options: argparse.Namespace) -> int:
     [task] = find_tasks([options.scan or sample_scan()])
     volume = read_volume(task.path)
     folder = prepare_folder(options.output)
+    check_folder(folder, [task])
     model = load_model(options.model or "default", unet=options.unet, e3cnn=options.e3cnn)
     settings = Settings(model.identity, save_mask=True, reslice_spacing=1.0)
     estimate = PoseEstimator(model, options.device).estimate(volume)

@@ -27,7 +27,7 @@ class Confidence:
     axis_concentration : tuple of float
         Of x, y, z, in [0, 1]: how well the voxels of the network's last grid agree on the axis (1: all the same).
     orthogonality_error_degrees : float
-        Largest deviation of the angle between two raw axes from 90°.
+        Of the raw axes, see `orthogonality_error`.
     brain_volume_ml : float
         Of the mask.
     touches_border : bool
@@ -104,7 +104,10 @@ def axis_concentration(field: torch.Tensor) -> tuple[float, float, float]:
 
 
 def orthogonality_error(axes: np.ndarray) -> float:
-    """Largest deviation in degrees from a right angle between two rows of a 3×3 matrix."""
+    """How far the rows of a 3×3 matrix are from right angles, in degrees, [0, 90].
+
+    The angle whose cosine is the volume that the unit rows span: d where two of them are off by d and the third is
+    upright to both, and 90 where all three lie in one plane, whatever the angles between them.
+    """
     unit = axes / np.linalg.norm(axes, axis=1, keepdims=True)
-    cosines = np.abs(unit @ unit.T)[np.triu_indices(3, 1)]
-    return float(np.rad2deg(np.arcsin(np.clip(cosines, 0, 1))).max())
+    return float(np.rad2deg(np.arccos(min(1.0, abs(np.linalg.det(unit))))))

@@ -11,7 +11,9 @@ from .errors import DeviceError
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device of that name, or with ``auto`` the fastest of cuda, mps and cpu.
+    """The device of that name, or with ``auto`` cuda where there is one, else the processor.
+
+    Apple's mps is taken by name only: not every torch has all that the networks need there.
 
     Raises
     ------
@@ -22,9 +24,7 @@ def pick_device(name: str = "auto") -> torch.device:
     device(type='cpu')
     """
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:

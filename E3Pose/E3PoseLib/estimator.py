@@ -17,7 +17,15 @@ from .errors import E3PoseError, NoHeadFoundError, VolumeError
 from .geometry import head_axes_to_ras, invert_rigid, rigid, transform_points
 from .model import Model
 from .precision import PRECISIONS, fastest_precision, segment
-from .resampling import GRID_TOLERANCE, crop_or_pad, nearest_on_grid, resample_isotropic, rescale, whole_multiple
+from .resampling import (
+    GRID_TOLERANCE,
+    crop_or_pad,
+    nearest_on_grid,
+    resample_isotropic,
+    rescale,
+    straighten,
+    whole_multiple,
+)
 from .rotations import geodesic_angle, orthonormalise, random_rotations
 from .segmentation.crop import box_around, crop_around, crop_views
 from .segmentation.posterior import bounding_box, posterior_to_mask
@@ -76,7 +84,7 @@ class PoseEstimator:
     ----------
     model : Model
     device : str
-        ``auto`` (the fastest there is), ``cpu``, ``cuda``, ``cuda:1``, … or ``mps``.
+        ``auto`` (an NVIDIA GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, … or ``mps``.
     as_official : bool
         Work in the file's own axis order and on the very grid of the official program. Without, in the axis order
         closest to right, anterior, superior, so that the same scan gives the same pose however it is stored.
@@ -192,9 +200,10 @@ class PoseEstimator:
         """Reorient, resample to the model's cubic voxels, crop or pad to what its U-Net takes, rescale to [0, 1]."""
         settings = self.model.header
         oriented = volume if self.as_official else volume.closest_canonical()
+        straight = oriented if self.as_official or oriented.has_orthogonal_axes else straighten(oriented)
         array, grid = resample_isotropic(
-            rescale(oriented.intensities()),
-            oriented.voxel_to_ras,
+            rescale(straight.intensities()),
+            straight.voxel_to_ras,
             settings.spacing_mm,
             tolerance=0.0 if self.as_official else GRID_TOLERANCE,
         )
@@ -208,15 +217,17 @@ class PoseEstimator:
 
     def _localise(self, scan: _Scan, logits: torch.Tensor, box: tuple[slice, ...] = EVERYWHERE) -> np.ndarray:
         """The brain's mask on the model's grid, from the logits of a box of it."""
-        settings = self.model.header
         mask = np.zeros(scan.array.shape, bool)
-        mask[box] = posterior_to_mask(logits, settings.thresholds, settings.object_label)
+        mask[box] = self._to_mask(logits)
         if not mask[scan.field_of_view].any():
             raise NoHeadFoundError(
                 f"{scan.volume.name}: no fetal head was found; check that the scan shows one and that the model "
                 "suits it"
             )
         return mask
+
+    def _to_mask(self, logits: torch.Tensor) -> np.ndarray:
+        return posterior_to_mask(logits, self.model.header.thresholds, self.model.header.object_label)
 
     def _closer(self, scan: _Scan, mask: np.ndarray) -> tuple[np.ndarray, tuple[slice, ...]]:
         """Intensities for a second look, see `ModelHeader.second_look`, and the box of the scan that they are of."""
@@ -238,7 +249,7 @@ class PoseEstimator:
     def _assemble(self, scan: _Scan, mask: np.ndarray, fields: list[torch.Tensor], clock: Stopwatch) -> PoseEstimate:
         """Translation from the mask, rotation from the axes seen in each view, both carried to RAS."""
         centre = transform_points(scan.grid_to_ras, ndimage.center_of_mass(mask))
-        raw = torch.stack([pool_axes(field[None])[0] for field in fields]).reshape(-1, 3, 3).double().cpu().numpy()
+        raw = torch.stack([pool_axes(field[None])[0] for field in fields]).reshape(-1, 3, 3).cpu().double().numpy()
         axes, disagreement = combine_views(raw, self._view_to_scan)
         rotation = assemble_rotation(head_axes_to_ras(axes, scan.grid_to_ras))
         confidence = Confidence(
@@ -266,7 +277,7 @@ class PoseEstimator:
     def _segment(self, batch: torch.Tensor) -> torch.Tensor:
         network = self.model.segmentation_network
         if self.precision == "auto":
-            self.precision = fastest_precision(network, batch, self.model.header.object_label)
+            self.precision = fastest_precision(network, batch, self._to_mask)
         return segment(network, batch, self.precision)
 
     def _run(self, network: Callable[[torch.Tensor], torch.Tensor], arrays: list[np.ndarray]) -> list[torch.Tensor]:

@@ -82,6 +82,12 @@ def direction_cosines(voxel_to_ras: np.ndarray) -> np.ndarray:
     return np.asarray(voxel_to_ras)[:3, :3] / voxel_sizes(voxel_to_ras)
 
 
+def has_orthogonal_axes(voxel_to_ras: np.ndarray, tolerance: float = 1e-4) -> bool:
+    """Whether the voxel axes are at right angles, within ``tolerance`` of the cosine."""
+    directions = direction_cosines(voxel_to_ras)
+    return bool(np.abs(directions.T @ directions - np.eye(3)).max() < tolerance)
+
+
 def head_axes_to_ras(axes: np.ndarray, voxel_to_ras: np.ndarray) -> np.ndarray:
     """Carry the rotation network's axes from voxel axes to RAS, each by its own law.
 
@@ -159,7 +165,8 @@ def read_itk(path: str | os.PathLike) -> np.ndarray:
         raise TransformError(f"{path}: not a readable ITK text transform ({error})") from error
     fields = dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
     kind = fields.get("Transform", "").strip()
-    if not lines or lines[0].strip() != _ITK_HEADER or kind not in _ITK_CLASSES:
+    n_transforms = sum(line.startswith("Transform:") for line in lines)
+    if not lines or lines[0].strip() != _ITK_HEADER or n_transforms != 1 or kind not in _ITK_CLASSES:
         raise TransformError(f"{path}: not an ITK text file of one affine transform")
     try:
         parameters = np.array(fields["Parameters"].split(), dtype=np.float64)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 from scipy import ndimage
 
-from .geometry import rigid, voxel_sizes
+from .geometry import direction_cosines, rigid, transform_points, voxel_sizes
 from .volume import Volume
 
 RESLICED_EDGE_MM = 180.0
@@ -133,14 +134,14 @@ def whole_multiple(shape: tuple[int, ...], stride: int) -> tuple[int, ...]:
 def nearest_on_grid(
     labels: np.ndarray, labels_to_ras: np.ndarray, shape: tuple[int, int, int], voxel_to_ras: np.ndarray
 ) -> np.ndarray:
-    """Labels carried to another grid with the same axes by the nearest voxel; 0 outside.
+    """Labels carried to another grid by the nearest voxel; 0 outside.
 
     Parameters
     ----------
     labels : np.ndarray
         Shape ``[D, H, W]``.
     labels_to_ras, voxel_to_ras : np.ndarray
-        Shape ``[4, 4]``; the two grids may differ in spacing and origin, not in the direction of their axes.
+        Shape ``[4, 4]``.
     shape : tuple of int
         Of the other grid.
 
@@ -150,6 +151,10 @@ def nearest_on_grid(
         Of that shape, in the type of `labels`.
     """
     voxel_to_label = np.linalg.inv(labels_to_ras) @ voxel_to_ras
+    linear = voxel_to_label[:3, :3]
+    if np.abs(linear - np.diag(np.diag(linear))).max() * max(shape) > 0.5:
+        return ndimage.affine_transform(labels, linear, voxel_to_label[:3, 3], output_shape=shape, order=0)
+    # Axes that run alike need no more than an index for each.
     source, target = [], []
     for axis, size in enumerate(shape):
         index = np.rint(np.arange(size) * voxel_to_label[axis, axis] + voxel_to_label[axis, 3]).astype(int)
@@ -159,6 +164,37 @@ def nearest_on_grid(
     carried = np.zeros(shape, labels.dtype)
     carried[np.ix_(*target)] = labels[np.ix_(*source)]
     return carried
+
+
+def straighten(volume: Volume) -> Volume:
+    """A scan whose voxel axes are not at right angles, sampled on the nearest grid whose axes are.
+
+    Parameters
+    ----------
+    volume : Volume
+
+    Returns
+    -------
+    Volume
+        Linearly interpolated, float32, with the same voxel sizes; it covers the scan, and is 0 outside of it.
+
+    Raises
+    ------
+    VolumeError
+        If the intensities are of no use, see `Volume.intensities`.
+    """
+    left, _, right = np.linalg.svd(direction_cosines(volume.voxel_to_ras))
+    axes = rigid(left @ right, np.zeros(3))
+    corners = np.array(list(product(*[(0, n - 1) for n in volume.shape])))
+    along_axes = transform_points(axes.T @ volume.voxel_to_ras, corners) / volume.spacing
+    first, last = np.floor(along_axes.min(axis=0)), np.ceil(along_axes.max(axis=0))
+    grid_to_ras = axes @ np.diag([*volume.spacing, 1.0]) @ rigid(np.eye(3), first)
+    grid_to_voxel = np.linalg.inv(volume.voxel_to_ras) @ grid_to_ras
+    shape = tuple((last - first + 1).astype(int).tolist())
+    array = ndimage.affine_transform(
+        volume.intensities(), grid_to_voxel[:3, :3], grid_to_voxel[:3, 3], output_shape=shape, order=1
+    )
+    return Volume(array, grid_to_ras, name=volume.name)
 
 
 def reslice(volume: Volume, canonical_to_ras: np.ndarray, spacing: float, edge: float = RESLICED_EDGE_MM) -> Volume:

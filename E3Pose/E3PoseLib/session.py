@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from .catalog import find_model
 from .device import memory_errors, pick_device
 from .errors import DeviceError
 from .estimator import PoseEstimate, PoseEstimator, Progress
@@ -25,8 +26,8 @@ class Session:
 
     def model(self, arguments: dict) -> Model:
         """The model of ``load_model(**arguments)``, with the name or file under the key ``model``."""
-        files = [Path(value) for value in arguments.values() if Path(value).is_file()]
-        key = (json.dumps(arguments, sort_keys=True), [file.stat().st_mtime_ns for file in files])
+        files = [find_model(value) if name == "model" else Path(value) for name, value in arguments.items()]
+        key = (json.dumps(arguments, sort_keys=True), [file.stat().st_mtime_ns for file in files if file.is_file()])
         if key != self._key:
             self._model = self._key = None  # the old weights go before the new ones come
             named = {name: value for name, value in arguments.items() if name != "model"}

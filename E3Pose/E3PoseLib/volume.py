@@ -15,10 +15,16 @@ from nibabel.spatialimages import HeaderDataError
 
 from .errors import VolumeError
 from .files import whole_file
-from .geometry import direction_cosines, voxel_sizes
+from .geometry import direction_cosines, has_orthogonal_axes, voxel_sizes
 
 MINIMUM_EDGE_VOXELS = 8
 MAXIMUM_VOXEL_SIZE_MM = 50.0
+EXTENT_MM = (20.0, 1000.0)
+"""Of a scan's longest edge: no brain fits into less, and no more fits into a scanner; the header's unit is wrong."""
+
+RIGHT_ANGLE_TOLERANCE = 0.01
+"""Cosine between two voxel axes from which a scan is resampled onto axes at right angles: half a degree."""
+
 MAXIMUM_NON_FINITE_FRACTION = 0.01
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
@@ -45,7 +51,8 @@ class Volume:
     Raises
     ------
     VolumeError
-        If the array is not 3-D and real, an edge is shorter than 8 voxels, or the geometry is impossible.
+        If the array is not 3-D and real, an edge is shorter than 8 voxels, or the geometry is impossible (voxels above
+        50 mm, a scan below 20 mm or above 1 m, axes in one plane).
     """
 
     array: np.ndarray
@@ -66,6 +73,12 @@ class Volume:
             )
         object.__setattr__(self, "array", array)
         object.__setattr__(self, "voxel_to_ras", _checked_affine(self.voxel_to_ras, self.name))
+        longest = float((self.spacing * array.shape).max())
+        if not EXTENT_MM[0] <= longest <= EXTENT_MM[1]:
+            raise VolumeError(
+                f"{self.name}: a scan of {longest:g} mm is impossible (voxels of {_times(self.spacing)} mm); correct "
+                "the header"
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -81,6 +94,11 @@ class Volume:
     def is_left_handed(self) -> bool:
         """Whether the voxel axes i, j, k form a left-handed frame."""
         return bool(np.linalg.det(self.voxel_to_ras[:3, :3]) < 0)
+
+    @property
+    def has_orthogonal_axes(self) -> bool:
+        """Whether the voxel axes are at right angles, within half a degree."""
+        return has_orthogonal_axes(self.voxel_to_ras, RIGHT_ANGLE_TOLERANCE)
 
     def intensities(self) -> np.ndarray:
         """The voxels as float32, where not finite 0.
@@ -105,11 +123,14 @@ class Volume:
         return values
 
     def warnings(self) -> tuple[str, ...]:
-        """Notes, and what `intensities` passes over."""
+        """Notes, and what is done about voxels that are not as they should be."""
+        sentences = list(self.notes)
+        if not self.has_orthogonal_axes:
+            sentences.append("the voxel axes are not at right angles: the scan was resampled onto axes that are")
         n_bad = self.array.size - int(np.isfinite(self.array).sum())
-        if not n_bad:
-            return self.notes
-        return (*self.notes, f"{n_bad} voxels are NaN or infinite and were taken as 0")
+        if n_bad:
+            sentences.append(f"{n_bad} voxels are NaN or infinite and were taken as 0")
+        return tuple(sentences)
 
     def closest_canonical(self) -> Volume:
         """The same scan with axes permuted and flipped so that i, j, k run closest to right, anterior, superior."""
@@ -132,12 +153,14 @@ def _checked_affine(affine: np.ndarray, name: str) -> np.ndarray:
         raise VolumeError(f"{name}: the matrix from voxels to the patient is not a finite 4×4 affine")
     sizes = voxel_sizes(affine)
     if (sizes <= 0).any() or (sizes > MAXIMUM_VOXEL_SIZE_MM).any():
-        raise VolumeError(
-            f"{name}: voxel sizes of {' × '.join(f'{size:g}' for size in sizes)} mm are impossible; correct the header"
-        )
+        raise VolumeError(f"{name}: voxel sizes of {_times(sizes)} mm are impossible; correct the header")
     if abs(np.linalg.det(direction_cosines(affine))) < 0.1:
         raise VolumeError(f"{name}: the voxel axes lie (nearly) in one plane; correct the header's orientation")
     return affine
+
+
+def _times(sizes: np.ndarray) -> str:
+    return " × ".join(f"{size:g}" for size in sizes)
 
 
 def read_volume(path: str | os.PathLike, frame: int | None = None) -> Volume:
@@ -189,6 +212,17 @@ def count_frames(path: str | os.PathLike) -> int:
     return _count_frames(_open(Path(path)), Path(path))
 
 
+def orientation_notes(path: str | os.PathLike) -> tuple[str, ...]:
+    """What is doubtful about how a NIfTI file says that it lies in the patient; nothing of a file that is no NIfTI."""
+    path = Path(path)
+    if not path.name.lower().endswith(NIFTI_SUFFIXES):
+        return ()
+    try:
+        return _orientation(_open(path))[1]
+    except VolumeError:
+        return ()
+
+
 def _open(path: Path) -> nib.Nifti1Image:
     if not path.is_file():
         raise VolumeError(f"{path}: no such file")
@@ -222,7 +256,10 @@ def _orientation(image: nib.Nifti1Image) -> tuple[np.ndarray, tuple[str, ...]]:
             "the file does not say how it lies in the patient (no qform, no sform): left and right may be swapped",
         )
     if has_qform and has_sform:
-        qform = header.get_qform()
+        try:
+            qform = header.get_qform()
+        except ValueError:
+            return affine, ("the file's qform is no rotation; the sform was used",)
         qform[:3] *= scale
         corner = (*np.subtract(image.shape[:3], 1), 1)
         if np.abs((qform - affine) @ np.diag(corner)).sum(axis=1).max() > 1.0:

@@ -12,9 +12,9 @@ output:
 
 Example::
 
-    worker = PoseWorker(launch=lambda args: subprocess.Popen(args, stdout=subprocess.PIPE,
-    stderr=subprocess.STDOUT)) worker.estimate(volume, model={"model": "default"}) while worker.busy:
-    # the panel does this from a timer
+    worker = PoseWorker(lambda args: subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+    worker.estimate(volume, model={"model": "default"})
+    while worker.busy:                       # the panel does this from a timer
         for event in worker.poll():
             print(event)                     # Progress, ..., Finished
 """
@@ -113,7 +113,7 @@ class PoseWorker:
         return self._worker_pid
 
     def estimate(self, volume, model: dict, **options) -> None:
-        """Ask for a pose. ``volume``: array [I, J, K], ``voxel_to_ras`` 4x4 in RAS mm and ``name``.
+        """Ask for a pose. ``volume``: array [I, J, K], ``voxel_to_ras`` 4x4 in RAS mm, ``name`` and ``notes``.
 
         ``model`` holds the arguments of `load_model`, ``options`` those of `Session.estimate`.
 
@@ -129,6 +129,7 @@ class PoseWorker:
                 "options": options,
                 "name": volume.name,
                 "voxel_to_ras": np.asarray(volume.voxel_to_ras, dtype=float).tolist(),
+                "notes": list(volume.notes),
             },
             volume.array,
         )

@@ -75,7 +75,9 @@ class Tasks:
         from E3PoseLib.volume import Volume
 
         array_file = self._folder / f"request-{request['request']}.npy"
-        volume = Volume(np.load(array_file), np.array(request["voxel_to_ras"]), request["name"])
+        volume = Volume(
+            np.load(array_file), np.array(request["voxel_to_ras"]), request["name"], tuple(request["notes"])
+        )
         array_file.unlink()
         self._output.send("progress", stage="Loading the model", fraction=0.0)
         estimate = session.estimate(

@@ -113,10 +113,6 @@ def run(chosen: argparse.Namespace) -> int:
     estimator = PoseEstimator(model, chosen.device)
     if chosen.save_scene:
         estimator = SceneWriter(estimator, scans, folder)
-        for task in tasks:
-            # Results of a run without scenes are no reason to skip.
-            if not (folder / f"{task.name}.mrb").is_file():
-                (folder / f"{task.name}.json").unlink(missing_ok=True)
     settings = Settings(
         model=model.identity,
         direction=chosen.direction,
@@ -127,7 +123,16 @@ def run(chosen: argparse.Namespace) -> int:
     def tell(task, message: str) -> None:
         print(f"{task.name}: failed: {message}" if message else f"{task.name}: done", flush=True)
 
-    report = run_batch(tasks, estimator, folder, settings, overwrite=chosen.overwrite, read=scans.read, on_result=tell)
+    report = run_batch(
+        tasks,
+        estimator,
+        folder,
+        settings,
+        overwrite=chosen.overwrite,
+        read=scans.read,
+        also=[".mrb"] if chosen.save_scene else [],
+        on_result=tell,
+    )
     counts = f"{len(report.done)} estimated, {len(report.skipped)} already there, {len(report.failed)} failed"
     print(f"{counts}; results in {folder}")
     return SOME_FAILED if report.failed else SUCCESS

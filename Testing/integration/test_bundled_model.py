@@ -3,11 +3,13 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from storages import orientations, stored
 
 from E3PoseLib import PoseEstimator, load_model
@@ -53,6 +55,18 @@ def test_it_finds_the_head_of_the_sample_scan_however_that_is_stored(estimator):
     for orientation in list(orientations())[3::9]:
         degrees, mm = apart(estimator.estimate(stored(scan, orientation)).canonical_to_ras, estimate.canonical_to_ras)
         assert degrees < 0.01 and mm < 0.01
+
+
+def test_sheared_voxel_axes_do_not_turn_the_head(estimator):
+    scan = read_volume(SAMPLE)
+    pose = estimator.estimate(scan).canonical_to_ras
+    for axis, along, slope in ((0, 1, 0.25), (1, 2, -0.2), (2, 0, 0.15)):
+        shear = np.eye(4)
+        shear[axis, along], shear[axis, 3] = slope, -slope * (scan.shape[along] - 1) / 2
+        values = ndimage.affine_transform(scan.array.astype(np.float32), shear[:3, :3], shear[:3, 3], order=1)
+        sheared = replace(scan, array=values, voxel_to_ras=scan.voxel_to_ras @ shear)
+        degrees, mm = apart(estimator.estimate(sheared).canonical_to_ras, pose)
+        assert degrees < 4 and mm < 1
 
 
 def test_it_does_not_trust_what_is_no_head(estimator):

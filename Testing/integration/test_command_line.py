@@ -99,6 +99,19 @@ def test_results_of_other_settings_are_not_replaced_unasked(scans, estimate, tmp
     assert (tmp_path / "out" / "scan0.npy").read_bytes() == before
 
 
+def test_results_never_go_where_the_scans_lie(scans, estimate, capsys):
+    (scans / "scan0.json").write_text("made by the scanner's converter")
+    before = {path.name: path.read_bytes() for path in scans.iterdir()}
+    assert estimate(scans, "--overwrite", "--save-mask", out=scans) == 2
+    assert "choose another folder" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in scans.iterdir()} == before
+
+
+def test_a_scan_named_twice_is_one_scan(scans, estimate, capsys):
+    assert estimate(scans, scans / "scan1.nii.gz") == 0
+    assert "3 estimated" in capsys.readouterr().out
+
+
 def test_frames_of_4d_scans(estimate, tmp_path, capsys):
     head = make_head()
     nib.save(nib.Nifti1Image(np.stack([head.array] * 3, axis=-1), head.voxel_to_ras), tmp_path / "bold.nii.gz")
@@ -106,6 +119,8 @@ def test_frames_of_4d_scans(estimate, tmp_path, capsys):
     assert "--frame N" in capsys.readouterr().err
     assert estimate(tmp_path / "bold.nii.gz", "--frame", 1, out=tmp_path / "one") == 0
     assert json.loads((tmp_path / "one" / "bold.json").read_text())["frame"] == 1
+    assert estimate(tmp_path / "bold.nii.gz", "--frame", 2, out=tmp_path / "one") == 1
+    assert "is the result of frame 1, not 2" in capsys.readouterr().err
     assert estimate(tmp_path / "bold.nii.gz", "--all-frames", out=tmp_path / "all") == 0
     assert sorted(path.stem for path in (tmp_path / "all").glob("*.json")) == [f"bold_frame000{n}" for n in range(3)]
 
@@ -191,6 +206,19 @@ def test_a_full_disk_leaves_nothing_half_written(scans, small_model_file, tmp_pa
     assert run.returncode == 1
     assert "scan0_resliced.nii.gz: cannot be written" in run.stderr and "Traceback" not in run.stderr
     assert sorted(path.name for path in out.iterdir()) == ["scan0.npy", "scan0.tfm"]
+
+
+def test_results_that_were_half_replaced_do_not_stand(scans, estimate, small_model_file, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert estimate(scans / "scan0.nii.gz", "--save-resliced", 2) == 0
+    changes = ["--save-resliced", "2", "--space", "voxel", "--overwrite"]
+    subprocess.run(
+        command(scans / "scan0.nii.gz", out, small_model_file, *changes),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+        capture_output=True,
+    )
+    assert estimate(scans / "scan0.nii.gz", "--save-resliced", 2) == 0
+    assert "1 estimated, 0 already there" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_ctrl_c_keeps_what_is_done_and_a_second_run_does_the_rest(small_model_file, tmp_path):

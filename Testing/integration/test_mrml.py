@@ -178,6 +178,43 @@ def test_pose_follows_the_scan(volume, direction):
     assert np.allclose(mrml.head_pose(transform), moved @ POSE)
 
 
+def crop(volume):
+    slicer.util.updateVolumeFromArray(volume, slicer.util.arrayFromVolume(volume)[:, :, 4:].copy())
+
+
+def mirror(volume):
+    volume.SetAndObserveTransformNodeID(add_transform(np.diag([-1.0, 1, 1, 1])).GetID())
+
+
+def warp(volume):
+    volume.SetAndObserveTransformNodeID(add_warp().GetID())
+
+
+@pytest.mark.parametrize("change", [crop, mirror, warp])
+def test_a_pose_does_not_follow_where_the_head_cannot_be_told(volume, change):
+    transform = write_pose(volume)
+    change(volume)
+    with pytest.raises(TransformError, match="has changed since its pose was estimated"):
+        mrml.head_pose(transform)
+
+
+def test_a_pose_found_under_a_warp_holds_under_it_alone(volume):
+    warp(volume)
+    transform = write_pose(volume)
+    assert np.allclose(mrml.head_pose(transform), POSE)
+    volume.SetAndObserveTransformNodeID(None)
+    with pytest.raises(TransformError, match="estimate the pose again"):
+        mrml.head_pose(transform)
+
+
+def test_what_is_doubtful_about_a_file_comes_along(tmp_path):
+    image = nib.Nifti1Image(head_phantom()[0][::4, ::4, ::4], None)
+    image.header.set_zooms((6, 6, 6))
+    nib.save(image, tmp_path / "lost.nii.gz")
+    scan = mrml.read_scan(slicer.util.loadVolume(str(tmp_path / "lost.nii.gz"), {}))
+    assert "left and right may be swapped" in scan.volume.notes[0]
+
+
 def test_applied_align_transform_brings_the_head_upright(volume):
     transform = write_pose(volume)
     volume.SetAndObserveTransformNodeID(transform.GetID())

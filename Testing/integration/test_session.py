@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from phantoms import make_small_model
 
 from E3PoseLib import session as session_module
 from E3PoseLib.device import memory_errors
@@ -103,3 +104,13 @@ def test_a_computer_without_memory_says_so(tmp_path):
     assert "RESULT cpu ran out of memory; close other programs or choose another device" in process.stdout, (
         process.stdout + process.stderr
     )
+
+
+def test_a_named_model_that_was_replaced_is_loaded_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("E3POSE_MODELS", str(tmp_path))
+    make_small_model(seed=0).save(tmp_path / "mine.safetensors")
+    session = Session()
+    first = session.model({"model": "mine"})
+    assert session.model({"model": "mine"}) is first
+    make_small_model(seed=1).save(tmp_path / "mine.safetensors")
+    assert session.model({"model": "mine"}) is not first

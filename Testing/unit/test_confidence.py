@@ -1,9 +1,10 @@
 """What lowers the confidence in a pose, by how much, and what is said of it."""
 
+import numpy as np
 import pytest
 import torch
 
-from E3PoseLib.confidence import Confidence, axis_concentration
+from E3PoseLib.confidence import Confidence, axis_concentration, orthogonality_error
 
 
 def confidence(**changes) -> Confidence:
@@ -38,6 +39,16 @@ def test_what_speaks_against_a_pose_lowers_it(changes, score, level):
     doubtful = confidence(**changes)
     assert doubtful.score == pytest.approx(score) and doubtful.level == level
     assert bool(doubtful.warnings()) == (level == "low" or doubtful.touches_border)
+
+
+def test_axes_in_one_plane_are_as_far_from_right_angles_as_can_be():
+    cosine, sine = np.cos(np.deg2rad(70)), np.sin(np.deg2rad(70))
+    assert orthogonality_error(np.diag([2.0, 1, 5])) == pytest.approx(0, abs=1e-6)
+    assert orthogonality_error(np.array([[1, 0, 0], [cosine, sine, 0], [0, 0, 3]])) == pytest.approx(20)
+    # Each pair is apart by 60°, yet the sign of a ten-thousandth decides where the third axis points.
+    plane = np.array([[1, 0, 0], [0.5, 0.75**0.5, 0], [-0.5, 0.75**0.5, 1e-4]])
+    assert orthogonality_error(plane) > 89.9
+    assert confidence(orthogonality_error_degrees=orthogonality_error(plane)).level == "low"
 
 
 def test_concentration_is_one_for_one_axis_and_near_zero_for_any():

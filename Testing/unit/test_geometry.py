@@ -82,6 +82,15 @@ def test_itk_file_with_a_centre_of_rotation_is_understood(pose, tmp_path):
     np.testing.assert_allclose(read_itk(path), pose, atol=1e-12)
 
 
+def test_an_itk_file_of_two_transforms_is_refused(pose, tmp_path):
+    path = tmp_path / "pose.tfm"
+    write_itk(path, pose)
+    block = path.read_text().split("#Transform 0\n")[1]
+    path.write_text(path.read_text() + "#Transform 1\n" + block)
+    with pytest.raises(TransformError, match="one affine transform"):
+        read_itk(path)
+
+
 def test_npy_and_json_come_back(pose, tmp_path):
     write_npy(tmp_path / "pose.npy", pose)
     np.testing.assert_array_equal(read_npy(tmp_path / "pose.npy"), pose)

@@ -2,11 +2,17 @@
 
 import time
 
+import numpy as np
 import pytest
 import torch
 from phantoms import make_small_model
 
 from E3PoseLib.precision import fastest_precision
+from E3PoseLib.segmentation.posterior import posterior_to_mask
+
+
+def to_mask(logits: torch.Tensor) -> np.ndarray:
+    return posterior_to_mask(logits, (0.5, 0.5), 1)
 
 
 def scan_of(values: torch.Tensor) -> torch.Tensor:
@@ -31,7 +37,7 @@ def test_the_faster_precision_is_taken_where_it_finds_the_same(network, slow, ch
     delay(network, lower=slow == "bfloat16")
     batch = scan_of(torch.tensor([0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9]))
     with torch.inference_mode():
-        assert fastest_precision(network, batch, label=1) == chosen
+        assert fastest_precision(network, batch, to_mask) == chosen
 
 
 def test_a_faster_precision_that_finds_something_else_is_not_taken(network):
@@ -39,4 +45,10 @@ def test_a_faster_precision_that_finds_something_else_is_not_taken(network):
     # Apart by less than sixteen bits can tell.
     batch = scan_of(torch.tensor([0.4999, 0.5001]).repeat(4))
     with torch.inference_mode():
-        assert fastest_precision(network, batch, label=1) == "float32"
+        assert fastest_precision(network, batch, to_mask) == "float32"
+
+
+def test_a_scan_without_a_brain_proves_nothing(network):
+    delay(network, lower=False)
+    with torch.inference_mode():
+        assert fastest_precision(network, scan_of(torch.full((8,), 0.1)), to_mask) == "float32"

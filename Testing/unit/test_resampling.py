@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from phantoms import make_head
 
-from E3PoseLib.geometry import rigid, transform_points
-from E3PoseLib.resampling import crop_or_pad, nearest_on_grid, resample_isotropic, rescale, reslice
+from E3PoseLib.geometry import has_orthogonal_axes, rigid, transform_points
+from E3PoseLib.resampling import crop_or_pad, nearest_on_grid, resample_isotropic, rescale, reslice, straighten
+from E3PoseLib.rotations import euler_to_matrix
 from E3PoseLib.volume import Volume
 
 
@@ -64,6 +66,34 @@ def test_labels_come_back_to_the_grid_they_came_from():
     truth = scan.array > 500
     overlap = 2 * (back & truth).sum() / (back.sum() + truth.sum())
     assert back.shape == scan.shape and overlap > 0.93
+
+
+def test_a_sheared_grid_is_straightened_where_the_scan_lies_and_labels_find_back():
+    affine = rigid(euler_to_matrix(torch.tensor([20.0, -30, 50], dtype=torch.float64)).numpy(), [5, -7, 9]) @ np.array(
+        [[2, 0.4, 0, 0], [0, 3, -0.3, 0], [0, 0, 2.5, 0], [0, 0, 0, 1]]
+    )
+    index = np.stack(np.meshgrid(*map(np.arange, (40, 30, 36)), indexing="ij"), axis=-1)
+    world = transform_points(affine, index)
+    centre = transform_points(affine, [19, 14, 17])
+
+    def ball(points):
+        return np.exp(-((points - centre) ** 2).sum(axis=-1) / (2 * 18.0**2))
+
+    scan = Volume(ball(world).astype(np.float32), affine)
+    assert not scan.has_orthogonal_axes and "not at right angles" in scan.warnings()[0]
+    straight = straighten(scan)
+    assert has_orthogonal_axes(straight.voxel_to_ras, 1e-9)
+    np.testing.assert_allclose(straight.spacing, scan.spacing)
+    grid = np.stack(np.meshgrid(*map(np.arange, straight.shape), indexing="ij"), axis=-1)
+    inside = straight.array > 0.2
+    expected = ball(transform_points(straight.voxel_to_ras, grid))
+    assert inside.sum() == pytest.approx((expected > 0.2).sum(), rel=0.02)
+    np.testing.assert_allclose(straight.array[inside], expected[inside], atol=0.02)
+    mask = (straight.array > 0.5).astype(np.uint8)
+    back = nearest_on_grid(mask, straight.voxel_to_ras, scan.shape, scan.voxel_to_ras)
+    found = transform_points(affine, np.argwhere(back).mean(axis=0))
+    assert np.linalg.norm(found - centre) < 0.3
+    assert back.sum() == pytest.approx((scan.array > 0.5).sum(), rel=0.03)
 
 
 def test_reslicing_by_a_pose_shows_the_world_from_the_head():

@@ -10,7 +10,7 @@ from storages import orientations, stored
 
 from E3PoseLib.errors import VolumeError
 from E3PoseLib.geometry import transform_points
-from E3PoseLib.volume import Volume, count_frames, read_volume, write_volume
+from E3PoseLib.volume import Volume, count_frames, orientation_notes, read_volume, write_volume
 
 
 def save(path, array):
@@ -84,6 +84,7 @@ def test_a_single_frame_needs_no_choice(array, tmp_path):
         (np.diag([300.0, 3, 3, 1]), "impossible"),
         (np.diag([np.nan, 3, 3, 1]), "finite"),
         ([[3, 3, 0, 0], [0, 0.01, 0, 0], [0, 0, 3, 0], [0, 0, 0, 1]], "one plane"),
+        (np.diag([0.003, 0.003, 0.003, 1]), "0.036 mm is impossible"),
     ],
 )
 def test_impossible_geometry_is_refused(array, affine, word):
@@ -108,7 +109,7 @@ def test_what_is_no_volume_is_refused(array, word):
 def test_few_bad_voxels_count_as_zero_with_a_warning(array):
     values = array.astype(np.float32) + 1
     values[3, 4, 5], values[0, 0, 0] = np.nan, np.inf
-    scan = Volume(values, np.eye(4))
+    scan = Volume(values, np.diag([3.0, 3, 3, 1]))
     clean = scan.intensities()
     assert clean[3, 4, 5] == 0 and clean[0, 0, 0] == 0 and np.isfinite(clean).all()
     assert scan.warnings() == ("2 voxels are NaN or infinite and were taken as 0",)
@@ -118,9 +119,9 @@ def test_many_bad_voxels_and_constant_scans_are_refused(array):
     values = array.astype(np.float32)
     values[:1] = np.nan
     with pytest.raises(VolumeError, match=r"8\.3%.*NaN"):
-        Volume(values, np.eye(4)).intensities()
+        Volume(values, np.diag([3.0, 3, 3, 1])).intensities()
     with pytest.raises(VolumeError, match="same value"):
-        Volume(np.full((9, 9, 9), 7), np.eye(4)).intensities()
+        Volume(np.full((9, 9, 9), 7), np.diag([3.0, 3, 3, 1])).intensities()
 
 
 def test_damaged_files_are_named(array, tmp_path):
@@ -136,8 +137,12 @@ def test_damaged_files_are_named(array, tmp_path):
 
 def test_a_file_that_does_not_know_its_orientation_says_so(array, tmp_path):
     path = tmp_path / "scan.nii"
-    nib.save(nib.Nifti1Image(array, None), path)
+    image = nib.Nifti1Image(array, None)
+    image.header.set_zooms((3, 3, 3))
+    nib.save(image, path)
     assert "left and right may be swapped" in read_volume(path).notes[0]
+    assert orientation_notes(path) == read_volume(path).notes
+    assert orientation_notes(tmp_path / "scan.nrrd") == orientation_notes(tmp_path / "missing.nii") == ()
 
 
 def test_disagreeing_qform_and_sform_are_noted(array, tmp_path):
@@ -148,3 +153,20 @@ def test_disagreeing_qform_and_sform_are_noted(array, tmp_path):
     scan = read_volume(tmp_path / "scan.nii")
     assert "disagree" in scan.notes[0]
     np.testing.assert_allclose(transform_points(scan.voxel_to_ras, [1, 0, 0]), [3, 0, 0])
+
+
+def test_a_scan_larger_than_any_scanner_is_refused():
+    with pytest.raises(VolumeError, match="1200 mm is impossible"):
+        Volume(np.zeros((120, 120, 60), np.int16), np.diag([10.0, 10, 3, 1]))
+
+
+def test_a_qform_that_is_no_rotation_is_passed_over(array, tmp_path):
+    path = tmp_path / "scan.nii"
+    image = nib.Nifti1Image(array, np.diag([3.0, 3, 3, 1]))
+    image.set_sform(np.diag([3.0, 3, 3, 1]), 1)
+    image.set_qform(np.diag([3.0, 3, 3, 1]), 1)
+    image.header["quatern_b"] = 1.0000004  # the rounding of some converters
+    nib.save(image, path)
+    scan = read_volume(path)
+    np.testing.assert_allclose(scan.voxel_to_ras, np.diag([3.0, 3, 3, 1]))
+    assert "qform is no rotation" in scan.notes[0]

@@ -51,9 +51,3 @@ def voxel_to_world(node) -> np.ndarray | None:
     """Voxel indices -> world RAS of a volume node; None where it sits under a warp."""
     outer = parent_to_world(node)
     return None if outer is None else outer @ voxel_to_parent(node)
-
-
-def has_orthogonal_axes(voxel_to_ras: np.ndarray, tolerance: float = 1e-4) -> bool:
-    """Whether a grid's axes are at right angles, within ``tolerance`` of the cosine."""
-    axes = voxel_to_ras[:3, :3] / np.linalg.norm(voxel_to_ras[:3, :3], axis=0)
-    return bool(np.abs(axes.T @ axes - np.eye(3)).max() < tolerance)

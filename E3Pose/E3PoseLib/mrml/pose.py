@@ -6,7 +6,8 @@ import numpy as np
 import vtk
 
 from E3PoseLib.errors import TransformError
-from E3PoseLib.mrml.matrices import has_orthogonal_axes, is_set, to_numpy, to_vtk, voxel_to_world
+from E3PoseLib.geometry import has_orthogonal_axes
+from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk, voxel_to_world
 from E3PoseLib.mrml.scan import Scan
 
 ALIGN_VOLUME = "align"
@@ -17,7 +18,7 @@ PLACE_AXES = "place"
 
 RESULT_ATTRIBUTE = "E3Pose.Result"
 DIRECTION_ATTRIBUTE = "E3Pose.Direction"
-GRID_ATTRIBUTE = "E3Pose.VoxelToWorld"
+GRID_ATTRIBUTE = "E3Pose.ScanGrid"
 VOLUME_REFERENCE = "E3Pose.InputVolume"
 
 
@@ -59,7 +60,8 @@ def write_pose(transform_node, result: dict, direction: str, scan: Scan) -> None
     transform_node.SetMatrixTransformToParent(to_vtk(np.linalg.inv(pose) if direction == ALIGN_VOLUME else pose))
     transform_node.SetAttribute(DIRECTION_ATTRIBUTE, direction)
     transform_node.SetAttribute(RESULT_ATTRIBUTE, json.dumps(result))
-    transform_node.SetAttribute(GRID_ATTRIBUTE, json.dumps(scan.grid_to_world.tolist()))
+    to_world = None if scan.node_to_world is None else scan.node_to_world.tolist()
+    transform_node.SetAttribute(GRID_ATTRIBUTE, json.dumps({"to_world": to_world, "shape": scan.node_shape}))
     transform_node.SetNodeReferenceID(VOLUME_REFERENCE, scan.volume_id)
 
 
@@ -83,7 +85,8 @@ def head_pose(transform_node) -> np.ndarray:
     Raises
     ------
     TransformError
-        Not a transform that `write_pose` has written, or no longer a rigid one.
+        Not a transform that `write_pose` has written, or no longer a rigid one; or the scan has changed in a way that
+        does not tell where the head is now: its grid, or a warp, a shear or a mirroring of it.
     """
     if not is_set(transform_node) or transform_node.GetAttribute(DIRECTION_ATTRIBUTE) is None:
         raise TransformError("no head pose: estimate the pose first, or select the transform that holds it")
@@ -95,14 +98,36 @@ def head_pose(transform_node) -> np.ndarray:
     if not np.allclose(pose[:3, :3].T @ pose[:3, :3], np.eye(3), atol=1e-4):
         raise TransformError(f"transform '{transform_node.GetName()}' is no longer rigid: estimate the pose again")
     scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
-    now = voxel_to_world(scan_node) if scan_node is not None else None
-    if now is None:
+    if scan_node is None or scan_node.GetImageData() is None:
         return pose
-    then = np.array(json.loads(transform_node.GetAttribute(GRID_ATTRIBUTE)))
-    if not has_orthogonal_axes(now) or np.allclose(now, then, atol=1e-6):
-        return pose
-    moved = now @ np.linalg.inv(then) @ pose
+    grid = json.loads(transform_node.GetAttribute(GRID_ATTRIBUTE))
+    moved = motion(grid, scan_node) @ pose
     # Scaling cannot be part of a pose: keep the directions, take the nearest rotation.
     left, _, right = np.linalg.svd(moved[:3, :3])
-    moved[:3, :3] = left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
+    moved[:3, :3] = left @ right
     return moved
+
+
+def motion(grid: dict, scan_node) -> np.ndarray:
+    """How a scan has moved in the world, and grown along its axes, since `write_pose` noted its ``grid``.
+
+    Raises
+    ------
+    TransformError
+        See `head_pose`.
+    """
+    same_voxels = tuple(grid["shape"]) == tuple(scan_node.GetImageData().GetDimensions())
+    now = voxel_to_world(scan_node)
+    then = None if grid["to_world"] is None else np.array(grid["to_world"])
+    if same_voxels and now is None and then is None:
+        return np.eye(4)
+    if same_voxels and now is not None and then is not None:
+        if np.allclose(now, then, atol=1e-6):
+            return np.eye(4)
+        moved = now @ np.linalg.inv(then)
+        if has_orthogonal_axes(now) and has_orthogonal_axes(then) and np.linalg.det(moved) > 0:
+            return moved
+    raise TransformError(
+        f"volume '{scan_node.GetName()}' has changed since its pose was estimated (cropped, warped, sheared or "
+        "mirrored): estimate the pose again"
+    )

@@ -8,7 +8,8 @@ import slicer
 import vtk
 
 from E3PoseLib.errors import VolumeError
-from E3PoseLib.mrml.matrices import has_orthogonal_axes, is_set, voxel_to_parent, voxel_to_world, voxels
+from E3PoseLib.geometry import has_orthogonal_axes
+from E3PoseLib.mrml.matrices import is_set, voxel_to_parent, voxel_to_world, voxels
 from E3PoseLib.mrml.resampling import resample_to_world
 
 SCAN_EVENTS = (
@@ -35,6 +36,12 @@ class Scan:
         Where the mask belongs, under the transform node ``parent_id``. A volume that a warp or a shear moved was
         resampled, and its mask lies in the world, under no transform.
     parent_id : str or None
+    node_to_world : np.ndarray or None
+        The node's own voxel indices -> world RAS; None under a warp. Not ``grid_to_world`` where it was resampled.
+    node_shape : tuple of int
+        The node's own voxels along i, j, k.
+    file : str or None
+        That the node was loaded from.
     """
 
     array: np.ndarray
@@ -43,6 +50,9 @@ class Scan:
     volume_id: str
     grid_to_parent: np.ndarray
     parent_id: str | None
+    node_to_world: np.ndarray | None
+    node_shape: tuple[int, ...]
+    file: str | None
 
     @cached_property
     def volume(self):
@@ -53,9 +63,9 @@ class Scan:
         VolumeError
             Too few voxels, or an impossible geometry.
         """
-        from E3PoseLib.volume import Volume
+        from E3PoseLib.volume import Volume, orientation_notes
 
-        return Volume(self.array, self.grid_to_world, self.name)
+        return Volume(self.array, self.grid_to_world, self.name, orientation_notes(self.file) if self.file else ())
 
 
 def check_volume_node(node) -> None:
@@ -105,14 +115,25 @@ def read_scan(node) -> Scan:
         The node is no scan, see `check_volume_node`.
     """
     check_volume_node(node)
-    grid_to_world = voxel_to_world(node)
+    node_to_world = grid_to_world = voxel_to_world(node)
     if grid_to_world is not None and has_orthogonal_axes(grid_to_world):
         # A copy: the node's voxels may change (a sequence plays on) while the pose is computed.
         array, grid_to_parent, parent_id = voxels(node).copy(), voxel_to_parent(node), node.GetTransformNodeID()
     else:
         array, grid_to_world = resample_to_world(node)
         grid_to_parent, parent_id = grid_to_world, None
-    return Scan(array, grid_to_world, node.GetName(), node.GetID(), grid_to_parent, parent_id)
+    storage = node.GetStorageNode()
+    return Scan(
+        array,
+        grid_to_world,
+        node.GetName(),
+        node.GetID(),
+        grid_to_parent,
+        parent_id,
+        node_to_world,
+        node.GetImageData().GetDimensions(),
+        storage.GetFileName() if storage is not None else None,
+    )
 
 
 def time_point(volume_node) -> tuple[int, int] | None:
