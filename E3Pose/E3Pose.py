@@ -57,7 +57,9 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._run = None
         self._viewsBefore = None
         self._observedVolume = None
+        self._volumeTags = []
         self._maskShown = None
+        self._boundBeforeImport = False
 
     def setup(self) -> None:
         """Build the panel from its ``.ui`` file."""
@@ -74,6 +76,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
 
         self.ui.estimateButton.connect("clicked(bool)", self.onEstimateButton)
@@ -94,6 +97,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self) -> None:
         """Called each time the panel is opened."""
         self.initializeParameterNode()
+        self.modelSection.refresh()
         self.setupSection.refresh()
         self._checkCanEstimate()
 
@@ -121,15 +125,23 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    def onSceneStartImport(self, caller, event) -> None:
+        """Let go of the parameters: selectors that fill anew select nothing for a moment, and would write it there."""
+        self._boundBeforeImport = self._parameterNode is not None
+        self.setParameterNode(None)
+
     def onSceneEndImport(self, caller, event) -> None:
         # A scene that was saved with a result shows it, also before the panel is opened again.
         bringsParameters = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode") is not None
-        if self.parent.isEntered or bringsParameters:
+        if self.parent.isEntered or self._boundBeforeImport or bringsParameters:
             self.initializeParameterNode()
 
     def initializeParameterNode(self) -> None:
         """Bind the panel to the scene's parameter node; select the first scan where none is selected."""
-        self.setParameterNode(self.logic.getParameterNode())
+        node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
+        # A wrapper is kept by its own observers for good; so not another one of the same node at each visit.
+        if self._parameterNode is None or self._parameterNode.parameterNode != node:
+            self.setParameterNode(self.logic.getParameterNode())
         if not self._parameterNode.inputVolume:
             firstVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
             if firstVolume and firstVolume.GetClassName() == "vtkMRMLScalarVolumeNode":
@@ -206,12 +218,16 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._onFailed(error)
 
     def _onEstimated(self, scan, answer: dict, mask) -> None:
+        if self._parameterNode is None:
+            self.initializeParameterNode()
         parameters = self._parameterNode
         volume = slicer.mrmlScene.GetNodeByID(scan.volume_id)
         try:
             # Again, as the person may have rearranged the scene in the meantime.
             if parameters.outputTransform:
                 mrml.check_transform_node(parameters.outputTransform, volume)
+            if parameters.outputSegmentation:
+                mrml.check_mask_node(parameters.outputSegmentation, scan.parent_id)
         except E3PoseError as error:
             self._onFailed(error)
             return
@@ -290,11 +306,12 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Keep up with the scan: its voxels may come after its node, a sequence plays, a transform is applied."""
         if volume == self._observedVolume:
             return
-        for event in mrml.SCAN_EVENTS:
-            if self._observedVolume is not None:
-                self.removeObserver(self._observedVolume, event, self._onVolumeChanged)
-            if volume is not None:
-                self.addObserver(volume, event, self._onVolumeChanged)
+        # Not by the mixin, which would keep each node, and so its voxels, for as long as the panel lives.
+        for tag in self._volumeTags:
+            self._observedVolume.RemoveObserver(tag)
+        self._volumeTags = []
+        if volume is not None:
+            self._volumeTags = [volume.AddObserver(event, self._onVolumeChanged) for event in mrml.SCAN_EVENTS]
         self._observedVolume = volume
 
     def _onVolumeChanged(self, caller=None, event=None) -> None:
@@ -314,6 +331,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         isComplete = result is not None and "confidence" in result
         for name in ("position", "rotation", "confidence", "warnings", "computed"):
             getattr(self.ui, f"{name}Label").text = getattr(result_text, name)(result) if isComplete else "–"
+        if result is None:
+            self.ui.standardPlanesButton.checked = False  # turns the views back
         self.ui.standardPlanesButton.enabled = result is not None
         self.ui.resliceButton.enabled = result is not None
 
@@ -334,6 +353,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             mrml.check_volume_node(parameters.inputVolume if parameters else None)
             if parameters.outputTransform:
                 mrml.check_transform_node(parameters.outputTransform, parameters.inputVolume)
+            if parameters.outputSegmentation:
+                mrml.check_mask_node(parameters.outputSegmentation, mrml.parent_id(parameters.inputVolume))
             self.modelSection.arguments()
         except E3PoseError as error:
             return str(error)

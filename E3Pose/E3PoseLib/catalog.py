@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,6 +13,9 @@ from .errors import ModelError
 
 FORMAT_VERSION = 1
 HEADER_KEY = "e3pose"
+MAXIMUM_HEADER_BYTES = 100_000_000
+"""As safetensors has it."""
+
 CARD_FIELDS = ("description", "training_data", "licence", "citation")
 """What a header says to people."""
 _SUFFIX = ".safetensors"
@@ -148,11 +152,19 @@ def read_header(path: str | os.PathLike) -> ModelHeader:
     ModelError
         If the file is missing, damaged or not a model.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = find_model(path)
+    # Read by hand, as Slicer shows a model's card before any package is installed: the length of a JSON document, it,
+    # and the tensors.
     try:
-        with safe_open(path, framework="numpy") as file:
-            return parse_header(path, file.metadata() or {})
-    except (SafetensorError, OSError) as error:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > MAXIMUM_HEADER_BYTES:
+                raise ValueError(f"a header of {length} bytes")
+            tensors = json.loads(file.read(length))
+            metadata = tensors.pop("__metadata__", {})
+            end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
+            if end != path.stat().st_size:
+                raise ValueError(f"{path.stat().st_size} bytes instead of {end}")
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error) as error:
         raise ModelError(f"{path}: not a readable model file ({error})") from error
+    return parse_header(path, metadata)

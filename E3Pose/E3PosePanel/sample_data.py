@@ -58,7 +58,9 @@ def downloadWithAttribution(attribution: str, source):
     """Fetch a scan (checked against its SHA-256, cached), load it, and say in the node where it is from."""
     import SampleData
 
-    nodes = SampleData.SampleDataLogic().downloadFromSource(source)
+    # Where the module is open, its own log tells how the download goes.
+    panel = getattr(slicer.modules, "SampleDataWidget", None)
+    nodes = SampleData.SampleDataLogic(panel.logMessage if panel is not None else None).downloadFromSource(source)
     for node in nodes:
         node.SetDescription(attribution)
     return nodes

@@ -18,6 +18,7 @@ class SetupSection:
         self._ui = ui
         self._showMessage = showMessage
         self._onChanged = onChanged
+        self._installing = False
         ui.installButton.connect("clicked(bool)", self.onInstallButton)
         self.refresh()
 
@@ -29,7 +30,7 @@ class SetupSection:
             lines.append(f"{package.requirement}: {package.version or _('not installed')}{note}")
         self._ui.packagesLabel.text = "\n".join(lines)
         self.missing = dependencies.missing()
-        self._ui.installButton.enabled = bool(self.missing)
+        self._ui.installButton.enabled = bool(self.missing) and not self._installing
         self._ui.installButton.toolTip = (
             _("Install what is missing into Slicer's Python; asks first.")
             if self.missing
@@ -39,7 +40,12 @@ class SetupSection:
             self._ui.setupCollapsibleButton.collapsed = False
 
     def onInstallButton(self, checked=False) -> None:
-        """Ask, then install; the outcome goes to the status line."""
+        """Ask, then install; the outcome goes to the status line.
+
+        Slicer handles events while pip runs, so the button could be pressed again.
+        """
+        if self._installing:
+            return
         names = "\n".join(f"  {package.requirement}" for package in self.missing)
         question = _(
             "These Python packages will be downloaded and installed into Slicer:\n\n{names}\n\n"
@@ -47,6 +53,8 @@ class SetupSection:
         ).format(names=names)
         if not slicer.util.confirmOkCancelDisplay(question, _("E3-Pose: install packages")):
             return
+        self._installing = True
+        self._ui.installButton.enabled = False
         slicer.app.setOverrideCursor(qt.Qt.WaitCursor)
         try:
             dependencies.install(self.missing)
@@ -55,5 +63,6 @@ class SetupSection:
             self._showMessage(_("Not installed: {error}").format(error=error))
         finally:
             slicer.app.restoreOverrideCursor()
+            self._installing = False
             self.refresh()
             self._onChanged()

@@ -11,6 +11,7 @@ Slicer answers --help itself; without any option this script lists its own.
 
 import argparse
 import contextlib
+import signal
 import sys
 import tempfile
 import traceback
@@ -163,6 +164,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> int:
     """Run the batch; returns the exit status, whatever happens: Slicer would run on after an exception."""
+    # Slicer has given the interrupt back to the system, which would end it in the middle of a file.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return exit_status("E3PoseBatch", lambda: run(parse(arguments)))
     except SystemExit as end:  # argparse has said why

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import signal
 import stat
 import sys
 import tempfile
@@ -203,6 +204,8 @@ class Application(shaped(QtCore.QObject)):
 
         Slicer runs on where the script ends or fails without asking for the exit; that is `RUNS_ON` here.
         """
+        # Slicer, too, takes the interrupt away from Python once its modules are loaded.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         QtCore.QTimer.singleShot(0, lambda: self._execute(path))
         return self._qt.exec()
 

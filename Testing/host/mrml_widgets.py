@@ -90,9 +90,9 @@ class qMRMLNodeComboBox(shaped(QtWidgets.QWidget)):
             vtkMRMLScene.NodeAddedEvent,
             vtkMRMLScene.NodeRemovedEvent,
             vtkMRMLScene.EndCloseEvent,
-            vtkMRMLScene.EndImportEvent,
         )
         self._observations = [scene.AddObserver(event, self._on_scene_changed) for event in events]
+        self._observations.append(scene.AddObserver(vtkMRMLScene.EndImportEvent, self._on_import))
         self._refill()
 
     def nodes(self) -> list:
@@ -137,6 +137,11 @@ class qMRMLNodeComboBox(shaped(QtWidgets.QWidget)):
         self.setCurrentNode(node)
         self.nodeAddedByUser.emit(node)
         return node
+
+    def _on_import(self, caller, event) -> None:
+        # In Slicer all rows go and come again, and for a moment nothing is selected.
+        self.setCurrentNodeID("")
+        self._on_scene_changed(caller, event)
 
     def _on_scene_changed(self, caller, event) -> None:
         nodes = self.nodes()

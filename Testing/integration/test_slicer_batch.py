@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import time
@@ -102,6 +103,21 @@ def test_killed_half_way_and_rerun_computes_only_the_rest(scans, installed_model
     status, output = run(*inputs)
     assert status == 0, output
     assert f"{3 - len(done)} estimated, {len(done)} already there, 0 failed" in output
+    assert not list(tmp_path.glob(".part-*"))
+
+
+def test_ctrl_c_leaves_whole_results_and_their_table(scans, installed_model, tmp_path):
+    inputs = ["--input", scans / "a.nii.gz", scans / "b.nrrd", scans / "deeper" / "c.mha", "--output", tmp_path]
+    process = start(*inputs)
+    end = time.monotonic() + 300
+    while not (tmp_path / "a.json").exists():
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted" in output, output
+    rows = list(csv.DictReader((tmp_path / "poses.csv").open()))
+    assert rows[0]["frame_id"] == "a" and len(rows) < 3
     assert not list(tmp_path.glob(".part-*"))
 
 

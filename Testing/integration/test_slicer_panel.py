@@ -297,8 +297,13 @@ def test_standard_planes_and_back(app, panel, scan_node, scene):
     turned = mrml.to_numpy(red.GetSliceToRAS())
     assert np.allclose(turned[:3, 2], pose[:3, 2], atol=1e-6)
     assert np.allclose(turned[:3, 3], pose[:3, 3], atol=1e-6)
+    # Meanwhile the window becomes twice as wide: the image may not come back stretched.
+    columns, rows, slices = red.GetDimensions()
+    red.SetDimensions(2 * columns, rows, slices)
     panel.ui.standardPlanesButton.click()
     assert np.allclose(mrml.to_numpy(red.GetSliceToRAS()), before)
+    width, height, _ = red.GetFieldOfView()
+    assert width / height == pytest.approx(2 * columns / rows)
     # Closing the scene turns the views back too.
     panel.ui.standardPlanesButton.click()
     assert red.GetOrientation() == "Reformat"
@@ -402,6 +407,68 @@ def test_scene_loaded_while_another_module_is_open(app, panel, scan_node, scene,
     assert panel.ui.statusLabel.text == "Resliced into phantom upright."
 
 
+def test_a_scene_added_to_this_one_changes_no_selection(app, panel, scan_node, scene, tmp_path):
+    import slicer
+
+    other = slicer.vtkMRMLScene()
+    other.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "of another fetus")
+    other.SetURL(str(tmp_path / "other.mrml"))
+    assert other.Commit()
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate(app, panel)
+    selectors = (
+        panel.ui.inputVolumeSelector,
+        panel.ui.outputTransformSelector,
+        panel.ui.outputSegmentationSelector,
+    )
+    before = [selector.currentNode() for selector in selectors]
+    position = panel.ui.positionLabel.text
+    for entered in (True, False):
+        if not entered:
+            slicer.modules.e3pose.exit()
+        slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": other.GetURL()}, None)
+        assert [selector.currentNode() for selector in selectors] == before
+        assert panel.ui.positionLabel.text == position
+
+
+def test_of_two_scans_the_saved_one_is_selected_again(app, panel, scan_node, scene, tmp_path):
+    import slicer
+
+    second = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "second")
+    slicer.util.updateVolumeFromArray(second, slicer.util.arrayFromVolume(scan_node).copy())
+    panel.ui.inputVolumeSelector.setCurrentNode(second)
+    assert slicer.util.saveScene(str(tmp_path / "two.mrb"), {})
+    scene.Clear(0)
+    slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": str(tmp_path / "two.mrb")}, None)
+    assert panel.ui.inputVolumeSelector.currentNode().GetName() == "second"
+
+
+def test_a_transform_that_goes_turns_the_views_back(app, panel, scan_node, scene):
+    from E3PoseLib import mrml
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate(app, panel)
+    red = scene.GetSingletonNode("Red", "vtkMRMLSliceNode")
+    before = mrml.to_numpy(red.GetSliceToRAS())
+    panel.ui.standardPlanesButton.click()
+    scene.RemoveNode(panel.ui.outputTransformSelector.currentNode())
+    assert not panel.ui.standardPlanesButton.checked and not panel.ui.standardPlanesButton.enabled
+    assert np.allclose(mrml.to_numpy(red.GetSliceToRAS()), before)
+
+
+def test_a_segmentation_of_others_that_would_suffer_is_refused(panel, scan_node, scene):
+    import slicer
+
+    contours = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "treatment plan")
+    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+    contours.GetSegmentation().SetSourceRepresentationName(surface)
+    contours.GetSegmentation().AddEmptySegment("Placenta")
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    panel.ui.outputSegmentationSelector.setCurrentNode(contours)
+    assert not panel.ui.estimateButton.enabled
+    assert "'treatment plan' holds other segments" in panel.ui.estimateButton.toolTip
+
+
 def test_a_result_that_cannot_be_written_leaves_no_nodes(app, panel, scan_node, scene):
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
     scan = panel.logic.readScan(scan_node)
@@ -451,6 +518,28 @@ def test_install_asks_first(app, panel, monkeypatch):
     app.answers.append(qt.QMessageBox.Ok)
     panel.ui.installButton.click()
     assert installed == [[asked]]
+
+
+def test_a_second_click_does_not_install_twice(app, panel, monkeypatch):
+    """Slicer handles events while pip runs; so does this installation."""
+    import qt
+
+    from E3PoseLib import dependencies
+
+    begun = []
+
+    def install(packages):
+        begun.append(packages)
+        panel.enter()
+        assert not panel.ui.installButton.enabled
+        panel.setupSection.onInstallButton()
+
+    monkeypatch.setattr(dependencies, "missing", lambda: [dependencies.Package("e3nn>=99", "0.5.5")])
+    monkeypatch.setattr(dependencies, "install", install)
+    panel.setupSection.refresh()
+    app.answers.append(qt.QMessageBox.Ok)
+    panel.ui.installButton.click()
+    assert len(begun) == 1 and panel.ui.installButton.enabled
 
 
 def test_missing_packages_disable_the_button(panel, scan_node, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 
 import pytest
 import torch
@@ -141,3 +142,8 @@ def test_input_stride_sees_the_mean_of_cells_and_answers_on_the_fine_grid():
     assert torch.allclose(means[:, :, 1:-1, 1:-1, 1:-1], expected, atol=1e-5)
     with pytest.raises(ValueError, match="input stride"):
         UNet(2, 4, input_stride=0)
+
+
+def test_a_card_is_read_before_any_package_is_installed(small_model, small_model_file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    assert read_header(small_model_file) == small_model.header

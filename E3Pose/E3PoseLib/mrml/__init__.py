@@ -5,7 +5,7 @@ the frame of a node's parent transform (world where it has none): a volume's IJK
 parent frame. Nothing here needs more than Slicer itself brings, `Scan.volume` aside.
 """
 
-from E3PoseLib.mrml.mask import has_mask, show_mask, write_mask
+from E3PoseLib.mrml.mask import check_mask_node, has_mask, show_mask, write_mask
 from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk, voxel_to_parent, voxel_to_world, voxels
 from E3PoseLib.mrml.pose import (
     ALIGN_VOLUME,
@@ -18,7 +18,7 @@ from E3PoseLib.mrml.pose import (
     write_pose,
 )
 from E3PoseLib.mrml.resampling import reslice
-from E3PoseLib.mrml.scan import SCAN_EVENTS, Scan, check_volume_node, read_scan, time_point
+from E3PoseLib.mrml.scan import SCAN_EVENTS, Scan, check_volume_node, parent_id, read_scan, time_point
 from E3PoseLib.mrml.upright import HEAD_MM, reslice_upright
 from E3PoseLib.mrml.views import restore_planes, show_standard_planes, slice_nodes
 
@@ -30,11 +30,13 @@ __all__ = [
     "SCAN_EVENTS",
     "VOLUME_REFERENCE",
     "Scan",
+    "check_mask_node",
     "check_transform_node",
     "check_volume_node",
     "has_mask",
     "head_pose",
     "is_set",
+    "parent_id",
     "read_result",
     "read_scan",
     "reslice",

@@ -4,6 +4,7 @@ import numpy as np
 import slicer
 from vtk.util.numpy_support import numpy_to_vtk
 
+from E3PoseLib.errors import OutputError
 from E3PoseLib.mrml.matrices import to_vtk
 from E3PoseLib.mrml.scan import Scan
 
@@ -11,10 +12,37 @@ SEGMENT_ID = "Brain"
 SEGMENT_COLOR = (0.95, 0.75, 0.25)
 
 
-def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
-    """Make a segmentation node hold the brain mask, uint8 [I, J, K] on the scan's grid, as its one segment
-    ``Brain``.
+def check_mask_node(segmentation_node, parent_id: str | None) -> None:
+    """Whether a mask that lies under the transform ``parent_id`` can be written to a segmentation node.
+
+    Raises
+    ------
+    OutputError
+        The node holds other segments, which the mask would move under another transform, or which lose their shape
+        as the node is kept in another form than label maps (surfaces, contours).
     """
+    segmentation = segmentation_node.GetSegmentation()
+    if set(segmentation.GetSegmentIDs()) <= {SEGMENT_ID}:
+        return
+    binary = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    if segmentation.GetSourceRepresentationName() != binary:
+        problem = "holds other segments that are no label maps"
+    elif segmentation_node.GetTransformNodeID() != parent_id:
+        problem = "holds other segments, under another transform than the scan"
+    else:
+        return
+    raise OutputError(f"segmentation '{segmentation_node.GetName()}' {problem}: choose or create another brain mask")
+
+
+def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
+    """Write the brain mask, uint8 [I, J, K] on the scan's grid, as a segmentation node's segment ``Brain``.
+
+    Raises
+    ------
+    OutputError
+        See `check_mask_node`.
+    """
+    check_mask_node(segmentation_node, scan.parent_id)
     image = slicer.vtkOrientedImageData()
     image.SetDimensions(mask.shape)
     values = numpy_to_vtk(np.ascontiguousarray(mask, dtype=np.uint8).ravel(order="F"), deep=True)
@@ -25,7 +53,8 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
     if segmentation.GetSegment(SEGMENT_ID) is not None:
         segmentation.RemoveSegment(SEGMENT_ID)
     binary = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    segmentation.SetSourceRepresentationName(binary)
+    if segmentation.GetNumberOfSegments() == 0:
+        segmentation.SetSourceRepresentationName(binary)
     segment = slicer.vtkSegment()
     segment.SetName(SEGMENT_ID)
     segment.SetColor(*SEGMENT_COLOR)

@@ -106,6 +106,15 @@ def dicom_modality(node) -> str:
     return hierarchy.GetItemAttribute(item, attribute)
 
 
+def parent_id(node) -> str | None:
+    """The transform node that a mask of a volume node belongs under: the volume's own, or none where `read_scan`
+    resamples it.
+    """
+    grid_to_world = voxel_to_world(node)
+    regular = grid_to_world is not None and has_orthogonal_axes(grid_to_world)
+    return node.GetTransformNodeID() if regular else None
+
+
 def read_scan(node) -> Scan:
     """The scan in a volume node, in world RAS, whatever transforms the node sits under.
 
@@ -118,10 +127,10 @@ def read_scan(node) -> Scan:
     node_to_world = grid_to_world = voxel_to_world(node)
     if grid_to_world is not None and has_orthogonal_axes(grid_to_world):
         # A copy: the node's voxels may change (a sequence plays on) while the pose is computed.
-        array, grid_to_parent, parent_id = voxels(node).copy(), voxel_to_parent(node), node.GetTransformNodeID()
+        array, grid_to_parent = voxels(node).copy(), voxel_to_parent(node)
     else:
         array, grid_to_world = resample_to_world(node)
-        grid_to_parent, parent_id = grid_to_world, None
+        grid_to_parent = grid_to_world
     storage = node.GetStorageNode()
     return Scan(
         array,
@@ -129,7 +138,7 @@ def read_scan(node) -> Scan:
         node.GetName(),
         node.GetID(),
         grid_to_parent,
-        parent_id,
+        parent_id(node),
         node_to_world,
         node.GetImageData().GetDimensions(),
         storage.GetFileName() if storage is not None else None,

@@ -37,10 +37,13 @@ def show_standard_planes(scene, canonical_to_world: np.ndarray) -> dict:
 
 
 def restore_planes(scene, before: dict) -> None:
-    """Turn the slice views back to where `show_standard_planes` found them."""
+    """Turn the slice views back to where `show_standard_planes` found them, in the shape that they have now."""
     for name, node in slice_nodes(scene).items():
         if name in before:
-            set_plane(node, *before[name].values())
+            plane = before[name]
+            _, height, depth = plane["field_of_view"]
+            columns, rows, _ = node.GetDimensions()
+            set_plane(node, plane["slice_to_ras"], (height * columns / rows, height, depth), plane["xyz_origin"])
 
 
 def set_plane(node, slice_to_ras: np.ndarray, field_of_view, xyz_origin) -> None:
