@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch.nn import functional
+
+from .segmentation.posterior import bounding_box
 
 BRAIN_VOLUME_ML = (10.0, 600.0)
 """From 18 weeks to term, with the margin that a coarse mask needs (Kyriakopoulou et al., 2017: 30 to 450 ml)."""
@@ -34,6 +37,8 @@ class Confidence:
         Whether the mask reaches the border of the scan, so that the head may be cut.
     view_disagreement_degrees : float or None
         Mean angle between the rotation found in each view of the head and that of all; None where there is one view.
+    interleave_ratio : float
+        See `interleave_ratio`; above 1 the head has moved between odd and even slices.
     """
 
     axis_concentration: tuple[float, float, float]
@@ -41,18 +46,21 @@ class Confidence:
     brain_volume_ml: float
     touches_border: bool
     view_disagreement_degrees: float | None = None
+    interleave_ratio: float = 0.0
 
     @property
     def score(self) -> float:
         """One number in [0, 1]: the weakest axis, times how orthogonal the three are, times how far the views agree.
 
-        It is 0 for an impossible brain.
+        It is 0 for an impossible brain, and halved where odd and even slices show the head in two places: views of
+        such a scan agree, on what may be the pose of neither.
         """
         if not BRAIN_VOLUME_ML[0] <= self.brain_volume_ml <= BRAIN_VOLUME_ML[1]:
             return 0.0
         agreement = max(0.0, 1 - (self.view_disagreement_degrees or 0.0) / VIEWS_DISAGREE_DEGREES)
         orthogonality = float(np.cos(np.deg2rad(self.orthogonality_error_degrees)))
-        return min(self.axis_concentration) * orthogonality * agreement
+        certainty = 0.5 if self.interleave_ratio > 1 else 1.0
+        return min(self.axis_concentration) * orthogonality * agreement * certainty
 
     @property
     def level(self) -> str:
@@ -75,9 +83,44 @@ class Confidence:
                 f"the mask holds {self.brain_volume_ml:.0f} ml, which no fetal brain does "
                 f"({BRAIN_VOLUME_ML[0]:.0f} to {BRAIN_VOLUME_ML[1]:.0f} ml)"
             )
+        if self.interleave_ratio > 1:
+            sentences.append("odd and even slices show the head in different places: it moved during the scan")
         if self.touches_border:
             sentences.append("the brain reaches the border of the scan: the head may be cut, its centre shifted")
         return tuple(sentences)
+
+
+def interleave_ratio(array: np.ndarray, mask: np.ndarray) -> float:
+    """Whether every other slice shows something else.
+
+    Slices are excited in turns, the odd ones and then the even ones. Where the head lies still, neighbouring slices are
+    more alike than those two apart; where it moves in between, less.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        Shape ``[I, J, K]``, intensities on the scan's own voxels.
+    mask : np.ndarray
+        Of that shape, the brain.
+
+    Returns
+    -------
+    float
+        Mean difference of neighbouring slices over that of slices two apart, in the brain and two voxels around it; the
+        largest of the three axes. A half for smooth scans at rest, 1 for noise; 0 where nothing can be told.
+    """
+    around = ndimage.binary_dilation(mask, iterations=2)
+    box = bounding_box(around)
+    if box is None:
+        return 0.0
+    ratios = [0.0]
+    for axis in range(3):
+        slices, inside = np.moveaxis(array[box], axis, 0), np.moveaxis(around[box], axis, 0)[1:-1]
+        steps = np.abs(np.diff(slices, axis=0))
+        neighbours, two_apart = (steps[1:] + steps[:-1]) / 2, np.abs(slices[2:] - slices[:-2])
+        if inside.any() and two_apart[inside].any():
+            ratios.append(float(neighbours[inside].mean() / two_apart[inside].mean()))
+    return max(ratios)
 
 
 def axis_concentration(field: torch.Tensor) -> tuple[float, float, float]:

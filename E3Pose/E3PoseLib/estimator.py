@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from .confidence import Confidence, axis_concentration, orthogonality_error
+from .confidence import Confidence, axis_concentration, interleave_ratio, orthogonality_error
 from .device import memory_errors, pick_device
 from .equivariant.network import pool_axes
 from .errors import E3PoseError, NoHeadFoundError, VolumeError
@@ -252,6 +252,8 @@ class PoseEstimator:
         raw = torch.stack([pool_axes(field[None])[0] for field in fields]).reshape(-1, 3, 3).cpu().double().numpy()
         axes, disagreement = combine_views(raw, self._view_to_scan)
         rotation = assemble_rotation(head_axes_to_ras(axes, scan.grid_to_ras))
+        oriented = scan.oriented
+        on_scan = nearest_on_grid(mask.astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
         confidence = Confidence(
             axis_concentration=tuple(np.mean([axis_concentration(field.cpu()) for field in fields], axis=0).tolist()),
             orthogonality_error_degrees=orthogonality_error(axes),
@@ -261,9 +263,8 @@ class PoseEstimator:
                 inner.start <= outer.start or inner.stop >= outer.stop
                 for inner, outer in zip(bounding_box(mask), scan.field_of_view, strict=True)
             ),
+            interleave_ratio=interleave_ratio(oriented.intensities(), on_scan),
         )
-        oriented = scan.oriented
-        on_scan = nearest_on_grid(mask.astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
         return PoseEstimate(
             canonical_to_ras=rigid(rotation, centre),
             mask=on_scan if self.as_official else scan.volume.in_own_order(on_scan),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from E3PoseLib.confidence import Confidence, axis_concentration, orthogonality_error
+from E3PoseLib.confidence import Confidence, axis_concentration, interleave_ratio, orthogonality_error
 
 
 def confidence(**changes) -> Confidence:
@@ -33,6 +33,7 @@ def test_a_clear_pose_is_trusted_without_a_warning():
         ({"brain_volume_ml": 3.0}, 0.0, "low"),
         ({"brain_volume_ml": 1300.0}, 0.0, "low"),
         ({"touches_border": True}, 0.9, "moderate"),
+        ({"interleave_ratio": 1.01}, 0.45, "low"),
     ],
 )
 def test_what_speaks_against_a_pose_lowers_it(changes, score, level):
@@ -49,6 +50,26 @@ def test_axes_in_one_plane_are_as_far_from_right_angles_as_can_be():
     plane = np.array([[1, 0, 0], [0.5, 0.75**0.5, 0], [-0.5, 0.75**0.5, 1e-4]])
     assert orthogonality_error(plane) > 89.9
     assert confidence(orthogonality_error_degrees=orthogonality_error(plane)).level == "low"
+
+
+def blob(shift: float) -> tuple[np.ndarray, np.ndarray]:
+    """A patterned ball whose odd slices along the second axis lie `shift` voxels beside the even ones, and its mask."""
+    i, j, k = np.meshgrid(*[np.arange(40.0)] * 3, indexing="ij")
+    i = i + shift * (j % 2)
+    radius = np.sqrt((i - 20) ** 2 + (j - 20) ** 2 + (k - 20) ** 2)
+    return (100 + 20 * np.sin(0.5 * i) * np.cos(0.4 * k)) / (1 + np.exp(radius - 12)), radius < 12
+
+
+def test_odd_slices_beside_even_ones_are_noticed_and_noise_is_not():
+    assert interleave_ratio(*blob(0)) < 0.7
+    assert interleave_ratio(*blob(4)) > 1.2
+    for order in ((1, 0, 2), (0, 2, 1)):
+        turned = tuple(np.ascontiguousarray(part.transpose(order)[::-1]) for part in blob(4))
+        assert interleave_ratio(*turned) == pytest.approx(interleave_ratio(*blob(4)))
+    noise = np.random.default_rng(0).normal(size=(40, 40, 40))
+    assert 0.9 < interleave_ratio(noise, blob(0)[1]) < 1.03
+    assert interleave_ratio(np.ones((9, 9, 9)), np.ones((9, 9, 9), bool)) == 0
+    assert interleave_ratio(noise, np.zeros((40, 40, 40), bool)) == 0
 
 
 def test_concentration_is_one_for_one_axis_and_near_zero_for_any():
