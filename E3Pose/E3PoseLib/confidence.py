@@ -17,8 +17,8 @@ BRAIN_VOLUME_ML = (10.0, 600.0)
 VIEWS_DISAGREE_DEGREES = 20.0
 """The mean disagreement of the views from which the score is 0; see docs/accuracy.md for how it was found."""
 
-MODERATE_SCORE = 0.75
-LOW_SCORE = 0.5
+MODERATE_SCORE = 0.8
+LOW_SCORE = 0.7
 
 
 @dataclass(frozen=True)

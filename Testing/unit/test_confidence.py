@@ -27,7 +27,8 @@ def test_a_clear_pose_is_trusted_without_a_warning():
     [
         ({"axis_concentration": (0.4, 0.9, 0.9)}, 0.4, "low"),
         ({"orthogonality_error_degrees": 60.0}, 0.45, "low"),
-        ({"view_disagreement_degrees": 5.0}, 0.675, "moderate"),
+        ({"view_disagreement_degrees": 3.0}, 0.765, "moderate"),
+        ({"view_disagreement_degrees": 5.0}, 0.675, "low"),
         ({"view_disagreement_degrees": 12.0}, 0.36, "low"),
         ({"view_disagreement_degrees": 90.0}, 0.0, "low"),
         ({"brain_volume_ml": 3.0}, 0.0, "low"),
