@@ -228,7 +228,7 @@ def test_ctrl_c_keeps_what_is_done_and_a_second_run_does_the_rest(small_model_fi
         write_volume(folder / f"scan{number:02d}.nii.gz", make_head(seed=number))
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs start deaf to it
     run = subprocess.Popen(command(folder, out, small_model_file), stderr=subprocess.PIPE, text=True, preexec_fn=heed)
-    while not list(out.glob("*.json")):
+    while not list(out.glob("[!.]*.json")):  # hidden ones are still being written
         assert run.poll() is None
         time.sleep(0.02)
     run.send_signal(signal.SIGINT)
