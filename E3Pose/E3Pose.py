@@ -59,7 +59,6 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._observedVolume = None
         self._volumeTags = []
         self._maskShown = None
-        self._boundBeforeImport = False
 
     def setup(self) -> None:
         """Build the panel from its ``.ui`` file."""
@@ -127,20 +126,21 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartImport(self, caller, event) -> None:
         """Let go of the parameters: selectors that fill anew select nothing for a moment, and would write it there."""
-        self._boundBeforeImport = self._parameterNode is not None
         self.setParameterNode(None)
 
     def onSceneEndImport(self, caller, event) -> None:
-        # A scene that was saved with a result shows it, also before the panel is opened again.
-        bringsParameters = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode") is not None
-        if self.parent.isEntered or self._boundBeforeImport or bringsParameters:
+        # A scene that has a result shows it, also before the panel is opened again.
+        if self.parent.isEntered or self._sceneParameters() is not None:
             self.initializeParameterNode()
+
+    def _sceneParameters(self):
+        """The scene's node with the panel's parameters; None where the panel was not opened in this scene."""
+        return slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
 
     def initializeParameterNode(self) -> None:
         """Bind the panel to the scene's parameter node; select the first scan where none is selected."""
-        node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
         # A wrapper is kept by its own observers for good; so not another one of the same node at each visit.
-        if self._parameterNode is None or self._parameterNode.parameterNode != node:
+        if self._parameterNode is None or self._parameterNode.parameterNode != self._sceneParameters():
             self.setParameterNode(self.logic.getParameterNode())
         if not self._parameterNode.inputVolume:
             firstVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")

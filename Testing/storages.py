@@ -8,6 +8,7 @@ from itertools import permutations, product
 
 import numpy as np
 from nibabel.orientations import apply_orientation, inv_ornt_aff
+from scipy import ndimage
 
 from E3PoseLib.volume import Volume
 
@@ -25,6 +26,14 @@ def stored(volume: Volume, orientation: np.ndarray) -> Volume:
         array=np.ascontiguousarray(apply_orientation(volume.array, orientation)),
         voxel_to_ras=volume.voxel_to_ras @ inv_ornt_aff(orientation, volume.shape),
     )
+
+
+def sheared(volume: Volume, axis: int, along: int, slope: float) -> Volume:
+    """The same scan on voxel axes off right angles: `slope` voxels along one axis for each voxel along another."""
+    shear = np.eye(4)
+    shear[axis, along], shear[axis, 3] = slope, -slope * (volume.shape[along] - 1) / 2
+    values = ndimage.affine_transform(volume.array.astype(np.float32), shear[:3, :3], shear[:3, 3], order=1)
+    return replace(volume, array=values, voxel_to_ras=volume.voxel_to_ras @ shear)
 
 
 def signed_permutation(orientation: np.ndarray) -> np.ndarray:

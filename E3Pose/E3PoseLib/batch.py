@@ -302,22 +302,18 @@ def _stands(task: Task, folder: Path, settings: Settings, also: Sequence[str]) -
         recorded = document["settings"]
     except (TransformError, KeyError, TypeError):
         return False
-    for key in ("model", "space", "direction", "precision"):
-        made_with = recorded.get(key, getattr(Settings, key, None))
-        if made_with != getattr(settings, key):
-            raise OutputError(
-                f"{outputs['json']}: was made with {key} {made_with!r}, not {getattr(settings, key)!r}; choose "
-                "another output folder, or replace it with --overwrite"
-            )
+    clashes = [
+        f"was made with {key} {recorded.get(key, getattr(Settings, key, None))!r}, not {getattr(settings, key)!r}"
+        for key in ("model", "space", "direction", "precision")
+        if recorded.get(key, getattr(Settings, key, None)) != getattr(settings, key)
+    ]
     if Path(document["input"]).resolve() != task.path.resolve():
-        raise OutputError(
-            f"{outputs['json']}: is the result of another scan, {document['input']}; choose another output folder, or "
-            "replace it with --overwrite"
-        )
+        clashes.append(f"is the result of another scan, {document['input']}")
     if document.get("frame") != task.frame:
+        clashes.append(f"is the result of frame {document.get('frame')}, not {task.frame}")
+    if clashes:
         raise OutputError(
-            f"{outputs['json']}: is the result of frame {document.get('frame')}, not {task.frame}; choose another "
-            "output folder, or replace it with --overwrite"
+            f"{outputs['json']}: {clashes[0]}; choose another output folder, or replace it with --overwrite"
         )
     resliced_as_asked = settings.reslice_spacing in (None, recorded.get("reslice_spacing"))
     needed = [*outputs.values(), *(folder / f"{task.name}{ending}" for ending in also)]

@@ -9,7 +9,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from .segmentation.posterior import bounding_box
+from .segmentation.crop import box_around
 
 BRAIN_VOLUME_ML = (10.0, 600.0)
 """From 18 weeks to term, with the margin that a coarse mask needs (Kyriakopoulou et al., 2017: 30 to 450 ml)."""
@@ -109,13 +109,13 @@ def interleave_ratio(array: np.ndarray, mask: np.ndarray) -> float:
         Mean difference of neighbouring slices over that of slices two apart, in the brain and two voxels around it; the
         largest of the three axes. A half for smooth scans at rest, 1 for noise; 0 where nothing can be told.
     """
-    around = ndimage.binary_dilation(mask, iterations=2)
-    box = bounding_box(around)
-    if box is None:
+    if not mask.any():
         return 0.0
+    box = box_around(mask, margin=2, multiple=1, step=1)
+    around = ndimage.binary_dilation(mask[box], iterations=2)
     ratios = [0.0]
     for axis in range(3):
-        slices, inside = np.moveaxis(array[box], axis, 0), np.moveaxis(around[box], axis, 0)[1:-1]
+        slices, inside = np.moveaxis(array[box], axis, 0), np.moveaxis(around, axis, 0)[1:-1]
         steps = np.abs(np.diff(slices, axis=0))
         neighbours, two_apart = (steps[1:] + steps[:-1]) / 2, np.abs(slices[2:] - slices[:-2])
         if inside.any() and two_apart[inside].any():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -200,9 +200,10 @@ class PoseEstimator:
         """Reorient, resample to the model's cubic voxels, crop or pad to what its U-Net takes, rescale to [0, 1]."""
         settings = self.model.header
         oriented = volume if self.as_official else volume.closest_canonical()
+        oriented = replace(oriented, array=oriented.intensities())
         straight = oriented if self.as_official or oriented.has_orthogonal_axes else straighten(oriented)
         array, grid = resample_isotropic(
-            rescale(straight.intensities()),
+            rescale(straight.array),
             straight.voxel_to_ras,
             settings.spacing_mm,
             tolerance=0.0 if self.as_official else GRID_TOLERANCE,
@@ -263,7 +264,7 @@ class PoseEstimator:
                 inner.start <= outer.start or inner.stop >= outer.stop
                 for inner, outer in zip(bounding_box(mask), scan.field_of_view, strict=True)
             ),
-            interleave_ratio=interleave_ratio(oriented.intensities(), on_scan),
+            interleave_ratio=interleave_ratio(oriented.array, on_scan),
         )
         return PoseEstimate(
             canonical_to_ras=rigid(rotation, centre),

@@ -3,14 +3,12 @@
 import json
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage
-from storages import orientations, stored
+from storages import orientations, sheared, stored
 
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.catalog import read_header, resources, sample_scan
@@ -61,11 +59,7 @@ def test_sheared_voxel_axes_do_not_turn_the_head(estimator):
     scan = read_volume(SAMPLE)
     pose = estimator.estimate(scan).canonical_to_ras
     for axis, along, slope in ((0, 1, 0.25), (1, 2, -0.2), (2, 0, 0.15)):
-        shear = np.eye(4)
-        shear[axis, along], shear[axis, 3] = slope, -slope * (scan.shape[along] - 1) / 2
-        values = ndimage.affine_transform(scan.array.astype(np.float32), shear[:3, :3], shear[:3, 3], order=1)
-        sheared = replace(scan, array=values, voxel_to_ras=scan.voxel_to_ras @ shear)
-        degrees, mm = apart(estimator.estimate(sheared).canonical_to_ras, pose)
+        degrees, mm = apart(estimator.estimate(sheared(scan, axis, along, slope)).canonical_to_ras, pose)
         assert degrees < 4 and mm < 1
 
 

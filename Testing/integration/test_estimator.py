@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 from phantoms import make_head, make_small_model
-from scipy import ndimage
-from storages import orientations, stored
+from storages import orientations, sheared, stored
 
 from E3PoseLib import PoseEstimator
 from E3PoseLib.errors import DeviceError, NoHeadFoundError, VolumeError
@@ -71,14 +70,11 @@ def test_the_estimate_is_where_the_head_is(estimator, head):
 
 def test_a_scan_on_sheared_axes_shows_the_head_where_it_lies(estimator):
     straight = make_head(shape=(60, 60, 60))
-    shear = np.eye(4)
-    shear[0, 1], shear[0, 3] = 0.25, -7
-    values = ndimage.affine_transform(straight.array.astype(np.float32), shear[:3, :3], shear[:3, 3], order=1)
-    sheared = replace(straight, array=values, voxel_to_ras=straight.voxel_to_ras @ shear)
-    estimate = estimator.estimate(sheared)
+    skewed = sheared(straight, axis=0, along=1, slope=0.25)
+    estimate = estimator.estimate(skewed)
     assert differences(estimate.canonical_to_ras, estimator.estimate(straight).canonical_to_ras)[1] < 0.5
     assert any("not at right angles" in warning for warning in estimate.warnings)
-    centre = transform_points(sheared.voxel_to_ras, np.argwhere(estimate.mask).mean(axis=0))
+    centre = transform_points(skewed.voxel_to_ras, np.argwhere(estimate.mask).mean(axis=0))
     np.testing.assert_allclose(centre, estimate.canonical_to_ras[:3, 3], atol=0.5)
 
 

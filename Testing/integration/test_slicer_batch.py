@@ -33,6 +33,16 @@ def run(*arguments, cwd=REPOSITORY) -> tuple[int, str]:
     return process.returncode, output
 
 
+def start_until(file, *arguments) -> subprocess.Popen:
+    """A batch that has written a file, and goes on."""
+    process = start(*arguments)
+    end = time.monotonic() + 300
+    while not file.exists():
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.002)
+    return process
+
+
 @pytest.fixture(scope="module")
 def scans(app, tmp_path_factory):
     """The phantom as NIfTI (left-handed), NRRD and MetaImage, and a file that is none."""
@@ -91,11 +101,7 @@ def test_batch_of_formats_with_a_bad_one_then_resume(scans, installed_model, tmp
 
 def test_killed_half_way_and_rerun_computes_only_the_rest(scans, installed_model, tmp_path):
     inputs = ["--input", scans / "a.nii.gz", scans / "b.nrrd", scans / "deeper" / "c.mha", "--output", tmp_path]
-    process = start(*inputs)
-    end = time.monotonic() + 300
-    while not (tmp_path / "a.json").exists():
-        assert time.monotonic() < end and process.poll() is None
-        time.sleep(0.002)
+    process = start_until(tmp_path / "a.json", *inputs)
     process.kill()
     process.communicate()
     done = {file.stem for file in tmp_path.glob("*.json")}
@@ -108,11 +114,7 @@ def test_killed_half_way_and_rerun_computes_only_the_rest(scans, installed_model
 
 def test_ctrl_c_leaves_whole_results_and_their_table(scans, installed_model, tmp_path):
     inputs = ["--input", scans / "a.nii.gz", scans / "b.nrrd", scans / "deeper" / "c.mha", "--output", tmp_path]
-    process = start(*inputs)
-    end = time.monotonic() + 300
-    while not (tmp_path / "a.json").exists():
-        assert time.monotonic() < end and process.poll() is None
-        time.sleep(0.002)
+    process = start_until(tmp_path / "a.json", *inputs)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and "interrupted" in output, output

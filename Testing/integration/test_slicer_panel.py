@@ -21,6 +21,18 @@ def estimate(app, panel) -> None:
     app.wait_until(lambda: not panel._run.busy, timeout=300)
 
 
+def turn_views(app, panel, scan_node, scene):
+    """Estimate, and turn the views to the head: the red slice node, and where it was before."""
+    from E3PoseLib import mrml
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate(app, panel)
+    red = scene.GetSingletonNode("Red", "vtkMRMLSliceNode")
+    before = mrml.to_numpy(red.GetSliceToRAS())
+    panel.ui.standardPlanesButton.click()
+    return red, before
+
+
 def is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -288,11 +300,7 @@ def test_import_of_an_official_pair(app, panel, installed_model):
 def test_standard_planes_and_back(app, panel, scan_node, scene):
     from E3PoseLib import mrml
 
-    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
-    estimate(app, panel)
-    red = scene.GetSingletonNode("Red", "vtkMRMLSliceNode")
-    before = mrml.to_numpy(red.GetSliceToRAS())
-    panel.ui.standardPlanesButton.click()
+    red, before = turn_views(app, panel, scan_node, scene)
     pose = mrml.head_pose(panel.ui.outputTransformSelector.currentNode())
     turned = mrml.to_numpy(red.GetSliceToRAS())
     assert np.allclose(turned[:3, 2], pose[:3, 2], atol=1e-6)
@@ -446,11 +454,7 @@ def test_of_two_scans_the_saved_one_is_selected_again(app, panel, scan_node, sce
 def test_a_transform_that_goes_turns_the_views_back(app, panel, scan_node, scene):
     from E3PoseLib import mrml
 
-    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
-    estimate(app, panel)
-    red = scene.GetSingletonNode("Red", "vtkMRMLSliceNode")
-    before = mrml.to_numpy(red.GetSliceToRAS())
-    panel.ui.standardPlanesButton.click()
+    red, before = turn_views(app, panel, scan_node, scene)
     scene.RemoveNode(panel.ui.outputTransformSelector.currentNode())
     assert not panel.ui.standardPlanesButton.checked and not panel.ui.standardPlanesButton.enabled
     assert np.allclose(mrml.to_numpy(red.GetSliceToRAS()), before)

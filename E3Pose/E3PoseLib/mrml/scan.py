@@ -110,9 +110,12 @@ def parent_id(node) -> str | None:
     """The transform node that a mask of a volume node belongs under: the volume's own, or none where `read_scan`
     resamples it.
     """
-    grid_to_world = voxel_to_world(node)
-    regular = grid_to_world is not None and has_orthogonal_axes(grid_to_world)
-    return node.GetTransformNodeID() if regular else None
+    return node.GetTransformNodeID() if _is_regular(voxel_to_world(node)) else None
+
+
+def _is_regular(grid_to_world: np.ndarray | None) -> bool:
+    """Whether a volume's own voxels can be taken as they are: under no warp and no shear."""
+    return grid_to_world is not None and has_orthogonal_axes(grid_to_world)
 
 
 def read_scan(node) -> Scan:
@@ -125,7 +128,7 @@ def read_scan(node) -> Scan:
     """
     check_volume_node(node)
     node_to_world = grid_to_world = voxel_to_world(node)
-    if grid_to_world is not None and has_orthogonal_axes(grid_to_world):
+    if _is_regular(grid_to_world):
         # A copy: the node's voxels may change (a sequence plays on) while the pose is computed.
         array, grid_to_parent = voxels(node).copy(), voxel_to_parent(node)
     else:
