@@ -65,7 +65,7 @@ def draw_reliability(scores: np.ndarray, errors: PoseErrors, picture: Path) -> N
     axes.scatter(scores[known], errors.rotation_degrees[known], s=18, alpha=0.7, color="tab:blue", linewidths=0)
     for limit, name in ((LOW_SCORE, "low"), (MODERATE_SCORE, "moderate")):
         axes.axvline(limit, color="0.5", linewidth=0.8, linestyle="--")
-        axes.annotate(f"{name} ", (limit, 182), ha="right", va="bottom", fontsize=8, annotation_clip=False)
+        axes.annotate(f"{name} ", (limit, 176), ha="right", va="top", rotation=90, fontsize=8)
     axes.set_yscale("function", functions=SQUARE_ROOT)
     axes.set_yticks(TICKS, minor=False)
     axes.set(xlabel="confidence score", ylabel="rotation error (°)", xlim=(0, 1), ylim=(0, 180))
