@@ -76,7 +76,8 @@ def compare_layers(network: E3CNN, volume: Tensor, timer: Timer) -> tuple[list[t
     print(f"{'convolution':17} {'channels':>12} {'grid':>5} {'way':>8} {'dense':>8} {'ours':>8} ratio")
     for name, layer, features in layers_and_inputs(network, volume):
         kernel = torch.randn(layer.irreps_out.dim, layer.irreps_in.dim, *[layer.kernel_size] * 3)
-        dense = timer(lambda x=features, k=kernel, p=layer.kernel_size // 2: conv3d(x, k, padding=p))
+        everything = torch.randn(1, layer.irreps_in.dim, *features.shape[2:])
+        dense = timer(lambda x=everything, k=kernel, p=layer.kernel_size // 2: conv3d(x, k, padding=p))
         ours = timer(lambda x=features, layer=layer: layer(x))
         (way,) = layer.kept
         channels, edge = f"{layer.irreps_in.dim} > {layer.irreps_out.dim}", features.shape[2]

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from E3PoseLib.equivariant.basis import lattice, radial_functions
 from E3PoseLib.equivariant.network import E3CNN, pool_axes
+from E3PoseLib.equivariant.pooling import NormMaxPool
 
 
 class PlainConvolution(nn.Module):
@@ -67,7 +68,12 @@ class PlainE3CNN(nn.Module):
 
     def __init__(self, network: E3CNN) -> None:
         super().__init__()
-        self.pools = network.pools
+        # The network's own pools hold only what it carries.
+        hidden = [block.gate1.irreps_out for block in network.blocks[:-1]]
+        self.pools = nn.ModuleList(
+            NormMaxPool(irreps, signed_odd_scalars=pool.signed_odd_scalars)
+            for irreps, pool in zip(hidden, network.pools, strict=True)
+        )
         sizes = {
             "kernel_size": network.head.kernel_size,
             "n_radial": network.head.weight.shape[0],

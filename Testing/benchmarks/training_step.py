@@ -29,7 +29,7 @@ from E3PoseTraining.losses import AxesLoss
 
 
 class PerStepConvolution(nn.Module):
-    """The same convolution, its kernel evaluated by e3nn at every call.
+    """The same convolution, its kernel evaluated by e3nn at every call, all irreps carried as e3nn does.
 
     Args:
         convolution: gives the weights.
@@ -51,13 +51,24 @@ class PerStepConvolution(nn.Module):
         radial = radial_functions(offsets.norm(dim=-1), self.kernel_size / 2, len(self.weight))
         self.register_buffer("harmonics", values.float())
         self.register_buffer("radial", radial.float())
+        self.register_buffer("channels_in", positions(convolution.irreps_in, convolution.carried_in))
+        self.register_buffer("channels_out", positions(convolution.irreps_out, convolution.carried_out))
 
     def forward(self, features: Tensor) -> Tensor:
+        shape = (len(features), self.product.irreps_in1.dim, *features.shape[2:])
+        features = features.new_zeros(shape).index_copy(1, self.channels_in, features)
         weights = self.radial @ self.weight / self.kernel_size**3
         kernel = self.product.right(self.harmonics, weights)
         kernel = kernel.permute(2, 1, 0).unflatten(2, (self.kernel_size,) * 3)
         point_wise = self.linear(features.movedim(1, -1)).movedim(-1, 1)
-        return point_wise + conv3d(features, kernel, padding=self.kernel_size // 2)
+        convolved = point_wise + conv3d(features, kernel, padding=self.kernel_size // 2)
+        return convolved.index_select(1, self.channels_out)
+
+
+def positions(irreps: o3.Irreps, carried: o3.Irreps) -> Tensor:
+    """Where the channels of the carried irreps stand among all."""
+    kept = [part for (_, irrep), part in zip(irreps, irreps.slices(), strict=True) if irrep in carried]
+    return torch.cat([torch.arange(part.start, part.stop) for part in kept])
 
 
 def with_kernels_each_step(network: E3CNN, lmax: int) -> E3CNN:

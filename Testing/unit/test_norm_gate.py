@@ -1,24 +1,61 @@
-"""Normalisation and gate in one step are the two layers, one after the other."""
+"""Normalisation and gate in one step are e3nn's two layers, one after the other."""
 
+import pytest
 import torch
+from e3nn import o3
+from e3nn.nn import BatchNorm
+from e3nn.nn import Gate as PlainGate
 
 from E3PoseLib.equivariant.gate import Gate
 from E3PoseLib.equivariant.norm import InstanceNorm
 from E3PoseLib.equivariant.norm_gate import normalise_and_gate
+from E3PoseLib.equivariant.reach import only, reached
+
+OUT = o3.Irreps("4x0e + 3x0o + 2x1e + 3x1o + 1x2e + 2x2o")
+REACH = {
+    "all irreps": frozenset(irrep for _, irrep in OUT),
+    "behind one convolution": reached({o3.Irrep("0e")}, OUT, 4),
+    "behind two": reached(reached({o3.Irrep("0e")}, OUT, 4), OUT, 4),
+}
 
 
-def test_same_numbers_and_gradients_as_the_two_layers():
+def channels(irreps: o3.Irreps, carried: frozenset[o3.Irrep]) -> torch.Tensor:
+    """Positions of the channels that are carried."""
+    kept = [part for (_, irrep), part in zip(irreps, irreps.slices(), strict=True) if irrep in carried]
+    return torch.cat([torch.arange(part.start, part.stop) for part in kept])
+
+
+@pytest.mark.parametrize("carried", REACH.values(), ids=REACH)
+def test_same_numbers_and_gradients_as_e3nn(carried):
     torch.manual_seed(0)
-    gate = Gate("4x0e + 3x0o + 2x1e + 3x1o + 1x2e + 2x2o").double()
-    norm = InstanceNorm(gate.irreps_in).double()
+    gate = Gate(OUT, carried)
+    norm = InstanceNorm(gate.irreps_in, carried).double()
     torch.nn.init.normal_(norm.weight)
     torch.nn.init.normal_(norm.bias)
-    features = (3 + 2 * torch.randn(2, gate.irreps_in.dim, 4, 5, 3, dtype=torch.float64)).requires_grad_()
-    inputs = (features, norm.weight, norm.bias)
-    expected, result = gate(norm(features)), normalise_and_gate(features, norm, gate)
+    gated = OUT[2:]
+    plain_gate = PlainGate(
+        OUT[:2], [torch.relu, torch.tanh], f"{gated.num_irreps}x0e", [torch.sigmoid], o3.Irreps(gated)
+    ).double()
+    plain_norm = BatchNorm(gate.irreps_in, instance=True).double()
+    plain_norm.load_state_dict(norm.state_dict(), strict=False)
+
+    kept = channels(gate.irreps_in, carried)
+    features = (3 + 2 * torch.randn(2, len(kept), 4, 5, 3, dtype=torch.float64)).requires_grad_()
+    everything = torch.zeros(2, gate.irreps_in.dim, 4, 5, 3, dtype=torch.float64).index_copy(1, kept, features)
+    expected = plain_gate(plain_norm(everything.movedim(1, -1))).movedim(-1, 1)
+    silent = torch.ones(OUT.dim, dtype=bool).index_fill(0, channels(OUT, carried), False)
+    assert expected[:, silent].abs().sum() == 0
+    expected = expected[:, ~silent]
+    result = normalise_and_gate(features, norm, gate)
     torch.testing.assert_close(result, expected, rtol=1e-7, atol=1e-7)
     upstream = torch.randn_like(expected)
-    for ours, theirs in zip(
-        torch.autograd.grad(result, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True
-    ):
+    found = torch.autograd.grad(result, (features, norm.weight, norm.bias), upstream)
+    wanted = torch.autograd.grad(expected, (features, plain_norm.weight, plain_norm.bias), upstream)
+    for ours, theirs in zip(found, wanted, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
+
+
+def test_what_is_reached():
+    assert str(only(OUT, REACH["behind one convolution"])) == "4x0e+3x1o+1x2e"
+    assert str(only(OUT, REACH["behind two"])) == "4x0e+2x1e+3x1o+1x2e+2x2o"
+    assert reached(REACH["behind two"], OUT, 4) == REACH["all irreps"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 import torch
 from e3nn import o3
@@ -14,6 +14,7 @@ from . import fourier
 from .basis import coupled_basis
 from .factorised import HarmonicWindows
 from .pairs import Learned, Pair, find_pairs
+from .reach import only, reached
 from .ways import DENSE, WINDOWS, fastest_way
 
 Prepared = torch.Tensor | fourier.KernelSpectra | list[torch.Tensor | None]
@@ -62,9 +63,14 @@ class SteerableConvolution(nn.Module):
         Number of radial functions.
     lmax : int
         Highest order of the spherical harmonics.
+    carried : set of e3nn.o3.Irrep or None
+        Those of `irreps_in` that the features hold, the others being zero (see `reach`); None for all. Of the output
+        then only what they reach is given.
 
     Attributes
     ----------
+    carried_in, carried_out : e3nn.o3.Irreps
+        Of the features that come and go; the weights are laid out for `irreps_in` and `irreps_out`.
     weight : torch.nn.Parameter
         Shape ``[n_radial, weight_numel]``, in the order of the tensor product's paths.
     sc : SelfConnection
@@ -80,10 +86,16 @@ class SteerableConvolution(nn.Module):
         kernel_size: int = 5,
         n_radial: int = 5,
         lmax: int = 4,
+        carried: Set[o3.Irrep] | None = None,
     ) -> None:
         super().__init__()
         self.irreps_in = o3.Irreps(irreps_in)
         self.irreps_out = o3.Irreps(irreps_out)
+        if carried is None:
+            self.carried_in, self.carried_out = self.irreps_in, self.irreps_out
+        else:
+            self.carried_in = only(self.irreps_in, carried)
+            self.carried_out = only(self.irreps_out, reached(carried, self.irreps_out, lmax))
         self.kernel_size = kernel_size
         self.lmax = lmax
         self.sc = SelfConnection(self.irreps_in, self.irreps_out)
@@ -96,13 +108,15 @@ class SteerableConvolution(nn.Module):
             compile_right=False,
         )
         self.weight = nn.Parameter(torch.randn(n_radial, product.weight_numel))
-        self._pairs = find_pairs(product, kernel_size)
+        self._pairs = find_pairs(
+            product, kernel_size, {irrep for _, irrep in self.carried_in}, {irrep for _, irrep in self.carried_out}
+        )
         self._path_sizes = [math.prod(instruction.path_shape) for instruction in product.instructions]
         for pair in self._pairs:
             basis = coupled_basis(pair.irrep_in, pair.irrep_out, lmax, kernel_size, n_radial)
             self.register_buffer(pair.basis, basis.flatten(0, 1).permute(0, 3, 2, 1), persistent=False)
-        self._windows = HarmonicWindows(self.irreps_in, self.irreps_out, self._pairs, kernel_size, n_radial, lmax)
-        self._parities = fourier.Parities.of(self.irreps_in), fourier.Parities.of(self.irreps_out)
+        self._windows = HarmonicWindows(self.carried_in, self.carried_out, self._pairs, kernel_size, n_radial, lmax)
+        self._parities = fourier.Parities.of(self.carried_in), fourier.Parities.of(self.carried_out)
         self.kept: dict[str | int, Prepared] | None = None
 
     def __repr__(self) -> str:
@@ -119,7 +133,7 @@ class SteerableConvolution(nn.Module):
         learned = {}
         for pair in self._pairs:
             paths = torch.stack([parts[path] for path in pair.paths]) * pair.path_weight
-            part = self_parts.get(pair.blocks)
+            part = self_parts.get(pair.layout)
             if part is not None:
                 part = part.reshape(pair.mul_in, pair.mul_out) * pair.self_path_weight
             learned[pair.blocks] = Learned(paths.unflatten(2, (pair.mul_in, pair.mul_out)), part)
@@ -131,14 +145,14 @@ class SteerableConvolution(nn.Module):
         Returns
         -------
         torch.Tensor
-            Shape ``[irreps_out.dim, irreps_in.dim, k, k, k]``, for cross-correlation; differentiable.
+            Shape ``[carried_out.dim, carried_in.dim, k, k, k]``, for cross-correlation; differentiable.
         """
         learned = self.learned()
         blocks = {pair.blocks: self._block(pair, learned[pair.blocks]) for pair in self._pairs}
         rows = []
-        for b, (mul_out, irrep_out) in enumerate(self.irreps_out):
+        for b, (mul_out, irrep_out) in enumerate(self.carried_out):
             row = []
-            for a, (mul_in, irrep_in) in enumerate(self.irreps_in):
+            for a, (mul_in, irrep_in) in enumerate(self.carried_in):
                 block = blocks.get((a, b))
                 if block is None:
                     shape = (mul_out, irrep_out.dim, mul_in, irrep_in.dim, self.kernel_size**3)
@@ -177,13 +191,13 @@ class SteerableConvolution(nn.Module):
         return super()._apply(fn, recurse)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""
+        """Map ``[B, carried_in.dim, D, H, W]`` to ``[B, carried_out.dim, D, H, W]``."""
         frozen = self.kept is not None
         way = fastest_way(
             tuple(features.shape[2:]),
             1 if frozen else len(features),
-            self.irreps_in.dim,
-            self.irreps_out.dim,
+            self.carried_in.dim,
+            self.carried_out.dim,
             self.kernel_size,
             frozen,
         )

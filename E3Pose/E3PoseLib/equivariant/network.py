@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import torch
 from e3nn import o3
@@ -11,10 +11,11 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from .convolution import SteerableConvolution
-from .gate import Gate
+from .gate import Gate, gate_input
 from .norm import InstanceNorm
 from .norm_gate import normalise_and_gate
 from .pooling import NormMaxPool, SmoothPool
+from .reach import only
 
 
 class EquivariantBlock(nn.Module):
@@ -27,6 +28,13 @@ class EquivariantBlock(nn.Module):
     n_radial : int
     lmax : int
     n_convolutions : int
+    carried : set of e3nn.o3.Irrep
+        Those of `irreps_in` that the features hold, the others being zero (see `reach`).
+
+    Attributes
+    ----------
+    carried : set of e3nn.o3.Irrep
+        The same of the output.
     """
 
     def __init__(
@@ -36,23 +44,26 @@ class EquivariantBlock(nn.Module):
         kernel_size: int,
         n_radial: int,
         lmax: int,
-        n_convolutions: int = 2,
+        n_convolutions: int,
+        carried: Set[o3.Irrep],
     ) -> None:
         super().__init__()
         self.n_convolutions = n_convolutions
         for n in range(1, n_convolutions + 1):
-            gate = Gate(irreps_out)
+            layout = gate_input(irreps_out)
             convolution = SteerableConvolution(
-                irreps_in, gate.irreps_in, kernel_size=kernel_size, n_radial=n_radial, lmax=lmax
+                irreps_in, layout, kernel_size=kernel_size, n_radial=n_radial, lmax=lmax, carried=carried
             )
+            carried = {irrep for _, irrep in convolution.carried_out}
             # The official weights' names.
-            self.add_module(f"gate{n}", gate)
+            self.add_module(f"gate{n}", Gate(irreps_out, carried))
             self.add_module(f"conv{n}", convolution)
-            self.add_module(f"batchnorm{n}", InstanceNorm(gate.irreps_in))
+            self.add_module(f"batchnorm{n}", InstanceNorm(layout, carried))
             irreps_in = irreps_out
+        self.carried = carried
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Map ``[B, irreps_in.dim, D, H, W]`` to ``[B, irreps_out.dim, D, H, W]``."""
+        """Map what is carried of `irreps_in`, ``[B, C, D, H, W]``, to what is of `irreps_out`."""
         for n in range(1, self.n_convolutions + 1):
             convolved = self.get_submodule(f"conv{n}")(features)
             features = normalise_and_gate(
@@ -113,7 +124,7 @@ class E3CNN(nn.Module):
         self.n_levels = n_levels
         self.checkpointing = False
         sizes = {"kernel_size": kernel_size, "n_radial": n_radial, "lmax": lmax}
-        irreps = o3.Irreps("1x0e")
+        irreps, carried = o3.Irreps("1x0e"), {o3.Irrep("0e")}
         self.blocks = nn.ModuleList()
         self.pools = nn.ModuleList()
         multiplicities = multiplicity
@@ -125,13 +136,14 @@ class E3CNN(nn.Module):
                 raise ValueError(f"{name}: {n_levels + 1} blocks need as many numbers of at least 1, got {values}")
         for level, (m, repeat) in enumerate(zip(multiplicities, repeats, strict=True)):
             hidden = o3.Irreps(f"{4 * m}x0e + {4 * m}x0o + {2 * m}x1e + {2 * m}x1o + {m}x2e + {m}x2o")
-            self.blocks.append(EquivariantBlock(irreps, hidden, n_convolutions=repeat, **sizes))
+            self.blocks.append(EquivariantBlock(irreps, hidden, n_convolutions=repeat, carried=carried, **sizes))
+            irreps, carried = hidden, self.blocks[-1].carried
             if level < n_levels:
+                pooled = only(irreps, carried)
                 self.pools.append(
-                    SmoothPool() if smooth_pooling else NormMaxPool(hidden, signed_odd_scalars=signed_odd_scalars)
+                    SmoothPool() if smooth_pooling else NormMaxPool(pooled, signed_odd_scalars=signed_odd_scalars)
                 )
-            irreps = hidden
-        self.head = SteerableConvolution(irreps, self.irreps_axes, **sizes)
+        self.head = SteerableConvolution(irreps, self.irreps_axes, carried=carried, **sizes)
 
     def freeze(self) -> None:
         """Keep all kernels once built; call when the weights will not change any more."""

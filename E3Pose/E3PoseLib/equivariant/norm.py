@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import torch
 from e3nn import o3
 from torch import nn
+
+from .reach import only
 
 
 class InstanceNorm(nn.Module):
     """Give every irrep unit mean square over the volume, and true scalars zero mean, then scale and shift.
 
-    The same function as e3nn's ``BatchNorm(instance=True)``, channels first: one pass for the statistics and one to
-    apply them.
+    The same function as e3nn's ``BatchNorm(instance=True)``; `normalise_and_gate` evaluates it.
 
     Parameters
     ----------
     irreps : e3nn.o3.Irreps or str
+        Sorted and with equal irreps merged; 0e among them.
+    carried : set of e3nn.o3.Irrep or None
+        Those that the features hold, the others being zero (see `reach`); None for all.
     eps : float
         Added to the mean square.
 
@@ -27,48 +33,52 @@ class InstanceNorm(nn.Module):
         Shape ``[number of 0e]``: only a true scalar may be shifted.
     """
 
-    def __init__(self, irreps: o3.Irreps | str, eps: float = 1e-5) -> None:
+    def __init__(self, irreps: o3.Irreps | str, carried: Set[o3.Irrep] | None = None, eps: float = 1e-5) -> None:
         super().__init__()
         self.irreps = o3.Irreps(irreps)
+        self.carried = self.irreps if carried is None else only(self.irreps, carried)
         self.eps = eps
-        dims = torch.tensor([irrep.dim for mul, irrep in self.irreps for _ in range(mul)])
+        self.scalars = self.carried.slices()[[irrep.is_scalar() for _, irrep in self.carried].index(True)]
+        every = [irrep for mul, irrep in self.irreps for _ in range(mul)]
+        is_carried = torch.tensor([carried is None or irrep in carried for irrep in every])
+        dims = torch.tensor([irrep.dim for irrep in every])[is_carried]
         irrep_of_channel = torch.repeat_interleave(torch.arange(len(dims)), dims)
-        is_scalar = torch.tensor([irrep.is_scalar() for mul, irrep in self.irreps for _ in range(mul)])
         average = torch.zeros(len(irrep_of_channel), len(dims))
         average[torch.arange(len(irrep_of_channel)), irrep_of_channel] = 1 / dims[irrep_of_channel]
-        self.register_buffer("_irrep_of_channel", irrep_of_channel, persistent=False)
-        self.register_buffer("_scalar_channels", is_scalar[irrep_of_channel].nonzero()[:, 0], persistent=False)
-        self.register_buffer("average", average, persistent=False)
-        self.weight = nn.Parameter(torch.ones(len(dims)))
-        self.bias = nn.Parameter(torch.zeros(int(is_scalar.sum())))
+        self.register_buffer("_average", average, persistent=False)
+        self.register_buffer("_carried", is_carried.nonzero()[:, 0], persistent=False)
+        self.weight = nn.Parameter(torch.ones(len(every)))
+        self.bias = nn.Parameter(torch.zeros(self.irreps.count("0e")))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.irreps})"
 
-    def scale_and_shift(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Per sample and channel, the a and b of the normalised features a·x + b.
+    def carried_weight(self) -> torch.Tensor:
+        """The weights ``[carried.num_irreps]`` of the irreps that are carried; differentiable."""
+        return self.weight.index_select(0, self._carried)
+
+    def statistics(self, features: torch.Tensor, depth: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inverse root mean square of every irrep, and the mean that is first taken off 0e.
+
+        Only the 0e need the two careful passes of a variance. The squares of the others are summed slice by slice
+        first: the error of torch's norm grows with the length of a row.
 
         Parameters
         ----------
         features : torch.Tensor
-            Shape ``[B, irreps.dim, D, H, W]``.
+            Shape ``[B, carried.dim, V]``.
+        depth : int
+            Number of slices that the V voxels are.
 
         Returns
         -------
         tuple of torch.Tensor
-            Two of shape ``[B, irreps.dim]``.
+            Shapes ``[B, carried.num_irreps]`` and ``[B, number of 0e]``.
         """
-        variance, mean = torch.var_mean(features.flatten(2), dim=2, correction=0)
-        scalar_mean = torch.zeros_like(mean).index_copy(
-            1, self._scalar_channels, mean.index_select(1, self._scalar_channels)
+        variance, mean = torch.var_mean(features[:, self.scalars], dim=2, correction=0)
+        before, behind = (
+            torch.linalg.vector_norm(part.unflatten(2, (depth, -1)), dim=3).square().sum(2) / features.shape[2]
+            for part in (features[:, : self.scalars.start], features[:, self.scalars.stop :])
         )
-        mean_square = variance + (mean - scalar_mean).square()
-        norm = (mean_square @ self.average + self.eps).rsqrt() * self.weight
-        scale = norm.index_select(1, self._irrep_of_channel)
-        bias = torch.zeros_like(mean[0]).index_copy(0, self._scalar_channels, self.bias.to(mean.dtype))
-        return scale, bias - scalar_mean * scale
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Normalise features of shape ``[B, irreps.dim, D, H, W]``."""
-        scale, shift = self.scale_and_shift(features)
-        return torch.addcmul(shift[..., None, None, None], features, scale[..., None, None, None])
+        mean_square = torch.cat([before, variance, behind], dim=1) @ self._average
+        return (mean_square + self.eps).rsqrt(), mean

@@ -15,24 +15,9 @@ from .norm import InstanceNorm
 
 
 def normalise_and_gate(features: Tensor, norm: InstanceNorm, gate: Gate) -> Tensor:
-    """``gate(norm(features))``: ``[B, gate.irreps_in.dim, D, H, W]`` to ``[B, gate.irreps_out.dim, D, H, W]``."""
+    """``gate(norm(features))``: ``[B, gate.carried_in.dim, D, H, W]`` to ``[B, gate.carried_out.dim, D, H, W]``."""
     features = features.to(norm.weight.dtype)
-    return _NormaliseAndGate.apply(features, norm.weight, norm.bias, norm, gate)
-
-
-def statistics(x: Tensor, depth: int, norm: InstanceNorm, scalars: slice) -> tuple[Tensor, Tensor]:
-    """Inverse root mean square ``[B, irreps]`` of features ``[B, C, V]``, and the mean ``[B, 0e]`` first taken off 0e.
-
-    Only the 0e, which stand at `scalars`, need the two careful passes of a variance. The squares of the others are
-    summed slice by slice of the `depth` first: the error of torch's norm grows with the length of a row.
-    """
-    variance, mean = torch.var_mean(x[:, scalars], dim=2, correction=0)
-    before, behind = (
-        torch.linalg.vector_norm(part.unflatten(2, (depth, -1)), dim=3).square().sum(2) / x.shape[2]
-        for part in (x[:, : scalars.start], x[:, scalars.stop :])
-    )
-    mean_square = torch.cat([before, variance, behind], dim=1) @ norm.average
-    return (mean_square + norm.eps).rsqrt(), mean
+    return _NormaliseAndGate.apply(features, norm.carried_weight(), norm.bias, norm, gate)
 
 
 class _NormaliseAndGate(torch.autograd.Function):
@@ -46,10 +31,10 @@ class _NormaliseAndGate(torch.autograd.Function):
     @staticmethod
     def forward(ctx, features: Tensor, weight: Tensor, bias: Tensor, norm: InstanceNorm, gate: Gate) -> Tensor:
         x = features.flatten(2)
-        inverse_rms, mean = statistics(x, features.shape[2], norm, gate.scalars)
+        inverse_rms, mean = norm.statistics(x, features.shape[2])
         scale = (inverse_rms * weight)[..., None]
         shift = torch.addcmul(bias, mean, scale[:, gate.scalars, 0], value=-1)[..., None]
-        result = x.new_empty(len(x), gate.irreps_out.dim, x.shape[2])
+        result = x.new_empty(len(x), gate.carried_out.dim, x.shape[2])
         even, odd = result[:, : gate.n_even], result[:, gate.n_even : gate.n_even + gate.n_odd]
         torch.addcmul(
             gate.relu_scale * shift[:, : gate.n_even], x[:, gate.even], gate.relu_scale * scale[:, gate.even], out=even
@@ -73,7 +58,8 @@ class _NormaliseAndGate(torch.autograd.Function):
         # S of the class's description, per sample and irrep.
         products = torch.empty_like(inverse_rms)
 
-        scalars = x.new_empty(len(x), mean.shape[1], voxels)
+        # Zero for the gates of irreps that are not carried.
+        scalars = x.new_zeros(len(x), mean.shape[1], voxels)
         above = torch.ops.aten.threshold_backward(upstream[:, : gate.n_even], result[:, : gate.n_even], 0)
         torch.mul(above, gate.relu_scale, out=scalars[:, : gate.n_even])
         for block in gate.gated:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +15,9 @@ class Pair:
     """Where one block of input irreps meets one block of output irreps."""
 
     blocks: tuple[int, int]
-    """Their positions in the input's and the output's irreps."""
+    """Their positions in the irreps that the features carry in and out, see `reach`."""
+    layout: tuple[int, int]
+    """Their positions in the irreps that the weights are laid out for."""
     irrep_in: o3.Irrep
     irrep_out: o3.Irrep
     mul_in: int
@@ -41,8 +44,10 @@ class Learned(NamedTuple):
     """Of the self-connection, ``[mul_in, mul_out]``; None where the irreps differ."""
 
 
-def find_pairs(product: o3.FullyConnectedTensorProduct, kernel_size: int) -> list[Pair]:
-    """The pairs of a tensor product with spherical harmonics, by input and output.
+def find_pairs(
+    product: o3.FullyConnectedTensorProduct, kernel_size: int, carried_in: Set[o3.Irrep], carried_out: Set[o3.Irrep]
+) -> list[Pair]:
+    """The pairs of a tensor product with spherical harmonics, by input and output, of irreps that are carried.
 
     The product's "component", "element" normalisation is kept and the division by the number of taps added; the
     self-connection is normalised as e3nn's ``Linear``.
@@ -50,14 +55,19 @@ def find_pairs(product: o3.FullyConnectedTensorProduct, kernel_size: int) -> lis
     paths: dict[tuple[int, int], list[int]] = {}
     for index, instruction in enumerate(product.instructions):
         paths.setdefault((instruction.i_in1, instruction.i_out), []).append(index)
+    rows = [a for a, (_, irrep) in enumerate(product.irreps_in1) if irrep in carried_in]
+    columns = [b for b, (_, irrep) in enumerate(product.irreps_out) if irrep in carried_out]
     pairs = []
     for (a, b), indices in sorted(paths.items()):
+        if a not in rows or b not in columns:
+            continue
         (mul_in, irrep_in), (mul_out, irrep_out) = product.irreps_in1[a], product.irreps_out[b]
         instructions = [product.instructions[index] for index in indices]
         fan_in = sum(mul for mul, irrep in product.irreps_in1 if irrep == irrep_out)
         pairs.append(
             Pair(
-                blocks=(a, b),
+                blocks=(rows.index(a), columns.index(b)),
+                layout=(a, b),
                 irrep_in=irrep_in,
                 irrep_out=irrep_out,
                 mul_in=mul_in,
