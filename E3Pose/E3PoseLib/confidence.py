@@ -123,6 +123,25 @@ def interleave_ratio(array: np.ndarray, mask: np.ndarray) -> float:
     return max(ratios)
 
 
+def touches_border(array: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether the brain reaches the end of what the scan shows.
+
+    That is where the grid ends, or where nothing but zeros follows, three voxels deep or more: a scan that was
+    resampled onto another grid ends on slanted planes. Single dark voxels are no border.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        Shape ``[D, H, W]``, intensities.
+    mask : np.ndarray
+        Of that shape, the brain, not empty.
+    """
+    brain, empty = np.pad(mask, 3), np.pad(array == 0, 3, constant_values=True)
+    box = box_around(brain, margin=3, multiple=1, step=1)
+    beyond = ndimage.binary_opening(empty[box], np.ones((3, 3, 3)))
+    return bool((ndimage.binary_dilation(brain[box]) & beyond).any())
+
+
 def axis_concentration(field: torch.Tensor) -> tuple[float, float, float]:
     """How well the voxels agree on each axis.
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from .confidence import Confidence, axis_concentration, interleave_ratio, orthogonality_error
+from .confidence import Confidence, axis_concentration, interleave_ratio, orthogonality_error, touches_border
 from .device import memory_errors, pick_device
 from .equivariant.network import pool_axes
 from .errors import E3PoseError, NoHeadFoundError, VolumeError
@@ -260,10 +260,7 @@ class PoseEstimator:
             orthogonality_error_degrees=orthogonality_error(axes),
             view_disagreement_degrees=disagreement if self.model.header.views > 1 else None,
             brain_volume_ml=float(mask.sum() * self.model.header.spacing_mm**3 / 1000),
-            touches_border=any(
-                inner.start <= outer.start or inner.stop >= outer.stop
-                for inner, outer in zip(bounding_box(mask), scan.field_of_view, strict=True)
-            ),
+            touches_border=touches_border(scan.array, mask),
             interleave_ratio=interleave_ratio(oriented.array, on_scan),
         )
         return PoseEstimate(

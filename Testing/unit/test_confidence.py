@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from E3PoseLib.confidence import Confidence, axis_concentration, interleave_ratio, orthogonality_error
+from E3PoseLib.confidence import (
+    Confidence,
+    axis_concentration,
+    interleave_ratio,
+    orthogonality_error,
+    touches_border,
+)
 
 
 def confidence(**changes) -> Confidence:
@@ -51,6 +57,29 @@ def test_axes_in_one_plane_are_as_far_from_right_angles_as_can_be():
     plane = np.array([[1, 0, 0], [0.5, 0.75**0.5, 0], [-0.5, 0.75**0.5, 1e-4]])
     assert orthogonality_error(plane) > 89.9
     assert confidence(orthogonality_error_degrees=orthogonality_error(plane)).level == "low"
+
+
+@pytest.mark.parametrize(
+    ("centre", "limit", "expected"),
+    [
+        ((20, 15, 13), 99, False),
+        ((20, 15, 7), 99, False),
+        # The ball's last voxel is the grid's.
+        ((20, 15, 6), 99, True),
+        ((33, 15, 13), 99, True),
+        # The scan ends on the plane i + j = limit; the ball reaches to i + j = 35 + 6 √2 = 43.5.
+        ((20, 15, 13), 47, False),
+        ((20, 15, 13), 42, True),
+    ],
+)
+def test_a_brain_at_the_end_of_the_scan_is_seen_on_straight_and_on_slanted_borders(centre, limit, expected):
+    positions = np.indices((40, 30, 26))
+    mask = np.linalg.norm(positions - np.reshape(centre, (3, 1, 1, 1)), axis=0) <= 6
+    generator = np.random.default_rng(0)
+    array = np.where(positions[0] + positions[1] < limit, generator.uniform(0.1, 1, mask.shape), 0)
+    # Dark voxels here and there, in the brain and beside it, are no border.
+    array[generator.random(mask.shape) < 0.02] = 0
+    assert touches_border(array, mask & (array != 0)) == expected
 
 
 def blob(shift: float) -> tuple[np.ndarray, np.ndarray]:
