@@ -36,9 +36,10 @@ from E3PoseTraining.train_e3cnn import build_parser
 SMALL = [
     *("--img_res", "3", "--image_size", "24", "--views", "8", "--n_levels", "3", "--kernel_size", "3"),
     *("--multiplicity", "1", "2", "4", "8", "--n_convolutions", "1", "2", "2", "2", "--smooth_pooling"),
-    *("--rotation", "0", "--gamma_min", "-0.7", "--gamma_max", "0.5", "--max_bias", "0.5", "--max_res_iso", "5"),
-    *("--noise_std", "0.04", "--spin_history", "0.3", "--distortion", "0.7", "--interleaved_motion", "0.3"),
-    *("--thick_slices", "0.2", "--ghosting", "0.1", "--cropped_fov", "0.3", "--mask_error", "1"),
+    *("--rotation", "0", "--gamma_min", "-0.5", "--gamma_max", "0.3", "--max_bias", "0.5", "--max_res_iso", "5"),
+    *("--noise_std", "0.04", "--spin_history", "0.3", "--distortion", "0.15", "--interleaved_motion", "0.35"),
+    *("--shear", "0.8", "--surroundings", "0.3", "--thick_slices", "0.2", "--ghosting", "0.1"),
+    *("--cropped_fov", "0.5", "--mask_error", "1"),
     *("--optimizer", "adamw", "--lr", "0.02", "--weight_decay", "0.01", "--schedule", "cosine", "--clip_gradient", "1"),
     *("--batch_size", "4", "--validate_every_n_epoch", "20", "--device", "cpu"),
 ]
