@@ -136,10 +136,11 @@ def touches_border(array: np.ndarray, mask: np.ndarray) -> bool:
     mask : np.ndarray
         Of that shape, the brain, not empty.
     """
-    brain, empty = np.pad(mask, 3), np.pad(array == 0, 3, constant_values=True)
-    box = box_around(brain, margin=3, multiple=1, step=1)
-    beyond = ndimage.binary_opening(empty[box], np.ones((3, 3, 3)))
-    return bool((ndimage.binary_dilation(brain[box]) & beyond).any())
+    # No cube of three voxels that touches the brain reaches beyond this box, unless the grid ends there.
+    box = box_around(mask, margin=3, multiple=1, step=1)
+    brain, empty = np.pad(mask[box], 3), np.pad(array[box] == 0, 3, constant_values=True)
+    beyond = ndimage.binary_opening(empty, np.ones((3, 3, 3)))
+    return bool((ndimage.binary_dilation(brain) & beyond).any())
 
 
 def axis_concentration(field: torch.Tensor) -> tuple[float, float, float]:

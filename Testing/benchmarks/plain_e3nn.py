@@ -17,6 +17,12 @@ from E3PoseLib.equivariant.network import E3CNN, pool_axes
 from E3PoseLib.equivariant.pooling import NormMaxPool
 
 
+def positions(irreps: o3.Irreps, carried: o3.Irreps) -> torch.Tensor:
+    """Where the channels of the carried irreps stand among all."""
+    kept = [part for (_, irrep), part in zip(irreps, irreps.slices(), strict=True) if irrep in carried]
+    return torch.cat([torch.arange(part.start, part.stop) for part in kept])
+
+
 class PlainConvolution(nn.Module):
     """`SteerableConvolution`, straight from its definition."""
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 import torch
 from e3nn import o3
+from plain_e3nn import positions
 from torch import Tensor, nn
 from torch.nn.functional import conv3d
 
@@ -63,12 +64,6 @@ class PerStepConvolution(nn.Module):
         point_wise = self.linear(features.movedim(1, -1)).movedim(-1, 1)
         convolved = point_wise + conv3d(features, kernel, padding=self.kernel_size // 2)
         return convolved.index_select(1, self.channels_out)
-
-
-def positions(irreps: o3.Irreps, carried: o3.Irreps) -> Tensor:
-    """Where the channels of the carried irreps stand among all."""
-    kept = [part for (_, irrep), part in zip(irreps, irreps.slices(), strict=True) if irrep in carried]
-    return torch.cat([torch.arange(part.start, part.stop) for part in kept])
 
 
 def with_kernels_each_step(network: E3CNN, lmax: int) -> E3CNN:

@@ -5,6 +5,7 @@ import torch
 from e3nn import o3
 from e3nn.nn import BatchNorm
 from e3nn.nn import Gate as PlainGate
+from plain_e3nn import positions
 
 from E3PoseLib.equivariant.gate import Gate
 from E3PoseLib.equivariant.norm import InstanceNorm
@@ -17,12 +18,6 @@ REACH = {
     "behind one convolution": reached({o3.Irrep("0e")}, OUT, 4),
     "behind two": reached(reached({o3.Irrep("0e")}, OUT, 4), OUT, 4),
 }
-
-
-def channels(irreps: o3.Irreps, carried: frozenset[o3.Irrep]) -> torch.Tensor:
-    """Positions of the channels that are carried."""
-    kept = [part for (_, irrep), part in zip(irreps, irreps.slices(), strict=True) if irrep in carried]
-    return torch.cat([torch.arange(part.start, part.stop) for part in kept])
 
 
 @pytest.mark.parametrize("carried", REACH.values(), ids=REACH)
@@ -39,11 +34,11 @@ def test_same_numbers_and_gradients_as_e3nn(carried):
     plain_norm = BatchNorm(gate.irreps_in, instance=True).double()
     plain_norm.load_state_dict(norm.state_dict(), strict=False)
 
-    kept = channels(gate.irreps_in, carried)
+    kept = positions(gate.irreps_in, only(gate.irreps_in, carried))
     features = (3 + 2 * torch.randn(2, len(kept), 4, 5, 3, dtype=torch.float64)).requires_grad_()
     everything = torch.zeros(2, gate.irreps_in.dim, 4, 5, 3, dtype=torch.float64).index_copy(1, kept, features)
     expected = plain_gate(plain_norm(everything.movedim(1, -1))).movedim(-1, 1)
-    silent = torch.ones(OUT.dim, dtype=bool).index_fill(0, channels(OUT, carried), False)
+    silent = torch.ones(OUT.dim, dtype=bool).index_fill(0, positions(OUT, only(OUT, carried)), False)
     assert expected[:, silent].abs().sum() == 0
     expected = expected[:, ~silent]
     result = normalise_and_gate(features, norm, gate)

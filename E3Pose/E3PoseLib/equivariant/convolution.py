@@ -108,9 +108,7 @@ class SteerableConvolution(nn.Module):
             compile_right=False,
         )
         self.weight = nn.Parameter(torch.randn(n_radial, product.weight_numel))
-        self._pairs = find_pairs(
-            product, kernel_size, {irrep for _, irrep in self.carried_in}, {irrep for _, irrep in self.carried_out}
-        )
+        self._pairs = find_pairs(product, kernel_size, self.carried_in, self.carried_out)
         self._path_sizes = [math.prod(instruction.path_shape) for instruction in product.instructions]
         for pair in self._pairs:
             basis = coupled_basis(pair.irrep_in, pair.irrep_out, lmax, kernel_size, n_radial)

@@ -38,7 +38,6 @@ class InstanceNorm(nn.Module):
         self.irreps = o3.Irreps(irreps)
         self.carried = self.irreps if carried is None else only(self.irreps, carried)
         self.eps = eps
-        self.scalars = self.carried.slices()[[irrep.is_scalar() for _, irrep in self.carried].index(True)]
         every = [irrep for mul, irrep in self.irreps for _ in range(mul)]
         is_carried = torch.tensor([carried is None or irrep in carried for irrep in every])
         dims = torch.tensor([irrep.dim for irrep in every])[is_carried]
@@ -57,7 +56,7 @@ class InstanceNorm(nn.Module):
         """The weights ``[carried.num_irreps]`` of the irreps that are carried; differentiable."""
         return self.weight.index_select(0, self._carried)
 
-    def statistics(self, features: torch.Tensor, depth: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def statistics(self, features: torch.Tensor, depth: int, scalars: slice) -> tuple[torch.Tensor, torch.Tensor]:
         """Inverse root mean square of every irrep, and the mean that is first taken off 0e.
 
         Only the 0e need the two careful passes of a variance. The squares of the others are summed slice by slice
@@ -69,16 +68,18 @@ class InstanceNorm(nn.Module):
             Shape ``[B, carried.dim, V]``.
         depth : int
             Number of slices that the V voxels are.
+        scalars : slice
+            Where the 0e stand among the channels.
 
         Returns
         -------
         tuple of torch.Tensor
             Shapes ``[B, carried.num_irreps]`` and ``[B, number of 0e]``.
         """
-        variance, mean = torch.var_mean(features[:, self.scalars], dim=2, correction=0)
+        variance, mean = torch.var_mean(features[:, scalars], dim=2, correction=0)
         before, behind = (
             torch.linalg.vector_norm(part.unflatten(2, (depth, -1)), dim=3).square().sum(2) / features.shape[2]
-            for part in (features[:, : self.scalars.start], features[:, self.scalars.stop :])
+            for part in (features[:, : scalars.start], features[:, scalars.stop :])
         )
         mean_square = torch.cat([before, variance, behind], dim=1) @ self._average
         return (mean_square + self.eps).rsqrt(), mean

@@ -31,7 +31,7 @@ class _NormaliseAndGate(torch.autograd.Function):
     @staticmethod
     def forward(ctx, features: Tensor, weight: Tensor, bias: Tensor, norm: InstanceNorm, gate: Gate) -> Tensor:
         x = features.flatten(2)
-        inverse_rms, mean = norm.statistics(x, features.shape[2])
+        inverse_rms, mean = norm.statistics(x, features.shape[2], gate.scalars)
         scale = (inverse_rms * weight)[..., None]
         shift = torch.addcmul(bias, mean, scale[:, gate.scalars, 0], value=-1)[..., None]
         result = x.new_empty(len(x), gate.carried_out.dim, x.shape[2])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,7 +44,7 @@ class Learned(NamedTuple):
 
 
 def find_pairs(
-    product: o3.FullyConnectedTensorProduct, kernel_size: int, carried_in: Set[o3.Irrep], carried_out: Set[o3.Irrep]
+    product: o3.FullyConnectedTensorProduct, kernel_size: int, carried_in: o3.Irreps, carried_out: o3.Irreps
 ) -> list[Pair]:
     """The pairs of a tensor product with spherical harmonics, by input and output, of irreps that are carried.
 
