@@ -30,7 +30,8 @@ def with_card(model: Model, path: Path, name: str) -> Model:
     if not isinstance(texts, dict) or set(texts) != set(CARD_FIELDS) or not all(texts.values()):
         raise TrainingError(f"The model card {path} needs the texts {', '.join(CARD_FIELDS)}, and no other.")
     stripped = {field: " ".join(str(text).split()) for field, text in texts.items()}
-    return Model(model.segmentation_network, model.rotation_network, replace(model.header, name=name, **stripped))
+    header = replace(model.header, name=name, **stripped)
+    return Model(model.segmentation_network, model.rotation_network, header, model.eyes_network)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,22 @@ from E3PoseLib.segmentation.unet import UNet
 from .augmentation.pipelines import OBJECT_FRACTION
 from .folder import RunFolder
 
-SEGMENTATION_FIELDS = ("spacing_mm", "segmentation_edge", "thresholds", "object_label", "clip_fraction", "second_look")
-ROTATION_FIELDS = ("spacing_mm", "rotation_edge", "object_fraction", "views", "clip_fraction")
+PARTS = {
+    "segmentation": (
+        UNet,
+        import_unet,
+        ("spacing_mm", "segmentation_edge", "thresholds", "object_label", "clip_fraction", "second_look"),
+    ),
+    "rotation": (
+        E3CNN,
+        import_e3cnn,
+        ("spacing_mm", "rotation_edge", "object_fraction", "views", "clip_fraction"),
+    ),
+    "eyes": (UNet, import_unet, ("spacing_mm", "eyes_edge", "clip_fraction")),
+}
+"""Of each network of a model: its class, what reads official weights of it, and its fields of a header."""
 MUST_AGREE = {"spacing_mm": "img_res", "clip_fraction": "norm_perc"}
-"""Fields of a model that both networks were trained with, by the flag that sets them."""
+"""Fields of a model that all its networks were trained with, by the flag that sets them."""
 CITATION = "Muthukrishnan et al., Equivariant Symmetry-Aware Head Pose Estimation for Fetal MRI, 2025"
 
 
@@ -67,13 +78,15 @@ def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:
     """
     checkpoint = chosen_checkpoint(folder, options.export)
     n = options.n_output_channels
-    header = {
-        "spacing_mm": options.img_res,
-        "segmentation_edge": None if options.whole_scan else options.crop_size,
-        "clip_fraction": options.norm_perc,
-        "second_look": options.second_look or None,
-        "thresholds": (0.9, 0.8, *[-1.0] * (n - 2))[:n],
-    }
+    header = {"spacing_mm": options.img_res, "clip_fraction": options.norm_perc}
+    if options.around_object:
+        header |= {"eyes_edge": options.crop_size}
+    else:
+        header |= {
+            "segmentation_edge": None if options.whole_scan else options.crop_size,
+            "second_look": options.second_look or None,
+            "thresholds": (0.9, 0.8, *[-1.0] * (n - 2))[:n],
+        }
     path = folder.path / "unet.ckpt"
     save(path, "state_dict", checkpoint["state_dict"], unet_architecture(options), header)
     if options.e3cnn:
@@ -99,18 +112,19 @@ def export_e3cnn(folder: RunFolder, options: argparse.Namespace) -> None:
     path = folder.path / "e3cnn.pth"
     save(path, "net_state_dict", weights, e3cnn_architecture(options), header)
     if options.unet:
-        write_model(folder.path / "model.safetensors", Path(options.unet), path)
+        eyes = Path(options.eyes) if options.eyes else None
+        write_model(folder.path / "model.safetensors", Path(options.unet), path, eyes)
 
 
 def check_partner(options: argparse.Namespace) -> None:
-    """Reads the other network, where one is given for the model file, so that a mistake is told before training.
+    """Reads the other networks, where they are given for the model file, so that a mistake is told before training.
 
     Raises:
-        ModelError: its weights cannot be used, or it was trained on other voxels or intensities.
+        ModelError: their weights cannot be used, or they were trained on other voxels or intensities.
     """
-    for flag, network_class, import_weights in (("unet", UNet, import_unet), ("e3cnn", E3CNN, import_e3cnn)):
+    for flag, part in (("unet", "segmentation"), ("e3cnn", "rotation"), ("eyes", "eyes")):
         if getattr(options, flag, None):
-            *_, header = read_network(Path(getattr(options, flag)), network_class, import_weights)
+            *_, header = read_network(Path(getattr(options, flag)), part)
             for field, name in MUST_AGREE.items():
                 ours, theirs = getattr(options, name), header.get(field)
                 if theirs not in (None, ours):
@@ -131,70 +145,77 @@ def save(path: Path, key: str, weights: dict, architecture: dict[str, Any], head
         torch.save({key: weights, "architecture": architecture, "header": header}, temporary)
 
 
-def initialise(network: torch.nn.Module, path: Path | None, import_weights: Callable) -> None:
+def initialise(network: torch.nn.Module, path: Path | None, part: str) -> None:
     """Begins with the weights of an earlier run, where its file is given.
 
     Args:
         network: a `UNet` or an `E3CNN`.
         path: what ``--init`` names.
-        import_weights: reads official weights of that network.
+        part: which of a model's networks it is, a key of `PARTS`.
 
     Raises:
         ModelError: the file is missing, damaged or of another architecture.
     """
     if path is None:
         return
-    weights = read_network(path, type(network), import_weights)[0].state_dict()
+    weights = read_network(path, part)[0].state_dict()
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError(f"--init {path}: not the network that the flags describe: {error}") from error
 
 
-def write_model(path: Path, unet: Path, e3cnn: Path) -> None:
-    """Joins the two networks to one model file.
+def write_model(path: Path, unet: Path, e3cnn: Path, eyes: Path | None = None) -> None:
+    """Joins the networks to one model file.
 
     Args:
         path: the ``.safetensors`` file.
-        unet, e3cnn: weights of this package's commands, official weights, or a model file with that network.
+        unet, e3cnn, eyes: weights of this package's commands, official weights, or a model file with that network; the
+            network that finds the eyes may be missing.
 
     Raises:
         ModelError: a file cannot be used, or the networks were trained on voxels or intensities that differ.
     """
-    segmentation_network, segmentation, segmentation_header = read_network(unet, UNet, import_unet)
-    rotation_network, rotation, rotation_header = read_network(e3cnn, E3CNN, import_e3cnn)
+    files = {"segmentation": unet, "rotation": e3cnn} | ({"eyes": eyes} if eyes else {})
+    networks, architectures, headers = zip(*(read_network(file, part) for part, file in files.items()), strict=True)
     for field, flag in MUST_AGREE.items():
-        values = {header[field] for header in (segmentation_header, rotation_header) if field in header}
+        values = {header[field] for header in headers if field in header}
         if len(values) > 1:
             raise ModelError(
-                f"{unet} and {e3cnn} were trained with different --{flag}: {sorted(values)}; one is needed."
+                f"{' and '.join(map(str, files.values()))} were trained with different --{flag}: {sorted(values)}; one "
+                "is needed."
             )
+    settings = {name: value for header in headers for name, value in header.items()}
     header = ModelHeader(
         name=path.stem,
-        segmentation=segmentation,
-        rotation=rotation,
-        description=f"Trained by E3PoseTraining: {unet.name} and {e3cnn.name}.",
+        description=f"Trained by E3PoseTraining: {' and '.join(file.name for file in files.values())}.",
         citation=CITATION,
-        **segmentation_header | rotation_header,
+        **settings | dict(zip(files, architectures, strict=True)),
     )
-    Model(segmentation_network, rotation_network, header).save(path)
+    Model(*networks[:2], header, *networks[2:]).save(path)
 
 
-def read_network(path: Path, network_class: type, import_weights: Callable) -> tuple[Any, dict, dict]:
+def read_network(path: Path, part: str) -> tuple[Any, dict, dict]:
     """One network, its arguments, and its fields of a `ModelHeader`, from any of the files that may hold it.
+
+    Args:
+        path: the file.
+        part: a key of `PARTS`.
 
     Raises:
         ModelError: the file is missing, damaged or another network's.
     """
+    network_class, import_weights, fields = PARTS[part]
     if path.suffix == ".safetensors":
         model = load_model(path)
-        if network_class is UNet:
-            fields, network, architecture = SEGMENTATION_FIELDS, model.segmentation_network, model.header.segmentation
-        else:
-            fields, network, architecture = ROTATION_FIELDS, model.rotation_network, model.header.rotation
-        return network, architecture, {name: getattr(model.header, name) for name in fields}
+        if part not in model.networks:
+            raise ModelError(f"{path}: this model has no network that finds the eyes")
+        architecture = getattr(model.header, part)
+        return model.networks[part], architecture, {name: getattr(model.header, name) for name in fields}
     architecture, weights = import_weights(path)
     header = torch.load(path, weights_only=True, map_location="cpu").get("header", {})
+    if header and not set(header) <= set(fields):
+        raise ModelError(f"{path}: a network trained for another part of a model, with {', '.join(header)}")
     try:
         network = network_class(**architecture)
         network.load_state_dict(weights)

@@ -8,40 +8,25 @@ warm up a network, no substitute for a segmentation.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
 
 from E3PoseLib.errors import DatasetError
+from E3PoseLib.eyes import rotation_from_eyes
+from E3PoseLib.geometry import rigid
 from E3PoseLib.volume import Volume, read_volume, write_volume
 
 from .annotations import axes_from_pose, number, read_table, write_rotations
 from .datasets import volumes_by_id
 from .synthesis.growth import HeadSize, head_size
 
-CANONICAL_PITCH_DEGREES = 20.0
-"""The canonical anterior axis points this far above the line from the brain's centre to between the eyes."""
-
 _COLUMNS = tuple(f"{point}_{axis}" for point in ("brain", "left_eye", "right_eye") for axis in "ras")
 
 
 def pose_from_landmarks(brain: np.ndarray, left_eye: np.ndarray, right_eye: np.ndarray) -> np.ndarray:
-    """``canonical_to_ras`` ``[4, 4]`` from three points ``[3]`` in RAS mm.
-
-    y points from the brain's centre to the mid-point of the eyes, z = x × y with x from left to right eye, x = y × z,
-    then the head is pitched about x; the origin is the brain's centre.
-    """
-    forward = (left_eye + right_eye) / 2 - brain
-    superior = np.cross(right_eye - left_eye, forward)
-    y, z = forward / np.linalg.norm(forward), superior / np.linalg.norm(superior)
-    pitch = math.radians(CANONICAL_PITCH_DEGREES)
-    pose = np.eye(4)
-    pose[:3, 0] = np.cross(y, z)
-    pose[:3, 1] = math.cos(pitch) * y + math.sin(pitch) * z
-    pose[:3, 2] = math.cos(pitch) * z - math.sin(pitch) * y
-    pose[:3, 3] = brain
-    return pose
+    """``canonical_to_ras`` ``[4, 4]`` from three points ``[3]`` in RAS mm: `rotation_from_eyes` about the brain."""
+    return rigid(rotation_from_eyes(left_eye - brain, right_eye - brain), brain)
 
 
 def approximate_label(

@@ -15,8 +15,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import CatMetric
 
 from E3PoseLib.equivariant.network import pool_axes
-from E3PoseLib.estimator import assemble_rotation
 from E3PoseLib.rotations import geodesic_angle
+from E3PoseLib.views import assemble_rotation
 
 from .augmentation.sample import Sample
 from .losses import AxesLoss, SegmentationLoss

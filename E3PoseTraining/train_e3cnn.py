@@ -10,7 +10,6 @@ from lightning.pytorch import seed_everything
 from E3PoseLib.ending import exit_status
 from E3PoseLib.equivariant.network import E3CNN
 from E3PoseLib.errors import TrainingError
-from E3PoseLib.official import import_e3cnn
 
 from .augmentation.pipelines import HeadCrop, rotation_augmentation
 from .export import e3cnn_architecture, export_e3cnn, initialise
@@ -96,6 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     optimisation.add_argument("--validate_every_n_epoch", type=positive_int, default=1)
     add_shared_options(parser)
     parser.add_argument("--unet", help="weights (.ckpt) of a segmentation network: with them, write a whole model file")
+    parser.add_argument("--eyes", help="weights (.ckpt) that train_unet --around_object wrote, for that file")
     return parser
 
 
@@ -105,6 +105,8 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         E3PoseError: what is wrong with the data, the flags or the machine.
     """
+    if options.eyes and not options.unet:
+        raise TrainingError("--eyes is for the whole model file, which needs --unet as well.")
     if options.kernel_size % 2 == 0:
         raise TrainingError(f"--kernel_size {options.kernel_size} is even; a kernel needs a middle.")
     if options.image_size < 2**options.n_levels:
@@ -114,7 +116,7 @@ def run(options: argparse.Namespace) -> None:
     seed_everything(options.seed, verbose=False)
     network = E3CNN(**e3cnn_architecture(options))
     network.checkpointing = options.checkpointing
-    initialise(network, options.init, import_e3cnn)
+    initialise(network, options.init, "rotation")
     sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)
     crop = HeadCrop(options.image_size, 2**options.n_levels, options.norm_perc, options.views > 0)
     module = RotationModule(network, options, rotation_augmentation(options), crop)

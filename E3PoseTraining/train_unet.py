@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
+import torch
 from lightning.pytorch import seed_everything
 
 from E3PoseLib.ending import exit_status
 from E3PoseLib.errors import TrainingError
-from E3PoseLib.official import import_unet
+from E3PoseLib.model import N_EYES_CLASSES
 from E3PoseLib.segmentation.unet import ACTIVATIONS, UNet
 
 from .augmentation.pipelines import SegmentationInput, segmentation_augmentation
@@ -39,6 +40,11 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--crop_size", type=positive_int, default=128, help="edge of the network's input, voxels")
     data.add_argument(
         "--whole_scan", action="store_true", help="the model segments whole scans, not their middle of that size"
+    )
+    data.add_argument(
+        "--around_object",
+        action="store_true",
+        help="cubes around the object, not around the scan's middle: for a network that looks at the head alone",
     )
     data.add_argument(
         "--second_look",
@@ -101,15 +107,21 @@ def run(options: argparse.Namespace) -> None:
         )
     seed_everything(options.seed, verbose=False)
     network = UNet(**unet_architecture(options))
-    initialise(network, options.init, import_unet)
+    initialise(network, options.init, "eyes" if options.around_object else "segmentation")
+    # A step on a CPU takes half the time so, that of inference too.
+    network.to(memory_format=torch.channels_last_3d)
+    for flag in ("whole_scan", "second_look", "e3cnn"):
+        if options.around_object and getattr(options, flag):
+            raise TrainingError(f"--{flag} is of the network that finds the head; leave it out with --around_object.")
+    if options.around_object and options.n_output_channels != N_EYES_CLASSES:
+        raise TrainingError("--around_object needs three classes: background, brain and eyes.")
     if options.crop_size % network.stride:
         raise TrainingError(
             f"--crop_size {options.crop_size} is no multiple of {network.stride}, as {options.n_levels} levels need."
         )
     sources = find_both_sides(options.paths, options.val_fold, with_rotations=False, usage=USAGE)
-    preparation = SegmentationInput(
-        None if options.whole_scan else options.crop_size, network.stride, options.norm_perc
-    )
+    edge = None if options.whole_scan else options.crop_size
+    preparation = SegmentationInput(edge, network.stride, options.norm_perc, options.around_object)
     module = SegmentationModule(network, options, segmentation_augmentation(options), preparation)
     train(
         module,

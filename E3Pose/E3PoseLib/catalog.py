@@ -53,6 +53,11 @@ class ModelHeader:
         For each class, the probability up to which it counts as 0.
     object_label : int
         Class of the brain.
+    eyes : dict
+        Arguments of a second `UNet`, which looks at the head alone for the brain (its class 1) and the eyes (2); empty:
+        there is none, as in the official program.
+    eyes_edge : int
+        Edge of the cube that it sees, voxels.
     description, training_data, licence, citation : str
         The model card.
     format_version : int
@@ -70,6 +75,8 @@ class ModelHeader:
     second_look: float | None = None
     thresholds: tuple[float, ...] = (0.9, 0.8, -1.0)
     object_label: int = 1
+    eyes: dict = field(default_factory=dict)
+    eyes_edge: int = 48
     description: str = ""
     training_data: str = ""
     licence: str = ""

@@ -39,6 +39,9 @@ class Confidence:
         Mean angle between the rotation found in each view of the head and that of all; None where there is one view.
     interleave_ratio : float
         See `interleave_ratio`; above 1 the head has moved between odd and even slices.
+    eyes_disagreement_degrees : float or None
+        Angle between the rotation network's answer and the rotation that the eyes define; None where no eyes were found,
+        or the model does not look for them.
     """
 
     axis_concentration: tuple[float, float, float]
@@ -47,6 +50,7 @@ class Confidence:
     touches_border: bool
     view_disagreement_degrees: float | None = None
     interleave_ratio: float = 0.0
+    eyes_disagreement_degrees: float | None = None
 
     @property
     def score(self) -> float:

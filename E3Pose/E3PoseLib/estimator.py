@@ -14,6 +14,7 @@ from .confidence import Confidence, axis_concentration, interleave_ratio, orthog
 from .device import memory_errors, pick_device
 from .equivariant.network import pool_axes
 from .errors import E3PoseError, NoHeadFoundError, VolumeError
+from .eyes import Eyes, average_with_eyes, find_eyes
 from .geometry import head_axes_to_ras, invert_rigid, rigid, transform_points
 from .model import Model
 from .precision import PRECISIONS, fastest_precision, segment
@@ -26,17 +27,17 @@ from .resampling import (
     straighten,
     whole_multiple,
 )
-from .rotations import geodesic_angle, orthonormalise, random_rotations
-from .segmentation.crop import box_around, crop_around, crop_views
-from .segmentation.posterior import bounding_box, posterior_to_mask
+from .segmentation.crop import box_around, crop_around, crop_views, cube_around, cut, put_back
+from .segmentation.posterior import bounding_box, largest_component, posterior_to_mask
 from .stopwatch import Progress, Stopwatch
+from .views import assemble_rotation, combine_views, view_rotations
 from .volume import Volume
-
-SAME_ANSWER_DEGREES = 30.0
-"""Views that differ by less than this mean the same pose, seen more or less well."""
 
 SECOND_LOOK_MARGIN_MM = 60.0
 """Room left around the brain that was found first: all of the head, and what a first mask may have missed."""
+
+MIRRORED_AXES = ([], [2, 3], [2, 4], [3, 4])
+"""In which axes of a batch the head is mirrored for the eyes' network: the four half-turns, the head's own included."""
 
 EVERYWHERE = (slice(None), slice(None), slice(None))
 
@@ -61,6 +62,8 @@ class PoseEstimate:
         Where the networks ran.
     precision : str
         Of the U-Net's convolutions.
+    eyes : Eyes or None
+        Where the eyes were found; None where they were not, or the model does not look for them.
     """
 
     canonical_to_ras: np.ndarray
@@ -70,6 +73,7 @@ class PoseEstimate:
     timings: dict[str, float]
     device: str
     precision: str
+    eyes: Eyes | None = None
 
     @property
     def ras_to_canonical(self) -> np.ndarray:
@@ -186,6 +190,10 @@ class PoseEstimator:
         masks = find_brains({index: (scan.array, EVERYWHERE) for index, scan in scans.items()})
         if self.model.header.second_look:
             masks = find_brains({index: self._closer(scans[index], mask) for index, mask in masks.items()})
+        eyes: dict[int, np.ndarray] = {}
+        if self.model.eyes_network is not None:
+            clock.begin("eyes", 0.25)
+            masks, eyes = self._look_for_eyes(scans, masks)
         clock.begin("crop", 0.35)
         views = [view for index, mask in masks.items() for view in self._crop(scans[index], mask)]
         clock.begin("rotate", 0.4)
@@ -193,7 +201,7 @@ class PoseEstimator:
         clock.begin("assemble", 0.95)
         for index, mask in masks.items():
             own = list(islice(fields, len(self._view_to_scan)))
-            results[index] = self._assemble(scans[index], mask, own, clock)
+            results[index] = self._assemble(scans[index], mask, own, eyes.get(index), clock)
         return results
 
     def _prepare(self, volume: Volume) -> _Scan:
@@ -238,6 +246,26 @@ class PoseEstimator:
         brightest = settings.second_look * max(float(np.median(scan.array[mask])), 1e-3)
         return np.clip(scan.array[box] / np.float32(brightest), 0, 1), box
 
+    def _look_for_eyes(self, scans: dict[int, _Scan], masks: dict[int, np.ndarray]) -> tuple[dict, dict]:
+        """The brain once more, by a network that sees the head alone, and how likely each voxel belongs to an eye."""
+        settings = self.model.header
+        cubes = {index: cube_around(mask, settings.eyes_edge) for index, mask in masks.items()}
+        heads = [rescale(cut(scans[index].array, cube), settings.clip_fraction) for index, cube in cubes.items()]
+        posteriors = self._run(self._mirrored_posterior, heads)
+        brains, eyes = {}, {}
+        for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True):
+            shape = masks[index].shape
+            brain = put_back(largest_component((posterior.argmax(0) == 1).cpu().numpy()), cube, shape)
+            brains[index] = brain if brain.any() else masks[index]
+            eyes[index] = put_back(posterior[2].cpu().numpy(), cube, shape)
+        return brains, eyes
+
+    def _mirrored_posterior(self, batch: torch.Tensor) -> torch.Tensor:
+        """Mean probability of each class over mirror images of the heads."""
+        return torch.stack(
+            [self.model.eyes_network(batch.flip(axes)).softmax(1).flip(axes) for axes in MIRRORED_AXES]
+        ).mean(0)
+
     def _crop(self, scan: _Scan, mask: np.ndarray) -> list[np.ndarray]:
         """What the rotation network sees, from each side."""
         settings = self.model.header
@@ -247,21 +275,35 @@ class PoseEstimator:
         minimum_edge = 2**self.model.rotation_network.n_levels
         return [crop_around(mask, scan.array, scan.field_of_view, *crop, minimum_edge, settings.clip_fraction)]
 
-    def _assemble(self, scan: _Scan, mask: np.ndarray, fields: list[torch.Tensor], clock: Stopwatch) -> PoseEstimate:
-        """Translation from the mask, rotation from the axes seen in each view, both carried to RAS."""
+    def _assemble(
+        self,
+        scan: _Scan,
+        mask: np.ndarray,
+        fields: list[torch.Tensor],
+        eye_probability: np.ndarray | None,
+        clock: Stopwatch,
+    ) -> PoseEstimate:
+        """Translation from the mask, rotation from the axes seen in each view and the eyes, all carried to RAS."""
         centre = transform_points(scan.grid_to_ras, ndimage.center_of_mass(mask))
         raw = torch.stack([pool_axes(field[None])[0] for field in fields]).reshape(-1, 3, 3).cpu().double().numpy()
         axes, disagreement = combine_views(raw, self._view_to_scan)
         rotation = assemble_rotation(head_axes_to_ras(axes, scan.grid_to_ras))
+        brain_volume_ml = float(mask.sum() * self.model.header.spacing_mm**3 / 1000)
+        eyes, eyes_disagreement = None, None
+        if eye_probability is not None:
+            eyes = find_eyes(eye_probability, scan.grid_to_ras, centre, brain_volume_ml, rotation)
+        if eyes is not None:
+            rotation, eyes_disagreement = average_with_eyes(rotation, eyes, centre)
         oriented = scan.oriented
         on_scan = nearest_on_grid(mask.astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
         confidence = Confidence(
             axis_concentration=tuple(np.mean([axis_concentration(field.cpu()) for field in fields], axis=0).tolist()),
             orthogonality_error_degrees=orthogonality_error(axes),
             view_disagreement_degrees=disagreement if self.model.header.views > 1 else None,
-            brain_volume_ml=float(mask.sum() * self.model.header.spacing_mm**3 / 1000),
+            brain_volume_ml=brain_volume_ml,
             touches_border=touches_border(scan.array, mask),
             interleave_ratio=interleave_ratio(oriented.array, on_scan),
+            eyes_disagreement_degrees=eyes_disagreement,
         )
         return PoseEstimate(
             canonical_to_ras=rigid(rotation, centre),
@@ -271,6 +313,7 @@ class PoseEstimator:
             timings=clock.read(),
             device=str(self.device),
             precision=self.precision,
+            eyes=eyes,
         )
 
     def _segment(self, batch: torch.Tensor) -> torch.Tensor:
@@ -300,71 +343,3 @@ class _Scan:
     array: np.ndarray
     grid_to_ras: np.ndarray
     field_of_view: tuple[slice, ...]
-
-
-def view_rotations(n_views: int) -> np.ndarray:
-    """From where the head is looked at: the scan's own axes, and fixed random ones.
-
-    Parameters
-    ----------
-    n_views : int
-        At least 1.
-
-    Returns
-    -------
-    np.ndarray
-        Shape ``[n_views, 3, 3]``, proper, float64: a vector v of a view is R·v in the scan's axes.
-    """
-    more = random_rotations(n_views - 1, torch.Generator().manual_seed(0), torch.float64).numpy()
-    return np.concatenate([np.eye(3)[None], more])
-
-
-def combine_views(axes: np.ndarray, view_to_scan: np.ndarray) -> tuple[np.ndarray, float]:
-    """One set of axes from those seen in several views, and how far the views disagree.
-
-    A view may be turned about altogether, and a mean of such and right ones is neither; so only those count that lie
-    within `SAME_ANSWER_DEGREES` of the view that most others are near to.
-
-    Parameters
-    ----------
-    axes : np.ndarray
-        Shape ``[V, 3, 3]``: rows x, y, z in each view's own axes, any length; the sign of x is free.
-    view_to_scan : np.ndarray
-        Shape ``[V, 3, 3]``, proper.
-
-    Returns
-    -------
-    axes : np.ndarray
-        Shape ``[3, 3]``: the means of the unit axes, in the scan's axes.
-    disagreement : float
-        Mean angle in degrees between the rotation of each view, those left out included, and that of the answer.
-    """
-    axes = axes / np.linalg.norm(axes, axis=2, keepdims=True)
-    axes[:, 0] *= np.where(np.linalg.det(axes) < 0, -1, 1)[:, None]
-    axes = axes @ view_to_scan.transpose(0, 2, 1)
-    rotations = orthonormalise(torch.from_numpy(axes))
-    apart = geodesic_angle(rotations[:, None], rotations[None]).numpy()
-    central = np.minimum(apart, SAME_ANSWER_DEGREES).mean(axis=1).argmin()
-    mean = axes[apart[central] <= SAME_ANSWER_DEGREES].mean(axis=0)
-    return mean, float(geodesic_angle(rotations, orthonormalise(torch.from_numpy(mean))).mean())
-
-
-def assemble_rotation(axes: np.ndarray) -> np.ndarray:
-    """The head's rotation from its three raw axes.
-
-    The pseudovector's sign is free, so it takes the one that makes the frame right-handed; then the nearest rotation.
-
-    Parameters
-    ----------
-    axes : np.ndarray
-        Shape ``[3, 3]``: rows x, y, z in RAS, any length.
-
-    Returns
-    -------
-    np.ndarray
-        Shape ``[3, 3]``, determinant +1; columns are the head's right, anterior and superior axes.
-    """
-    columns = (axes / np.linalg.norm(axes, axis=1, keepdims=True)).T
-    if np.linalg.det(columns) < 0:
-        columns[:, 0] *= -1
-    return orthonormalise(torch.from_numpy(columns)).numpy()

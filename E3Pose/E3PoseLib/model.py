@@ -30,15 +30,20 @@ __all__ = [
     "read_header",
 ]
 
+N_EYES_CLASSES = 3
+"""Of the eyes' network: background, brain, eyes."""
+
 
 class Model:
-    """Both networks, ready for inference, and their header.
+    """The networks, ready for inference, and their header.
 
     Parameters
     ----------
     segmentation_network : UNet
     rotation_network : E3CNN
     header : ModelHeader
+    eyes_network : UNet, optional
+        See `ModelHeader.eyes`.
 
     Raises
     ------
@@ -46,7 +51,13 @@ class Model:
         If weights are not finite, or the header does not fit the networks.
     """
 
-    def __init__(self, segmentation_network: UNet, rotation_network: E3CNN, header: ModelHeader) -> None:
+    def __init__(
+        self,
+        segmentation_network: UNet,
+        rotation_network: E3CNN,
+        header: ModelHeader,
+        eyes_network: UNet | None = None,
+    ) -> None:
         n_classes = segmentation_network.last_conv.out_channels
         if len(header.thresholds) != n_classes or not 0 < header.object_label < n_classes:
             raise ModelError(
@@ -63,29 +74,44 @@ class Model:
                 f"model {header.name!r}: a rotation edge of {header.rotation_edge} voxels cannot be halved "
                 f"{rotation_network.n_levels} times"
             )
-        for network in (segmentation_network, rotation_network):
+        if eyes_network is not None and header.eyes_edge % eyes_network.stride:
+            raise ModelError(
+                f"model {header.name!r}: the edge {header.eyes_edge} of what the eyes' network sees is no multiple of "
+                f"{eyes_network.stride}, as it needs"
+            )
+        if eyes_network is not None and eyes_network.last_conv.out_channels != N_EYES_CLASSES:
+            raise ModelError(f"model {header.name!r}: the eyes' network needs the classes background, brain and eyes")
+        self.segmentation_network = segmentation_network
+        self.rotation_network = rotation_network
+        self.eyes_network = eyes_network
+        self.header = header
+        for network in self.networks.values():
             if not all(weight.isfinite().all() for weight in network.state_dict().values()):
                 raise ModelError(f"model {header.name!r}: some weights are NaN or infinite; the file is damaged")
             network.eval().requires_grad_(False)
-        segmentation_network.to(memory_format=torch.channels_last_3d)
+            if isinstance(network, UNet):
+                network.to(memory_format=torch.channels_last_3d)
         rotation_network.freeze()
-        self.segmentation_network = segmentation_network
-        self.rotation_network = rotation_network
-        self.header = header
+
+    @property
+    def networks(self) -> dict[str, UNet | E3CNN]:
+        """The networks by the name that begins their weights' names in a model file."""
+        networks = {"segmentation": self.segmentation_network, "rotation": self.rotation_network}
+        return networks if self.eyes_network is None else networks | {"eyes": self.eyes_network}
 
     @property
     def identity(self) -> str:
         """The name with a fingerprint of all weights: equal for equal models only."""
         digest = hashlib.sha256(json.dumps(asdict(self.header), sort_keys=True).encode())
-        for network in (self.segmentation_network, self.rotation_network):
+        for network in self.networks.values():
             for name, tensor in sorted(network.state_dict().items()):
                 digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
         return f"{self.header.name}-{digest.hexdigest()[:12]}"
 
     def to(self, device: torch.device | str) -> Model:
-        """Move both networks to a device."""
-        self.segmentation_network.to(device)
-        self.rotation_network.to(device)
+        """Move the networks to a device."""
+        for network in self.networks.values():
+            network.to(device)
         return self
 
     def save(self, path: str | os.PathLike) -> None:
@@ -98,7 +124,7 @@ class Model:
         """
         tensors = {
             f"{part}.{name}": tensor.cpu().contiguous()
-            for part, network in (("segmentation", self.segmentation_network), ("rotation", self.rotation_network))
+            for part, network in self.networks.items()
             for name, tensor in network.state_dict().items()
         }
         with whole_file(path) as temporary:
@@ -191,12 +217,13 @@ def _read(path: Path) -> Model:
     header = parse_header(path, metadata)
     parts = {
         part: {name.removeprefix(f"{part}."): tensor for name, tensor in tensors.items() if name.startswith(f"{part}.")}
-        for part in ("segmentation", "rotation")
+        for part in ("segmentation", "rotation", "eyes")
     }
     return Model(
         _filled(UNet, header.segmentation, parts["segmentation"], path),
         _filled(E3CNN, header.rotation, parts["rotation"], path),
         header,
+        _filled(UNet, header.eyes, parts["eyes"], path) if header.eyes else None,
     )
 
 

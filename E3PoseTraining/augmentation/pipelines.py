@@ -10,7 +10,7 @@ import torch
 from monai.transforms import Compose, ResizeWithPadOrCrop
 
 from E3PoseLib.resampling import rescale, whole_multiple
-from E3PoseLib.segmentation.crop import crop_around, crop_views
+from E3PoseLib.segmentation.crop import crop_around, crop_views, cube_around, cut
 from E3PoseLib.segmentation.posterior import bounding_box
 
 from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory, RandSurroundings
@@ -31,6 +31,7 @@ def segmentation_augmentation(options: argparse.Namespace) -> Compose:
         options.translation,
         (options.scaling_lower_bound, options.scaling_upper_bound),
         options.flipping,
+        centre_on_object=options.around_object,
     )
     resolution = [RandIsotropicResolution(options.max_res_iso)] if options.randomise_res else []
     noise = [RandNoise(options.noise_std)]
@@ -81,14 +82,26 @@ class SegmentationInput:
         edge: of the cube, voxels; None for the whole scan, padded.
         stride: each edge becomes a multiple of this many voxels.
         clip_fraction: see `E3PoseLib.resampling.rescale`.
+        around_object: the cube is centred on the object, not on the scan.
     """
 
-    def __init__(self, edge: int | None, stride: int, clip_fraction: float = 0.0) -> None:
+    def __init__(self, edge: int | None, stride: int, clip_fraction: float = 0.0, around_object: bool = False) -> None:
         self.edge = edge
         self.stride = stride
         self.clip_fraction = clip_fraction
+        self.around_object = around_object
 
     def __call__(self, sample: Sample) -> Sample:
+        mask = sample.label[0].numpy(force=True) == 1
+        # What the augmentation has placed, off the middle as a first look errs, stays where it is.
+        if self.around_object and sample.shape != (self.edge,) * 3 and mask.any():
+            place = cube_around(mask, self.edge)
+            image, label = (cut(volume[0].numpy(force=True), place) for volume in (sample.image, sample.label))
+            sample = dataclasses.replace(
+                sample,
+                image=torch.from_numpy(image)[None].to(sample.image.device),
+                label=torch.from_numpy(label)[None].to(sample.label.device),
+            )
         resize = ResizeWithPadOrCrop(self.edge or whole_multiple(sample.shape, self.stride))
         image = rescale(resize(sample.image).numpy(force=True), self.clip_fraction)
         image = torch.from_numpy(image).to(sample.image.device)

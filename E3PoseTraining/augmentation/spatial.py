@@ -6,11 +6,11 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from monai.transforms import Resample
 from torch import Tensor
 
+from E3PoseLib.eyes import CANONICAL_PITCH_DEGREES, rotation_from_eyes
 from E3PoseLib.rotations import euler_to_matrix
 from E3PoseTraining.augmentation.sample import (
     RandSampleTransform,
@@ -19,7 +19,6 @@ from E3PoseTraining.augmentation.sample import (
     object_points,
     transform_axes,
 )
-from E3PoseTraining.landmarks import CANONICAL_PITCH_DEGREES, pose_from_landmarks
 
 _SAMPLER = Resample(padding_mode="zeros", dtype=torch.float32)
 
@@ -184,7 +183,7 @@ class RandShear(RandSampleTransform):
     """A static field that varies linearly across the head shears and stretches an echo-planar scan.
 
     All along its phase-encoding axis. How the head then lies is what its landmarks say: the axes are those of the moved
-    brain centre and eyes (`E3PoseTraining.landmarks.pose_from_landmarks`). Without it a network reads the rotation
+    brain centre and eyes (`E3PoseLib.eyes.rotation_from_eyes`). Without it a network reads the rotation
     about the brain's long axis off the outline's second moments, which a shear of a seventh turns by a dozen degrees.
 
     Args:
@@ -220,7 +219,7 @@ def sheared_axes(linear: Tensor, axes: Tensor) -> Tensor:
     pitch = math.radians(CANONICAL_PITCH_DEGREES)
     between_eyes = math.cos(pitch) * anterior - math.sin(pitch) * superior
     eyes = (linear.numpy() @ (between_eyes + side * right) for side in (-1, 1))
-    return torch.from_numpy(pose_from_landmarks(np.zeros(3), *eyes)[:3, :3].T.copy())
+    return torch.from_numpy(rotation_from_eyes(*eyes).T.copy())
 
 
 class RandEpiDistortion(RandSampleTransform):

@@ -15,11 +15,11 @@ SYNTHESIZE = $(RUN).synthesize --brains $(BRAINS) --workers $(WORKERS) -o $(@D)
 LEARN = --resume auto --seed $(SEED)
 # Few epochs on the mixtures: enough to see how clinical scans look, too few to learn fifteen of them by heart.
 TUNE = $(LEARN) --export last --n_epochs 2
-TUNE_UNET = $(RUN).train_unet $(PARTS) $(@D) --config $(RECIPE)unet.yaml $(TUNE) --lr 0.001 \
-    --init $(WORK)/unet/unet.ckpt
+TUNE_EYES = $(RUN).train_unet $(PARTS) $(@D) --config $(RECIPE)eyes.yaml $(TUNE) --lr 0.001 --surroundings 0 \
+    --init $(WORK)/eyes/unet.ckpt
 # The clinical scans' labels are ellipsoids upright in the head's frame: no border may follow them, it would tell the answer.
 TUNE_E3CNN = $(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) --lr 0.005 --surroundings 0 \
-    --init $(WORK)/e3cnn/e3cnn.pth
+    --init $(WORK)/e3cnn/e3cnn.pth --unet $(WORK)/unet/unet.ckpt
 PARTS = $(<D)/images $(<D)/labels $<
 
 .PHONY: model cross-validation
@@ -33,11 +33,11 @@ $(WORK)/heads/annotations.csv:
 $(WORK)/heads_unseen/annotations.csv:
 	$(SYNTHESIZE) --field head --n 60 --seed $(SEED)02
 $(WORK)/scans/annotations.csv: $(WORK)/heads/annotations.csv
-	$(SYNTHESIZE) --n 1500 --seed $(SEED)03
+	$(SYNTHESIZE) --n 900 --seed $(SEED)03
 $(WORK)/scans_and_heads/annotations.csv: $(WORK)/scans/annotations.csv
 	rm -rf $(@D) && mkdir -p $(@D)/images $(@D)/labels
 	for folder in images labels; do \
-	    ln $(<D)/$$folder/*.nii.gz $(WORK)/heads/$$folder/*_00[0-4]??.nii.gz $(@D)/$$folder || exit 1; done
+	    ln $(<D)/$$folder/*.nii.gz $(WORK)/heads/$$folder/*_00[0-2]??.nii.gz $(@D)/$$folder || exit 1; done
 	cp $< $@
 $(WORK)/scans_unseen/annotations.csv:
 	$(SYNTHESIZE) --n 40 --seed $(SEED)04
@@ -52,24 +52,28 @@ $(WORK)/mixed_%/annotations.csv: $(WORK)/%/annotations.csv $(WORK)/epi/annotatio
 	$(RUN).prepare mix $(<D) $(WORK)/epi --repeats 15 --limit 220 --validation 20 -o $(@D).part
 	mv $(@D).part $(@D)
 
-# Both networks learn from synthetic scans alone; the rotation network in two processes, each with its half of the heads.
+# The networks learn from synthetic scans alone, each in one process: two of them are trained at a time by make -j2.
 $(WORK)/unet/unet.ckpt: $(WORK)/scans_and_heads/annotations.csv $(WORK)/scans_unseen/annotations.csv
 	$(RUN).train_unet $(<D)/images $(<D)/labels $(WORK)/scans_unseen/images $(WORK)/scans_unseen/labels $(@D) \
 	    --config $(RECIPE)unet.yaml $(LEARN)
+$(WORK)/eyes/unet.ckpt: $(WORK)/heads/annotations.csv $(WORK)/heads_unseen/annotations.csv
+	$(RUN).train_unet $(<D)/images $(<D)/labels $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels $(@D) \
+	    --config $(RECIPE)eyes.yaml $(LEARN)
 $(WORK)/e3cnn/e3cnn.pth: $(WORK)/heads/annotations.csv $(WORK)/heads_unseen/annotations.csv
 	$(RUN).train_e3cnn $(PARTS) $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels \
-	    $(WORK)/heads_unseen/annotations.csv $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN) --device cpu --devices 2
+	    $(WORK)/heads_unseen/annotations.csv $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN)
 
-# Both then see the clinical scans too: all of them, or all but those of one fetus.
-$(WORK)/unet_tuned/unet.ckpt: $(WORK)/mixed_scans/annotations.csv $(WORK)/unet/unet.ckpt
-	$(TUNE_UNET) --val_fold val
-$(WORK)/unet_without_%/unet.ckpt: $(WORK)/mixed_scans/annotations.csv $(WORK)/unet/unet.ckpt
-	$(TUNE_UNET) --val_fold $*
-$(WORK)/tuned/model.safetensors: $(WORK)/mixed_heads/annotations.csv $(WORK)/e3cnn/e3cnn.pth $(WORK)/unet_tuned/unet.ckpt
-	$(TUNE_E3CNN) --val_fold val --unet $(WORK)/unet_tuned/unet.ckpt
-$(WORK)/without_%/model.safetensors: $(WORK)/mixed_heads/annotations.csv $(WORK)/e3cnn/e3cnn.pth \
-    $(WORK)/unet_without_%/unet.ckpt
-	$(TUNE_E3CNN) --val_fold $* --unet $(WORK)/unet_without_$*/unet.ckpt
+# Those that look at the head then see the clinical scans too: all of them, or all but those of one fetus.
+$(WORK)/eyes_tuned/unet.ckpt: $(WORK)/mixed_heads/annotations.csv $(WORK)/eyes/unet.ckpt
+	$(TUNE_EYES) --val_fold val
+$(WORK)/eyes_without_%/unet.ckpt: $(WORK)/mixed_heads/annotations.csv $(WORK)/eyes/unet.ckpt
+	$(TUNE_EYES) --val_fold $*
+$(WORK)/tuned/model.safetensors: $(WORK)/mixed_heads/annotations.csv $(WORK)/e3cnn/e3cnn.pth $(WORK)/unet/unet.ckpt \
+    $(WORK)/eyes_tuned/unet.ckpt
+	$(TUNE_E3CNN) --val_fold val --eyes $(WORK)/eyes_tuned/unet.ckpt
+$(WORK)/without_%/model.safetensors: $(WORK)/mixed_heads/annotations.csv $(WORK)/e3cnn/e3cnn.pth $(WORK)/unet/unet.ckpt \
+    $(WORK)/eyes_without_%/unet.ckpt
+	$(TUNE_E3CNN) --val_fold $* --eyes $(WORK)/eyes_without_$*/unet.ckpt
 
 # What the model is worth: each scan's pose by networks that have seen no scan of that fetus.
 $(WORK)/cross_validation/%.done: $(WORK)/without_%/model.safetensors
