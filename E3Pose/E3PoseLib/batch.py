@@ -16,6 +16,7 @@ from .estimator import PoseEstimate, PoseEstimator
 from .files import whole_file
 from .geometry import read_json, write_itk, write_json, write_npy
 from .resampling import reslice
+from .summary import eyes_in_numbers
 from .volume import NIFTI_SUFFIXES, Volume, count_frames, read_volume, write_volume
 
 CSV_NAME = "poses.csv"
@@ -353,6 +354,7 @@ def write_results(
             "ras_to_canonical": estimate.ras_to_canonical,
             "canonical_to_voxel": np.linalg.inv(volume.voxel_to_ras) @ estimate.canonical_to_ras,
             "confidence": estimate.confidence.as_dict(),
+            "eyes": eyes_in_numbers(estimate),
             "warnings": list(estimate.warnings),
             "timings_seconds": estimate.timings,
             "device": estimate.device,

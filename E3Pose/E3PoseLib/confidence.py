@@ -40,8 +40,8 @@ class Confidence:
     interleave_ratio : float
         See `interleave_ratio`; above 1 the head has moved between odd and even slices.
     eyes_disagreement_degrees : float or None
-        Angle between the rotation network's answer and the rotation that the eyes define; None where no eyes were found,
-        or the model does not look for them.
+        Angle between the rotation network's answer and the rotation that the eyes define; None where no eyes were
+        found, or the model does not look for them.
     """
 
     axis_concentration: tuple[float, float, float]

@@ -149,8 +149,8 @@ def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> t
     Returns
     -------
     rotation : np.ndarray
-        Shape ``[3, 3]``: the mean that weighs the eyes `EYES_WEIGHT` times, by chordal distance; the network's where the
-        two are more than `FACE_ELSEWHERE_DEGREES` apart.
+        Shape ``[3, 3]``: the mean by chordal distance that weighs the eyes `EYES_WEIGHT` times; the network's where
+        the two are more than `FACE_ELSEWHERE_DEGREES` apart.
     disagreement : float
         Between the two, degrees.
     """

@@ -8,6 +8,14 @@ from .estimator import PoseEstimate
 from .rotations import matrix_to_euler
 
 
+def eyes_in_numbers(estimate: PoseEstimate) -> dict | None:
+    """The eyes ``left`` and ``right`` in RAS mm and their ``probability``, or None where none were found."""
+    eyes = estimate.eyes
+    if eyes is None:
+        return None
+    return {"left": eyes.left.tolist(), "right": eyes.right.tolist(), "probability": eyes.probability}
+
+
 def summarise(estimate: PoseEstimate) -> dict:
     """Everything of an estimate but its mask.
 
@@ -18,6 +26,7 @@ def summarise(estimate: PoseEstimate) -> dict:
         "canonical_to_ras": estimate.canonical_to_ras.tolist(),
         "euler_xyz_degrees": matrix_to_euler(rotation).tolist(),
         "confidence": estimate.confidence.as_dict(),
+        "eyes": eyes_in_numbers(estimate),
         "warnings": list(estimate.warnings),
         "timings": estimate.timings,
         "device": estimate.device,

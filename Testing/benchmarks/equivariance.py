@@ -19,9 +19,9 @@ from lightning.pytorch import seed_everything
 from torch import Tensor, nn
 
 from E3PoseLib.equivariant.network import E3CNN, pool_axes
-from E3PoseLib.views import assemble_rotation, combine_views, view_rotations
 from E3PoseLib.rotations import geodesic_angle
 from E3PoseLib.segmentation.crop import crop_views
+from E3PoseLib.views import assemble_rotation, combine_views, view_rotations
 from E3PoseTraining.augmentation.pipelines import OBJECT_FRACTION, HeadCrop, rotation_augmentation
 from E3PoseTraining.datasets import OBJECT_LABEL, Case, load_sample
 from E3PoseTraining.export import e3cnn_architecture

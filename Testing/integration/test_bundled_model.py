@@ -78,9 +78,12 @@ def test_it_does_not_trust_what_is_no_head(estimator):
 
 def test_the_recipe_names_only_flags_that_exist():
     unet = parse(train_unet.build_parser(), ["--config", str(RECIPE / "unet.yaml")])
+    eyes = parse(train_unet.build_parser(), ["--config", str(RECIPE / "eyes.yaml")])
     e3cnn = parse(train_e3cnn.build_parser(), ["--config", str(RECIPE / "e3cnn.yaml")])
     header = read_header(MODEL)
     assert (unet.unet_feat, unet.n_levels) == (header.segmentation["n_features"], header.segmentation["n_levels"])
+    assert (eyes.unet_feat, eyes.n_levels) == (header.eyes["n_features"], header.eyes["n_levels"])
+    assert (eyes.crop_size, eyes.around_object) == (header.eyes_edge, True)
     assert (e3cnn.multiplicity, e3cnn.views) == (header.rotation["multiplicity"], header.views)
 
 
@@ -98,6 +101,6 @@ def test_the_recipe_builds_every_stage_in_order(tmp_path):
     done = subprocess.run([*command, "model", "cross-validation"], capture_output=True, text=True, check=True)
     stages = [line.split()[2] for line in done.stdout.splitlines() if " -m E3PoseTraining." in line]
     assert stages.count("E3PoseTraining.synthesize") == 4
-    assert stages.count("E3PoseTraining.train_unet") == 1 + 1 + 8
+    assert stages.count("E3PoseTraining.train_unet") == 2 + 1 + 8  # the scan's, the eyes', and that tuned
     assert stages.count("E3PoseTraining.train_e3cnn") == 1 + 1 + 8
     assert stages.count("E3PoseTraining.card") == 1

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from phantoms import make_head, make_small_model
+from phantoms import make_head, make_model_with_eyes, make_small_model
 from storages import orientations, sheared, stored
 
 from E3PoseLib import PoseEstimator
 from E3PoseLib.errors import DeviceError, NoHeadFoundError, VolumeError
 from E3PoseLib.geometry import transform_points
 from E3PoseLib.rotations import geodesic_angle
+from E3PoseLib.summary import summarise
 from E3PoseLib.volume import Volume, read_volume
 
 
@@ -163,3 +164,29 @@ def test_a_second_look_is_at_the_head_alone_and_not_blinded_by_fat():
     assert (first > 0.5).sum() < 300 < 1000 < (second > 0.5).sum()
     batch = PoseEstimator(model, "cpu").estimate_batch([scan, make_head()])
     np.testing.assert_allclose(batch[0].canonical_to_ras, estimate.canonical_to_ras, atol=1e-5)
+
+
+def test_the_eyes_are_where_they_were_put_in_any_storage():
+    scan = make_head()
+    estimator = PoseEstimator(make_model_with_eyes(), "cpu")
+    centre = estimator.estimate(scan).canonical_to_ras[:3, 3]
+    assert estimator.estimate(scan).eyes is None
+    index = np.stack(np.meshgrid(*map(np.arange, scan.shape), indexing="ij"), axis=-1)
+    ras = transform_points(scan.voxel_to_ras, index)
+    eyes = centre + np.array([[-14.0, 32.0, -12.0], [14.0, 32.0, -12.0]])
+    array = scan.array.copy()
+    for eye in eyes:
+        array[np.linalg.norm(ras - eye, axis=-1) < 8] = 1.2 * scan.array.max()
+    scan = replace(scan, array=array)
+    estimate = estimator.estimate(scan)
+    np.testing.assert_allclose(estimate.canonical_to_ras[:3, 3], centre, atol=2.0)
+    # Which of the two is the left one the rotation decides, whose weights are random here.
+    found = np.stack([estimate.eyes.left, estimate.eyes.right])
+    found = found if np.linalg.norm(found - eyes) < np.linalg.norm(found[::-1] - eyes) else found[::-1]
+    assert np.linalg.norm(found - eyes, axis=1).max() < 1.5
+    assert 0 <= estimate.confidence.eyes_disagreement_degrees <= 180
+    assert summarise(estimate)["eyes"]["left"] == estimate.eyes.left.tolist()
+    for orientation in list(orientations())[5::9]:
+        other = estimator.estimate(stored(scan, orientation))
+        np.testing.assert_allclose(other.eyes.left, estimate.eyes.left, atol=1e-3)
+        np.testing.assert_allclose(other.canonical_to_ras, estimate.canonical_to_ras, atol=1e-3)

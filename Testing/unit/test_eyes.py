@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from E3PoseLib.eyes import CANONICAL_PITCH_DEGREES, find_eyes, rotation_from_eyes
+from E3PoseLib.eyes import CANONICAL_PITCH_DEGREES, Eyes, average_with_eyes, find_eyes, rotation_from_eyes
 from E3PoseLib.geometry import rigid, transform_points
 from E3PoseLib.rotations import euler_to_matrix, geodesic_angle, random_rotations
 from E3PoseLib.segmentation.crop import cube_around, cut, put_back
@@ -108,3 +108,13 @@ def test_the_grid_may_be_stored_otherwise():
     np.testing.assert_allclose(mirrored.left, eyes.left, atol=1e-4)
     np.testing.assert_allclose(mirrored.right, eyes.right, atol=1e-4)
     assert eyes.left[0] < CENTRE[0] < eyes.right[0]
+
+
+def test_eyes_and_network_are_averaged_where_they_show_one_face():
+    true = random_rotations(1, torch.Generator().manual_seed(9), torch.float64)[0].numpy()
+    eyes = Eyes(*(CENTRE + eye for eye in eyes_of(true)), probability=0.5)
+    for angle, expected in ((12.0, 4.0), (29.0, 29.0 / 3), (31.0, 31.0), (170.0, 170.0)):
+        turn = euler_to_matrix(torch.tensor([angle, 0.0, 0.0], dtype=torch.float64)).numpy()
+        rotation, disagreement = average_with_eyes(true @ turn, eyes, CENTRE)
+        assert disagreement == pytest.approx(angle, abs=1e-6)
+        assert geodesic_angle(torch.from_numpy(rotation), torch.from_numpy(true)) == pytest.approx(expected, abs=0.3)

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 import torch
-from phantoms import make_small_model
+from phantoms import make_model_with_eyes, make_small_model
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from E3PoseLib import load_model
 from E3PoseLib.errors import ModelError
-from E3PoseLib.model import available_models, read_header
+from E3PoseLib.model import Model, available_models, read_header
 from E3PoseLib.segmentation.unet import UNet
 
 
@@ -24,6 +24,22 @@ def test_a_saved_model_gives_the_same_numbers(small_model, small_model_file):
         torch.testing.assert_close(loaded.segmentation_network(volume), small_model.segmentation_network(volume))
     assert loaded.header == small_model.header == read_header(small_model_file)
     assert loaded.identity == small_model.identity != make_small_model(seed=1).identity
+
+
+def test_a_network_for_the_eyes_is_saved_with_the_others(tmp_path):
+    model = make_model_with_eyes()
+    model.save(tmp_path / "three.safetensors")
+    loaded = load_model(tmp_path / "three.safetensors")
+    volume = torch.rand(1, 1, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(loaded.eyes_network(volume), model.eyes_network(volume))
+    assert loaded.identity == model.identity != make_small_model().identity
+    assert not loaded.eyes_network.training
+    two_classes = UNet(n_levels=1, n_features=1, n_classes=2)
+    with pytest.raises(ModelError, match="needs the classes background, brain and eyes"):
+        Model(model.segmentation_network, model.rotation_network, model.header, two_classes)
+    deep = UNet(n_levels=5, n_features=1)
+    with pytest.raises(ModelError, match="the edge 40 of what the eyes' network sees is no multiple of 16"):
+        Model(model.segmentation_network, model.rotation_network, model.header, deep)
 
 
 def test_networks_are_ready_for_inference(small_model_file):

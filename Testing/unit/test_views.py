@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from E3PoseLib.views import combine_views
 from E3PoseLib.resampling import rescale
 from E3PoseLib.rotations import geodesic_angle, random_rotations
 from E3PoseLib.segmentation.crop import crop_views
+from E3PoseLib.views import combine_views
 
 
 def blobs(places: np.ndarray, edge: int = 60) -> np.ndarray:
