@@ -22,6 +22,8 @@ from E3PoseLib.estimator import PoseEstimator
 from E3PoseLib.model import Model, ModelHeader, load_model
 from E3PoseLib.segmentation.unet import UNet
 from E3PoseLib.volume import read_volume
+from E3PoseTraining.augmentation.pipelines import SegmentationInput
+from E3PoseTraining.augmentation.sample import Sample
 from E3PoseTraining.checkpoints import AtomicCheckpointIO
 from E3PoseTraining.progress import read_curves
 from E3PoseTraining.train_e3cnn import main as train_e3cnn
@@ -271,6 +273,8 @@ def test_config_file_sets_flags_and_the_command_line_wins(data, tmp_path, capsys
 
 KILLED_WHILE_WRITING = """
 import os, sys, torch
+from E3PoseTraining.augmentation.pipelines import SegmentationInput
+from E3PoseTraining.augmentation.sample import Sample
 from E3PoseTraining.checkpoints import AtomicCheckpointIO
 
 def cut_short(checkpoint, file):
@@ -345,3 +349,46 @@ def test_model_of_whole_scans_and_several_views_estimates(data, tmp_path):
     both = estimator.estimate_batch([scan, scan])
     for other in both:
         np.testing.assert_allclose(other.canonical_to_ras, estimate.canonical_to_ras, atol=1e-4)
+
+
+def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys, unet_run):
+    around = ["--around_object", "--class_weights", "1", "1", "3"]
+    eyes = [*unet_paths(data, tmp_path / "eyes"), *TINY_UNET, "--n_epochs", "1", *around]
+    for wrong, message in (
+        (["--second_look", "1.5"], "--second_look is of the network that finds the head"),
+        (["--whole_scan"], "--whole_scan is of the network that finds the head"),
+        (["--n_output_channels", "2", "--class_weights", "1", "1"], "needs three classes"),
+    ):
+        assert train_unet([*eyes, *wrong]) == 2
+        assert message in capsys.readouterr().err
+    assert train_unet(eyes) == 0
+    trained = tmp_path / "eyes" / "unet.ckpt"
+    head = [*e3cnn_paths(data, tmp_path / "e3cnn"), *TINY_E3CNN, "--n_epochs", "1"]
+    assert train_e3cnn([*head, "--eyes", str(trained)]) == 2
+    assert "needs --unet as well" in capsys.readouterr().err
+    assert train_e3cnn([*head, "--unet", str(trained)]) == 2
+    assert "trained for another part of a model" in capsys.readouterr().err
+    assert train_e3cnn([*head, "--unet", str(unet_run / "unet.ckpt"), "--eyes", str(trained)]) == 0
+    model = load_model(tmp_path / "e3cnn" / "model.safetensors")
+    edge = json.loads((tmp_path / "eyes" / "options.json").read_text())["crop_size"]
+    assert model.header.eyes_edge == edge
+    weights = torch.load(trained, weights_only=True)["state_dict"]
+    for name, tensor in model.eyes_network.state_dict().items():
+        assert torch.equal(tensor, weights[f"model.{name}"]), name
+    again = [*unet_paths(data, tmp_path / "again"), *TINY_UNET, "--n_epochs", "1", *around]
+    assert train_unet([*again, "--init", str(tmp_path / "e3cnn" / "model.safetensors")]) == 0
+
+
+def test_the_cube_around_an_object_is_what_validation_sees(data):
+    label = np.zeros((20, 40, 30), np.uint8)
+    label[1:5, 30:38, 10:14] = 1
+    image = np.arange(label.size, dtype=np.float32).reshape(label.shape) / label.size
+    sample = Sample(torch.from_numpy(image)[None], torch.from_numpy(label)[None], None, 3.0)
+    seen = SegmentationInput(16, 4, around_object=True)(sample)
+    assert seen.shape == (16, 16, 16)
+    assert (seen.label == 1).sum() == label.sum()
+    middle = (seen.label[0] == 1).nonzero().float().mean(0)
+    assert (middle - 7.5).abs().max() <= 0.5
+    # What is a cube already has been placed by the augmentation and stays.
+    moved = dataclasses.replace(seen, image=seen.image.roll(3, 1), label=seen.label.roll(3, 1))
+    torch.testing.assert_close(SegmentationInput(16, 4, around_object=True)(moved).label, moved.label)
