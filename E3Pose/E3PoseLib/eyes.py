@@ -20,7 +20,7 @@ LEAST_PROBABILITY = 0.03
 
 MOST_SPOTS = 30
 
-SPREAD_DEGREES = 12.0
+SPREAD_DEGREES = 10.0
 """Between the rotation that the eyes define and that of the rotation network, see docs/accuracy.md."""
 
 EYE_DISTANCE = (0.75, 0.1)
@@ -34,10 +34,10 @@ masks that are too large or too small."""
 REACH_DIFFERENCE_MM = 3.0
 """Spread of the difference of the eyes' distances from the brain's centre."""
 
-EYES_WEIGHT = 2.0
+EYES_WEIGHT = 4.0
 """Of the rotation that the eyes define in its mean with that of the rotation network."""
 
-FACE_ELSEWHERE_DEGREES = 30.0
+FACE_ELSEWHERE_DEGREES = 20.0
 """Eyes that define a rotation further away than this from that of the rotation network are not averaged with it."""
 
 
