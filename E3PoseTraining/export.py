@@ -112,17 +112,16 @@ def export_e3cnn(folder: RunFolder, options: argparse.Namespace) -> None:
     path = folder.path / "e3cnn.pth"
     save(path, "net_state_dict", weights, e3cnn_architecture(options), header)
     if options.unet:
-        eyes = Path(options.eyes) if options.eyes else None
-        write_model(folder.path / "model.safetensors", Path(options.unet), path, eyes)
+        write_model(folder.path / "model.safetensors", Path(options.unet), path)
 
 
 def check_partner(options: argparse.Namespace) -> None:
-    """Reads the other networks, where they are given for the model file, so that a mistake is told before training.
+    """Reads the other network, where one is given for the model file, so that a mistake is told before training.
 
     Raises:
-        ModelError: their weights cannot be used, or they were trained on other voxels or intensities.
+        ModelError: its weights cannot be used, or it was trained on other voxels or intensities.
     """
-    for flag, part in (("unet", "segmentation"), ("e3cnn", "rotation"), ("eyes", "eyes")):
+    for flag, part in (("unet", "segmentation"), ("e3cnn", "rotation")):
         if getattr(options, flag, None):
             *_, header = read_network(Path(getattr(options, flag)), part)
             for field, name in MUST_AGREE.items():

@@ -95,7 +95,6 @@ def build_parser() -> argparse.ArgumentParser:
     optimisation.add_argument("--validate_every_n_epoch", type=positive_int, default=1)
     add_shared_options(parser)
     parser.add_argument("--unet", help="weights (.ckpt) of a segmentation network: with them, write a whole model file")
-    parser.add_argument("--eyes", help="weights (.ckpt) that train_unet --around_object wrote, for that file")
     return parser
 
 
@@ -105,8 +104,6 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         E3PoseError: what is wrong with the data, the flags or the machine.
     """
-    if options.eyes and not options.unet:
-        raise TrainingError("--eyes is for the whole model file, which needs --unet as well.")
     if options.kernel_size % 2 == 0:
         raise TrainingError(f"--kernel_size {options.kernel_size} is even; a kernel needs a middle.")
     if options.image_size < 2**options.n_levels:

@@ -8,18 +8,19 @@ PYTHON ?= python3
 WORK ?= build/default
 SEED ?= 1
 WORKERS ?= 2
+# The networks that have seen synthetic scans alone. Name the file that comes with the project,
+# E3PoseTraining/recipe/synthetic.safetensors, to begin with the clinical scans.
+BASE ?= $(WORK)/synthetic.safetensors
 RECIPE := $(dir $(lastword $(MAKEFILE_LIST)))
 FETUSES := A B C D E F G H
 RUN := $(PYTHON) -m E3PoseTraining
 SYNTHESIZE = $(RUN).synthesize --brains $(BRAINS) --workers $(WORKERS) -o $(@D)
 LEARN = --resume auto --seed $(SEED)
-# Few epochs on the mixtures: enough to see how clinical scans look, too few to learn fifteen of them by heart.
-TUNE = $(LEARN) --export last --n_epochs 2
-TUNE_EYES = $(RUN).train_unet $(PARTS) $(@D) --config $(RECIPE)eyes.yaml $(TUNE) --lr 0.001 --surroundings 0 \
-    --init $(WORK)/eyes/unet.ckpt
-# The clinical scans' labels are ellipsoids upright in the head's frame: no border may follow them, it would tell the answer.
-TUNE_E3CNN = $(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) --lr 0.005 --surroundings 0 \
-    --init $(WORK)/e3cnn/e3cnn.pth --unet $(WORK)/unet/unet.ckpt
+# Few epochs on the mixtures: enough to see how clinical scans look, too few to learn fifteen of them by heart. The clinical
+# scans' labels are ellipsoids upright in the head's frame: no border may follow them, it would tell the answer.
+TUNE = $(LEARN) --export last --surroundings 0
+TUNE_EYES = $(RUN).train_unet $(PARTS) $(@D) --config $(RECIPE)eyes.yaml $(TUNE) --n_epochs 1 --lr 0.001 --init $(BASE)
+TUNE_E3CNN = $(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) --n_epochs 2 --lr 0.005 --init $(BASE)
 PARTS = $(<D)/images $(<D)/labels $<
 
 .PHONY: model cross-validation
@@ -63,20 +64,24 @@ $(WORK)/e3cnn/e3cnn.pth: $(WORK)/heads/annotations.csv $(WORK)/heads_unseen/anno
 	$(RUN).train_e3cnn $(PARTS) $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels \
 	    $(WORK)/heads_unseen/annotations.csv $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN)
 
+$(WORK)/synthetic.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(WORK)/eyes/unet.ckpt
+	$(RUN).join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) -o $(WORK)/joined.safetensors
+	$(RUN).card $(WORK)/joined.safetensors $(RECIPE)synthetic.yaml -o $@
+
 # Those that look at the head then see the clinical scans too: all of them, or all but those of one fetus.
-$(WORK)/eyes_tuned/unet.ckpt: $(WORK)/mixed_heads/annotations.csv $(WORK)/eyes/unet.ckpt
+$(WORK)/eyes_tuned/unet.ckpt: $(WORK)/mixed_heads/annotations.csv $(BASE)
 	$(TUNE_EYES) --val_fold val
-$(WORK)/eyes_without_%/unet.ckpt: $(WORK)/mixed_heads/annotations.csv $(WORK)/eyes/unet.ckpt
+$(WORK)/eyes_without_%/unet.ckpt: $(WORK)/mixed_heads/annotations.csv $(BASE)
 	$(TUNE_EYES) --val_fold $*
-$(WORK)/tuned/model.safetensors: $(WORK)/mixed_heads/annotations.csv $(WORK)/e3cnn/e3cnn.pth $(WORK)/unet/unet.ckpt \
-    $(WORK)/eyes_tuned/unet.ckpt
-	$(TUNE_E3CNN) --val_fold val --eyes $(WORK)/eyes_tuned/unet.ckpt
-$(WORK)/without_%/model.safetensors: $(WORK)/mixed_heads/annotations.csv $(WORK)/e3cnn/e3cnn.pth $(WORK)/unet/unet.ckpt \
-    $(WORK)/eyes_without_%/unet.ckpt
-	$(TUNE_E3CNN) --val_fold $* --eyes $(WORK)/eyes_without_$*/unet.ckpt
+$(WORK)/e3cnn_tuned/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
+	$(TUNE_E3CNN) --val_fold val
+$(WORK)/e3cnn_without_%/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
+	$(TUNE_E3CNN) --val_fold $*
+$(WORK)/model_%.safetensors: $(WORK)/e3cnn_%/e3cnn.pth $(WORK)/eyes_%/unet.ckpt $(BASE)
+	$(RUN).join --unet $(BASE) --e3cnn $(word 1,$^) --eyes $(word 2,$^) -o $@
 
 # What the model is worth: each scan's pose by networks that have seen no scan of that fetus.
-$(WORK)/cross_validation/%.done: $(WORK)/without_%/model.safetensors
+$(WORK)/cross_validation/%.done: $(WORK)/model_without_%.safetensors
 	$(PYTHON) -m E3PoseLib estimate \
 	    $$(awk -F, '$$2 == "$*" { print "$(EPI)/" $$1 ".nii.gz" }' $(EPI)/landmarks.csv) -o $(@D) --model $<
 	touch $@
@@ -84,5 +89,5 @@ cross-validation: $(FETUSES:%=$(WORK)/cross_validation/%.done)
 	$(PYTHON) -m E3PoseLib evaluate --poses $(WORK)/cross_validation --truth $(EPI)/poses_ras.csv --images $(EPI) \
 	    --threshold 15/10 30/15 --worst 15 -o $(WORK)/accuracy
 
-$(WORK)/default.safetensors: $(WORK)/tuned/model.safetensors
+$(WORK)/default.safetensors: $(WORK)/model_tuned.safetensors
 	$(RUN).card $< $(RECIPE)card.yaml -o $@

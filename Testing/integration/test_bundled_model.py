@@ -103,4 +103,5 @@ def test_the_recipe_builds_every_stage_in_order(tmp_path):
     assert stages.count("E3PoseTraining.synthesize") == 4
     assert stages.count("E3PoseTraining.train_unet") == 2 + 1 + 8  # the scan's, the eyes', and that tuned
     assert stages.count("E3PoseTraining.train_e3cnn") == 1 + 1 + 8
-    assert stages.count("E3PoseTraining.card") == 1
+    assert stages.count("E3PoseTraining.join") == 1 + 1 + 8
+    assert stages.count("E3PoseTraining.card") == 2  # of the synthetic networks and of the model

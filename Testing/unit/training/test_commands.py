@@ -25,6 +25,7 @@ from E3PoseLib.volume import read_volume
 from E3PoseTraining.augmentation.pipelines import SegmentationInput
 from E3PoseTraining.augmentation.sample import Sample
 from E3PoseTraining.checkpoints import AtomicCheckpointIO
+from E3PoseTraining.join import main as join
 from E3PoseTraining.progress import read_curves
 from E3PoseTraining.train_e3cnn import main as train_e3cnn
 from E3PoseTraining.train_unet import main as train_unet
@@ -363,20 +364,23 @@ def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys
         assert message in capsys.readouterr().err
     assert train_unet(eyes) == 0
     trained = tmp_path / "eyes" / "unet.ckpt"
-    head = [*e3cnn_paths(data, tmp_path / "e3cnn"), *TINY_E3CNN, "--n_epochs", "1"]
-    assert train_e3cnn([*head, "--eyes", str(trained)]) == 2
-    assert "needs --unet as well" in capsys.readouterr().err
-    assert train_e3cnn([*head, "--unet", str(trained)]) == 2
+    assert train_e3cnn([*e3cnn_paths(data, tmp_path / "e3cnn"), *TINY_E3CNN, "--n_epochs", "1"]) == 0
+    unet, e3cnn = unet_run / "unet.ckpt", tmp_path / "e3cnn" / "e3cnn.pth"
+    joined = tmp_path / "joined.safetensors"
+    assert join(["--unet", str(trained), "--e3cnn", str(e3cnn), "-o", str(joined)]) == 2
     assert "trained for another part of a model" in capsys.readouterr().err
-    assert train_e3cnn([*head, "--unet", str(unet_run / "unet.ckpt"), "--eyes", str(trained)]) == 0
-    model = load_model(tmp_path / "e3cnn" / "model.safetensors")
+    assert join(["--unet", str(unet), "--e3cnn", str(e3cnn), "--eyes", str(e3cnn), "-o", str(joined)]) == 2
+    assert not joined.exists()
+    assert join(["--unet", str(unet), "--e3cnn", str(e3cnn), "--eyes", str(trained), "-o", str(joined)]) == 0
+    model = load_model(joined)
+    assert model.header.name == "joined"
     edge = json.loads((tmp_path / "eyes" / "options.json").read_text())["crop_size"]
     assert model.header.eyes_edge == edge
     weights = torch.load(trained, weights_only=True)["state_dict"]
     for name, tensor in model.eyes_network.state_dict().items():
         assert torch.equal(tensor, weights[f"model.{name}"]), name
     again = [*unet_paths(data, tmp_path / "again"), *TINY_UNET, "--n_epochs", "1", *around]
-    assert train_unet([*again, "--init", str(tmp_path / "e3cnn" / "model.safetensors")]) == 0
+    assert train_unet([*again, "--init", str(joined)]) == 0
 
 
 def test_the_cube_around_an_object_is_what_validation_sees(data):
