@@ -17,6 +17,9 @@ BRAIN_VOLUME_ML = (10.0, 600.0)
 VIEWS_DISAGREE_DEGREES = 20.0
 """The mean disagreement of the views from which the score is 0; see docs/accuracy.md for how it was found."""
 
+WITHOUT_EYES = 0.8
+"""Of the score, where the rotation rests on the brain alone; so it is never "high"."""
+
 MODERATE_SCORE = 0.8
 LOW_SCORE = 0.7
 
@@ -39,9 +42,10 @@ class Confidence:
         Mean angle between the rotation found in each view of the head and that of all; None where there is one view.
     interleave_ratio : float
         See `interleave_ratio`; above 1 the head has moved between odd and even slices.
+    eyes_agree : bool or None
+        Whether eyes were found where the rotation network has the face; None where the model does not look for them.
     eyes_disagreement_degrees : float or None
-        Angle between the rotation network's answer and the rotation that the eyes define; None where no eyes were
-        found, or the model does not look for them.
+        Angle between the rotation network's answer and the rotation that the eyes define; None where none were found.
     """
 
     axis_concentration: tuple[float, float, float]
@@ -50,6 +54,7 @@ class Confidence:
     touches_border: bool
     view_disagreement_degrees: float | None = None
     interleave_ratio: float = 0.0
+    eyes_agree: bool | None = None
     eyes_disagreement_degrees: float | None = None
 
     @property
@@ -57,13 +62,13 @@ class Confidence:
         """One number in [0, 1]: the weakest axis, times how orthogonal the three are, times how far the views agree.
 
         It is 0 for an impossible brain, and halved where odd and even slices show the head in two places: views of
-        such a scan agree, on what may be the pose of neither.
+        such a scan agree, on what may be the pose of neither. Where eyes were looked for in vain it is a fifth less.
         """
         if not BRAIN_VOLUME_ML[0] <= self.brain_volume_ml <= BRAIN_VOLUME_ML[1]:
             return 0.0
         agreement = max(0.0, 1 - (self.view_disagreement_degrees or 0.0) / VIEWS_DISAGREE_DEGREES)
         orthogonality = float(np.cos(np.deg2rad(self.orthogonality_error_degrees)))
-        certainty = 0.5 if self.interleave_ratio > 1 else 1.0
+        certainty = (0.5 if self.interleave_ratio > 1 else 1.0) * (WITHOUT_EYES if self.eyes_agree is False else 1.0)
         return min(self.axis_concentration) * orthogonality * agreement * certainty
 
     @property
@@ -89,6 +94,8 @@ class Confidence:
             )
         if self.interleave_ratio > 1:
             sentences.append("odd and even slices show the head in different places: it moved during the scan")
+        if self.eyes_agree is False:
+            sentences.append("no eyes were found where the face should be: the rotation rests on the brain alone")
         if self.touches_border:
             sentences.append("the brain reaches the border of the scan: the head may be cut, its centre shifted")
         return tuple(sentences)

@@ -14,7 +14,7 @@ from .confidence import Confidence, axis_concentration, interleave_ratio, orthog
 from .device import memory_errors, pick_device
 from .equivariant.network import pool_axes
 from .errors import E3PoseError, NoHeadFoundError, VolumeError
-from .eyes import Eyes, average_with_eyes, find_eyes
+from .eyes import FACE_ELSEWHERE_DEGREES, Eyes, average_with_eyes, find_eyes
 from .geometry import head_axes_to_ras, invert_rigid, rigid, transform_points
 from .model import Model
 from .precision import PRECISIONS, fastest_precision, segment
@@ -289,11 +289,13 @@ class PoseEstimator:
         axes, disagreement = combine_views(raw, self._view_to_scan)
         rotation = assemble_rotation(head_axes_to_ras(axes, scan.grid_to_ras))
         brain_volume_ml = float(mask.sum() * self.model.header.spacing_mm**3 / 1000)
-        eyes, eyes_disagreement = None, None
+        eyes, eyes_agree, eyes_disagreement = None, None, None
         if eye_probability is not None:
             eyes = find_eyes(eye_probability, scan.grid_to_ras, centre, brain_volume_ml, rotation)
+            eyes_agree = False
         if eyes is not None:
             rotation, eyes_disagreement = average_with_eyes(rotation, eyes, centre)
+            eyes_agree = eyes_disagreement <= FACE_ELSEWHERE_DEGREES
         oriented = scan.oriented
         on_scan = nearest_on_grid(mask.astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
         confidence = Confidence(
@@ -303,6 +305,7 @@ class PoseEstimator:
             brain_volume_ml=brain_volume_ml,
             touches_border=touches_border(scan.array, mask),
             interleave_ratio=interleave_ratio(oriented.array, on_scan),
+            eyes_agree=eyes_agree,
             eyes_disagreement_degrees=eyes_disagreement,
         )
         return PoseEstimate(

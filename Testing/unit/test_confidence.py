@@ -33,6 +33,9 @@ def test_a_clear_pose_is_trusted_without_a_warning():
     [
         ({"axis_concentration": (0.4, 0.9, 0.9)}, 0.4, "low"),
         ({"orthogonality_error_degrees": 60.0}, 0.45, "low"),
+        ({"eyes_agree": True, "eyes_disagreement_degrees": 12.0}, 0.9, "high"),
+        ({"eyes_agree": False}, 0.72, "moderate"),
+        ({"eyes_agree": False, "view_disagreement_degrees": 3.0}, 0.612, "low"),
         ({"view_disagreement_degrees": 3.0}, 0.765, "moderate"),
         ({"view_disagreement_degrees": 5.0}, 0.675, "low"),
         ({"view_disagreement_degrees": 12.0}, 0.36, "low"),
@@ -46,7 +49,7 @@ def test_a_clear_pose_is_trusted_without_a_warning():
 def test_what_speaks_against_a_pose_lowers_it(changes, score, level):
     doubtful = confidence(**changes)
     assert doubtful.score == pytest.approx(score) and doubtful.level == level
-    assert bool(doubtful.warnings()) == (level == "low" or doubtful.touches_border)
+    assert bool(doubtful.warnings()) == (level == "low" or doubtful.touches_border or doubtful.eyes_agree is False)
 
 
 def test_axes_in_one_plane_are_as_far_from_right_angles_as_can_be():
