@@ -19,7 +19,7 @@ LEARN = --resume auto --seed $(SEED)
 # Few epochs on the mixtures: enough to see how clinical scans look, too few to learn fifteen of them by heart. The clinical
 # scans' labels are ellipsoids upright in the head's frame: no border may follow them, it would tell the answer.
 TUNE = $(LEARN) --export last --surroundings 0
-TUNE_EYES = $(RUN).train_unet $(PARTS) $(@D) --config $(RECIPE)eyes.yaml $(TUNE) --n_epochs 1 --lr 0.001 --init $(BASE)
+TUNE_UNET = $(RUN).train_unet $(PARTS) $(@D) --config $(RECIPE)unet.yaml $(TUNE) --n_epochs 2 --lr 0.001 --init $(BASE)
 TUNE_E3CNN = $(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(TUNE) --n_epochs 2 --lr 0.005 --init $(BASE)
 PARTS = $(<D)/images $(<D)/labels $<
 
@@ -68,17 +68,17 @@ $(WORK)/synthetic.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(
 	$(RUN).join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) -o $(WORK)/joined.safetensors
 	$(RUN).card $(WORK)/joined.safetensors $(RECIPE)synthetic.yaml -o $@
 
-# Those that look at the head then see the clinical scans too: all of them, or all but those of one fetus.
-$(WORK)/eyes_tuned/unet.ckpt: $(WORK)/mixed_heads/annotations.csv $(BASE)
-	$(TUNE_EYES) --val_fold val
-$(WORK)/eyes_without_%/unet.ckpt: $(WORK)/mixed_heads/annotations.csv $(BASE)
-	$(TUNE_EYES) --val_fold $*
+# Those that find the head and its rotation then see the clinical scans too: all of them, or all but those of one fetus.
+$(WORK)/unet_tuned/unet.ckpt: $(WORK)/mixed_scans/annotations.csv $(BASE)
+	$(TUNE_UNET) --val_fold val
+$(WORK)/unet_without_%/unet.ckpt: $(WORK)/mixed_scans/annotations.csv $(BASE)
+	$(TUNE_UNET) --val_fold $*
 $(WORK)/e3cnn_tuned/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 	$(TUNE_E3CNN) --val_fold val
 $(WORK)/e3cnn_without_%/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 	$(TUNE_E3CNN) --val_fold $*
-$(WORK)/model_%.safetensors: $(WORK)/e3cnn_%/e3cnn.pth $(WORK)/eyes_%/unet.ckpt $(BASE)
-	$(RUN).join --unet $(BASE) --e3cnn $(word 1,$^) --eyes $(word 2,$^) -o $@
+$(WORK)/model_%.safetensors: $(WORK)/unet_%/unet.ckpt $(WORK)/e3cnn_%/e3cnn.pth $(BASE)
+	$(RUN).join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(BASE) -o $@
 
 # What the model is worth: each scan's pose by networks that have seen no scan of that fetus.
 $(WORK)/cross_validation/%.done: $(WORK)/model_without_%.safetensors

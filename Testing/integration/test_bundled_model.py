@@ -101,7 +101,7 @@ def test_the_recipe_builds_every_stage_in_order(tmp_path):
     done = subprocess.run([*command, "model", "cross-validation"], capture_output=True, text=True, check=True)
     stages = [line.split()[2] for line in done.stdout.splitlines() if " -m E3PoseTraining." in line]
     assert stages.count("E3PoseTraining.synthesize") == 4
-    assert stages.count("E3PoseTraining.train_unet") == 2 + 1 + 8  # the scan's, the eyes', and that tuned
+    assert stages.count("E3PoseTraining.train_unet") == 2 + 1 + 8  # the head's and the eyes', and the former tuned
     assert stages.count("E3PoseTraining.train_e3cnn") == 1 + 1 + 8
     assert stages.count("E3PoseTraining.join") == 1 + 1 + 8
     assert stages.count("E3PoseTraining.card") == 2  # of the synthetic networks and of the model
