@@ -34,11 +34,11 @@ $(WORK)/heads/annotations.csv:
 $(WORK)/heads_unseen/annotations.csv:
 	$(SYNTHESIZE) --field head --n 60 --seed $(SEED)02
 $(WORK)/scans/annotations.csv: $(WORK)/heads/annotations.csv
-	$(SYNTHESIZE) --n 900 --seed $(SEED)03
+	$(SYNTHESIZE) --n 1500 --seed $(SEED)03
 $(WORK)/scans_and_heads/annotations.csv: $(WORK)/scans/annotations.csv
 	rm -rf $(@D) && mkdir -p $(@D)/images $(@D)/labels
 	for folder in images labels; do \
-	    ln $(<D)/$$folder/*.nii.gz $(WORK)/heads/$$folder/*_00[0-2]??.nii.gz $(@D)/$$folder || exit 1; done
+	    ln $(<D)/$$folder/*.nii.gz $(WORK)/heads/$$folder/*_00[0-4]??.nii.gz $(@D)/$$folder || exit 1; done
 	cp $< $@
 $(WORK)/scans_unseen/annotations.csv:
 	$(SYNTHESIZE) --n 40 --seed $(SEED)04
