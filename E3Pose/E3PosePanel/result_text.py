@@ -30,7 +30,7 @@ def confidence(result: dict) -> str:
     disagreement = "" if views is None else _("; views of the head differ by {angle:.1f}°").format(angle=views)
     eyes = values.get("eyes_disagreement_degrees")
     if eyes is not None:
-        disagreement += _("; the eyes' position differs from them by {angle:.1f}°").format(angle=eyes)
+        disagreement += _("; eyes and brain differ by {angle:.1f}°").format(angle=eyes)
     return _(
         "{words}\nScore {score:.2f}; agreement of the votes for each axis {concentrations}; axes off square by "
         "{angle:.1f}°; brain {volume:.0f} ml{disagreement}"
