@@ -105,3 +105,26 @@ def test_the_recipe_builds_every_stage_in_order(tmp_path):
     assert stages.count("E3PoseTraining.train_e3cnn") == 1 + 1 + 8
     assert stages.count("E3PoseTraining.join") == 1 + 1 + 8
     assert stages.count("E3PoseTraining.card") == 2  # of the synthetic networks and of the model
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_tuning_can_begin_with_the_networks_that_come_along(tmp_path):
+    """They have the default model's architecture, and the recipe takes them in place of all that trains from nothing."""
+    base, default = read_header(RECIPE / "synthetic.safetensors"), read_header(MODEL)
+    for field in ("segmentation", "rotation", "eyes", "eyes_edge", "rotation_edge", "spacing_mm", "views"):
+        assert getattr(base, field) == getattr(default, field), field
+    assert "No clinical scan" in base.training_data
+    command = [
+        "make",
+        "--dry-run",
+        "--file",
+        str(RECIPE / "default.mk"),
+        "EPI=scouts",
+        "BRAINS=maps",
+        f"WORK={tmp_path}",
+    ]
+    command += [f"BASE={RECIPE / 'synthetic.safetensors'}", "model"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    trained = [line.split()[2] for line in done.stdout.splitlines() if " -m E3PoseTraining.train_" in line]
+    assert sorted(trained) == ["E3PoseTraining.train_e3cnn", "E3PoseTraining.train_unet"]
+    assert done.stdout.count("--init " + str(RECIPE / "synthetic.safetensors")) == 2
