@@ -109,7 +109,7 @@ def test_the_recipe_builds_every_stage_in_order(tmp_path):
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_tuning_can_begin_with_the_networks_that_come_along(tmp_path):
-    """They have the default model's architecture, and the recipe takes them in place of all that trains from nothing."""
+    """They are of the default model's architecture, and the recipe takes them for all that trains from nothing."""
     base, default = read_header(RECIPE / "synthetic.safetensors"), read_header(MODEL)
     for field in ("segmentation", "rotation", "eyes", "eyes_edge", "rotation_edge", "spacing_mm", "views"):
         assert getattr(base, field) == getattr(default, field), field
