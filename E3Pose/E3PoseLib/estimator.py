@@ -190,7 +190,7 @@ class PoseEstimator:
         masks = find_brains({index: (scan.array, EVERYWHERE) for index, scan in scans.items()})
         if self.model.header.second_look:
             masks = find_brains({index: self._closer(scans[index], mask) for index, mask in masks.items()})
-        eyes: dict[int, np.ndarray] = {}
+        eyes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         if self.model.eyes_network is not None:
             clock.begin("eyes", 0.25)
             masks, eyes = self._look_for_eyes(scans, masks)
@@ -247,17 +247,19 @@ class PoseEstimator:
         return np.clip(scan.array[box] / np.float32(brightest), 0, 1), box
 
     def _look_for_eyes(self, scans: dict[int, _Scan], masks: dict[int, np.ndarray]) -> tuple[dict, dict]:
-        """The brain once more, by a network that sees the head alone, and how likely each voxel belongs to an eye."""
+        """The brain once more, by a network that sees the head alone, and of what it sees how likely each voxel belongs
+        to an eye, with ``voxel_to_ras``."""
         settings = self.model.header
         cubes = {index: cube_around(mask, settings.eyes_edge) for index, mask in masks.items()}
         heads = [rescale(cut(scans[index].array, cube), settings.clip_fraction) for index, cube in cubes.items()]
         posteriors = self._run(self._mirrored_posterior, heads)
         brains, eyes = {}, {}
         for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True):
-            shape = masks[index].shape
-            brain = put_back(largest_component((posterior.argmax(0) == 1).cpu().numpy()), cube, shape)
-            brains[index] = brain if brain.any() else masks[index]
-            eyes[index] = put_back(posterior[2].cpu().numpy(), cube, shape)
+            scan, brain = scans[index], largest_component((posterior.argmax(0) == 1).cpu().numpy())
+            brain = put_back(brain, cube, scan.array.shape)
+            brains[index] = brain if brain[scan.field_of_view].any() else masks[index]
+            corner = rigid(np.eye(3), [edges.start for edges in cube])
+            eyes[index] = posterior[2].cpu().numpy(), scan.grid_to_ras @ corner
         return brains, eyes
 
     def _mirrored_posterior(self, batch: torch.Tensor) -> torch.Tensor:
@@ -280,7 +282,7 @@ class PoseEstimator:
         scan: _Scan,
         mask: np.ndarray,
         fields: list[torch.Tensor],
-        eye_probability: np.ndarray | None,
+        eye_probability: tuple[np.ndarray, np.ndarray] | None,
         clock: Stopwatch,
     ) -> PoseEstimate:
         """Translation from the mask, rotation from the axes seen in each view and the eyes, all carried to RAS."""
@@ -291,7 +293,7 @@ class PoseEstimator:
         brain_volume_ml = float(mask.sum() * self.model.header.spacing_mm**3 / 1000)
         eyes, eyes_agree, eyes_disagreement = None, None, None
         if eye_probability is not None:
-            eyes = find_eyes(eye_probability, scan.grid_to_ras, centre, brain_volume_ml, rotation)
+            eyes = find_eyes(*eye_probability, centre, brain_volume_ml, rotation)
             eyes_agree = False
         if eyes is not None:
             rotation, eyes_disagreement = average_with_eyes(rotation, eyes, centre)

@@ -82,7 +82,7 @@ def rotation_from_eyes(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def find_eyes(
-    probability: np.ndarray, grid_to_ras: np.ndarray, centre: np.ndarray, brain_volume_ml: float, rotation: np.ndarray
+    probability: np.ndarray, voxel_to_ras: np.ndarray, centre: np.ndarray, brain_volume_ml: float, rotation: np.ndarray
 ) -> Eyes | None:
     """The pair of spots that is most likely to be the eyes.
 
@@ -94,8 +94,8 @@ def find_eyes(
     Parameters
     ----------
     probability : np.ndarray
-        Shape ``[D, H, W]``: of each voxel of a cubic grid to belong to an eye.
-    grid_to_ras : np.ndarray
+        Shape ``[D, H, W]``: of each voxel, all cubes, to belong to an eye.
+    voxel_to_ras : np.ndarray
         Shape ``[4, 4]``.
     centre : np.ndarray
         Shape ``[3]``, of the brain, RAS mm.
@@ -109,7 +109,7 @@ def find_eyes(
         None where there are no two spots that could be eyes.
     """
     spots, certainty = _spots(probability)
-    places = transform_points(grid_to_ras, spots) - centre
+    places = transform_points(voxel_to_ras, spots) - centre
     reach = np.linalg.norm(places, axis=1)
     left, right = (index.ravel() for index in np.indices((len(spots), len(spots))))
     mean_reach = (reach[left] + reach[right]) / 2
@@ -164,7 +164,7 @@ def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> t
 
 def _spots(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Local maxima ``[N, 3]`` (voxels, with fractions) of the smoothed probability, most likely first, and that."""
-    smooth = ndimage.gaussian_filter(probability, 1.0)
+    smooth = ndimage.gaussian_filter(probability, 1.0, mode="constant")
     is_peak = (smooth == ndimage.maximum_filter(smooth, 3)) & (smooth > LEAST_PROBABILITY)
     peaks = np.argwhere(is_peak)
     peaks = peaks[np.argsort(-smooth[is_peak], kind="stable")][:MOST_SPOTS]
