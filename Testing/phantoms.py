@@ -18,14 +18,7 @@ from E3PoseLib.volume import Volume
 def make_small_model(seed: int = 0) -> Model:
     """Both networks in small: the U-Net's weights are set so that the brain is what is brighter than half, the rotation
     network's are random."""
-    unet = UNet(n_levels=1, n_features=1, n_classes=2)
-    with torch.no_grad():
-        for convolution in (unet.list_encoder_blocks[0][0], unet.list_encoder_blocks[0][2]):
-            convolution.weight.zero_()
-            convolution.weight[0, 0, 1, 1, 1] = 1
-            convolution.bias.zero_()
-        unet.last_conv.weight[:, 0, 0, 0, 0] = torch.tensor([-50.0, 50.0])
-        unet.last_conv.bias.copy_(torch.tensor([25.0, -25.0]))
+    unet = _unet_of_brightness([-50.0, 50.0], [25.0, -25.0])
     torch.manual_seed(seed)
     rotation = {"n_levels": 2, "kernel_size": 3, "multiplicity": 1, "lmax": 2, "n_radial": 2}
     header = ModelHeader(
@@ -44,17 +37,23 @@ def make_model_with_eyes(seed: int = 0) -> Model:
     """The small model with a network for the eyes, for which they are what is brighter than nine tenths, and the brain
     what is brighter than a quarter."""
     model = make_small_model(seed)
+    network = _unet_of_brightness([0.0, 50.0, 150.0], [0.0, -12.5, -102.5])
     architecture = {"n_levels": 1, "n_features": 1, "n_classes": 3}
-    network = UNet(**architecture)
+    header = replace(model.header, eyes=architecture, eyes_edge=40)
+    return Model(model.segmentation_network, model.rotation_network, header, network)
+
+
+def _unet_of_brightness(slopes: list[float], offsets: list[float]) -> UNet:
+    """A U-Net whose logit of each class is a linear function of the voxel's intensity."""
+    unet = UNet(n_levels=1, n_features=1, n_classes=len(slopes))
     with torch.no_grad():
-        for convolution in (network.list_encoder_blocks[0][0], network.list_encoder_blocks[0][2]):
+        for convolution in (unet.list_encoder_blocks[0][0], unet.list_encoder_blocks[0][2]):
             convolution.weight.zero_()
             convolution.weight[0, 0, 1, 1, 1] = 1
             convolution.bias.zero_()
-        network.last_conv.weight[:, 0, 0, 0, 0] = torch.tensor([0.0, 50.0, 150.0])
-        network.last_conv.bias.copy_(torch.tensor([0.0, -12.5, -102.5]))
-    header = replace(model.header, eyes=architecture, eyes_edge=40)
-    return Model(model.segmentation_network, model.rotation_network, header, network)
+        unet.last_conv.weight[:, 0, 0, 0, 0] = torch.tensor(slopes)
+        unet.last_conv.bias.copy_(torch.tensor(offsets))
+    return unet
 
 
 def make_head(shape=(40, 44, 36), spacing=(4.0, 4.0, 4.0), seed: int = 0, centre=(10.0, -20.0, 30.0)) -> Volume:

@@ -21,13 +21,15 @@ from .precision import PRECISIONS, fastest_precision, segment
 from .resampling import (
     GRID_TOLERANCE,
     crop_or_pad,
+    cut,
     nearest_on_grid,
+    put_back,
     resample_isotropic,
     rescale,
     straighten,
     whole_multiple,
 )
-from .segmentation.crop import box_around, crop_around, crop_views, cube_around, cut, put_back
+from .segmentation.crop import box_around, crop_around, crop_views, cube_around
 from .segmentation.posterior import bounding_box, largest_component, posterior_to_mask
 from .stopwatch import Progress, Stopwatch
 from .views import assemble_rotation, combine_views, view_rotations

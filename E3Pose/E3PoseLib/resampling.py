@@ -106,20 +106,37 @@ def crop_or_pad(
         Of the result.
     """
     shape = (edges,) * 3 if isinstance(edges, int) else edges
-    box = np.zeros(shape, array.dtype)
-    source, target, start = [], [], np.zeros(3)
-    for axis, (size, edge) in enumerate(zip(array.shape, shape, strict=True)):
-        before = math.ceil(abs(edge - size) / 2)
-        if size <= edge:
-            source.append(slice(None))
-            target.append(slice(before, before + size))
-            start[axis] = -before
-        else:
-            source.append(slice(before, before + edge))
-            target.append(slice(None))
-            start[axis] = before
-    box[tuple(target)] = array[tuple(source)]
-    return box, voxel_to_ras @ rigid(np.eye(3), start)
+    halves = [math.ceil(abs(edge - size) / 2) for size, edge in zip(array.shape, shape, strict=True)]
+    start = [half if size > edge else -half for half, size, edge in zip(halves, array.shape, shape, strict=True)]
+    box = tuple(slice(first, first + edge) for first, edge in zip(start, shape, strict=True))
+    return cut(array, box), voxel_to_ras @ rigid(np.eye(3), start)
+
+
+def cut(array: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
+    """What an array ``[I, J, K]`` shows in a box of voxels, which may reach beyond it on any side: zeros there."""
+    result = np.zeros([edges.stop - edges.start for edges in box], array.dtype)
+    inside, within = _overlap(array.shape, box)
+    result[within] = array[inside]
+    return result
+
+
+def put_back(content: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """An array of that shape with the content of a box in its place, and zeros elsewhere; the inverse of `cut`."""
+    result = np.zeros(shape, content.dtype)
+    inside, within = _overlap(shape, box)
+    result[inside] = content[within]
+    return result
+
+
+def _overlap(shape: tuple[int, ...], box: tuple[slice, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Where grid and box have voxels in common: as slices of the grid, and as slices of the box."""
+    inside = tuple(
+        slice(min(max(edges.start, 0), n), min(max(edges.stop, 0), n)) for edges, n in zip(box, shape, strict=True)
+    )
+    within = tuple(
+        slice(part.start - edges.start, part.stop - edges.start) for part, edges in zip(inside, box, strict=True)
+    )
+    return inside, within
 
 
 def whole_multiple(shape: tuple[int, ...], stride: int) -> tuple[int, ...]:

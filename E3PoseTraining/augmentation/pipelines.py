@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from monai.transforms import Compose, ResizeWithPadOrCrop
 
-from E3PoseLib.resampling import rescale, whole_multiple
-from E3PoseLib.segmentation.crop import crop_around, crop_views, cube_around, cut
+from E3PoseLib.resampling import cut, rescale, whole_multiple
+from E3PoseLib.segmentation.crop import crop_around, crop_views, cube_around
 from E3PoseLib.segmentation.posterior import bounding_box
 
 from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory, RandSurroundings
@@ -92,10 +92,9 @@ class SegmentationInput:
         self.around_object = around_object
 
     def __call__(self, sample: Sample) -> Sample:
-        mask = sample.label[0].numpy(force=True) == 1
         # What the augmentation has placed, off the middle as a first look errs, stays where it is.
-        if self.around_object and sample.shape != (self.edge,) * 3 and mask.any():
-            place = cube_around(mask, self.edge)
+        if self.around_object and sample.shape != (self.edge,) * 3:
+            place = cube_around(sample.label[0].numpy(force=True) == 1, self.edge)
             image, label = (cut(volume[0].numpy(force=True), place) for volume in (sample.image, sample.label))
             sample = dataclasses.replace(
                 sample,

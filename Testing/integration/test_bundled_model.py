@@ -87,19 +87,17 @@ def test_the_recipe_names_only_flags_that_exist():
     assert (e3cnn.multiplicity, e3cnn.views) == (header.rotation["multiplicity"], header.views)
 
 
+def dry_run(work: Path, *arguments: str) -> list[str]:
+    """The recipe's commands of this package, in order, for those targets and variables."""
+    variables = ["EPI=scouts", "BRAINS=maps", f"WORK={work}"]
+    command = ["make", "--dry-run", "--file", str(RECIPE / "default.mk"), *variables, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [line for line in done.stdout.splitlines() if " -m E3PoseTraining." in line]
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_the_recipe_builds_every_stage_in_order(tmp_path):
-    command = [
-        "make",
-        "--dry-run",
-        "--file",
-        str(RECIPE / "default.mk"),
-        "EPI=scouts",
-        "BRAINS=maps",
-        f"WORK={tmp_path}",
-    ]
-    done = subprocess.run([*command, "model", "cross-validation"], capture_output=True, text=True, check=True)
-    stages = [line.split()[2] for line in done.stdout.splitlines() if " -m E3PoseTraining." in line]
+    stages = [line.split()[2] for line in dry_run(tmp_path, "model", "cross-validation")]
     assert stages.count("E3PoseTraining.synthesize") == 4
     assert stages.count("E3PoseTraining.train_unet") == 2 + 1 + 8  # the head's and the eyes', and the former tuned
     assert stages.count("E3PoseTraining.train_e3cnn") == 1 + 1 + 8
@@ -114,17 +112,7 @@ def test_tuning_can_begin_with_the_networks_that_come_along(tmp_path):
     for field in ("segmentation", "rotation", "eyes", "eyes_edge", "rotation_edge", "spacing_mm", "views"):
         assert getattr(base, field) == getattr(default, field), field
     assert "No clinical scan" in base.training_data
-    command = [
-        "make",
-        "--dry-run",
-        "--file",
-        str(RECIPE / "default.mk"),
-        "EPI=scouts",
-        "BRAINS=maps",
-        f"WORK={tmp_path}",
-    ]
-    command += [f"BASE={RECIPE / 'synthetic.safetensors'}", "model"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    trained = [line.split()[2] for line in done.stdout.splitlines() if " -m E3PoseTraining.train_" in line]
-    assert sorted(trained) == ["E3PoseTraining.train_e3cnn", "E3PoseTraining.train_unet"]
-    assert done.stdout.count("--init " + str(RECIPE / "synthetic.safetensors")) == 2
+    lines = dry_run(tmp_path, f"BASE={RECIPE / 'synthetic.safetensors'}", "model")
+    trained = [line for line in lines if " -m E3PoseTraining.train_" in line]
+    assert sorted(line.split()[2] for line in trained) == ["E3PoseTraining.train_e3cnn", "E3PoseTraining.train_unet"]
+    assert "\n".join(lines).count("--init " + str(RECIPE / "synthetic.safetensors")) == 2

@@ -50,37 +50,10 @@ def cube_around(mask: np.ndarray, edge: int) -> tuple[slice, ...]:
     Returns
     -------
     tuple of slice
-        Voxels of the grid; the cube may reach beyond it on any side, so that only `cut` and `put_back` take it.
+        Voxels of the grid; the cube may reach beyond it on any side: `resampling.cut` and `put_back` take it so.
     """
     starts = [(edges.start + edges.stop - edge) // 2 for edges in bounding_box(mask)]
     return tuple(slice(start, start + edge) for start in starts)
-
-
-def cut(array: np.ndarray, cube: tuple[slice, ...]) -> np.ndarray:
-    """What an array shows in a cube, see `cube_around`; zeros where the cube lies beyond it."""
-    result = np.zeros([edges.stop - edges.start for edges in cube], array.dtype)
-    inside, within = _overlap(array.shape, cube)
-    result[within] = array[inside]
-    return result
-
-
-def put_back(content: np.ndarray, cube: tuple[slice, ...], shape: tuple[int, ...]) -> np.ndarray:
-    """An array of that shape with the content of a cube in its place, and zeros elsewhere; the inverse of `cut`."""
-    result = np.zeros(shape, content.dtype)
-    inside, within = _overlap(shape, cube)
-    result[inside] = content[within]
-    return result
-
-
-def _overlap(shape: tuple[int, ...], cube: tuple[slice, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Where grid and cube have voxels in common: as slices of the grid, and as slices of the cube."""
-    inside = tuple(
-        slice(min(max(edges.start, 0), n), min(max(edges.stop, 0), n)) for edges, n in zip(cube, shape, strict=True)
-    )
-    within = tuple(
-        slice(part.start - edges.start, part.stop - edges.start) for part, edges in zip(inside, cube, strict=True)
-    )
-    return inside, within
 
 
 def crop_around(
