@@ -22,7 +22,15 @@ PARTS = {
     "segmentation": (
         UNet,
         import_unet,
-        ("spacing_mm", "segmentation_edge", "thresholds", "object_label", "clip_fraction", "second_look"),
+        (
+            "spacing_mm",
+            "segmentation_edge",
+            "thresholds",
+            "object_label",
+            "clip_fraction",
+            "second_look",
+            "candidates",
+        ),
     ),
     "rotation": (
         E3CNN,
@@ -85,6 +93,7 @@ def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:
         header |= {
             "segmentation_edge": None if options.whole_scan else options.crop_size,
             "second_look": options.second_look or None,
+            "candidates": options.candidates,
             "thresholds": (0.9, 0.8, *[-1.0] * (n - 2))[:n],
         }
     path = folder.path / "unet.ckpt"

@@ -52,6 +52,12 @@ def build_parser() -> argparse.ArgumentParser:
         default=0,
         help="the model looks again, at intensities clipped at this multiple of the first mask's median; 0: once",
     )
+    data.add_argument(
+        "--candidates",
+        type=positive_int,
+        default=1,
+        help="where the largest thing called brain gives a doubtful pose, the model tries so many in all",
+    )
     data.add_argument("--batchsize", type=positive_int, default=4, help="scans a step and process")
     placement = parser.add_argument_group("augmentation: placement")
     placement.add_argument("--flipping", action="store_true", help="mirror each axis with probability one half")
@@ -110,8 +116,8 @@ def run(options: argparse.Namespace) -> None:
     initialise(network, options.init, "eyes" if options.around_object else "segmentation")
     # A step on a CPU takes half the time so, that of inference too.
     network.to(memory_format=torch.channels_last_3d)
-    for flag in ("whole_scan", "second_look", "e3cnn"):
-        if options.around_object and getattr(options, flag):
+    for flag, without in (("whole_scan", False), ("second_look", 0), ("candidates", 1), ("e3cnn", None)):
+        if options.around_object and getattr(options, flag) != without:
             raise TrainingError(f"--{flag} is of the network that finds the head; leave it out with --around_object.")
     if options.around_object and options.n_output_channels != N_EYES_CLASSES:
         raise TrainingError("--around_object needs three classes: background, brain and eyes.")

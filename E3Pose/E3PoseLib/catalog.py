@@ -49,6 +49,10 @@ class ModelHeader:
         The U-Net looks a second time, at the brain that it found first and what is near it, with intensities clipped at
         this multiple of that brain's median: beside the coil fat shines so bright that the brain is all but as dark as
         what is around it. None: once, as the official program does.
+    candidates : int
+        Where the pose of the largest thing that the U-Net calls brain is doubtful, poses of the next largest are
+        estimated too, of so many in all, and the most certain one counts. 1: the largest alone, as in the official
+        program.
     thresholds : tuple of float
         For each class, the probability up to which it counts as 0.
     object_label : int
@@ -73,6 +77,7 @@ class ModelHeader:
     views: int = 0
     clip_fraction: float = 0.0
     second_look: float | None = None
+    candidates: int = 1
     thresholds: tuple[float, ...] = (0.9, 0.8, -1.0)
     object_label: int = 1
     eyes: dict = field(default_factory=dict)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import ndimage
 
-from .confidence import Confidence, axis_concentration, interleave_ratio, orthogonality_error, touches_border
+from .confidence import LOW_SCORE, Confidence, axis_concentration, interleave_ratio, orthogonality_error, touches_border
 from .device import memory_errors, pick_device
 from .equivariant.network import pool_axes
 from .errors import E3PoseError, NoHeadFoundError, VolumeError
@@ -30,7 +31,7 @@ from .resampling import (
     whole_multiple,
 )
 from .segmentation.crop import box_around, crop_around, crop_views, cube_around
-from .segmentation.posterior import bounding_box, largest_component, posterior_to_mask
+from .segmentation.posterior import bounding_box, largest_components, posterior_to_object
 from .stopwatch import Progress, Stopwatch
 from .views import assemble_rotation, combine_views, view_rotations
 from .volume import Volume
@@ -40,6 +41,11 @@ SECOND_LOOK_MARGIN_MM = 60.0
 
 MIRRORED_AXES = ([], [2, 3], [2, 4], [3, 4])
 """In which axes of a batch the head is mirrored for the eyes' network: the four half-turns, the head's own included."""
+
+LEAST_CANDIDATE = 0.05
+"""Of the voxels of the largest thing that may be the brain: what is smaller is not looked at."""
+
+NOT_THE_LARGEST = "something larger looked like a brain too: check that the mask is in the head"
 
 EVERYWHERE = (slice(None), slice(None), slice(None))
 
@@ -169,29 +175,41 @@ class PoseEstimator:
         return self._estimate(volumes, Stopwatch())
 
     def _estimate(self, volumes: Sequence[Volume], clock: Stopwatch) -> list[PoseEstimate | E3PoseError]:
-        """The method, step by step; what goes wrong with one scan takes its place in the list."""
-        results: list[PoseEstimate | E3PoseError | None] = [None] * len(volumes)
-
-        def attempt(indices: Iterable[int], step: Callable) -> dict:
-            done = {}
-            for index in indices:
-                try:
-                    done[index] = step(index)
-                except E3PoseError as error:
-                    results[index] = error
-            return done
-
+        """Find what may be the brain, and the pose of the largest of it; where that is doubtful, of the others too."""
         clock.begin("prepare", 0.0)
-        scans = attempt(range(len(volumes)), lambda index: self._prepare(volumes[index]))
+        scans, outcomes = _attempt(range(len(volumes)), lambda index: self._prepare(volumes[index]))
         clock.begin("segment", 0.05)
+        logits = dict(zip(scans, self._run(self._segment, [scan.array for scan in scans.values()]), strict=True))
+        n = self.model.header.candidates
+        brains, failures = _attempt(scans, lambda index: self._localise(scans[index], logits[index], n=n))
+        outcomes |= failures
+        for turn in range(n):
+            masks = {
+                index: candidates[turn]
+                for index, candidates in brains.items()
+                if turn < len(candidates) and _is_doubtful(outcomes.get(index))
+            }
+            if not masks:
+                break
+            for index, outcome in self._estimate_from(scans, masks, clock).items():
+                if turn and isinstance(outcome, PoseEstimate):
+                    outcome = replace(outcome, warnings=(*outcome.warnings, NOT_THE_LARGEST))
+                outcomes[index] = _more_certain(outcomes.get(index), outcome)
+        return [outcomes[index] for index in range(len(volumes))]
 
-        def find_brains(looks: dict[int, tuple[np.ndarray, tuple[slice, ...]]]) -> dict[int, np.ndarray]:
-            logits = dict(zip(looks, self._run(self._segment, [array for array, _ in looks.values()]), strict=True))
-            return attempt(looks, lambda index: self._localise(scans[index], logits[index], looks[index][1]))
-
-        masks = find_brains({index: (scan.array, EVERYWHERE) for index, scan in scans.items()})
+    def _estimate_from(
+        self, scans: dict[int, _Scan], masks: dict[int, np.ndarray], clock: Stopwatch
+    ) -> dict[int, PoseEstimate | E3PoseError]:
+        """The method, step by step, from a first mask of the brain; an error where a scan has none after all."""
+        failures: dict[int, E3PoseError] = {}
         if self.model.header.second_look:
-            masks = find_brains({index: self._closer(scans[index], mask) for index, mask in masks.items()})
+            clock.begin("segment", 0.15)
+            looks = {index: self._closer(scans[index], mask) for index, mask in masks.items()}
+            logits = dict(zip(looks, self._run(self._segment, [array for array, _ in looks.values()]), strict=True))
+            brains, failures = _attempt(
+                looks, lambda index: self._localise(scans[index], logits[index], looks[index][1])
+            )
+            masks = {index: brain for index, (brain,) in brains.items()}
         eyes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         if self.model.eyes_network is not None:
             clock.begin("eyes", 0.25)
@@ -201,10 +219,11 @@ class PoseEstimator:
         clock.begin("rotate", 0.4)
         fields = iter(self._run(self.model.rotation_network.axes_field, views))
         clock.begin("assemble", 0.95)
+        estimates = {}
         for index, mask in masks.items():
             own = list(islice(fields, len(self._view_to_scan)))
-            results[index] = self._assemble(scans[index], mask, own, eyes.get(index), clock)
-        return results
+            estimates[index] = self._assemble(scans[index], mask, own, eyes.get(index), clock)
+        return estimates | failures
 
     def _prepare(self, volume: Volume) -> _Scan:
         """Reorient, resample to the model's cubic voxels, crop or pad to what its U-Net takes, rescale to [0, 1]."""
@@ -226,19 +245,23 @@ class PoseEstimator:
             raise VolumeError(f"{volume.name}: the middle of the scan is empty; crop the scan to what it shows")
         return _Scan(volume, oriented, array, grid, field_of_view)
 
-    def _localise(self, scan: _Scan, logits: torch.Tensor, box: tuple[slice, ...] = EVERYWHERE) -> np.ndarray:
-        """The brain's mask on the model's grid, from the logits of a box of it."""
-        mask = np.zeros(scan.array.shape, bool)
-        mask[box] = self._to_mask(logits)
-        if not mask[scan.field_of_view].any():
+    def _localise(
+        self, scan: _Scan, logits: torch.Tensor, box: tuple[slice, ...] = EVERYWHERE, n: int = 1
+    ) -> list[np.ndarray]:
+        """What may be the brain on the model's grid, largest first, from the logits of a box of it."""
+        is_brain = np.zeros(scan.array.shape, bool)
+        is_brain[box] = self._to_object(logits)
+        masks = largest_components(is_brain, n, LEAST_CANDIDATE)
+        masks = [mask for mask in masks if mask[scan.field_of_view].any()]
+        if not masks:
             raise NoHeadFoundError(
                 f"{scan.volume.name}: no fetal head was found; check that the scan shows one and that the model "
                 "suits it"
             )
-        return mask
+        return masks
 
-    def _to_mask(self, logits: torch.Tensor) -> np.ndarray:
-        return posterior_to_mask(logits, self.model.header.thresholds, self.model.header.object_label)
+    def _to_object(self, logits: torch.Tensor) -> np.ndarray:
+        return posterior_to_object(logits, self.model.header.thresholds, self.model.header.object_label)
 
     def _closer(self, scan: _Scan, mask: np.ndarray) -> tuple[np.ndarray, tuple[slice, ...]]:
         """Intensities for a second look, see `ModelHeader.second_look`, and the box of the scan that they are of."""
@@ -257,9 +280,9 @@ class PoseEstimator:
         posteriors = self._run(self._mirrored_posterior, heads)
         brains, eyes = {}, {}
         for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True):
-            scan, brain = scans[index], largest_component((posterior.argmax(0) == 1).cpu().numpy())
-            brain = put_back(brain, cube, scan.array.shape)
-            brains[index] = brain if brain[scan.field_of_view].any() else masks[index]
+            scan, is_brain = scans[index], (posterior.argmax(0) == 1).cpu().numpy()
+            found = [put_back(brain, cube, scan.array.shape) for brain in largest_components(is_brain)]
+            brains[index] = found[0] if found and found[0][scan.field_of_view].any() else masks[index]
             corner = rigid(np.eye(3), [edges.start for edges in cube])
             eyes[index] = posterior[2].cpu().numpy(), scan.grid_to_ras @ corner
         return brains, eyes
@@ -326,7 +349,7 @@ class PoseEstimator:
     def _segment(self, batch: torch.Tensor) -> torch.Tensor:
         network = self.model.segmentation_network
         if self.precision == "auto":
-            self.precision = fastest_precision(network, batch, self._to_mask)
+            self.precision = fastest_precision(network, batch, self._to_object)
         return segment(network, batch, self.precision)
 
     def _run(self, network: Callable[[torch.Tensor], torch.Tensor], arrays: list[np.ndarray]) -> list[torch.Tensor]:
@@ -339,6 +362,32 @@ class PoseEstimator:
                 for index, output in zip(indices, network(batch.to(self.device)), strict=True):
                     outputs[index] = output.float()
         return outputs
+
+
+def _attempt(indices: Iterable[int], step: Callable[[int], Any]) -> tuple[dict[int, Any], dict[int, E3PoseError]]:
+    """A step of each scan: what it gives, and the error of each scan with which it went wrong."""
+    done, failures = {}, {}
+    for index in indices:
+        try:
+            done[index] = step(index)
+        except E3PoseError as error:
+            failures[index] = error
+    return done, failures
+
+
+def _is_doubtful(outcome: PoseEstimate | E3PoseError | None) -> bool:
+    return not isinstance(outcome, PoseEstimate) or outcome.confidence.score < LOW_SCORE
+
+
+def _more_certain(
+    first: PoseEstimate | E3PoseError | None, second: PoseEstimate | E3PoseError
+) -> PoseEstimate | E3PoseError:
+    """An estimate rather than an error, and that of the higher score; of equals the first."""
+    if first is None or (not isinstance(first, PoseEstimate) and isinstance(second, PoseEstimate)):
+        return second
+    if not isinstance(second, PoseEstimate) or second.confidence.score <= first.confidence.score:
+        return first
+    return second
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def fastest_precision(network: UNet, batch: torch.Tensor, to_mask: Callable[[tor
     batch : torch.Tensor
         Shape ``[B, 1, D, H, W]``, scans as the network sees them.
     to_mask : callable
-        From a scan's logits ``[C, D, H, W]`` to the brain's mask.
+        From a scan's logits ``[C, D, H, W]`` to the voxels that are brain.
 
     Returns
     -------

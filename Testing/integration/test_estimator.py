@@ -166,6 +166,32 @@ def test_a_second_look_is_at_the_head_alone_and_not_blinded_by_fat():
     np.testing.assert_allclose(batch[0].canonical_to_ras, estimate.canonical_to_ras, atol=1e-5)
 
 
+def test_where_the_largest_thing_is_no_brain_the_next_largest_is_tried():
+    model = make_small_model()
+    model.header = replace(model.header, segmentation_edge=None)
+    head = make_head(shape=(110, 44, 36))
+    scan = replace(head, array=head.array.copy())
+    # Two litres, which no brain has, 14 cm away.
+    scan.array[:20] = 0.9 * head.array.max()
+    largest = PoseEstimator(model, "cpu").estimate(scan)
+    assert largest.mask[:20].all() and largest.confidence.score == 0
+    model.header = replace(model.header, candidates=2)
+    estimator, told = PoseEstimator(model, "cpu"), []
+    estimate = estimator.estimate(scan, progress=lambda step, fraction: told.append(fraction))
+    assert not estimate.mask[:20].any() and estimate.confidence.score > 0
+    assert differences(estimate.canonical_to_ras, estimator.estimate(head).canonical_to_ras)[1] < 0.5
+    assert "something larger looked like a brain too" in estimate.warnings[-1]
+    assert told == sorted(told)
+    assert estimate.timings["total"] == pytest.approx(sum(estimate.timings.values()) / 2)
+    alone, both = estimator.estimate_batch([head, scan])
+    assert "something larger" not in " ".join(alone.warnings)
+    np.testing.assert_allclose(both.canonical_to_ras, estimate.canonical_to_ras, atol=1e-5)
+    # Where the next is no better, the first stands.
+    scan.array[95:] = 0.9 * head.array.max()
+    scan.array[25:85] = 0
+    np.testing.assert_array_equal(estimator.estimate(scan).mask[:20], 1)
+
+
 def test_the_eyes_are_where_they_were_put_in_any_storage():
     scan = make_head()
     estimator = PoseEstimator(make_model_with_eyes(), "cpu")

@@ -8,11 +8,11 @@ import torch
 from phantoms import make_small_model
 
 from E3PoseLib.precision import fastest_precision
-from E3PoseLib.segmentation.posterior import posterior_to_mask
+from E3PoseLib.segmentation.posterior import posterior_to_object
 
 
 def to_mask(logits: torch.Tensor) -> np.ndarray:
-    return posterior_to_mask(logits, (0.5, 0.5), 1)
+    return posterior_to_object(logits, (0.5, 0.5), 1)
 
 
 def scan_of(values: torch.Tensor) -> torch.Tensor:

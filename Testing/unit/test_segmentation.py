@@ -5,24 +5,34 @@ import torch
 from scipy import ndimage
 
 from E3PoseLib.segmentation.crop import box_around
-from E3PoseLib.segmentation.posterior import posterior_to_mask
+from E3PoseLib.segmentation.posterior import largest_components, posterior_to_object
 
 
-def test_the_mask_is_the_largest_component_of_the_first_most_probable_label():
+def test_the_object_is_the_first_most_probable_label_and_its_components_come_by_size():
     # Few levels, so that classes are often equally probable, and all of them are below their thresholds at times.
     logits = torch.randint(-2, 3, (3, 20, 18, 16), generator=torch.Generator().manual_seed(1)).float()
     for label, thresholds in ((0, (0.5, 0.5, 0.5)), (1, (0.0, 0.3, 0.9)), (2, (0.5, 0.5, 0.5))):
         probabilities = logits.softmax(dim=0).numpy()
         probabilities[probabilities <= np.float32(thresholds)[:, None, None, None]] = 0
-        components, n = ndimage.label(probabilities.argmax(axis=0) == label)
-        assert n > 1
-        largest = components == np.bincount(components.ravel())[1:].argmax() + 1
-        np.testing.assert_array_equal(posterior_to_mask(logits, thresholds, label), largest)
+        expected = probabilities.argmax(axis=0) == label
+        found = posterior_to_object(logits, thresholds, label)
+        np.testing.assert_array_equal(found, expected)
+        labels, n = ndimage.label(expected)
+        sizes = np.bincount(labels.ravel())[1:]
+        assert n > 3
+        for rank, component in enumerate(largest_components(found, 3)):
+            assert component.sum() == np.sort(sizes)[-1 - rank]
+            assert (labels[component] == labels[component][0]).all()
+        np.testing.assert_array_equal(largest_components(found)[0], labels == sizes.argmax() + 1)
+        assert len(largest_components(found, n)) == n
+        assert len(largest_components(found, n, least_share=0.5)) == (sizes >= 0.5 * sizes.max()).sum()
 
 
-def test_where_nothing_is_the_object_the_mask_is_empty():
+def test_where_nothing_is_the_object_there_is_no_component():
     for logits in (torch.zeros(3, 8, 8, 8), torch.full((3, 8, 8, 8), torch.nan)):
-        assert not posterior_to_mask(logits, (0.0, 0.5, 0.5), 1).any()
+        found = posterior_to_object(logits, (0.0, 0.5, 0.5), 1)
+        assert not found.any()
+        assert largest_components(found, 3) == []
 
 
 def test_the_box_of_a_closer_look_holds_the_brain_and_its_margin():

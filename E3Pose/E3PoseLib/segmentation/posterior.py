@@ -7,8 +7,8 @@ import torch
 from scipy import ndimage
 
 
-def posterior_to_mask(logits: torch.Tensor, thresholds: tuple[float, ...], label: int) -> np.ndarray:
-    """The largest 6-connected component of the voxels that are labelled as the object.
+def posterior_to_object(logits: torch.Tensor, thresholds: tuple[float, ...], label: int) -> np.ndarray:
+    """The voxels that are labelled as the object.
 
     In each channel probabilities up to its threshold count as 0; the label is the channel of largest probability.
 
@@ -24,7 +24,7 @@ def posterior_to_mask(logits: torch.Tensor, thresholds: tuple[float, ...], label
     Returns
     -------
     np.ndarray
-        Shape ``[D, H, W]``, bool; empty where nothing was found.
+        Shape ``[D, H, W]``, bool.
     """
     probabilities = logits.softmax(dim=0)
     limits = torch.tensor(thresholds, device=logits.device, dtype=logits.dtype)[:, None, None, None]
@@ -32,20 +32,40 @@ def posterior_to_mask(logits: torch.Tensor, thresholds: tuple[float, ...], label
     # Where argmax, the first of equal ones, is the label; torch's own takes as long as the network on a CPU.
     own = probabilities[label]
     is_object = (probabilities[:label] < own).all(dim=0) & (probabilities[label + 1 :] <= own).all(dim=0)
-    return largest_component(is_object.cpu().numpy())
+    return is_object.cpu().numpy()
 
 
-def largest_component(mask: np.ndarray) -> np.ndarray:
-    """The largest 6-connected component of a bool array; of equal ones the first in memory order."""
+def largest_components(mask: np.ndarray, n: int = 1, least_share: float = 0.0) -> list[np.ndarray]:
+    """The largest 6-connected components of a bool array, largest first; of equal ones the first in memory order.
+
+    Parameters
+    ----------
+    mask : np.ndarray
+        Bool.
+    n : int
+        At most so many.
+    least_share : float
+        Components of less than this share of the largest one's voxels are left out.
+
+    Returns
+    -------
+    list of np.ndarray
+        Of the mask's shape, bool; empty where nothing is true.
+    """
     box = bounding_box(mask)
     if box is None:
-        return mask
-    components, n_components = ndimage.label(mask[box])
-    if n_components > 1:
-        largest = np.bincount(components.ravel())[1:].argmax() + 1
-        mask = np.zeros_like(mask)
-        mask[box] = components == largest
-    return mask
+        return []
+    labels, n_components = ndimage.label(mask[box])
+    if n_components == 1:
+        return [mask]
+    sizes = np.bincount(labels.ravel())[1:]
+    components = []
+    for index in np.argsort(-sizes, kind="stable")[:n]:
+        if sizes[index] >= least_share * sizes.max():
+            component = np.zeros_like(mask)
+            component[box] = labels == index + 1
+            components.append(component)
+    return components
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, ...] | None:

@@ -329,12 +329,12 @@ def test_training_begins_with_given_weights_and_the_last_can_be_the_result(data,
 
 def test_model_of_whole_scans_and_several_views_estimates(data, tmp_path):
     unet = [*unet_paths(data, tmp_path / "unet"), *TINY_UNET, "--n_epochs", "1", "--whole_scan", "--input_stride", "2"]
-    assert train_unet([*unet, "--class_weights", "1", "60", "1", "--second_look", "1.5"]) == 0
+    assert train_unet([*unet, "--class_weights", "1", "60", "1", "--second_look", "1.5", "--candidates", "2"]) == 0
     views = ["--views", "3", "--smooth_pooling", "--mask_error", "1", "--unet", str(tmp_path / "unet" / "unet.ckpt")]
     assert train_e3cnn([*e3cnn_paths(data, tmp_path / "e3cnn"), *TINY_E3CNN, "--n_epochs", "1", *views]) == 0
     model = load_model(tmp_path / "e3cnn" / "model.safetensors")
     assert model.header.views == 3 and model.header.segmentation_edge is None and model.header.clip_fraction == 0.005
-    assert model.header.second_look == 1.5
+    assert model.header.second_look == 1.5 and model.header.candidates == 2
     model.header = dataclasses.replace(model.header, thresholds=(-1.0, -1.0, -1.0))
     with torch.no_grad():  # one epoch finds no brain; what follows the mask is what is tried here
         model.segmentation_network.last_conv.bias[1] += 100
@@ -358,6 +358,7 @@ def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys
     for wrong, message in (
         (["--second_look", "1.5"], "--second_look is of the network that finds the head"),
         (["--whole_scan"], "--whole_scan is of the network that finds the head"),
+        (["--candidates", "3"], "--candidates is of the network that finds the head"),
         (["--n_output_channels", "2", "--class_weights", "1", "1"], "needs three classes"),
     ):
         assert train_unet([*eyes, *wrong]) == 2
