@@ -39,6 +39,11 @@ from .volume import Volume
 SECOND_LOOK_MARGIN_MM = 60.0
 """Room left around the brain that was found first: all of the head, and what a first mask may have missed."""
 
+CORE_DEPTH_MM = 12.0
+CORE_GROWTH_MM = 21.0
+"""What two networks agree to be brain is worn off by the first, which no bridge to fat or fluid beside the head
+outlasts, and grown again by the second within what the closer of them takes for brain."""
+
 MIRRORED_AXES = ([], [2, 3], [2, 4], [3, 4])
 """In which axes of a batch the head is mirrored for the eyes' network: the four half-turns, the head's own included."""
 
@@ -272,16 +277,20 @@ class PoseEstimator:
         return np.clip(scan.array[box] / np.float32(brightest), 0, 1), box
 
     def _look_for_eyes(self, scans: dict[int, _Scan], masks: dict[int, np.ndarray]) -> tuple[dict, dict]:
-        """The brain once more, by a network that sees the head alone, and of what it sees how likely each voxel belongs
-        to an eye, with ``voxel_to_ras``."""
+        """The brain by two networks, the second of which sees the head alone, and of what that one sees how likely each
+        voxel belongs to an eye, with ``voxel_to_ras``."""
         settings = self.model.header
+        depth, growth = round(CORE_DEPTH_MM / settings.spacing_mm), round(CORE_GROWTH_MM / settings.spacing_mm)
         cubes = {index: cube_around(mask, settings.eyes_edge) for index, mask in masks.items()}
         heads = [rescale(cut(scans[index].array, cube), settings.clip_fraction) for index, cube in cubes.items()]
         posteriors = self._run(self._mirrored_posterior, heads)
         brains, eyes = {}, {}
         for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True):
-            scan, is_brain = scans[index], (posterior.argmax(0) == 1).cpu().numpy()
-            found = [put_back(brain, cube, scan.array.shape) for brain in largest_components(is_brain)]
+            scan, brain = scans[index], (posterior.argmax(0) == 1).cpu().numpy()
+            core = largest_components(ndimage.binary_erosion(brain & cut(masks[index], cube), iterations=depth))
+            found = [ndimage.binary_dilation(one, iterations=growth, mask=brain) for one in core]
+            found = found or largest_components(brain)
+            found = [put_back(mask, cube, scan.array.shape) for mask in found]
             brains[index] = found[0] if found and found[0][scan.field_of_view].any() else masks[index]
             corner = rigid(np.eye(3), [edges.start for edges in cube])
             eyes[index] = posterior[2].cpu().numpy(), scan.grid_to_ras @ corner
