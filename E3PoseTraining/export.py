@@ -22,15 +22,7 @@ PARTS = {
     "segmentation": (
         UNet,
         import_unet,
-        (
-            "spacing_mm",
-            "segmentation_edge",
-            "thresholds",
-            "object_label",
-            "clip_fraction",
-            "second_look",
-            "candidates",
-        ),
+        ("spacing_mm", "segmentation_edge", "thresholds", "object_label", "clip_fraction", "candidates"),
     ),
     "rotation": (
         E3CNN,
@@ -92,7 +84,6 @@ def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:
     else:
         header |= {
             "segmentation_edge": None if options.whole_scan else options.crop_size,
-            "second_look": options.second_look or None,
             "candidates": options.candidates,
             "thresholds": (0.9, 0.8, *[-1.0] * (n - 2))[:n],
         }

@@ -20,7 +20,6 @@ BOUNDS = {
     "ema": (0, 1),
     "clip_gradient": (0, np.inf),
     "memory_gb": (0, np.inf),
-    "second_look": (0, np.inf),
 }
 """Least and largest value of flags that hold a number, where the command has them."""
 

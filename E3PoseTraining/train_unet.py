@@ -47,12 +47,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="cubes around the object, not around the scan's middle: for a network that looks at the head alone",
     )
     data.add_argument(
-        "--second_look",
-        type=float,
-        default=0,
-        help="the model looks again, at intensities clipped at this multiple of the first mask's median; 0: once",
-    )
-    data.add_argument(
         "--candidates",
         type=positive_int,
         default=1,
@@ -116,7 +110,7 @@ def run(options: argparse.Namespace) -> None:
     initialise(network, options.init, "eyes" if options.around_object else "segmentation")
     # A step on a CPU takes half the time so, that of inference too.
     network.to(memory_format=torch.channels_last_3d)
-    for flag, without in (("whole_scan", False), ("second_look", 0), ("candidates", 1), ("e3cnn", None)):
+    for flag, without in (("whole_scan", False), ("candidates", 1), ("e3cnn", None)):
         if options.around_object and getattr(options, flag) != without:
             raise TrainingError(f"--{flag} is of the network that finds the head; leave it out with --around_object.")
     if options.around_object and options.n_output_channels != N_EYES_CLASSES:

@@ -45,10 +45,6 @@ class ModelHeader:
     clip_fraction : float
         This fraction of the intensities is clipped at either end before a network sees them, so that a few bright
         voxels (vessels, fat beside the coil) do not set the contrast.
-    second_look : float or None
-        The U-Net looks a second time, at the brain that it found first and what is near it, with intensities clipped at
-        this multiple of that brain's median: beside the coil fat shines so bright that the brain is all but as dark as
-        what is around it. None: once, as the official program does.
     candidates : int
         Where the pose of the largest thing that the U-Net calls brain is doubtful, poses of the next largest are
         estimated too, of so many in all, and the most certain one counts. 1: the largest alone, as in the official
@@ -76,7 +72,6 @@ class ModelHeader:
     object_fraction: float = 0.6
     views: int = 0
     clip_fraction: float = 0.0
-    second_look: float | None = None
     candidates: int = 1
     thresholds: tuple[float, ...] = (0.9, 0.8, -1.0)
     object_label: int = 1

@@ -122,7 +122,7 @@ def interleave_ratio(array: np.ndarray, mask: np.ndarray) -> float:
     """
     if not mask.any():
         return 0.0
-    box = box_around(mask, margin=2, multiple=1, step=1)
+    box = box_around(mask, margin=2)
     around = ndimage.binary_dilation(mask[box], iterations=2)
     ratios = [0.0]
     for axis in range(3):
@@ -148,7 +148,7 @@ def touches_border(array: np.ndarray, mask: np.ndarray) -> bool:
         Of that shape, the brain, not empty.
     """
     # No cube of three voxels that touches the brain reaches beyond this box, unless the grid ends there.
-    box = box_around(mask, margin=3, multiple=1, step=1)
+    box = box_around(mask, margin=3)
     brain, empty = np.pad(mask[box], 3), np.pad(array[box] == 0, 3, constant_values=True)
     beyond = ndimage.binary_opening(empty, np.ones((3, 3, 3)))
     return bool((ndimage.binary_dilation(brain) & beyond).any())

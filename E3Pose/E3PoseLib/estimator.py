@@ -30,14 +30,11 @@ from .resampling import (
     straighten,
     whole_multiple,
 )
-from .segmentation.crop import box_around, crop_around, crop_views, cube_around
+from .segmentation.crop import crop_around, crop_views, cube_around
 from .segmentation.posterior import bounding_box, largest_components, posterior_to_object
 from .stopwatch import Progress, Stopwatch
 from .views import assemble_rotation, combine_views, view_rotations
 from .volume import Volume
-
-SECOND_LOOK_MARGIN_MM = 60.0
-"""Room left around the brain that was found first: all of the head, and what a first mask may have missed."""
 
 CORE_DEPTH_MM = 12.0
 CORE_GROWTH_MM = 21.0
@@ -51,8 +48,6 @@ LEAST_CANDIDATE = 0.05
 """Of the voxels of the largest thing that may be the brain: what is smaller is not looked at."""
 
 NOT_THE_LARGEST = "something larger looked like a brain too: check that the mask is in the head"
-
-EVERYWHERE = (slice(None), slice(None), slice(None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,39 +180,30 @@ class PoseEstimator:
         scans, outcomes = _attempt(range(len(volumes)), lambda index: self._prepare(volumes[index]))
         clock.begin("segment", 0.05)
         logits = dict(zip(scans, self._run(self._segment, [scan.array for scan in scans.values()]), strict=True))
-        n = self.model.header.candidates
-        brains, failures = _attempt(scans, lambda index: self._localise(scans[index], logits[index], n=n))
+        brains, failures = _attempt(scans, lambda index: self._localise(scans[index], logits[index]))
         outcomes |= failures
-        for turn in range(n):
+        for turn in range(self.model.header.candidates):
             masks = {
                 index: candidates[turn]
                 for index, candidates in brains.items()
-                if turn < len(candidates) and _is_doubtful(outcomes.get(index))
+                if turn < len(candidates) and (not turn or outcomes[index].confidence.score < LOW_SCORE)
             }
             if not masks:
                 break
-            for index, outcome in self._estimate_from(scans, masks, clock).items():
-                if turn and isinstance(outcome, PoseEstimate):
-                    outcome = replace(outcome, warnings=(*outcome.warnings, NOT_THE_LARGEST))
-                outcomes[index] = _more_certain(outcomes.get(index), outcome)
+            for index, estimate in self._estimate_from(scans, masks, clock).items():
+                if not turn:
+                    outcomes[index] = estimate
+                elif estimate.confidence.score > outcomes[index].confidence.score:
+                    outcomes[index] = replace(estimate, warnings=(*estimate.warnings, NOT_THE_LARGEST))
         return [outcomes[index] for index in range(len(volumes))]
 
     def _estimate_from(
         self, scans: dict[int, _Scan], masks: dict[int, np.ndarray], clock: Stopwatch
-    ) -> dict[int, PoseEstimate | E3PoseError]:
-        """The method, step by step, from a first mask of the brain; an error where a scan has none after all."""
-        failures: dict[int, E3PoseError] = {}
-        if self.model.header.second_look:
-            clock.begin("segment", 0.15)
-            looks = {index: self._closer(scans[index], mask) for index, mask in masks.items()}
-            logits = dict(zip(looks, self._run(self._segment, [array for array, _ in looks.values()]), strict=True))
-            brains, failures = _attempt(
-                looks, lambda index: self._localise(scans[index], logits[index], looks[index][1])
-            )
-            masks = {index: brain for index, (brain,) in brains.items()}
+    ) -> dict[int, PoseEstimate]:
+        """The method, step by step, from a first mask of the brain."""
         eyes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         if self.model.eyes_network is not None:
-            clock.begin("eyes", 0.25)
+            clock.begin("eyes", 0.2)
             masks, eyes = self._look_for_eyes(scans, masks)
         clock.begin("crop", 0.35)
         views = [view for index, mask in masks.items() for view in self._crop(scans[index], mask)]
@@ -228,7 +214,7 @@ class PoseEstimator:
         for index, mask in masks.items():
             own = list(islice(fields, len(self._view_to_scan)))
             estimates[index] = self._assemble(scans[index], mask, own, eyes.get(index), clock)
-        return estimates | failures
+        return estimates
 
     def _prepare(self, volume: Volume) -> _Scan:
         """Reorient, resample to the model's cubic voxels, crop or pad to what its U-Net takes, rescale to [0, 1]."""
@@ -250,13 +236,9 @@ class PoseEstimator:
             raise VolumeError(f"{volume.name}: the middle of the scan is empty; crop the scan to what it shows")
         return _Scan(volume, oriented, array, grid, field_of_view)
 
-    def _localise(
-        self, scan: _Scan, logits: torch.Tensor, box: tuple[slice, ...] = EVERYWHERE, n: int = 1
-    ) -> list[np.ndarray]:
-        """What may be the brain on the model's grid, largest first, from the logits of a box of it."""
-        is_brain = np.zeros(scan.array.shape, bool)
-        is_brain[box] = self._to_object(logits)
-        masks = largest_components(is_brain, n, LEAST_CANDIDATE)
+    def _localise(self, scan: _Scan, logits: torch.Tensor) -> list[np.ndarray]:
+        """What may be the brain on the model's grid, largest first."""
+        masks = largest_components(self._to_object(logits), self.model.header.candidates, LEAST_CANDIDATE)
         masks = [mask for mask in masks if mask[scan.field_of_view].any()]
         if not masks:
             raise NoHeadFoundError(
@@ -267,14 +249,6 @@ class PoseEstimator:
 
     def _to_object(self, logits: torch.Tensor) -> np.ndarray:
         return posterior_to_object(logits, self.model.header.thresholds, self.model.header.object_label)
-
-    def _closer(self, scan: _Scan, mask: np.ndarray) -> tuple[np.ndarray, tuple[slice, ...]]:
-        """Intensities for a second look, see `ModelHeader.second_look`, and the box of the scan that they are of."""
-        settings, network = self.model.header, self.model.segmentation_network
-        margin = round(SECOND_LOOK_MARGIN_MM / settings.spacing_mm)
-        box = box_around(mask, margin, network.stride, network.input_stride)
-        brightest = settings.second_look * max(float(np.median(scan.array[mask])), 1e-3)
-        return np.clip(scan.array[box] / np.float32(brightest), 0, 1), box
 
     def _look_for_eyes(self, scans: dict[int, _Scan], masks: dict[int, np.ndarray]) -> tuple[dict, dict]:
         """The brain by two networks, the second of which sees the head alone, and of what that one sees how likely each
@@ -382,21 +356,6 @@ def _attempt(indices: Iterable[int], step: Callable[[int], Any]) -> tuple[dict[i
         except E3PoseError as error:
             failures[index] = error
     return done, failures
-
-
-def _is_doubtful(outcome: PoseEstimate | E3PoseError | None) -> bool:
-    return not isinstance(outcome, PoseEstimate) or outcome.confidence.score < LOW_SCORE
-
-
-def _more_certain(
-    first: PoseEstimate | E3PoseError | None, second: PoseEstimate | E3PoseError
-) -> PoseEstimate | E3PoseError:
-    """An estimate rather than an error, and that of the higher score; of equals the first."""
-    if first is None or (not isinstance(first, PoseEstimate) and isinstance(second, PoseEstimate)):
-        return second
-    if not isinstance(second, PoseEstimate) or second.confidence.score <= first.confidence.score:
-        return first
-    return second
 
 
 @dataclass(frozen=True)

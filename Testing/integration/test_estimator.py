@@ -147,25 +147,6 @@ def test_a_precision_once_chosen_holds_for_all_scans(small_model):
     np.testing.assert_array_equal(second.canonical_to_ras, same.canonical_to_ras)
 
 
-def test_a_second_look_is_at_the_head_alone_and_not_blinded_by_fat():
-    model = make_small_model()
-    model.header = replace(model.header, second_look=1.5, segmentation_edge=None)
-    scan = make_head(shape=(100, 44, 36))
-    # Five times as bright as the brain, in a far corner. A first look finds the dark brain from 0.1 on.
-    scan.array[:6, :6, :6] = 5 * scan.array.max()
-    with torch.no_grad():
-        model.segmentation_network.last_conv.bias.copy_(torch.tensor([5.0, -5.0]))
-    seen = []
-    model.segmentation_network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][0, 0].numpy()))
-    estimate = PoseEstimator(model, "cpu").estimate(scan)
-    first, second = seen
-    assert max(second.shape) < max(first.shape)
-    # Fat alone is brighter than half at first, then what is left of it in the box, and the head.
-    assert (first > 0.5).sum() < 300 < 1000 < (second > 0.5).sum()
-    batch = PoseEstimator(model, "cpu").estimate_batch([scan, make_head()])
-    np.testing.assert_allclose(batch[0].canonical_to_ras, estimate.canonical_to_ras, atol=1e-5)
-
-
 def test_where_the_largest_thing_is_no_brain_the_next_largest_is_tried():
     model = make_small_model()
     model.header = replace(model.header, segmentation_edge=None)

@@ -10,31 +10,22 @@ from ..resampling import rescale
 from .posterior import bounding_box
 
 
-def box_around(mask: np.ndarray, margin: int, multiple: int, step: int) -> tuple[slice, ...]:
-    """The part of a grid that holds the brain and a margin, in edges that a network takes.
+def box_around(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
+    """The part of a grid that holds the brain and a margin.
 
     Parameters
     ----------
     mask : np.ndarray
-        Shape ``[D, H, W]``, each edge a multiple of `multiple`; the brain, not empty.
+        Shape ``[D, H, W]``, the brain, not empty.
     margin : int
         Voxels on each side of the brain, fewer where the grid ends.
-    multiple : int
-        Each edge of the box becomes a multiple of this.
-    step : int
-        A divisor of `multiple`: the box begins at a multiple of it, and so may end up to ``step - 1`` voxels early.
 
     Returns
     -------
     tuple of slice
     """
-    box = []
-    for edges, n in zip(bounding_box(mask), mask.shape, strict=True):
-        start, stop = max(edges.start - margin, 0), min(edges.stop + margin, n)
-        length = -(-(stop - start) // multiple) * multiple
-        start = min(start, n - length) // step * step
-        box.append(slice(start, start + length))
-    return tuple(box)
+    box = zip(bounding_box(mask), mask.shape, strict=True)
+    return tuple(slice(max(edges.start - margin, 0), min(edges.stop + margin, n)) for edges, n in box)
 
 
 def cube_around(mask: np.ndarray, edge: int) -> tuple[slice, ...]:

@@ -329,23 +329,18 @@ def test_training_begins_with_given_weights_and_the_last_can_be_the_result(data,
 
 def test_model_of_whole_scans_and_several_views_estimates(data, tmp_path):
     unet = [*unet_paths(data, tmp_path / "unet"), *TINY_UNET, "--n_epochs", "1", "--whole_scan", "--input_stride", "2"]
-    assert train_unet([*unet, "--class_weights", "1", "60", "1", "--second_look", "1.5", "--candidates", "2"]) == 0
+    assert train_unet([*unet, "--class_weights", "1", "60", "1", "--candidates", "2"]) == 0
     views = ["--views", "3", "--smooth_pooling", "--mask_error", "1", "--unet", str(tmp_path / "unet" / "unet.ckpt")]
     assert train_e3cnn([*e3cnn_paths(data, tmp_path / "e3cnn"), *TINY_E3CNN, "--n_epochs", "1", *views]) == 0
     model = load_model(tmp_path / "e3cnn" / "model.safetensors")
     assert model.header.views == 3 and model.header.segmentation_edge is None and model.header.clip_fraction == 0.005
-    assert model.header.second_look == 1.5 and model.header.candidates == 2
+    assert model.header.candidates == 2
     model.header = dataclasses.replace(model.header, thresholds=(-1.0, -1.0, -1.0))
     with torch.no_grad():  # one epoch finds no brain; what follows the mask is what is tried here
         model.segmentation_network.last_conv.bias[1] += 100
     scan = read_volume(sorted((data / "val" / "images").iterdir())[0])
     estimator = PoseEstimator(model, "cpu")
-    seen = []
-    model.segmentation_network.register_forward_pre_hook(lambda network, inputs: seen.append(inputs[0]))
     estimate = estimator.estimate(scan)
-    # All of the scan counts as brain here, so what is brighter than one and a half times its median is clipped.
-    first, second = seen
-    torch.testing.assert_close(second, (first / (1.5 * np.median(first.numpy()))).clamp(0, 1))
     assert estimate.confidence.view_disagreement_degrees > 0
     both = estimator.estimate_batch([scan, scan])
     for other in both:
@@ -356,7 +351,6 @@ def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys
     around = ["--around_object", "--class_weights", "1", "1", "3"]
     eyes = [*unet_paths(data, tmp_path / "eyes"), *TINY_UNET, "--n_epochs", "1", *around]
     for wrong, message in (
-        (["--second_look", "1.5"], "--second_look is of the network that finds the head"),
         (["--whole_scan"], "--whole_scan is of the network that finds the head"),
         (["--candidates", "3"], "--candidates is of the network that finds the head"),
         (["--n_output_channels", "2", "--class_weights", "1", "1"], "needs three classes"),
