@@ -64,7 +64,7 @@ def test_the_segmentation_networks_input_and_output(name, epi, estimator, stages
     assert error < 1e-3
 
     mask = np.unpackbits(stages[f"{name}/mask"]).reshape(scan.array.shape).astype(bool)
-    found = estimator._localise(scan, logits)
+    (found,) = estimator._localise(scan, logits)
     assert 2 * (mask & found).sum() / (mask.sum() + found.sum()) >= 0.999
     [crop] = estimator._crop(scan, found)
     assert crop.shape == stages[f"{name}/crop"].shape
@@ -109,7 +109,7 @@ def test_the_one_pose_that_rounding_decides(epi, estimator, poses):
     in float32 comes to on it, 0.6 to 1.2° by the order of its additions."""
     volume = read_volume(epi / f"{ILL_CONDITIONED}.nii.gz")
     scan = estimator._prepare(volume)
-    mask = estimator._localise(scan, estimator._run(estimator.model.segmentation_network, [scan.array])[0])
+    (mask,) = estimator._localise(scan, estimator._run(estimator.model.segmentation_network, [scan.array])[0])
     [view] = estimator._crop(scan, mask)
     crop = torch.from_numpy(view)[None, None]
     network = estimator.model.rotation_network
