@@ -195,6 +195,11 @@ class PoseEstimator:
                     outcomes[index] = estimate
                 elif estimate.confidence.score > outcomes[index].confidence.score:
                     outcomes[index] = replace(estimate, warnings=(*estimate.warnings, NOT_THE_LARGEST))
+        # Read when all is done: what candidates cost that were tried in vain belongs to the scan's time too.
+        timings = clock.read()
+        for index, outcome in outcomes.items():
+            if isinstance(outcome, PoseEstimate):
+                outcomes[index] = replace(outcome, timings=timings)
         return [outcomes[index] for index in range(len(volumes))]
 
     def _estimate_from(
@@ -213,7 +218,7 @@ class PoseEstimator:
         estimates = {}
         for index, mask in masks.items():
             own = list(islice(fields, len(self._view_to_scan)))
-            estimates[index] = self._assemble(scans[index], mask, own, eyes.get(index), clock)
+            estimates[index] = self._assemble(scans[index], mask, own, eyes.get(index))
         return estimates
 
     def _prepare(self, volume: Volume) -> _Scan:
@@ -291,7 +296,6 @@ class PoseEstimator:
         mask: np.ndarray,
         fields: list[torch.Tensor],
         eye_probability: tuple[np.ndarray, np.ndarray] | None,
-        clock: Stopwatch,
     ) -> PoseEstimate:
         """Translation from the mask, rotation from the axes seen in each view and the eyes, all carried to RAS."""
         centre = transform_points(scan.grid_to_ras, ndimage.center_of_mass(mask))
@@ -323,7 +327,7 @@ class PoseEstimator:
             mask=on_scan if self.as_official else scan.volume.in_own_order(on_scan),
             confidence=confidence,
             warnings=(*scan.volume.warnings(), *confidence.warnings()),
-            timings=clock.read(),
+            timings={},
             device=str(self.device),
             precision=self.precision,
             eyes=eyes,

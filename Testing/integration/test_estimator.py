@@ -170,7 +170,10 @@ def test_where_the_largest_thing_is_no_brain_the_next_largest_is_tried():
     # Where the next is no better, the first stands.
     scan.array[95:] = 0.9 * head.array.max()
     scan.array[25:85] = 0
-    np.testing.assert_array_equal(estimator.estimate(scan).mask[:20], 1)
+    steps = []
+    in_vain = estimator.estimate(scan, progress=lambda step, fraction: steps.append(step))
+    np.testing.assert_array_equal(in_vain.mask[:20], 1)
+    assert steps.count("rotate") == 2
 
 
 def test_what_hangs_on_the_brain_by_a_bridge_is_cut_off():
