@@ -15,7 +15,7 @@ from .confidence import LOW_SCORE, Confidence, axis_concentration, interleave_ra
 from .device import memory_errors, pick_device
 from .equivariant.network import pool_axes
 from .errors import E3PoseError, NoHeadFoundError, VolumeError
-from .eyes import FACE_ELSEWHERE_DEGREES, Eyes, average_with_eyes, find_eyes
+from .eyes import Eyes, average_with_eyes, find_eyes
 from .geometry import head_axes_to_ras, invert_rigid, rigid, transform_points
 from .model import Model
 from .precision import PRECISIONS, fastest_precision, segment
@@ -182,18 +182,16 @@ class PoseEstimator:
         logits = dict(zip(scans, self._run(self._segment, [scan.array for scan in scans.values()]), strict=True))
         brains, failures = _attempt(scans, lambda index: self._localise(scans[index], logits[index]))
         outcomes |= failures
-        for turn in range(self.model.header.candidates):
+        largest = {index: candidates[0] for index, candidates in brains.items()}
+        outcomes |= self._estimate_from(scans, largest, clock)
+        for turn in range(1, self.model.header.candidates):
             masks = {
                 index: candidates[turn]
                 for index, candidates in brains.items()
-                if turn < len(candidates) and (not turn or outcomes[index].confidence.score < LOW_SCORE)
+                if turn < len(candidates) and outcomes[index].confidence.score < LOW_SCORE
             }
-            if not masks:
-                break
             for index, estimate in self._estimate_from(scans, masks, clock).items():
-                if not turn:
-                    outcomes[index] = estimate
-                elif estimate.confidence.score > outcomes[index].confidence.score:
+                if estimate.confidence.score > outcomes[index].confidence.score:
                     outcomes[index] = replace(estimate, warnings=(*estimate.warnings, NOT_THE_LARGEST))
         # Read when all is done: what candidates cost that were tried in vain belongs to the scan's time too.
         timings = clock.read()
@@ -205,7 +203,9 @@ class PoseEstimator:
     def _estimate_from(
         self, scans: dict[int, _Scan], masks: dict[int, np.ndarray], clock: Stopwatch
     ) -> dict[int, PoseEstimate]:
-        """The method, step by step, from a first mask of the brain."""
+        """The method, step by step, from a first mask of the brain; nothing where there is none."""
+        if not masks:
+            return {}
         eyes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         if self.model.eyes_network is not None:
             clock.begin("eyes", 0.2)
@@ -308,8 +308,7 @@ class PoseEstimator:
             eyes = find_eyes(*eye_probability, centre, brain_volume_ml, rotation)
             eyes_agree = False
         if eyes is not None:
-            rotation, eyes_disagreement = average_with_eyes(rotation, eyes, centre)
-            eyes_agree = eyes_disagreement <= FACE_ELSEWHERE_DEGREES
+            rotation, eyes_disagreement, eyes_agree = average_with_eyes(rotation, eyes, centre)
         oriented = scan.oriented
         on_scan = nearest_on_grid(mask.astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
         confidence = Confidence(

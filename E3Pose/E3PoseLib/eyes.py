@@ -135,7 +135,7 @@ def find_eyes(
     return Eyes(*(places[index] + centre for index in eyes), probability=float(np.sqrt(certainty[list(eyes)].prod())))
 
 
-def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> tuple[np.ndarray, float]:
+def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> tuple[np.ndarray, float, bool]:
     """The head's rotation by the rotation network and by the eyes together.
 
     Parameters
@@ -153,13 +153,15 @@ def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> t
         the two are more than `FACE_ELSEWHERE_DEGREES` apart.
     disagreement : float
         Between the two, degrees.
+    agree : bool
+        Whether the eyes count.
     """
     by_eyes = torch.from_numpy(rotation_from_eyes(eyes.left - centre, eyes.right - centre))
     by_network = torch.from_numpy(rotation)
     disagreement = float(geodesic_angle(by_network, by_eyes))
     if disagreement > FACE_ELSEWHERE_DEGREES:
-        return rotation, disagreement
-    return orthonormalise(by_network + EYES_WEIGHT * by_eyes).numpy(), disagreement
+        return rotation, disagreement, False
+    return orthonormalise(by_network + EYES_WEIGHT * by_eyes).numpy(), disagreement, True
 
 
 def _spots(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

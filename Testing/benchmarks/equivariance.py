@@ -41,7 +41,7 @@ SMALL = [
     *("--shear", "0.8", "--surroundings", "0.3", "--thick_slices", "0.2", "--ghosting", "0.1"),
     *("--cropped_fov", "0.5", "--mask_error", "1"),
     *("--optimizer", "adamw", "--lr", "0.02", "--weight_decay", "0.01", "--schedule", "cosine", "--clip_gradient", "1"),
-    *("--batch_size", "4", "--validate_every_n_epoch", "20", "--device", "cpu"),
+    *("--batch_size", "4", "--device", "cpu"),
 ]
 
 
@@ -109,7 +109,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--networks", nargs="+", choices=["equivariant", "plain"], default=["equivariant", "plain"])
     arguments, flags = parser.parse_known_args()
-    options = parse(build_parser(), [*SMALL, "--n_epochs", str(arguments.epochs), *flags])
+    epochs = ["--n_epochs", str(arguments.epochs), "--validate_every_n_epoch", str(min(arguments.epochs, 20))]
+    options = parse(build_parser(), [*SMALL, *epochs, *flags])
     torch.set_num_threads(1)
     sides = [find_cases(f / "images", f / "labels", f / "annotations.csv") for f in (arguments.heads, arguments.unseen)]
     for name in arguments.networks:

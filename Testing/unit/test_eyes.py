@@ -116,6 +116,7 @@ def test_eyes_and_network_are_averaged_where_they_show_one_face():
     eyes = Eyes(*(CENTRE + eye for eye in eyes_of(true)), probability=0.5)
     for angle, expected in ((12.0, 2.4), (19.0, 3.8), (21.0, 21.0), (170.0, 170.0)):
         turn = euler_to_matrix(torch.tensor([angle, 0.0, 0.0], dtype=torch.float64)).numpy()
-        rotation, disagreement = average_with_eyes(true @ turn, eyes, CENTRE)
+        rotation, disagreement, agree = average_with_eyes(true @ turn, eyes, CENTRE)
         assert disagreement == pytest.approx(angle, abs=1e-6)
+        assert agree == (angle < 20)
         assert geodesic_angle(torch.from_numpy(rotation), torch.from_numpy(true)) == pytest.approx(expected, abs=0.1)

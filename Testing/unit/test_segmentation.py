@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from E3PoseLib.segmentation.crop import box_around
-from E3PoseLib.segmentation.posterior import largest_components, posterior_to_object
+from E3PoseLib.segmentation.posterior import box_around, largest_components, posterior_to_object
 
 
 def test_the_object_is_the_first_most_probable_label_and_its_components_come_by_size():

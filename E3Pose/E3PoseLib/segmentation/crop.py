@@ -10,24 +10,6 @@ from ..resampling import rescale
 from .posterior import bounding_box
 
 
-def box_around(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
-    """The part of a grid that holds the brain and a margin.
-
-    Parameters
-    ----------
-    mask : np.ndarray
-        Shape ``[D, H, W]``, the brain, not empty.
-    margin : int
-        Voxels on each side of the brain, fewer where the grid ends.
-
-    Returns
-    -------
-    tuple of slice
-    """
-    box = zip(bounding_box(mask), mask.shape, strict=True)
-    return tuple(slice(max(edges.start - margin, 0), min(edges.stop + margin, n)) for edges, n in box)
-
-
 def cube_around(mask: np.ndarray, edge: int) -> tuple[slice, ...]:
     """A cube of fixed size with the brain in its middle.
 

@@ -77,3 +77,21 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, ...] | None:
             return None
         box.append(slice(int(where[0]), int(where[-1]) + 1))
     return tuple(box)
+
+
+def box_around(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
+    """The part of a grid that holds the brain and a margin.
+
+    Parameters
+    ----------
+    mask : np.ndarray
+        Shape ``[D, H, W]``, the brain, not empty.
+    margin : int
+        Voxels on each side of the brain, fewer where the grid ends.
+
+    Returns
+    -------
+    tuple of slice
+    """
+    box = zip(bounding_box(mask), mask.shape, strict=True)
+    return tuple(slice(max(edges.start - margin, 0), min(edges.stop + margin, n)) for edges, n in box)
