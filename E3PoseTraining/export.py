@@ -85,7 +85,7 @@ def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:
         header |= {
             "segmentation_edge": None if options.whole_scan else options.crop_size,
             "candidates": options.candidates,
-            "thresholds": (0.9, 0.8, *[-1.0] * (n - 2))[:n],
+            "thresholds": (*options.seg_thresh, *[-1.0] * n)[:n],
         }
     path = folder.path / "unet.ckpt"
     save(path, "state_dict", checkpoint["state_dict"], unet_architecture(options), header)
@@ -147,6 +147,8 @@ def save(path: Path, key: str, weights: dict, architecture: dict[str, Any], head
 def initialise(network: torch.nn.Module, path: Path | None, part: str) -> None:
     """Begins with the weights of an earlier run, where its file is given.
 
+    A `UNet` may have a multiple of the features that it had there: it begins with the same answer.
+
     Args:
         network: a `UNet` or an `E3CNN`.
         path: what ``--init`` names.
@@ -159,9 +161,31 @@ def initialise(network: torch.nn.Module, path: Path | None, part: str) -> None:
         return
     weights = read_network(path, part)[0].state_dict()
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(widened(weights, network.state_dict()) if isinstance(network, UNet) else weights)
     except RuntimeError as error:
         raise ModelError(f"--init {path}: not the network that the flags describe: {error}") from error
+
+
+def widened(weights: dict[str, torch.Tensor], wide: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights of a U-Net in one with a multiple of its features: each feature stands beside its copies.
+
+    Who reads them takes their mean, so the answer is the same but for a little noise, a tenth of each kernel's spread,
+    without which copies would learn the same for ever (Chen et al., Net2Net, ICLR 2016).
+
+    Args:
+        weights: of the narrow network.
+        wide: weights of the shapes that are wanted; what is no whole multiple stays as it is.
+    """
+    result = {}
+    for name, weight in weights.items():
+        for axis in range(min(weight.ndim, 2)):
+            copies, rest = divmod(wide[name].shape[axis], weight.shape[axis]) if name in wide else (1, 0)
+            if copies > 1 and not rest:
+                weight = weight.repeat_interleave(copies, axis) / (copies if axis == 1 else 1)
+        if weight.ndim > 2 and weight.shape != weights[name].shape:
+            weight = weight + 0.1 * weight.std() * torch.randn_like(weight)
+        result[name] = weight
+    return result
 
 
 def write_model(path: Path, unet: Path, e3cnn: Path, eyes: Path | None = None) -> None:

@@ -52,6 +52,13 @@ def build_parser() -> argparse.ArgumentParser:
         default=1,
         help="where the largest thing called brain gives a doubtful pose, the model tries so many in all",
     )
+    data.add_argument(
+        "--seg_thresh",
+        type=float,
+        nargs="+",
+        default=[0.9, 0.8],
+        help="of the model: probabilities up to this count as 0, for each class; further classes have none",
+    )
     data.add_argument("--batchsize", type=positive_int, default=4, help="scans a step and process")
     placement = parser.add_argument_group("augmentation: placement")
     placement.add_argument("--flipping", action="store_true", help="mirror each axis with probability one half")
@@ -77,7 +84,10 @@ def build_parser() -> argparse.ArgumentParser:
     network.add_argument("--feat_mult", type=positive_int, default=2, help="growth of the features")
     network.add_argument("--activation", choices=sorted(ACTIVATIONS), default="elu")
     network.add_argument(
-        "--input_stride", type=positive_int, default=1, help="voxels of each edge averaged before the network"
+        "--input_stride",
+        type=positive_int,
+        default=1,
+        help="edge of the cells whose voxels become channels",
     )
     network.add_argument("--n_output_channels", type=positive_int, default=3, help="classes with background")
     optimisation = parser.add_argument_group("optimisation")
@@ -110,7 +120,9 @@ def run(options: argparse.Namespace) -> None:
     initialise(network, options.init, "eyes" if options.around_object else "segmentation")
     # A step on a CPU takes half the time so, that of inference too.
     network.to(memory_format=torch.channels_last_3d)
-    for flag, without in (("whole_scan", False), ("candidates", 1), ("e3cnn", None)):
+    if len(options.seg_thresh) > options.n_output_channels:
+        raise TrainingError(f"--seg_thresh names more thresholds than there are classes, {options.n_output_channels}.")
+    for flag, without in (("whole_scan", False), ("candidates", 1), ("seg_thresh", [0.9, 0.8]), ("e3cnn", None)):
         if options.around_object and getattr(options, flag) != without:
             raise TrainingError(f"--{flag} is of the network that finds the head; leave it out with --around_object.")
     if options.around_object and options.n_output_channels != N_EYES_CLASSES:

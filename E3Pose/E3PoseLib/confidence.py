@@ -14,11 +14,17 @@ from .segmentation.posterior import box_around
 BRAIN_VOLUME_ML = (10.0, 600.0)
 """From 18 weeks to term, with the margin that a coarse mask needs (Kyriakopoulou et al., 2017: 30 to 450 ml)."""
 
-VIEWS_DISAGREE_DEGREES = 20.0
-"""The mean disagreement of the views from which the score is 0; see docs/accuracy.md for how it was found."""
+VIEWS_DISAGREE_DEGREES = 18.0
+"""The mean disagreement of the views that divides the score by e; see docs/accuracy.md for how it was found."""
+
+NOT_SQUARE_DEGREES = 30.0
+"""The orthogonality error that divides the score by e; where it is 9 or more, half of the poses are wrong."""
 
 WITHOUT_EYES = 0.8
 """Of the score, where the rotation rests on the brain alone; so it is never "high"."""
+
+LEAST_BRAIN_AGREEMENT = 0.7
+"""Dice overlap of two networks' brains below which one of them is mistaken."""
 
 MODERATE_SCORE = 0.8
 LOW_SCORE = 0.7
@@ -38,6 +44,8 @@ class Confidence:
         Of the mask.
     touches_border : bool
         Whether the mask reaches the border of the scan, so that the head may be cut.
+    brain_agreement : float or None
+        Dice overlap of what two networks take for the brain; None where there is one.
     view_disagreement_degrees : float or None
         Mean angle between the rotation found in each view of the head and that of all; None where there is one view.
     interleave_ratio : float
@@ -52,6 +60,7 @@ class Confidence:
     orthogonality_error_degrees: float
     brain_volume_ml: float
     touches_border: bool
+    brain_agreement: float | None = None
     view_disagreement_degrees: float | None = None
     interleave_ratio: float = 0.0
     eyes_agree: bool | None = None
@@ -61,15 +70,21 @@ class Confidence:
     def score(self) -> float:
         """One number in [0, 1]: the weakest axis, times how orthogonal the three are, times how far the views agree.
 
-        It is 0 for an impossible brain, and halved where odd and even slices show the head in two places: views of
-        such a scan agree, on what may be the pose of neither. Where eyes were looked for in vain it is a fifth less.
+        It is 0 for an impossible brain, and halved where two networks find different brains, one of which is mistaken,
+        or where odd and even slices show the head in two places: views of such a scan agree, on what may be the pose of
+        neither. Where eyes were looked for in vain it is a fifth less.
         """
         if not BRAIN_VOLUME_ML[0] <= self.brain_volume_ml <= BRAIN_VOLUME_ML[1]:
             return 0.0
-        agreement = max(0.0, 1 - (self.view_disagreement_degrees or 0.0) / VIEWS_DISAGREE_DEGREES)
-        orthogonality = float(np.cos(np.deg2rad(self.orthogonality_error_degrees)))
-        certainty = (0.5 if self.interleave_ratio > 1 else 1.0) * (WITHOUT_EYES if self.eyes_agree is False else 1.0)
+        agreement = float(np.exp(-(self.view_disagreement_degrees or 0.0) / VIEWS_DISAGREE_DEGREES))
+        orthogonality = float(np.exp(-((self.orthogonality_error_degrees / NOT_SQUARE_DEGREES) ** 2)))
+        certainty = 0.5 if self.interleave_ratio > 1 or self._brains_differ else 1.0
+        certainty *= WITHOUT_EYES if self.eyes_agree is False else 1.0
         return min(self.axis_concentration) * orthogonality * agreement * certainty
+
+    @property
+    def _brains_differ(self) -> bool:
+        return self.brain_agreement is not None and self.brain_agreement < LEAST_BRAIN_AGREEMENT
 
     @property
     def level(self) -> str:
@@ -92,6 +107,8 @@ class Confidence:
                 f"the mask holds {self.brain_volume_ml:.0f} ml, which no fetal brain does "
                 f"({BRAIN_VOLUME_ML[0]:.0f} to {BRAIN_VOLUME_ML[1]:.0f} ml)"
             )
+        if self._brains_differ:
+            sentences.append("two networks find different brains: the centre may be off")
         if self.interleave_ratio > 1:
             sentences.append("odd and even slices show the head in different places: it moved during the scan")
         if self.eyes_agree is False:

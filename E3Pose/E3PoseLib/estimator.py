@@ -31,12 +31,12 @@ from .resampling import (
     whole_multiple,
 )
 from .segmentation.crop import crop_around, crop_views, cube_around
-from .segmentation.posterior import bounding_box, largest_components, posterior_to_object
+from .segmentation.posterior import bounding_box, dice_overlap, largest_components, posterior_to_object
 from .stopwatch import Progress, Stopwatch
 from .views import assemble_rotation, combine_views, view_rotations
 from .volume import Volume
 
-CORE_DEPTH_MM = 12.0
+CORE_DEPTH_MM = 9.0
 CORE_GROWTH_MM = 21.0
 """What two networks agree to be brain is worn off by the first, which no bridge to fat or fluid beside the head
 outlasts, and grown again by the second within what the closer of them takes for brain."""
@@ -44,8 +44,8 @@ outlasts, and grown again by the second within what the closer of them takes for
 MIRRORED_AXES = ([], [2, 3], [2, 4], [3, 4])
 """In which axes of a batch the head is mirrored for the eyes' network: the four half-turns, the head's own included."""
 
-LEAST_CANDIDATE = 0.05
-"""Of the voxels of the largest thing that may be the brain: what is smaller is not looked at."""
+LEAST_CANDIDATE_ML = 4.0
+"""Beside the largest, no smaller thing is tried as the brain: at times a corner is all that the U-Net sees of one."""
 
 NOT_THE_LARGEST = "something larger looked like a brain too: check that the mask is in the head"
 
@@ -206,10 +206,11 @@ class PoseEstimator:
         """The method, step by step, from a first mask of the brain; nothing where there is none."""
         if not masks:
             return {}
-        eyes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        looks: dict[int, _CloserLook] = {}
         if self.model.eyes_network is not None:
             clock.begin("eyes", 0.2)
-            masks, eyes = self._look_for_eyes(scans, masks)
+            looks = self._look_closer(scans, masks)
+            masks = {index: look.mask for index, look in looks.items()}
         clock.begin("crop", 0.35)
         views = [view for index, mask in masks.items() for view in self._crop(scans[index], mask)]
         clock.begin("rotate", 0.4)
@@ -218,7 +219,7 @@ class PoseEstimator:
         estimates = {}
         for index, mask in masks.items():
             own = list(islice(fields, len(self._view_to_scan)))
-            estimates[index] = self._assemble(scans[index], mask, own, eyes.get(index))
+            estimates[index] = self._assemble(scans[index], mask, own, looks.get(index))
         return estimates
 
     def _prepare(self, volume: Volume) -> _Scan:
@@ -243,7 +244,9 @@ class PoseEstimator:
 
     def _localise(self, scan: _Scan, logits: torch.Tensor) -> list[np.ndarray]:
         """What may be the brain on the model's grid, largest first."""
-        masks = largest_components(self._to_object(logits), self.model.header.candidates, LEAST_CANDIDATE)
+        settings = self.model.header
+        least = LEAST_CANDIDATE_ML * 1000 / settings.spacing_mm**3
+        masks = largest_components(self._to_object(logits), settings.candidates, least)
         masks = [mask for mask in masks if mask[scan.field_of_view].any()]
         if not masks:
             raise NoHeadFoundError(
@@ -255,25 +258,26 @@ class PoseEstimator:
     def _to_object(self, logits: torch.Tensor) -> np.ndarray:
         return posterior_to_object(logits, self.model.header.thresholds, self.model.header.object_label)
 
-    def _look_for_eyes(self, scans: dict[int, _Scan], masks: dict[int, np.ndarray]) -> tuple[dict, dict]:
-        """The brain by two networks, the second of which sees the head alone, and of what that one sees how likely each
-        voxel belongs to an eye, with ``voxel_to_ras``."""
+    def _look_closer(self, scans: dict[int, _Scan], masks: dict[int, np.ndarray]) -> dict[int, _CloserLook]:
+        """The brain by two networks, the second of which sees the head alone and finds the eyes."""
         settings = self.model.header
         depth, growth = round(CORE_DEPTH_MM / settings.spacing_mm), round(CORE_GROWTH_MM / settings.spacing_mm)
         cubes = {index: cube_around(mask, settings.eyes_edge) for index, mask in masks.items()}
         heads = [rescale(cut(scans[index].array, cube), settings.clip_fraction) for index, cube in cubes.items()]
         posteriors = self._run(self._mirrored_posterior, heads)
-        brains, eyes = {}, {}
+        looks = {}
         for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True):
-            scan, brain = scans[index], (posterior.argmax(0) == 1).cpu().numpy()
-            core = largest_components(ndimage.binary_erosion(brain & cut(masks[index], cube), iterations=depth))
+            scan, brain, first = scans[index], (posterior.argmax(0) == 1).cpu().numpy(), cut(masks[index], cube)
+            core = largest_components(ndimage.binary_erosion(brain & first, iterations=depth))
             found = [ndimage.binary_dilation(one, iterations=growth, mask=brain) for one in core]
             found = found or largest_components(brain)
             found = [put_back(mask, cube, scan.array.shape) for mask in found]
-            brains[index] = found[0] if found and found[0][scan.field_of_view].any() else masks[index]
+            mask = found[0] if found and found[0][scan.field_of_view].any() else masks[index]
             corner = rigid(np.eye(3), [edges.start for edges in cube])
-            eyes[index] = posterior[2].cpu().numpy(), scan.grid_to_ras @ corner
-        return brains, eyes
+            looks[index] = _CloserLook(
+                mask, dice_overlap(brain, first), posterior[2].cpu().numpy(), scan.grid_to_ras @ corner
+            )
+        return looks
 
     def _mirrored_posterior(self, batch: torch.Tensor) -> torch.Tensor:
         """Mean probability of each class over mirror images of the heads."""
@@ -295,7 +299,7 @@ class PoseEstimator:
         scan: _Scan,
         mask: np.ndarray,
         fields: list[torch.Tensor],
-        eye_probability: tuple[np.ndarray, np.ndarray] | None,
+        look: _CloserLook | None,
     ) -> PoseEstimate:
         """Translation from the mask, rotation from the axes seen in each view and the eyes, all carried to RAS."""
         centre = transform_points(scan.grid_to_ras, ndimage.center_of_mass(mask))
@@ -304,8 +308,8 @@ class PoseEstimator:
         rotation = assemble_rotation(head_axes_to_ras(axes, scan.grid_to_ras))
         brain_volume_ml = float(mask.sum() * self.model.header.spacing_mm**3 / 1000)
         eyes, eyes_agree, eyes_disagreement = None, None, None
-        if eye_probability is not None:
-            eyes = find_eyes(*eye_probability, centre, brain_volume_ml, rotation)
+        if look is not None:
+            eyes = find_eyes(look.eye_probability, look.voxel_to_ras, centre, brain_volume_ml, rotation)
             eyes_agree = False
         if eyes is not None:
             rotation, eyes_disagreement, eyes_agree = average_with_eyes(rotation, eyes, centre)
@@ -316,6 +320,7 @@ class PoseEstimator:
             orthogonality_error_degrees=orthogonality_error(axes),
             view_disagreement_degrees=disagreement if self.model.header.views > 1 else None,
             brain_volume_ml=brain_volume_ml,
+            brain_agreement=look.brain_agreement if look else None,
             touches_border=touches_border(scan.array, mask),
             interleave_ratio=interleave_ratio(oriented.array, on_scan),
             eyes_agree=eyes_agree,
@@ -370,3 +375,13 @@ class _Scan:
     array: np.ndarray
     grid_to_ras: np.ndarray
     field_of_view: tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class _CloserLook:
+    """What the second U-Net adds: the brain by both, how far theirs overlap, and where eyes may be."""
+
+    mask: np.ndarray
+    brain_agreement: float
+    eye_probability: np.ndarray
+    voxel_to_ras: np.ndarray

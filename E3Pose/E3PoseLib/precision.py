@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from .segmentation.posterior import dice_overlap
 from .segmentation.unet import UNet
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -47,6 +48,5 @@ def fastest_precision(network: UNet, batch: torch.Tensor, to_mask: Callable[[tor
         logits = segment(network, batch, precision).cpu()
         seconds[precision] = time.perf_counter() - started
         masks[precision] = np.stack([to_mask(one) for one in logits.float()])
-    both = (masks["float32"] & masks[lower]).sum()
-    same = 2 * both >= SAME_MASK_DICE * (masks["float32"].sum() + masks[lower].sum())
-    return lower if both and same and seconds[lower] < seconds["float32"] else "float32"
+    same = dice_overlap(masks["float32"], masks[lower]) >= SAME_MASK_DICE
+    return lower if same and seconds[lower] < seconds["float32"] else "float32"

@@ -98,8 +98,8 @@ def dry_run(work: Path, *arguments: str) -> list[str]:
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_the_recipe_builds_every_stage_in_order(tmp_path):
     stages = [line.split()[2] for line in dry_run(tmp_path, "model", "cross-validation")]
-    assert stages.count("E3PoseTraining.synthesize") == 4
-    assert stages.count("E3PoseTraining.train_unet") == 2 + 1  # the head's in two stages, and the eyes'
+    assert stages.count("E3PoseTraining.synthesize") == 6
+    assert stages.count("E3PoseTraining.train_unet") == 3 + 1  # the head's in three stages, and the eyes'
     assert stages.count("E3PoseTraining.train_e3cnn") == 1 + 1 + 8
     assert stages.count("E3PoseTraining.join") == 1 + 1 + 8
     assert stages.count("E3PoseTraining.card") == 2  # of the synthetic networks and of the model
@@ -115,6 +115,7 @@ def test_tuning_can_begin_with_the_networks_that_come_along(tmp_path):
         "rotation_edge",
         "spacing_mm",
         "views",
+        "thresholds",
         "candidates",
     ):
         assert getattr(base, field) == getattr(default, field), field

@@ -188,6 +188,10 @@ def test_what_hangs_on_the_brain_by_a_bridge_is_cut_off():
     estimator = PoseEstimator(make_model_with_eyes(), "cpu")
     estimate = estimator.estimate(bright)
     assert not estimate.mask[46:51].any()
+    assert without_eyes.confidence.brain_agreement is None
+    # What is brain for the first of this model's networks is twice what is for the second.
+    assert 0.4 < estimate.confidence.brain_agreement < 0.6
+    assert any("two networks find different brains" in warning for warning in estimate.warnings)
     assert differences(estimate.canonical_to_ras, estimator.estimate(scan).canonical_to_ras)[1] < 1.5
 
 

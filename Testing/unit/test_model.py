@@ -138,15 +138,15 @@ def test_model_files_that_do_not_fit_are_named(small_model_file, tmp_path):
             load_model(path)
 
 
-def test_input_stride_sees_the_mean_of_cells_and_answers_on_the_fine_grid():
+def test_input_stride_sees_the_voxels_of_cells_and_answers_on_the_fine_grid():
     torch.manual_seed(0)
-    coarse, strided = UNet(2, 4), UNet(2, 4, input_stride=2)
+    coarse, strided = UNet(2, 4, n_input_channels=8), UNet(2, 4, input_stride=2)
     strided.load_state_dict(coarse.state_dict())
     coarse.eval(), strided.eval()
     assert strided.stride == 4
     fine = torch.rand(1, 1, 12, 8, 16)
-    cells = fine.reshape(1, 1, 6, 2, 4, 2, 8, 2).mean(dim=(3, 5, 7))
-    logits, expected = strided(fine), coarse(cells)
+    voxels = [fine[:, :, i::2, j::2, k::2] for i in (0, 1) for j in (0, 1) for k in (0, 1)]
+    logits, expected = strided(fine), coarse(torch.cat(voxels, dim=1))
     assert logits.shape == (1, 3, 12, 8, 16)
     # A fine voxel lies a quarter of a cell from the middle of its cell: interpolation mixes three to one, and the mean
     # over a cell is (1, 6, 1) / 8 of its neighbours along each axis.

@@ -1,10 +1,11 @@
 """From logits to the mask, and the box around it."""
 
 import numpy as np
+import pytest
 import torch
 from scipy import ndimage
 
-from E3PoseLib.segmentation.posterior import box_around, largest_components, posterior_to_object
+from E3PoseLib.segmentation.posterior import box_around, dice_overlap, largest_components, posterior_to_object
 
 
 def test_the_object_is_the_first_most_probable_label_and_its_components_come_by_size():
@@ -24,7 +25,7 @@ def test_the_object_is_the_first_most_probable_label_and_its_components_come_by_
             assert (labels[component] == labels[component][0]).all()
         np.testing.assert_array_equal(largest_components(found)[0], labels == sizes.argmax() + 1)
         assert len(largest_components(found, n)) == n
-        assert len(largest_components(found, n, least_share=0.5)) == (sizes >= 0.5 * sizes.max()).sum()
+        assert len(largest_components(found, n, least_voxels=9)) == max(1, (sizes >= 9).sum())
 
 
 def test_where_nothing_is_the_object_there_is_no_component():
@@ -39,3 +40,11 @@ def test_the_box_around_a_brain_has_its_margin_and_ends_with_the_grid():
     mask[5:30, 20:41, 100:127] = True
     assert box_around(mask, margin=11) == (slice(0, 41), slice(9, 52), slice(89, 128))
     assert box_around(np.ones((16, 32, 48), bool), margin=20) == (slice(0, 16), slice(0, 32), slice(0, 48))
+
+
+def test_overlap_is_two_thirds_where_one_mask_is_half_of_the_other():
+    whole, half = np.ones((4, 4, 4), bool), np.zeros((4, 4, 4), bool)
+    assert dice_overlap(whole, half) == dice_overlap(half, half) == 0
+    half[:2] = True
+    assert dice_overlap(whole, half) == dice_overlap(half, whole) == pytest.approx(2 / 3)
+    assert dice_overlap(half, half) == 1

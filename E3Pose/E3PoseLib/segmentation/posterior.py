@@ -35,7 +35,7 @@ def posterior_to_object(logits: torch.Tensor, thresholds: tuple[float, ...], lab
     return is_object.cpu().numpy()
 
 
-def largest_components(mask: np.ndarray, n: int = 1, least_share: float = 0.0) -> list[np.ndarray]:
+def largest_components(mask: np.ndarray, n: int = 1, least_voxels: float = 0) -> list[np.ndarray]:
     """The largest 6-connected components of a bool array, largest first; of equal ones the first in memory order.
 
     Parameters
@@ -44,8 +44,8 @@ def largest_components(mask: np.ndarray, n: int = 1, least_share: float = 0.0) -
         Bool.
     n : int
         At most so many.
-    least_share : float
-        Components of less than this share of the largest one's voxels are left out.
+    least_voxels : float
+        Components of fewer are left out, but for the largest.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def largest_components(mask: np.ndarray, n: int = 1, least_share: float = 0.0) -
     sizes = np.bincount(labels.ravel())[1:]
     components = []
     for index in np.argsort(-sizes, kind="stable")[:n]:
-        if sizes[index] >= least_share * sizes.max():
+        if not components or sizes[index] >= least_voxels:
             component = np.zeros_like(mask)
             component[box] = labels == index + 1
             components.append(component)
@@ -95,3 +95,9 @@ def box_around(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
     """
     box = zip(bounding_box(mask), mask.shape, strict=True)
     return tuple(slice(max(edges.start - margin, 0), min(edges.stop + margin, n)) for edges, n in box)
+
+
+def dice_overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Twice what two bool arrays share over the sum of both, in [0, 1]; 0 where both are empty."""
+    total = int(one.sum()) + int(other.sum())
+    return 2 * int((one & other).sum()) / total if total else 0.0

@@ -34,8 +34,8 @@ class UNet(nn.Module):
         Output channels; channel 0 is the background.
     n_input_channels : int
     input_stride : int
-        The network sees the mean of cells of this many voxels along each edge, and its logits are interpolated back:
-        a wide field of view at little cost, with a smooth border of what is found.
+        The network sees cells of this many voxels along each edge, their voxels as channels, and its logits are
+        interpolated back: a wide field of view at little cost, with a smooth border of what is found.
 
     Raises
     ------
@@ -64,7 +64,7 @@ class UNet(nn.Module):
         self.input_stride = input_stride
         features = [n_features * feature_multiplier**level for level in range(n_levels)]
         self.list_encoder_blocks = nn.ModuleList()
-        previous = n_input_channels
+        previous = n_input_channels * input_stride**3
         for width in features:
             self.list_encoder_blocks.append(_convolution_block(previous, width, activation))
             previous = width
@@ -81,7 +81,7 @@ class UNet(nn.Module):
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """Map intensities ``[B, 1, D, H, W]`` to logits ``[B, n_classes, D, H, W]``, edges in multiples of `stride`."""
-        features = functional.avg_pool3d(volume, self.input_stride) if self.input_stride > 1 else volume
+        features = cells(volume, self.input_stride)
         skips = []
         for block in self.list_encoder_blocks[:-1]:
             skips.append(block(features))
@@ -94,6 +94,19 @@ class UNet(nn.Module):
         if self.input_stride == 1:
             return logits
         return functional.interpolate(logits, scale_factor=self.input_stride, mode="trilinear")
+
+
+def cells(volume: torch.Tensor, stride: int) -> torch.Tensor:
+    """Cells of `stride`³ voxels with their voxels as channels, the first axis' slowest: [B, C·stride³, D, H, W].
+
+    torch has this (`torch.nn.functional.pixel_unshuffle`) for two dimensions alone.
+    """
+    if stride == 1:
+        return volume
+    batch, channels, *shape = volume.shape
+    parts = [n for edge in shape for n in (edge // stride, stride)]
+    split = volume.reshape(batch, channels, *parts).permute(0, 1, 3, 5, 7, 2, 4, 6)
+    return split.reshape(batch, channels * stride**3, *parts[::2])
 
 
 class _Convolution(nn.Conv3d):

@@ -25,6 +25,7 @@ from E3PoseLib.volume import read_volume
 from E3PoseTraining.augmentation.pipelines import SegmentationInput
 from E3PoseTraining.augmentation.sample import Sample
 from E3PoseTraining.checkpoints import AtomicCheckpointIO
+from E3PoseTraining.export import widened
 from E3PoseTraining.join import main as join
 from E3PoseTraining.progress import read_curves
 from E3PoseTraining.train_e3cnn import main as train_e3cnn
@@ -277,6 +278,7 @@ import os, sys, torch
 from E3PoseTraining.augmentation.pipelines import SegmentationInput
 from E3PoseTraining.augmentation.sample import Sample
 from E3PoseTraining.checkpoints import AtomicCheckpointIO
+from E3PoseTraining.export import widened
 
 def cut_short(checkpoint, file):
     file.write(b"half a checkpoint")
@@ -322,19 +324,32 @@ def test_training_begins_with_given_weights_and_the_last_can_be_the_result(data,
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     for name, tensor in last["state_dict"].items():
         assert torch.equal(tensor, after["state_dict"][name]), name
-    command = [*unet_paths(data, tmp_path / "other"), *still, "--unet_feat", "8", "--init", str(unet_run / "unet.ckpt")]
+    command = [*unet_paths(data, tmp_path / "other"), *still, "--unet_feat", "7", "--init", str(unet_run / "unet.ckpt")]
     assert train_unet(command) == 2
     assert "not the network that the flags describe" in capsys.readouterr().err
 
 
+def test_a_wider_unet_begins_with_the_answer_of_a_narrow_one():
+    torch.manual_seed(0)
+    narrow, wide = UNet(3, 4, input_stride=2).eval(), UNet(3, 12, input_stride=2).eval()
+    volume = torch.rand(1, 1, 16, 24, 16)
+    wide.load_state_dict(widened(narrow.state_dict(), wide.state_dict()))
+    answer, same = narrow(volume), wide(volume)
+    assert (same - answer).std() < 0.1 * answer.std()
+    copies = wide.list_encoder_blocks[1][0].weight[:2].flatten(1)
+    assert not torch.allclose(copies[0], copies[1])  # or they would stay equal, however long the training
+
+
 def test_model_of_whole_scans_and_several_views_estimates(data, tmp_path):
     unet = [*unet_paths(data, tmp_path / "unet"), *TINY_UNET, "--n_epochs", "1", "--whole_scan", "--input_stride", "2"]
-    assert train_unet([*unet, "--class_weights", "1", "60", "1", "--candidates", "2"]) == 0
+    assert (
+        train_unet([*unet, "--class_weights", "1", "60", "1", "--candidates", "2", "--seg_thresh", "0.7", "0.2"]) == 0
+    )
     views = ["--views", "3", "--smooth_pooling", "--mask_error", "1", "--unet", str(tmp_path / "unet" / "unet.ckpt")]
     assert train_e3cnn([*e3cnn_paths(data, tmp_path / "e3cnn"), *TINY_E3CNN, "--n_epochs", "1", *views]) == 0
     model = load_model(tmp_path / "e3cnn" / "model.safetensors")
     assert model.header.views == 3 and model.header.segmentation_edge is None and model.header.clip_fraction == 0.005
-    assert model.header.candidates == 2
+    assert model.header.candidates == 2 and model.header.thresholds == (0.7, 0.2, -1.0)
     model.header = dataclasses.replace(model.header, thresholds=(-1.0, -1.0, -1.0))
     with torch.no_grad():  # one epoch finds no brain; what follows the mask is what is tried here
         model.segmentation_network.last_conv.bias[1] += 100
@@ -353,6 +368,8 @@ def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys
     for wrong, message in (
         (["--whole_scan"], "--whole_scan is of the network that finds the head"),
         (["--candidates", "3"], "--candidates is of the network that finds the head"),
+        (["--seg_thresh", "0.5", "0.5"], "--seg_thresh is of the network that finds the head"),
+        (["--seg_thresh", *"0000"], "more thresholds than there are classes"),
         (["--n_output_channels", "2", "--class_weights", "1", "1"], "needs three classes"),
     ):
         assert train_unet([*eyes, *wrong]) == 2
