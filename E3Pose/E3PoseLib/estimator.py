@@ -267,7 +267,8 @@ class PoseEstimator:
         posteriors = self._run(self._mirrored_posterior, heads)
         looks = {}
         for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True):
-            scan, brain, first = scans[index], (posterior.argmax(0) == 1).cpu().numpy(), cut(masks[index], cube)
+            scan, first = scans[index], cut(masks[index], cube)
+            brain = ndimage.binary_fill_holes((posterior.argmax(0) == 1).cpu().numpy())
             core = largest_components(ndimage.binary_erosion(brain & first, iterations=depth))
             found = [ndimage.binary_dilation(one, iterations=growth, mask=brain) for one in core]
             found = found or largest_components(brain)
