@@ -75,7 +75,7 @@ $(WORK)/unet_narrow/unet.ckpt: $(WORK)/all_scans/annotations.csv $(WORK)/scans_u
 $(WORK)/unet_small/unet.ckpt: $(WORK)/all_scans/annotations.csv $(WORK)/unet_narrow/unet.ckpt
 	$(LEARN_UNET) --unet_feat 8 --init $(WORK)/unet_narrow/unet.ckpt $(WIDE) --n_epochs 3 --lr 0.002
 $(WORK)/unet/unet.ckpt: $(WORK)/all_scans/annotations.csv $(WORK)/unet_small/unet.ckpt
-	$(LEARN_UNET) --init $(WORK)/unet_small/unet.ckpt $(WIDE) --n_epochs 2 --lr 0.0015
+	$(LEARN_UNET) --init $(WORK)/unet_small/unet.ckpt $(WIDE) --n_epochs 2 --lr 0.0015 --ema 0.995
 $(WORK)/eyes/unet.ckpt: $(WORK)/all_heads/annotations.csv $(WORK)/heads_unseen/annotations.csv
 	$(RUN).train_unet $(<D)/images $(<D)/labels $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels $(@D) \
 	    --config $(RECIPE)eyes.yaml $(LEARN)

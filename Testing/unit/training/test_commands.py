@@ -278,7 +278,6 @@ import os, sys, torch
 from E3PoseTraining.augmentation.pipelines import SegmentationInput
 from E3PoseTraining.augmentation.sample import Sample
 from E3PoseTraining.checkpoints import AtomicCheckpointIO
-from E3PoseTraining.export import widened
 
 def cut_short(checkpoint, file):
     file.write(b"half a checkpoint")
@@ -342,9 +341,8 @@ def test_a_wider_unet_begins_with_the_answer_of_a_narrow_one():
 
 def test_model_of_whole_scans_and_several_views_estimates(data, tmp_path):
     unet = [*unet_paths(data, tmp_path / "unet"), *TINY_UNET, "--n_epochs", "1", "--whole_scan", "--input_stride", "2"]
-    assert (
-        train_unet([*unet, "--class_weights", "1", "60", "1", "--candidates", "2", "--seg_thresh", "0.7", "0.2"]) == 0
-    )
+    finding = ["--class_weights", "1", "60", "1", "--candidates", "2", "--seg_thresh", "0.7", "0.2"]
+    assert train_unet([*unet, *finding]) == 0
     views = ["--views", "3", "--smooth_pooling", "--mask_error", "1", "--unet", str(tmp_path / "unet" / "unet.ckpt")]
     assert train_e3cnn([*e3cnn_paths(data, tmp_path / "e3cnn"), *TINY_E3CNN, "--n_epochs", "1", *views]) == 0
     model = load_model(tmp_path / "e3cnn" / "model.safetensors")
