@@ -17,8 +17,9 @@ BRAIN_VOLUME_ML = (10.0, 600.0)
 VIEWS_DISAGREE_DEGREES = 18.0
 """The mean disagreement of the views that divides the score by e; see docs/accuracy.md for how it was found."""
 
-NOT_SQUARE_DEGREES = 30.0
-"""The orthogonality error that divides the score by e; where it is 9 or more, half of the poses are wrong."""
+NOT_SQUARE_DEGREES = 26.0
+"""The orthogonality error that divides the score by e. Its cube counts: up to 9 degrees one pose in a hundred
+is wrong, from there on half of them (see docs/accuracy.md)."""
 
 WITHOUT_EYES = 0.8
 """Of the score, where the rotation rests on the brain alone; so it is never "high"."""
@@ -77,7 +78,7 @@ class Confidence:
         if not BRAIN_VOLUME_ML[0] <= self.brain_volume_ml <= BRAIN_VOLUME_ML[1]:
             return 0.0
         agreement = float(np.exp(-(self.view_disagreement_degrees or 0.0) / VIEWS_DISAGREE_DEGREES))
-        orthogonality = float(np.exp(-((self.orthogonality_error_degrees / NOT_SQUARE_DEGREES) ** 2)))
+        orthogonality = float(np.exp(-((self.orthogonality_error_degrees / NOT_SQUARE_DEGREES) ** 3)))
         certainty = 0.5 if self.interleave_ratio > 1 or self._brains_differ else 1.0
         certainty *= WITHOUT_EYES if self.eyes_agree is False else 1.0
         return min(self.axis_concentration) * orthogonality * agreement * certainty
