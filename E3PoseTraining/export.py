@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from E3PoseLib.catalog import thresholds_of
 from E3PoseLib.equivariant.network import E3CNN
 from E3PoseLib.errors import ModelError
 from E3PoseLib.files import whole_file
@@ -77,7 +78,6 @@ def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:
         OutputError: a file cannot be written.
     """
     checkpoint = chosen_checkpoint(folder, options.export)
-    n = options.n_output_channels
     header = {"spacing_mm": options.img_res, "clip_fraction": options.norm_perc}
     if options.around_object:
         header |= {"eyes_edge": options.crop_size}
@@ -85,7 +85,7 @@ def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:
         header |= {
             "segmentation_edge": None if options.whole_scan else options.crop_size,
             "candidates": options.candidates,
-            "thresholds": (*options.seg_thresh, *[-1.0] * n)[:n],
+            "thresholds": thresholds_of(options.n_output_channels, options.seg_thresh),
         }
     path = folder.path / "unet.ckpt"
     save(path, "state_dict", checkpoint["state_dict"], unet_architecture(options), header)
@@ -174,17 +174,20 @@ def widened(weights: dict[str, torch.Tensor], wide: dict[str, torch.Tensor]) -> 
 
     Args:
         weights: of the narrow network.
-        wide: weights of the shapes that are wanted; what is no whole multiple stays as it is.
+        wide: weights of the shapes that are wanted. Input channels and classes are not multiplied.
     """
+    first = "list_encoder_blocks.0.0.weight"
+    copies = wide[first].shape[0] // weights[first].shape[0]
+    if copies < 2:
+        return weights
     result = {}
     for name, weight in weights.items():
-        for axis in range(min(weight.ndim, 2)):
-            copies, rest = divmod(wide[name].shape[axis], weight.shape[axis]) if name in wide else (1, 0)
-            if copies > 1 and not rest:
-                weight = weight.repeat_interleave(copies, axis) / (copies if axis == 1 else 1)
-        if weight.ndim > 2 and weight.shape != weights[name].shape:
-            weight = weight + 0.1 * weight.std() * torch.randn_like(weight)
-        result[name] = weight
+        is_kernel = weight.ndim > 1
+        if weight.ndim and not name.startswith("last_conv."):
+            weight = weight.repeat_interleave(copies, 0)
+        if is_kernel and name != first:
+            weight = weight.repeat_interleave(copies, 1) / copies
+        result[name] = weight + 0.1 * weight.std() * torch.randn_like(weight) if is_kernel else weight
     return result
 
 

@@ -8,6 +8,7 @@ import sys
 import torch
 from lightning.pytorch import seed_everything
 
+from E3PoseLib.catalog import OFFICIAL_THRESHOLDS
 from E3PoseLib.ending import exit_status
 from E3PoseLib.errors import TrainingError
 from E3PoseLib.model import N_EYES_CLASSES
@@ -56,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--seg_thresh",
         type=float,
         nargs="+",
-        default=[0.9, 0.8],
+        default=list(OFFICIAL_THRESHOLDS),
         help="of the model: probabilities up to this count as 0, for each class; further classes have none",
     )
     data.add_argument("--batchsize", type=positive_int, default=4, help="scans a step and process")
@@ -84,10 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     network.add_argument("--feat_mult", type=positive_int, default=2, help="growth of the features")
     network.add_argument("--activation", choices=sorted(ACTIVATIONS), default="elu")
     network.add_argument(
-        "--input_stride",
-        type=positive_int,
-        default=1,
-        help="edge of the cells whose voxels become channels",
+        "--input_stride", type=positive_int, default=1, help="edge of the cells whose voxels become channels"
     )
     network.add_argument("--n_output_channels", type=positive_int, default=3, help="classes with background")
     optimisation = parser.add_argument_group("optimisation")
@@ -115,14 +113,15 @@ def run(options: argparse.Namespace) -> None:
             f"--class_weights names {len(options.class_weights)} weights for the {options.n_output_channels} classes "
             "of --n_output_channels; give one for each."
         )
+    if len(options.seg_thresh) > options.n_output_channels:
+        raise TrainingError(f"--seg_thresh names more thresholds than there are classes, {options.n_output_channels}.")
     seed_everything(options.seed, verbose=False)
     network = UNet(**unet_architecture(options))
     initialise(network, options.init, "eyes" if options.around_object else "segmentation")
     # A step on a CPU takes half the time so, that of inference too.
     network.to(memory_format=torch.channels_last_3d)
-    if len(options.seg_thresh) > options.n_output_channels:
-        raise TrainingError(f"--seg_thresh names more thresholds than there are classes, {options.n_output_channels}.")
-    for flag, without in (("whole_scan", False), ("candidates", 1), ("seg_thresh", [0.9, 0.8]), ("e3cnn", None)):
+    own = {"whole_scan": False, "candidates": 1, "seg_thresh": list(OFFICIAL_THRESHOLDS), "e3cnn": None}
+    for flag, without in own.items():
         if options.around_object and getattr(options, flag) != without:
             raise TrainingError(f"--{flag} is of the network that finds the head; leave it out with --around_object.")
     if options.around_object and options.n_output_channels != N_EYES_CLASSES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -16,10 +16,18 @@ HEADER_KEY = "e3pose"
 MAXIMUM_HEADER_BYTES = 100_000_000
 """As safetensors has it."""
 
+OFFICIAL_THRESHOLDS = (0.9, 0.8)
+"""Of background and object, in the official program."""
+
 CARD_FIELDS = ("description", "training_data", "licence", "citation")
 """What a header says to people."""
 _SUFFIX = ".safetensors"
 _PLACES = (Path(__file__).parent.parent / "Resources", Path(__file__).parent / "resources")
+
+
+def thresholds_of(n_classes: int, given: Sequence[float] = OFFICIAL_THRESHOLDS) -> tuple[float, ...]:
+    """One threshold for each class: those given, and none (-1) for the classes that follow."""
+    return (*given, *[-1.0] * n_classes)[:n_classes]
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ class ModelHeader:
     views: int = 0
     clip_fraction: float = 0.0
     candidates: int = 1
-    thresholds: tuple[float, ...] = (0.9, 0.8, -1.0)
+    thresholds: tuple[float, ...] = (*OFFICIAL_THRESHOLDS, -1.0)
     object_label: int = 1
     eyes: dict = field(default_factory=dict)
     eyes_edge: int = 48

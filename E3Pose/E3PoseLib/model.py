@@ -12,7 +12,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from .catalog import HEADER_KEY, ModelHeader, available_models, find_model, model_folders, parse_header, read_header
+from .catalog import (
+    HEADER_KEY,
+    ModelHeader,
+    available_models,
+    find_model,
+    model_folders,
+    parse_header,
+    read_header,
+    thresholds_of,
+)
 from .equivariant.network import E3CNN
 from .errors import ModelError
 from .files import whole_file
@@ -189,12 +198,11 @@ def import_official(unet: str | os.PathLike, e3cnn: str | os.PathLike, **changes
     rotation, rotation_weights = import_e3cnn(e3cnn)
     segmentation |= changes.pop("segmentation", {})
     rotation |= changes.pop("rotation", {})
-    thresholds = (0.9, 0.8, *[-1.0] * (segmentation["n_classes"] - 2))[: segmentation["n_classes"]]
     header = ModelHeader(
         name=Path(unet).stem,
         segmentation=segmentation,
         rotation=rotation,
-        thresholds=thresholds,
+        thresholds=thresholds_of(segmentation["n_classes"]),
         description=f"Imported from {Path(unet).name} and {Path(e3cnn).name}.",
         licence="as the imported weights",
         citation="Muthukrishnan et al., Equivariant Symmetry-Aware Head Pose Estimation for Fetal MRI, 2025",

@@ -326,6 +326,10 @@ def test_training_begins_with_given_weights_and_the_last_can_be_the_result(data,
     command = [*unet_paths(data, tmp_path / "other"), *still, "--unet_feat", "7", "--init", str(unet_run / "unet.ckpt")]
     assert train_unet(command) == 2
     assert "not the network that the flags describe" in capsys.readouterr().err
+    # Features may be multiplied, classes may not.
+    classes = ["--n_output_channels", "6", "--class_weights", *"111111", "--init", str(unet_run / "unet.ckpt")]
+    assert train_unet([*unet_paths(data, tmp_path / "other"), *still, *classes]) == 2
+    assert "not the network that the flags describe" in capsys.readouterr().err
 
 
 def test_a_wider_unet_begins_with_the_answer_of_a_narrow_one():
