@@ -31,7 +31,7 @@ def with_card(model: Model, path: Path, name: str) -> Model:
         raise TrainingError(f"The model card {path} needs the texts {', '.join(CARD_FIELDS)}, and no other.")
     stripped = {field: " ".join(str(text).split()) for field, text in texts.items()}
     header = replace(model.header, name=name, **stripped)
-    return Model(model.segmentation_network, model.rotation_network, header, model.eyes_network)
+    return Model(model.segmentation_network, model.rotation_network, header, model.eyes_network, model.upright_network)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -31,6 +31,7 @@ PARTS = {
         ("spacing_mm", "rotation_edge", "object_fraction", "views", "clip_fraction"),
     ),
     "eyes": (UNet, import_unet, ("spacing_mm", "eyes_edge", "clip_fraction")),
+    "upright": (UNet, import_unet, ("spacing_mm", "upright_edge", "clip_fraction")),
 }
 """Of each network of a model: its class, what reads official weights of it, and its fields of a header."""
 MUST_AGREE = {"spacing_mm": "img_res", "clip_fraction": "norm_perc"}
@@ -81,6 +82,8 @@ def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:
     header = {"spacing_mm": options.img_res, "clip_fraction": options.norm_perc}
     if options.around_object:
         header |= {"eyes_edge": options.crop_size}
+    elif options.upright:
+        header |= {"upright_edge": options.crop_size}
     else:
         header |= {
             "segmentation_edge": None if options.whole_scan else options.crop_size,
@@ -147,7 +150,8 @@ def save(path: Path, key: str, weights: dict, architecture: dict[str, Any], head
 def initialise(network: torch.nn.Module, path: Path | None, part: str) -> None:
     """Begins with the weights of an earlier run, where its file is given.
 
-    A `UNet` may have a multiple of the features that it had there: it begins with the same answer.
+    A `UNet` may have a multiple of the features that it had there: it begins with the same answer. And it may have
+    been trained for another part of a model.
 
     Args:
         network: a `UNet` or an `E3CNN`.
@@ -159,7 +163,8 @@ def initialise(network: torch.nn.Module, path: Path | None, part: str) -> None:
     """
     if path is None:
         return
-    weights = read_network(path, part)[0].state_dict()
+    is_model = path.suffix == ".safetensors"
+    weights = read_network(path, part)[0].state_dict() if is_model else PARTS[part][1](path)[1]
     try:
         network.load_state_dict(widened(weights, network.state_dict()) if isinstance(network, UNet) else weights)
     except RuntimeError as error:
@@ -191,18 +196,19 @@ def widened(weights: dict[str, torch.Tensor], wide: dict[str, torch.Tensor]) -> 
     return result
 
 
-def write_model(path: Path, unet: Path, e3cnn: Path, eyes: Path | None = None) -> None:
+def write_model(path: Path, unet: Path, e3cnn: Path, eyes: Path | None = None, upright: Path | None = None) -> None:
     """Joins the networks to one model file.
 
     Args:
         path: the ``.safetensors`` file.
-        unet, e3cnn, eyes: weights of this package's commands, official weights, or a model file with that network; the
-            network that finds the eyes may be missing.
+        unet, e3cnn, eyes, upright: weights of this package's commands, official weights, or a model file with that
+            network; the last two may be missing.
 
     Raises:
         ModelError: a file cannot be used, or the networks were trained on voxels or intensities that differ.
     """
-    files = {"segmentation": unet, "rotation": e3cnn} | ({"eyes": eyes} if eyes else {})
+    files = {"segmentation": unet, "rotation": e3cnn, "eyes": eyes, "upright": upright}
+    files = {part: file for part, file in files.items() if file is not None}
     networks, architectures, headers = zip(*(read_network(file, part) for part, file in files.items()), strict=True)
     for field, flag in MUST_AGREE.items():
         values = {header[field] for header in headers if field in header}
@@ -218,7 +224,8 @@ def write_model(path: Path, unet: Path, e3cnn: Path, eyes: Path | None = None) -
         citation=CITATION,
         **settings | dict(zip(files, architectures, strict=True)),
     )
-    Model(*networks[:2], header, *networks[2:]).save(path)
+    parts = {f"{part}_network": network for part, network in zip(files, networks, strict=True)}
+    Model(header=header, **parts).save(path)
 
 
 def read_network(path: Path, part: str) -> tuple[Any, dict, dict]:
@@ -235,7 +242,7 @@ def read_network(path: Path, part: str) -> tuple[Any, dict, dict]:
     if path.suffix == ".safetensors":
         model = load_model(path)
         if part not in model.networks:
-            raise ModelError(f"{path}: this model has no network that finds the eyes")
+            raise ModelError(f"{path}: this model has no {part} network")
         architecture = getattr(model.header, part)
         return model.networks[part], architecture, {name: getattr(model.header, name) for name in fields}
     architecture, weights = import_weights(path)

@@ -19,9 +19,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--unet", type=Path, required=True, help="weights of the network that finds the head")
     parser.add_argument("--e3cnn", type=Path, required=True, help="weights of the rotation network")
     parser.add_argument("--eyes", type=Path, help="weights that train_unet --around_object wrote")
+    parser.add_argument("--upright", type=Path, help="weights that train_unet --upright wrote")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the model file; its name is the model's")
     options = parser.parse_args(arguments)
-    return exit_status("join", lambda: write_model(options.output, options.unet, options.e3cnn, options.eyes))
+    files = (options.unet, options.e3cnn, options.eyes, options.upright)
+    return exit_status("join", lambda: write_model(options.output, *files))
 
 
 if __name__ == "__main__":

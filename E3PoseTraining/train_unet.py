@@ -14,7 +14,7 @@ from E3PoseLib.errors import TrainingError
 from E3PoseLib.model import N_EYES_CLASSES
 from E3PoseLib.segmentation.unet import ACTIVATIONS, UNet
 
-from .augmentation.pipelines import SegmentationInput, segmentation_augmentation
+from .augmentation.pipelines import SegmentationInput, UprightInput, segmentation_augmentation
 from .export import export_unet, initialise, unet_architecture
 from .modules import SegmentationModule
 from .options import add_shared_options, parse, positive_int
@@ -46,6 +46,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--around_object",
         action="store_true",
         help="cubes around the object, not around the scan's middle: for a network that looks at the head alone",
+    )
+    data.add_argument(
+        "--upright",
+        action="store_true",
+        help="the head upright at a fixed size: for a network that finds the eyes; the folders come with an "
+        "ANNOTATIONS.csv each, as train_e3cnn takes them",
     )
     data.add_argument(
         "--candidates",
@@ -117,22 +123,31 @@ def run(options: argparse.Namespace) -> None:
         raise TrainingError(f"--seg_thresh names more thresholds than there are classes, {options.n_output_channels}.")
     seed_everything(options.seed, verbose=False)
     network = UNet(**unet_architecture(options))
-    initialise(network, options.init, "eyes" if options.around_object else "segmentation")
+    part = "eyes" if options.around_object else "upright" if options.upright else "segmentation"
+    initialise(network, options.init, part)
     # A step on a CPU takes half the time so, that of inference too.
     network.to(memory_format=torch.channels_last_3d)
+    if options.around_object and options.upright:
+        raise TrainingError("--around_object and --upright are of different networks; give one of them.")
     own = {"whole_scan": False, "candidates": 1, "seg_thresh": list(OFFICIAL_THRESHOLDS), "e3cnn": None}
     for flag, without in own.items():
-        if options.around_object and getattr(options, flag) != without:
-            raise TrainingError(f"--{flag} is of the network that finds the head; leave it out with --around_object.")
-    if options.around_object and options.n_output_channels != N_EYES_CLASSES:
-        raise TrainingError("--around_object needs three classes: background, brain and eyes.")
+        if part != "segmentation" and getattr(options, flag) != without:
+            raise TrainingError(
+                f"--{flag} is of the network that finds the head; leave it out with --around_object and --upright."
+            )
+    if part != "segmentation" and options.n_output_channels != N_EYES_CLASSES:
+        raise TrainingError("--around_object and --upright need three classes: background, brain and eyes.")
     if options.crop_size % network.stride:
         raise TrainingError(
             f"--crop_size {options.crop_size} is no multiple of {network.stride}, as {options.n_levels} levels need."
         )
-    sources = find_both_sides(options.paths, options.val_fold, with_rotations=False, usage=USAGE)
+    sources = find_both_sides(options.paths, options.val_fold, with_rotations=options.upright, usage=USAGE)
     edge = None if options.whole_scan else options.crop_size
-    preparation = SegmentationInput(edge, network.stride, options.norm_perc, options.around_object)
+    preparation = (
+        UprightInput(options.crop_size, options.norm_perc)
+        if options.upright
+        else SegmentationInput(edge, network.stride, options.norm_perc, options.around_object)
+    )
     module = SegmentationModule(network, options, segmentation_augmentation(options), preparation)
     train(
         module,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -41,6 +42,14 @@ def make_model_with_eyes(seed: int = 0) -> Model:
     architecture = {"n_levels": 1, "n_features": 1, "n_classes": 3}
     header = replace(model.header, eyes=architecture, eyes_edge=40)
     return Model(model.segmentation_network, model.rotation_network, header, network)
+
+
+def make_model_with_upright_eyes(seed: int = 0) -> Model:
+    """The same, and the eyes looked for by another such network, which sees the head upright."""
+    model = make_model_with_eyes(seed)
+    header = replace(model.header, upright=model.header.eyes, upright_edge=40)
+    eyes = model.eyes_network
+    return Model(model.segmentation_network, model.rotation_network, header, eyes, copy.deepcopy(eyes))
 
 
 def _unet_of_brightness(slopes: list[float], offsets: list[float]) -> UNet:

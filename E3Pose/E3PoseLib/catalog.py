@@ -66,6 +66,11 @@ class ModelHeader:
         there is none, as in the official program.
     eyes_edge : int
         Edge of the cube that it sees, voxels.
+    upright : dict
+        Arguments of a third `UNet`, which sees the head upright and at a fixed size, and tells better than the second
+        where the eyes are; empty: there is none.
+    upright_edge : int
+        Edge of the cube that it sees, voxels.
     description, training_data, licence, citation : str
         The model card.
     format_version : int
@@ -85,6 +90,8 @@ class ModelHeader:
     object_label: int = 1
     eyes: dict = field(default_factory=dict)
     eyes_edge: int = 48
+    upright: dict = field(default_factory=dict)
+    upright_edge: int = 40
     description: str = ""
     training_data: str = ""
     licence: str = ""

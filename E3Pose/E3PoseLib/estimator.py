@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -30,8 +31,9 @@ from .resampling import (
     straighten,
     whole_multiple,
 )
-from .segmentation.crop import crop_around, crop_views, cube_around
+from .segmentation.crop import crop_around, crop_views, cube_around, sample_cube, upright_cube
 from .segmentation.posterior import bounding_box, dice_overlap, largest_components, posterior_to_object
+from .segmentation.unet import UNet
 from .stopwatch import Progress, Stopwatch
 from .views import assemble_rotation, combine_views, view_rotations
 from .volume import Volume
@@ -43,6 +45,9 @@ outlasts, and grown again by the second within what the closer of them takes for
 
 MIRRORED_AXES = ([], [2, 3], [2, 4], [3, 4])
 """In which axes of a batch the head is mirrored for the eyes' network: the four half-turns, the head's own included."""
+
+UPRIGHT_MIRRORED_AXES = ([], [2])
+"""The same for the network that sees it upright: left and right swapped."""
 
 LEAST_CANDIDATE_ML = 4.0
 """Beside the largest, no smaller thing is tried as the brain: at times a corner is all that the U-Net sees of one."""
@@ -215,12 +220,12 @@ class PoseEstimator:
         views = [view for index, mask in masks.items() for view in self._crop(scans[index], mask)]
         clock.begin("rotate", 0.4)
         fields = iter(self._run(self.model.rotation_network.axes_field, views))
+        seen = {index: self._combine(list(islice(fields, len(self._view_to_scan)))) for index in masks}
+        if self.model.upright_network is not None:
+            clock.begin("upright", 0.8)
+            looks = self._look_upright(scans, looks, seen)
         clock.begin("assemble", 0.95)
-        estimates = {}
-        for index, mask in masks.items():
-            own = list(islice(fields, len(self._view_to_scan)))
-            estimates[index] = self._assemble(scans[index], mask, own, looks.get(index))
-        return estimates
+        return {index: self._assemble(scans[index], masks[index], seen[index], looks.get(index)) for index in masks}
 
     def _prepare(self, volume: Volume) -> _Scan:
         """Reorient, resample to the model's cubic voxels, crop or pad to what its U-Net takes, rescale to [0, 1]."""
@@ -264,7 +269,7 @@ class PoseEstimator:
         depth, growth = round(CORE_DEPTH_MM / settings.spacing_mm), round(CORE_GROWTH_MM / settings.spacing_mm)
         cubes = {index: cube_around(mask, settings.eyes_edge) for index, mask in masks.items()}
         heads = [rescale(cut(scans[index].array, cube), settings.clip_fraction) for index, cube in cubes.items()]
-        posteriors = self._run(self._mirrored_posterior, heads)
+        posteriors = self._run(partial(_mirrored_posterior, self.model.eyes_network, MIRRORED_AXES), heads)
         looks = {}
         for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True):
             scan, first = scans[index], cut(masks[index], cube)
@@ -280,12 +285,6 @@ class PoseEstimator:
             )
         return looks
 
-    def _mirrored_posterior(self, batch: torch.Tensor) -> torch.Tensor:
-        """Mean probability of each class over mirror images of the heads."""
-        return torch.stack(
-            [self.model.eyes_network(batch.flip(axes)).softmax(1).flip(axes) for axes in MIRRORED_AXES]
-        ).mean(0)
-
     def _crop(self, scan: _Scan, mask: np.ndarray) -> list[np.ndarray]:
         """What the rotation network sees, from each side."""
         settings = self.model.header
@@ -295,18 +294,45 @@ class PoseEstimator:
         minimum_edge = 2**self.model.rotation_network.n_levels
         return [crop_around(mask, scan.array, scan.field_of_view, *crop, minimum_edge, settings.clip_fraction)]
 
+    def _combine(self, fields: list[torch.Tensor]) -> _Axes:
+        """One set of axes from those seen in each view."""
+        raw = torch.stack([pool_axes(field[None])[0] for field in fields]).reshape(-1, 3, 3).cpu().double().numpy()
+        concentration = np.mean([axis_concentration(field.cpu()) for field in fields], axis=0)
+        return _Axes(*combine_views(raw, self._view_to_scan), concentration)
+
+    def _look_upright(
+        self, scans: dict[int, _Scan], looks: dict[int, _CloserLook], seen: dict[int, _Axes]
+    ) -> dict[int, _CloserLook]:
+        """Where eyes may be, by a network that sees the head as upright as the rotation network can turn it."""
+        settings = self.model.header
+        edge = settings.upright_edge
+        cubes = {
+            index: upright_cube(look.mask, assemble_rotation(seen[index].axes), edge) for index, look in looks.items()
+        }
+        heads = [
+            rescale(sample_cube(scans[index].array, cube, edge), settings.clip_fraction)
+            for index, cube in cubes.items()
+        ]
+        posteriors = self._run(partial(_mirrored_posterior, self.model.upright_network, UPRIGHT_MIRRORED_AXES), heads)
+        return {
+            index: replace(
+                looks[index],
+                eye_probability=posterior[2].cpu().numpy(),
+                voxel_to_ras=scans[index].grid_to_ras @ cubes[index],
+            )
+            for index, posterior in zip(cubes, posteriors, strict=True)
+        }
+
     def _assemble(
         self,
         scan: _Scan,
         mask: np.ndarray,
-        fields: list[torch.Tensor],
+        seen: _Axes,
         look: _CloserLook | None,
     ) -> PoseEstimate:
-        """Translation from the mask, rotation from the axes seen in each view and the eyes, all carried to RAS."""
+        """Translation from the mask, rotation from the axes that were seen and the eyes, all carried to RAS."""
         centre = transform_points(scan.grid_to_ras, ndimage.center_of_mass(mask))
-        raw = torch.stack([pool_axes(field[None])[0] for field in fields]).reshape(-1, 3, 3).cpu().double().numpy()
-        axes, disagreement = combine_views(raw, self._view_to_scan)
-        rotation = assemble_rotation(head_axes_to_ras(axes, scan.grid_to_ras))
+        rotation = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
         brain_volume_ml = float(mask.sum() * self.model.header.spacing_mm**3 / 1000)
         eyes, eyes_agree, eyes_disagreement = None, None, None
         if look is not None:
@@ -317,9 +343,9 @@ class PoseEstimator:
         oriented = scan.oriented
         on_scan = nearest_on_grid(mask.astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
         confidence = Confidence(
-            axis_concentration=tuple(np.mean([axis_concentration(field.cpu()) for field in fields], axis=0).tolist()),
-            orthogonality_error_degrees=orthogonality_error(axes),
-            view_disagreement_degrees=disagreement if self.model.header.views > 1 else None,
+            axis_concentration=tuple(seen.concentration.tolist()),
+            orthogonality_error_degrees=orthogonality_error(seen.axes),
+            view_disagreement_degrees=seen.disagreement if self.model.header.views > 1 else None,
             brain_volume_ml=brain_volume_ml,
             brain_agreement=look.brain_agreement if look else None,
             touches_border=touches_border(scan.array, mask),
@@ -356,6 +382,11 @@ class PoseEstimator:
         return outputs
 
 
+def _mirrored_posterior(network: UNet, mirrored_axes: Sequence[Sequence[int]], batch: torch.Tensor) -> torch.Tensor:
+    """Mean probability of each class over mirror images of the heads, each mirrored in some axes of the batch."""
+    return torch.stack([network(batch.flip(axes)).softmax(1).flip(axes) for axes in mirrored_axes]).mean(0)
+
+
 def _attempt(indices: Iterable[int], step: Callable[[int], Any]) -> tuple[dict[int, Any], dict[int, E3PoseError]]:
     """A step of each scan: what it gives, and the error of each scan with which it went wrong."""
     done, failures = {}, {}
@@ -379,8 +410,17 @@ class _Scan:
 
 
 @dataclass(frozen=True)
+class _Axes:
+    """What the rotation network says: rows x, y, z in the grid's axes, how far views disagree, how sure each is."""
+
+    axes: np.ndarray
+    disagreement: float
+    concentration: np.ndarray
+
+
+@dataclass(frozen=True)
 class _CloserLook:
-    """What the second U-Net adds: the brain by both, how far theirs overlap, and where eyes may be."""
+    """What the U-Nets that look closer add: the brain by two, how far theirs overlap, and where eyes may be."""
 
     mask: np.ndarray
     brain_agreement: float

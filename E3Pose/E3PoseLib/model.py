@@ -51,8 +51,8 @@ class Model:
     segmentation_network : UNet
     rotation_network : E3CNN
     header : ModelHeader
-    eyes_network : UNet, optional
-        See `ModelHeader.eyes`.
+    eyes_network, upright_network : UNet, optional
+        See `ModelHeader.eyes` and `ModelHeader.upright`.
 
     Raises
     ------
@@ -66,6 +66,7 @@ class Model:
         rotation_network: E3CNN,
         header: ModelHeader,
         eyes_network: UNet | None = None,
+        upright_network: UNet | None = None,
     ) -> None:
         n_classes = segmentation_network.last_conv.out_channels
         if len(header.thresholds) != n_classes or not 0 < header.object_label < n_classes:
@@ -83,16 +84,29 @@ class Model:
                 f"model {header.name!r}: a rotation edge of {header.rotation_edge} voxels cannot be halved "
                 f"{rotation_network.n_levels} times"
             )
-        if eyes_network is not None and header.eyes_edge % eyes_network.stride:
+        for part, network, edge in (
+            ("eyes", eyes_network, header.eyes_edge),
+            ("upright", upright_network, header.upright_edge),
+        ):
+            if network is None:
+                continue
+            if edge % network.stride:
+                raise ModelError(
+                    f"model {header.name!r}: the {part} network's edge {edge} is no multiple of {network.stride}, as "
+                    "it needs"
+                )
+            if network.last_conv.out_channels != N_EYES_CLASSES:
+                raise ModelError(
+                    f"model {header.name!r}: the {part} network needs the classes background, brain and eyes"
+                )
+        if upright_network is not None and eyes_network is None:
             raise ModelError(
-                f"model {header.name!r}: the edge {header.eyes_edge} of what the eyes' network sees is no multiple of "
-                f"{eyes_network.stride}, as it needs"
+                f"model {header.name!r}: the upright network needs the eyes network, which finds the brain"
             )
-        if eyes_network is not None and eyes_network.last_conv.out_channels != N_EYES_CLASSES:
-            raise ModelError(f"model {header.name!r}: the eyes' network needs the classes background, brain and eyes")
         self.segmentation_network = segmentation_network
         self.rotation_network = rotation_network
         self.eyes_network = eyes_network
+        self.upright_network = upright_network
         self.header = header
         for network in self.networks.values():
             if not all(weight.isfinite().all() for weight in network.state_dict().values()):
@@ -105,8 +119,13 @@ class Model:
     @property
     def networks(self) -> dict[str, UNet | E3CNN]:
         """The networks by the name that begins their weights' names in a model file."""
-        networks = {"segmentation": self.segmentation_network, "rotation": self.rotation_network}
-        return networks if self.eyes_network is None else networks | {"eyes": self.eyes_network}
+        networks = {
+            "segmentation": self.segmentation_network,
+            "rotation": self.rotation_network,
+            "eyes": self.eyes_network,
+            "upright": self.upright_network,
+        }
+        return {part: network for part, network in networks.items() if network is not None}
 
     @property
     def identity(self) -> str:
@@ -225,13 +244,14 @@ def _read(path: Path) -> Model:
     header = parse_header(path, metadata)
     parts = {
         part: {name.removeprefix(f"{part}."): tensor for name, tensor in tensors.items() if name.startswith(f"{part}.")}
-        for part in ("segmentation", "rotation", "eyes")
+        for part in ("segmentation", "rotation", "eyes", "upright")
     }
     return Model(
         _filled(UNet, header.segmentation, parts["segmentation"], path),
         _filled(E3CNN, header.rotation, parts["rotation"], path),
         header,
         _filled(UNet, header.eyes, parts["eyes"], path) if header.eyes else None,
+        _filled(UNet, header.upright, parts["upright"], path) if header.upright else None,
     )
 
 

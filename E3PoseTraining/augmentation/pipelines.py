@@ -17,7 +17,15 @@ from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory, Ra
 from .intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
 from .resolution import RandIsotropicResolution, RandThickSlices
 from .sample import Sample
-from .spatial import RandEpiDistortion, RandInterleavedMotion, RandMaskError, RandPlacement, RandShear
+from .spatial import (
+    RandEpiDistortion,
+    RandInterleavedMotion,
+    RandMaskError,
+    RandPlacement,
+    RandShear,
+    RandUprightHead,
+    upright,
+)
 
 OBJECT_FRACTION = 0.6
 """Mean extent of the object relative to the cube that the rotation network sees."""
@@ -25,6 +33,13 @@ OBJECT_FRACTION = 0.6
 
 def segmentation_augmentation(options: argparse.Namespace) -> Compose:
     """What `train_unet` does to a scan: a cube of ``crop_size`` voxels of it, as another scanner might show it."""
+    resolution = [RandIsotropicResolution(options.max_res_iso)] if options.randomise_res else []
+    noise = [RandNoise(options.noise_std)]
+    if options.upright:
+        # At last: slices are those of the scan, not of the head.
+        scaling = (options.scaling_lower_bound, options.scaling_upper_bound)
+        placement = RandUprightHead(options.crop_size, options.rotation, options.translation, scaling, options.flipping)
+        return Compose([*_acquisition(options, resolution, noise), placement])
     placement = RandPlacement(
         options.crop_size,
         options.rotation,
@@ -33,8 +48,6 @@ def segmentation_augmentation(options: argparse.Namespace) -> Compose:
         options.flipping,
         centre_on_object=options.around_object,
     )
-    resolution = [RandIsotropicResolution(options.max_res_iso)] if options.randomise_res else []
-    noise = [RandNoise(options.noise_std)]
     return Compose([placement, *_acquisition(options, resolution, noise)])
 
 
@@ -105,6 +118,26 @@ class SegmentationInput:
         image = rescale(resize(sample.image).numpy(force=True), self.clip_fraction)
         image = torch.from_numpy(image).to(sample.image.device)
         return dataclasses.replace(sample, image=image, label=resize(sample.label).as_tensor())
+
+
+class UprightInput:
+    """What the network that looks for the eyes sees: the head upright, rescaled.
+
+    Args:
+        edge: of the cube, voxels.
+        clip_fraction: see `E3PoseLib.resampling.rescale`.
+    """
+
+    def __init__(self, edge: int, clip_fraction: float = 0.0) -> None:
+        self.edge = edge
+        self.clip_fraction = clip_fraction
+
+    def __call__(self, sample: Sample) -> Sample:
+        # What the augmentation has placed, off as a first look errs, stays where it is: its axes are gone.
+        if sample.axes is not None:
+            sample = upright(sample, self.edge)
+        image = rescale(sample.image.numpy(force=True), self.clip_fraction)
+        return dataclasses.replace(sample, image=torch.from_numpy(image).to(sample.image.device))
 
 
 class HeadCrop:

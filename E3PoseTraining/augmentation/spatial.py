@@ -6,12 +6,14 @@ import dataclasses
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from monai.transforms import Resample
 from torch import Tensor
 
 from E3PoseLib.eyes import CANONICAL_PITCH_DEGREES, rotation_from_eyes
 from E3PoseLib.rotations import euler_to_matrix
+from E3PoseLib.segmentation.crop import sample_cube, upright_cube
 from E3PoseTraining.augmentation.sample import (
     RandSampleTransform,
     Sample,
@@ -91,6 +93,65 @@ class RandPlacement(RandSampleTransform):
         extents = points.amax(0) - points.amin(0) + 1
         edge = max(float(extents.mean()) * self.margin, float(extents.max()))
         return math.ceil(edge + 2 * float(shift.abs().max()) + room)
+
+
+class RandUprightHead(RandSampleTransform):
+    """The head upright at a fixed size (`E3PoseLib.segmentation.crop.upright_cube`), as well as a first look knows.
+
+    Args:
+        edge: of the cube, voxels.
+        rotation: Euler angles "xyz" by which it is off are drawn from ±`rotation` degrees each.
+        translation: shifts are drawn from ±`translation` mm along each axis.
+        scaling: bounds of the relative size.
+        flipping: swap left and right with probability one half.
+    """
+
+    def __init__(
+        self,
+        edge: int,
+        rotation: float = 0,
+        translation: float = 0,
+        scaling: tuple[float, float] = (1, 1),
+        flipping: bool = False,
+    ) -> None:
+        super().__init__(prob=1.0)
+        self.edge = edge
+        self.rotation = rotation
+        self.translation = translation
+        self.scaling = scaling
+        self.flipping = flipping
+
+    def apply(self, sample: Sample) -> Sample:
+        turn = euler_to_matrix(torch.from_numpy(self.R.uniform(-self.rotation, self.rotation, size=3))).numpy()
+        if self.flipping and self.R.uniform() < 0.5:
+            turn = turn * np.array([-1.0, 1, 1])
+        shift = self.R.uniform(-1, 1, size=3) * self.translation
+        return upright(sample, self.edge, turn / self.uniform(*self.scaling), shift)
+
+
+def upright(sample: Sample, edge: int, linear: np.ndarray | None = None, shift: np.ndarray | None = None) -> Sample:
+    """The head of a sample upright, by its axes, which the result no longer has.
+
+    Args:
+        sample: a scan with known axes.
+        edge: of the cube, voxels.
+        linear: ``[3, 3]`` by which the cube is turned and stretched about its middle.
+        shift: ``[3]``, of the cube along the head's axes, mm.
+    """
+    image, label = (volume[0].numpy(force=True) for volume in (sample.image, sample.label))
+    cube_to_grid = upright_cube(label == 1, sample.axes.numpy().T, edge)
+    middle = np.full(3, (edge - 1) / 2)
+    disturbance = np.eye(4)
+    if linear is not None:
+        disturbance[:3, :3] = linear
+    disturbance[:3, 3] = middle - disturbance[:3, :3] @ middle
+    if shift is not None:
+        disturbance[:3, 3] += shift / (np.linalg.norm(cube_to_grid[:3, 0]) * sample.spacing)
+    cube_to_grid = cube_to_grid @ disturbance
+    image, label = sample_cube(image, cube_to_grid, edge), sample_cube(label, cube_to_grid, edge, order=0)
+    device = sample.image.device
+    image, label = (torch.from_numpy(volume)[None].to(device) for volume in (image, label))
+    return dataclasses.replace(sample, image=image, label=label, axes=None)
 
 
 class RandMaskError(RandSampleTransform):

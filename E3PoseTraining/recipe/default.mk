@@ -21,6 +21,7 @@ LEARN = --resume auto --seed $(SEED)
 TUNE = $(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN) --export last --surroundings 0 \
     --n_epochs 2 --lr 0.005 --init $(BASE)
 PARTS = $(<D)/images $(<D)/labels $<
+UNSEEN_HEADS = $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels $(WORK)/heads_unseen/annotations.csv
 
 .PHONY: model cross-validation
 .SECONDARY:
@@ -79,12 +80,14 @@ $(WORK)/unet/unet.ckpt: $(WORK)/all_scans/annotations.csv $(WORK)/unet_small/une
 $(WORK)/eyes/unet.ckpt: $(WORK)/all_heads/annotations.csv $(WORK)/heads_unseen/annotations.csv
 	$(RUN).train_unet $(<D)/images $(<D)/labels $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels $(@D) \
 	    --config $(RECIPE)eyes.yaml $(LEARN)
+$(WORK)/upright/unet.ckpt: $(WORK)/all_heads/annotations.csv $(WORK)/heads_unseen/annotations.csv $(WORK)/eyes/unet.ckpt
+	$(RUN).train_unet $(PARTS) $(UNSEEN_HEADS) $(@D) --config $(RECIPE)upright.yaml $(LEARN) --init $(WORK)/eyes/unet.ckpt
 $(WORK)/e3cnn/e3cnn.pth: $(WORK)/all_heads/annotations.csv $(WORK)/heads_unseen/annotations.csv
-	$(RUN).train_e3cnn $(PARTS) $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels \
-	    $(WORK)/heads_unseen/annotations.csv $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN)
+	$(RUN).train_e3cnn $(PARTS) $(UNSEEN_HEADS) $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN)
 
-$(WORK)/synthetic.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(WORK)/eyes/unet.ckpt
-	$(RUN).join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) -o $(WORK)/joined.safetensors
+$(WORK)/synthetic.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(WORK)/eyes/unet.ckpt $(WORK)/upright/unet.ckpt
+	$(RUN).join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) --upright $(word 4,$^) \
+	    -o $(WORK)/joined.safetensors
 	$(RUN).card $(WORK)/joined.safetensors $(RECIPE)synthetic.yaml -o $@
 
 # The rotation network then sees the clinical scans too: all of them, or all but those of one fetus.
@@ -93,7 +96,7 @@ $(WORK)/e3cnn_tuned/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 $(WORK)/e3cnn_without_%/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 	$(TUNE) --val_fold $*
 $(WORK)/model_%.safetensors: $(WORK)/e3cnn_%/e3cnn.pth $(BASE)
-	$(RUN).join --unet $(BASE) --e3cnn $< --eyes $(BASE) -o $@
+	$(RUN).join --unet $(BASE) --e3cnn $< --eyes $(BASE) --upright $(BASE) -o $@
 
 # What the model is worth: each scan's pose by networks that have seen no scan of that fetus.
 $(WORK)/cross_validation/%.done: $(WORK)/model_without_%.safetensors

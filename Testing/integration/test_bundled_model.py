@@ -79,11 +79,14 @@ def test_it_does_not_trust_what_is_no_head(estimator):
 def test_the_recipe_names_only_flags_that_exist():
     unet = parse(train_unet.build_parser(), ["--config", str(RECIPE / "unet.yaml")])
     eyes = parse(train_unet.build_parser(), ["--config", str(RECIPE / "eyes.yaml")])
+    upright = parse(train_unet.build_parser(), ["--config", str(RECIPE / "upright.yaml")])
     e3cnn = parse(train_e3cnn.build_parser(), ["--config", str(RECIPE / "e3cnn.yaml")])
     header = read_header(MODEL)
     assert (unet.unet_feat, unet.n_levels) == (header.segmentation["n_features"], header.segmentation["n_levels"])
     assert (eyes.unet_feat, eyes.n_levels) == (header.eyes["n_features"], header.eyes["n_levels"])
     assert (eyes.crop_size, eyes.around_object) == (header.eyes_edge, True)
+    assert (upright.unet_feat, upright.n_levels) == (header.upright["n_features"], header.upright["n_levels"])
+    assert (upright.crop_size, upright.upright) == (header.upright_edge, True)
     assert (e3cnn.multiplicity, e3cnn.views) == (header.rotation["multiplicity"], header.views)
 
 
@@ -99,7 +102,9 @@ def dry_run(work: Path, *arguments: str) -> list[str]:
 def test_the_recipe_builds_every_stage_in_order(tmp_path):
     stages = [line.split()[2] for line in dry_run(tmp_path, "model", "cross-validation")]
     assert stages.count("E3PoseTraining.synthesize") == 6
-    assert stages.count("E3PoseTraining.train_unet") == 3 + 1  # the head's in three stages, and the eyes'
+    assert (
+        stages.count("E3PoseTraining.train_unet") == 3 + 2
+    )  # the head's in three stages, the eyes' in any pose and upright
     assert stages.count("E3PoseTraining.train_e3cnn") == 1 + 1 + 8
     assert stages.count("E3PoseTraining.join") == 1 + 1 + 8
     assert stages.count("E3PoseTraining.card") == 2  # of the synthetic networks and of the model
@@ -110,8 +115,8 @@ def test_tuning_can_begin_with_the_networks_that_come_along(tmp_path):
     """They are of the default model's architecture, and the recipe takes them for all that trains from nothing."""
     base, default = read_header(RECIPE / "synthetic.safetensors"), read_header(MODEL)
     for field in (
-        *("segmentation", "rotation", "eyes"),
-        "eyes_edge",
+        *("segmentation", "rotation", "eyes", "upright"),
+        *("eyes_edge", "upright_edge"),
         "rotation_edge",
         "spacing_mm",
         "views",
@@ -129,7 +134,7 @@ def test_tuning_can_begin_with_the_networks_that_come_along(tmp_path):
 def test_what_finds_head_and_eyes_has_seen_no_clinical_scan():
     """So the measured accuracy of localisation needs no folds: these networks are the synthetic ones, unchanged."""
     base, default = load_model(RECIPE / "synthetic.safetensors"), load_model(MODEL)
-    for part in ("segmentation", "eyes"):
+    for part in ("segmentation", "eyes", "upright"):
         theirs = default.networks[part].state_dict()
         for name, weights in base.networks[part].state_dict().items():
             assert torch.equal(weights, theirs[name]), (part, name)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from phantoms import make_head, make_model_with_eyes, make_small_model
+from phantoms import make_head, make_model_with_eyes, make_model_with_upright_eyes, make_small_model
 from storages import orientations, sheared, stored
 
 from E3PoseLib import PoseEstimator
@@ -195,9 +195,10 @@ def test_what_hangs_on_the_brain_by_a_bridge_is_cut_off():
     assert differences(estimate.canonical_to_ras, estimator.estimate(scan).canonical_to_ras)[1] < 1.5
 
 
-def test_the_eyes_are_where_they_were_put_in_any_storage():
+@pytest.mark.parametrize("make_model", [make_model_with_eyes, make_model_with_upright_eyes])
+def test_the_eyes_are_where_they_were_put_in_any_storage(make_model):
     scan = make_head()
-    estimator = PoseEstimator(make_model_with_eyes(), "cpu")
+    estimator = PoseEstimator(make_model(), "cpu")
     centre = PoseEstimator(make_small_model(), "cpu").estimate(scan).canonical_to_ras[:3, 3]
     assert estimator.estimate(scan).eyes is None
     index = np.stack(np.meshgrid(*map(np.arange, scan.shape), indexing="ij"), axis=-1)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from phantoms import make_model_with_eyes, make_small_model
+from phantoms import make_model_with_eyes, make_model_with_upright_eyes, make_small_model
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -34,12 +34,20 @@ def test_a_network_for_the_eyes_is_saved_with_the_others(tmp_path):
     torch.testing.assert_close(loaded.eyes_network(volume), model.eyes_network(volume))
     assert loaded.identity == model.identity != make_small_model().identity
     assert not loaded.eyes_network.training
+    four = make_model_with_upright_eyes()
+    four.save(tmp_path / "four.safetensors")
+    assert load_model(tmp_path / "four.safetensors").identity == four.identity != model.identity
+    both = (model.segmentation_network, model.rotation_network)
+    with pytest.raises(ModelError, match="the upright network needs the eyes network"):
+        Model(*both, model.header, None, model.eyes_network)
     two_classes = UNet(n_levels=1, n_features=1, n_classes=2)
-    with pytest.raises(ModelError, match="needs the classes background, brain and eyes"):
-        Model(model.segmentation_network, model.rotation_network, model.header, two_classes)
+    with pytest.raises(ModelError, match="the eyes network needs the classes background, brain and eyes"):
+        Model(*both, model.header, two_classes)
     deep = UNet(n_levels=5, n_features=1)
-    with pytest.raises(ModelError, match="the edge 40 of what the eyes' network sees is no multiple of 16"):
-        Model(model.segmentation_network, model.rotation_network, model.header, deep)
+    with pytest.raises(ModelError, match="the eyes network's edge 40 is no multiple of 16"):
+        Model(*both, model.header, deep)
+    with pytest.raises(ModelError, match="the upright network's edge 40 is no multiple of 16"):
+        Model(*both, model.header, model.eyes_network, deep)
 
 
 def test_networks_are_ready_for_inference(small_model_file):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
+from scipy import ndimage
 from torch.nn import functional
 
 from ..resampling import rescale
 from .posterior import bounding_box
+
+UPRIGHT_RADII = 3.6
+"""Edge of the cube in which the head is shown upright, in radii of a ball of the brain's volume: the eyes are 1.15 of
+them from its centre."""
 
 
 def cube_around(mask: np.ndarray, edge: int) -> tuple[slice, ...]:
@@ -110,6 +117,53 @@ def crop_views(
     content = torch.from_numpy(array).float().expand(len(grid), 1, *array.shape)
     sampled = functional.avg_pool3d(functional.grid_sample(content, grid, align_corners=False), 2)
     return np.stack([rescale(view, clip_fraction) for view in sampled[:, 0].numpy()])
+
+
+def upright_cube(mask: np.ndarray, rotation: np.ndarray, edge: int) -> np.ndarray:
+    """The cube in which a head stands upright at a fixed size: the brain's centre of mass is its middle.
+
+    Parameters
+    ----------
+    mask : np.ndarray
+        Shape ``[D, H, W]``, the brain, not empty, on cubic voxels.
+    rotation : np.ndarray
+        Shape ``[3, 3]``: columns the head's right, anterior and superior axes in the grid's axes, orthonormal.
+    edge : int
+        Of the cube, voxels.
+
+    Returns
+    -------
+    np.ndarray
+        Shape ``[4, 4]``: from the cube's voxels, the axes of which are the head's, to the grid's.
+    """
+    radius = (mask.sum() * 3 / (4 * math.pi)) ** (1 / 3)
+    cube_to_grid = np.eye(4)
+    cube_to_grid[:3, :3] = rotation * radius * UPRIGHT_RADII / edge
+    middle = np.full(3, (edge - 1) / 2)
+    cube_to_grid[:3, 3] = ndimage.center_of_mass(mask) - cube_to_grid[:3, :3] @ middle
+    return cube_to_grid
+
+
+def sample_cube(array: np.ndarray, cube_to_grid: np.ndarray, edge: int, order: int = 1) -> np.ndarray:
+    """What an array holds in a cube, zero beyond the array.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        Shape ``[D, H, W]``.
+    cube_to_grid : np.ndarray
+        Shape ``[4, 4]``, see `upright_cube`.
+    edge : int
+        Of the cube, voxels.
+    order : int
+        Of the interpolation: 1, linear; 0, nearest.
+
+    Returns
+    -------
+    np.ndarray
+        Shape ``[edge, edge, edge]``, of the array's type.
+    """
+    return ndimage.affine_transform(array, cube_to_grid, output_shape=(edge,) * 3, order=order)
 
 
 def _cube_around(mask: np.ndarray, object_fraction: float) -> tuple[np.ndarray, float]:

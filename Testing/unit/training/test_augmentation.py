@@ -9,7 +9,8 @@ import torch
 from monai.transforms import Compose
 from scipy.ndimage import distance_transform_edt
 
-from E3PoseLib.rotations import euler_to_matrix, geodesic_angle
+from E3PoseLib.rotations import euler_to_matrix, geodesic_angle, orthonormalise
+from E3PoseLib.segmentation.crop import UPRIGHT_RADII
 from E3PoseTraining.augmentation.artifacts import (
     RandCroppedFieldOfView,
     RandGhosting,
@@ -26,8 +27,10 @@ from E3PoseTraining.augmentation.spatial import (
     RandMaskError,
     RandPlacement,
     RandShear,
+    RandUprightHead,
     distortion_field,
     sheared_axes,
+    upright,
 )
 
 SIZE = 56
@@ -127,6 +130,47 @@ def test_object_stays_in_view_and_centred_however_it_is_turned(head):
         after = place(off_centre)
         assert after.label.sum() == pytest.approx(head.label.sum().item(), rel=0.03)
         assert object_points(after.label).mean(0).norm() < 0.7
+
+
+UPRIGHT_EDGE = 40
+BRAIN_RADIUS = (9 * 12 * 8) ** (1 / 3)
+UPRIGHT_ARM = ARM / BRAIN_RADIUS * UPRIGHT_EDGE / UPRIGHT_RADII
+
+
+def test_a_head_stands_upright_at_the_size_of_its_brain(head):
+    """Its markers lie on the axes of the cube, as far out as its brain's radius tells, wherever it was before."""
+    moved = dataclasses.replace(
+        head, image=head.image.roll((8, -7, 5), (1, 2, 3)), label=head.label.roll((8, -7, 5), (1, 2, 3))
+    )
+    for sample in (head, moved):
+        seen = upright(sample, UPRIGHT_EDGE)
+        assert seen.shape == (UPRIGHT_EDGE,) * 3 and seen.axes is None
+        markers = marker_positions(seen.image, UPRIGHT_ARM * torch.eye(3))
+        torch.testing.assert_close(markers, UPRIGHT_ARM * torch.eye(3, dtype=torch.float64), atol=0.3, rtol=0)
+        assert object_points(seen.label, limit=10**9).mean(0).norm() < 0.3
+        assert seen.label.sum() * 3 / (4 * math.pi) == pytest.approx((UPRIGHT_EDGE / UPRIGHT_RADII) ** 3, rel=0.03)
+
+
+def test_an_upright_head_is_off_by_no_more_than_was_asked_for(head):
+    place = RandUprightHead(UPRIGHT_EDGE, rotation=12, translation=6, scaling=(0.9, 1.1), flipping=True)
+    millimetre = UPRIGHT_EDGE / (BRAIN_RADIUS * UPRIGHT_RADII * head.spacing)
+    sides, turned, sizes = set(), [], []
+    for seed in range(8):
+        place.set_random_state(seed)
+        after = place(head)
+        centre = object_points(after.label, limit=10**9).mean(0)
+        assert centre.abs().max() < 1.1 * (6 * math.sqrt(3) * millimetre + 0.3)
+        left_half, right_half = after.image[0, : UPRIGHT_EDGE // 2], after.image[0, UPRIGHT_EDGE // 2 :]
+        # Away from the middle, where the two other markers are: of a mirrored head right is left.
+        side = 1.0 if right_half[8:].sum() > left_half[:-8].sum() else -1.0
+        arms = marker_positions(after.image, centre + UPRIGHT_ARM * torch.diag(torch.tensor([side, 1, 1])))
+        arms = (arms - centre.double()) * torch.tensor([[side], [1], [1]])
+        sides.add(side)
+        sizes.append(arms.norm(dim=1).mean().item() / UPRIGHT_ARM)
+        turned.append(geodesic_angle(orthonormalise(arms), torch.eye(3, dtype=torch.float64)).item())
+    assert sides == {1.0, -1.0}
+    assert 0.88 < min(sizes) < 0.98 and 1.02 < max(sizes) < 1.12
+    assert 4 < max(turned) < 12 * math.sqrt(3) + 1
 
 
 def test_interleaves_move_by_opposite_halves_about_the_true_pose(head):

@@ -390,6 +390,16 @@ def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys
     assert model.header.name == "joined"
     edge = json.loads((tmp_path / "eyes" / "options.json").read_text())["crop_size"]
     assert model.header.eyes_edge == edge
+    upright = [*e3cnn_paths(data, tmp_path / "upright"), *TINY_UNET, "--n_epochs", "1", "--upright", *around[1:]]
+    assert train_unet([*upright, "--around_object"]) == 2
+    assert "are of different networks" in capsys.readouterr().err
+    # What finds the eyes may begin as what looked for them in any pose.
+    assert train_unet([*upright, "--init", str(trained)]) == 0
+    upright = tmp_path / "upright" / "unet.ckpt"
+    files = ["--unet", str(unet), "--e3cnn", str(e3cnn), "--eyes", str(trained), "--upright", str(upright)]
+    assert join([*files, "-o", str(tmp_path / "four.safetensors")]) == 0
+    four = load_model(tmp_path / "four.safetensors")
+    assert four.header.upright_edge == edge and sorted(four.networks) == ["eyes", "rotation", "segmentation", "upright"]
     weights = torch.load(trained, weights_only=True)["state_dict"]
     for name, tensor in model.eyes_network.state_dict().items():
         assert torch.equal(tensor, weights[f"model.{name}"]), name
