@@ -25,7 +25,10 @@ WITHOUT_EYES = 0.8
 """Of the score, where the rotation rests on the brain alone; so it is never "high"."""
 
 LEAST_BRAIN_AGREEMENT = 0.7
-"""Dice overlap of two networks' brains below which one of them is mistaken."""
+"""Dice overlap of the first two networks' brains below which one of them is mistaken."""
+
+LEAST_UPRIGHT_AGREEMENT = 0.87
+"""The same of the brain that they agree on and that of the network which sees the head upright."""
 
 MODERATE_SCORE = 0.8
 LOW_SCORE = 0.7
@@ -47,6 +50,8 @@ class Confidence:
         Whether the mask reaches the border of the scan, so that the head may be cut.
     brain_agreement : float or None
         Dice overlap of what two networks take for the brain; None where there is one.
+    upright_agreement : float or None
+        Dice overlap of that and the brain of the network which sees the head upright; None where there is none.
     view_disagreement_degrees : float or None
         Mean angle between the rotation found in each view of the head and that of all; None where there is one view.
     interleave_ratio : float
@@ -62,6 +67,7 @@ class Confidence:
     brain_volume_ml: float
     touches_border: bool
     brain_agreement: float | None = None
+    upright_agreement: float | None = None
     view_disagreement_degrees: float | None = None
     interleave_ratio: float = 0.0
     eyes_agree: bool | None = None
@@ -85,7 +91,11 @@ class Confidence:
 
     @property
     def _brains_differ(self) -> bool:
-        return self.brain_agreement is not None and self.brain_agreement < LEAST_BRAIN_AGREEMENT
+        overlaps = (
+            (self.brain_agreement, LEAST_BRAIN_AGREEMENT),
+            (self.upright_agreement, LEAST_UPRIGHT_AGREEMENT),
+        )
+        return any(overlap is not None and overlap < least for overlap, least in overlaps)
 
     @property
     def level(self) -> str:

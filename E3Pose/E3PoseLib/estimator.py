@@ -224,6 +224,7 @@ class PoseEstimator:
         if self.model.upright_network is not None:
             clock.begin("upright", 0.8)
             looks = self._look_upright(scans, looks, seen)
+            masks = {index: look.mask for index, look in looks.items()}
         clock.begin("assemble", 0.95)
         return {index: self._assemble(scans[index], masks[index], seen[index], looks.get(index)) for index in masks}
 
@@ -273,7 +274,7 @@ class PoseEstimator:
         looks = {}
         for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True):
             scan, first = scans[index], cut(masks[index], cube)
-            brain = ndimage.binary_fill_holes((posterior.argmax(0) == 1).cpu().numpy())
+            brain = _brain(posterior)
             core = largest_components(ndimage.binary_erosion(brain & first, iterations=depth))
             found = [ndimage.binary_dilation(one, iterations=growth, mask=brain) for one in core]
             found = found or largest_components(brain)
@@ -303,7 +304,7 @@ class PoseEstimator:
     def _look_upright(
         self, scans: dict[int, _Scan], looks: dict[int, _CloserLook], seen: dict[int, _Axes]
     ) -> dict[int, _CloserLook]:
-        """Where eyes may be, by a network that sees the head as upright as the rotation network can turn it."""
+        """Brain and eyes by a network that sees the head as upright as the rotation network can turn it."""
         settings = self.model.header
         edge = settings.upright_edge
         cubes = {
@@ -314,14 +315,38 @@ class PoseEstimator:
             for index, cube in cubes.items()
         ]
         posteriors = self._run(partial(_mirrored_posterior, self.model.upright_network, UPRIGHT_MIRRORED_AXES), heads)
-        return {
-            index: replace(
-                looks[index],
-                eye_probability=posterior[2].cpu().numpy(),
-                voxel_to_ras=scans[index].grid_to_ras @ cubes[index],
+        upright = {}
+        for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True):
+            scan, look = scans[index], looks[index]
+            voxel_to_ras = scan.grid_to_ras @ cube
+            found = [
+                nearest_on_grid(brain, voxel_to_ras, scan.array.shape, scan.grid_to_ras)
+                for brain in largest_components(_brain(posterior))
+            ]
+            mask = found[0] if found and found[0][scan.field_of_view].any() else look.mask
+            upright[index] = _CloserLook(
+                mask,
+                look.brain_agreement,
+                posterior[2].cpu().numpy(),
+                voxel_to_ras,
+                dice_overlap(mask, look.mask),
             )
-            for index, posterior in zip(cubes, posteriors, strict=True)
-        }
+        return upright
+
+    def _rotate(self, scan: _Scan, mask: np.ndarray, seen: _Axes, look: _CloserLook | None) -> _Rotation:
+        """The head's rotation by the axes that were seen and, where a look tells of them, by the eyes."""
+        rotation = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
+        if look is None:
+            return _Rotation(rotation)
+        centre = transform_points(scan.grid_to_ras, ndimage.center_of_mass(mask))
+        eyes = find_eyes(look.eye_probability, look.voxel_to_ras, centre, self._volume_ml(mask), rotation)
+        if eyes is None:
+            return _Rotation(rotation, eyes_agree=False)
+        rotation, eyes_disagreement, eyes_agree = average_with_eyes(rotation, eyes, centre)
+        return _Rotation(rotation, eyes, eyes_agree, eyes_disagreement)
+
+    def _volume_ml(self, mask: np.ndarray) -> float:
+        return float(mask.sum() * self.model.header.spacing_mm**3 / 1000)
 
     def _assemble(
         self,
@@ -332,36 +357,30 @@ class PoseEstimator:
     ) -> PoseEstimate:
         """Translation from the mask, rotation from the axes that were seen and the eyes, all carried to RAS."""
         centre = transform_points(scan.grid_to_ras, ndimage.center_of_mass(mask))
-        rotation = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
-        brain_volume_ml = float(mask.sum() * self.model.header.spacing_mm**3 / 1000)
-        eyes, eyes_agree, eyes_disagreement = None, None, None
-        if look is not None:
-            eyes = find_eyes(look.eye_probability, look.voxel_to_ras, centre, brain_volume_ml, rotation)
-            eyes_agree = False
-        if eyes is not None:
-            rotation, eyes_disagreement, eyes_agree = average_with_eyes(rotation, eyes, centre)
+        rotation = self._rotate(scan, mask, seen, look)
         oriented = scan.oriented
         on_scan = nearest_on_grid(mask.astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
         confidence = Confidence(
             axis_concentration=tuple(seen.concentration.tolist()),
             orthogonality_error_degrees=orthogonality_error(seen.axes),
             view_disagreement_degrees=seen.disagreement if self.model.header.views > 1 else None,
-            brain_volume_ml=brain_volume_ml,
+            brain_volume_ml=self._volume_ml(mask),
             brain_agreement=look.brain_agreement if look else None,
+            upright_agreement=look.upright_agreement if look else None,
             touches_border=touches_border(scan.array, mask),
             interleave_ratio=interleave_ratio(oriented.array, on_scan),
-            eyes_agree=eyes_agree,
-            eyes_disagreement_degrees=eyes_disagreement,
+            eyes_agree=rotation.eyes_agree,
+            eyes_disagreement_degrees=rotation.eyes_disagreement,
         )
         return PoseEstimate(
-            canonical_to_ras=rigid(rotation, centre),
+            canonical_to_ras=rigid(rotation.matrix, centre),
             mask=on_scan if self.as_official else scan.volume.in_own_order(on_scan),
             confidence=confidence,
             warnings=(*scan.volume.warnings(), *confidence.warnings()),
             timings={},
             device=str(self.device),
             precision=self.precision,
-            eyes=eyes,
+            eyes=rotation.eyes,
         )
 
     def _segment(self, batch: torch.Tensor) -> torch.Tensor:
@@ -385,6 +404,11 @@ class PoseEstimator:
 def _mirrored_posterior(network: UNet, mirrored_axes: Sequence[Sequence[int]], batch: torch.Tensor) -> torch.Tensor:
     """Mean probability of each class over mirror images of the heads, each mirrored in some axes of the batch."""
     return torch.stack([network(batch.flip(axes)).softmax(1).flip(axes) for axes in mirrored_axes]).mean(0)
+
+
+def _brain(posterior: torch.Tensor) -> np.ndarray:
+    """What a U-Net takes for brain, holes filled."""
+    return ndimage.binary_fill_holes((posterior.argmax(0) == 1).cpu().numpy())
 
 
 def _attempt(indices: Iterable[int], step: Callable[[int], Any]) -> tuple[dict[int, Any], dict[int, E3PoseError]]:
@@ -419,6 +443,16 @@ class _Axes:
 
 
 @dataclass(frozen=True)
+class _Rotation:
+    """The head's rotation, as columns its axes in RAS, and what the eyes say of it."""
+
+    matrix: np.ndarray
+    eyes: Eyes | None = None
+    eyes_agree: bool | None = None
+    eyes_disagreement: float | None = None
+
+
+@dataclass(frozen=True)
 class _CloserLook:
     """What the U-Nets that look closer add: the brain by two, how far theirs overlap, and where eyes may be."""
 
@@ -426,3 +460,4 @@ class _CloserLook:
     brain_agreement: float
     eye_probability: np.ndarray
     voxel_to_ras: np.ndarray
+    upright_agreement: float | None = None

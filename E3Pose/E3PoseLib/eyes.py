@@ -15,8 +15,9 @@ from .rotations import geodesic_angle, orthonormalise
 CANONICAL_PITCH_DEGREES = 20.0
 """The canonical anterior axis points this far above the line from the brain's centre to between the eyes."""
 
-LEAST_PROBABILITY = 0.03
-"""Of the smoothed eye channel at a spot that may be an eye: low, as the other eye and the rotation decide with it."""
+LEAST_PROBABILITY = 0.25
+"""Of the smoothed eye channel at a spot that may be an eye: low, as the other eye and the rotation decide with it, but
+not so low that some spot is always found."""
 
 MOST_SPOTS = 30
 
@@ -34,7 +35,7 @@ masks that are too large or too small."""
 REACH_DIFFERENCE_MM = 3.0
 """Spread of the difference of the eyes' distances from the brain's centre."""
 
-EYES_WEIGHT = 4.0
+EYES_WEIGHT = 8.0
 """Of the rotation that the eyes define in its mean with that of the rotation network."""
 
 FACE_ELSEWHERE_DEGREES = 20.0

@@ -170,7 +170,7 @@ def nearest_on_grid(
     voxel_to_label = np.linalg.inv(labels_to_ras) @ voxel_to_ras
     linear = voxel_to_label[:3, :3]
     if np.abs(linear - np.diag(np.diag(linear))).max() * max(shape) > 0.5:
-        return ndimage.affine_transform(labels, linear, voxel_to_label[:3, 3], output_shape=shape, order=0)
+        return _turned_on_grid(labels, voxel_to_label, shape)
     # Axes that run alike need no more than an index for each.
     source, target = [], []
     for axis, size in enumerate(shape):
@@ -180,6 +180,20 @@ def nearest_on_grid(
         target.append(inside.nonzero()[0])
     carried = np.zeros(shape, labels.dtype)
     carried[np.ix_(*target)] = labels[np.ix_(*source)]
+    return carried
+
+
+def _turned_on_grid(labels: np.ndarray, voxel_to_label: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """`nearest_on_grid` where the axes differ; no more of the grid is looked at than the labels' corners span."""
+    corners = np.array(list(np.ndindex(2, 2, 2))) * np.array(labels.shape) - 0.5
+    reach = transform_points(np.linalg.inv(voxel_to_label), corners)
+    starts = np.floor(reach.min(axis=0)).astype(int).clip(0, shape)
+    stops = (np.ceil(reach.max(axis=0)).astype(int) + 1).clip(starts, shape)
+    offset = transform_points(voxel_to_label, starts)
+    carried = np.zeros(shape, labels.dtype)
+    carried[tuple(map(slice, starts, stops))] = ndimage.affine_transform(
+        labels, voxel_to_label[:3, :3], offset, output_shape=tuple(stops - starts), order=0
+    )
     return carried
 
 
