@@ -18,6 +18,7 @@ from .equivariant.network import pool_axes
 from .errors import E3PoseError, NoHeadFoundError, VolumeError
 from .eyes import Eyes, average_with_eyes, find_eyes
 from .geometry import head_axes_to_ras, invert_rigid, rigid, transform_points
+from .looks import HALF_TURNS, LEFT_AND_RIGHT, Look, closer_look, mirrored_posterior, upright_look
 from .model import Model
 from .precision import PRECISIONS, fastest_precision, segment
 from .resampling import (
@@ -25,29 +26,16 @@ from .resampling import (
     crop_or_pad,
     cut,
     nearest_on_grid,
-    put_back,
     resample_isotropic,
     rescale,
     straighten,
     whole_multiple,
 )
 from .segmentation.crop import crop_around, crop_views, cube_around, sample_cube, upright_cube
-from .segmentation.posterior import bounding_box, dice_overlap, largest_components, posterior_to_object
-from .segmentation.unet import UNet
+from .segmentation.posterior import bounding_box, largest_components, posterior_to_object
 from .stopwatch import Progress, Stopwatch
 from .views import assemble_rotation, combine_views, view_rotations
 from .volume import Volume
-
-CORE_DEPTH_MM = 9.0
-CORE_GROWTH_MM = 21.0
-"""What two networks agree to be brain is worn off by the first, which no bridge to fat or fluid beside the head
-outlasts, and grown again by the second within what the closer of them takes for brain."""
-
-MIRRORED_AXES = ([], [2, 3], [2, 4], [3, 4])
-"""In which axes of a batch the head is mirrored for the eyes' network: the four half-turns, the head's own included."""
-
-UPRIGHT_MIRRORED_AXES = ([], [2])
-"""The same for the network that sees it upright: left and right swapped."""
 
 LEAST_CANDIDATE_ML = 4.0
 """Beside the largest, no smaller thing is tried as the brain: at times a corner is all that the U-Net sees of one."""
@@ -211,7 +199,7 @@ class PoseEstimator:
         """The method, step by step, from a first mask of the brain; nothing where there is none."""
         if not masks:
             return {}
-        looks: dict[int, _CloserLook] = {}
+        looks: dict[int, Look] = {}
         if self.model.eyes_network is not None:
             clock.begin("eyes", 0.2)
             looks = self._look_closer(scans, masks)
@@ -264,27 +252,16 @@ class PoseEstimator:
     def _to_object(self, logits: torch.Tensor) -> np.ndarray:
         return posterior_to_object(logits, self.model.header.thresholds, self.model.header.object_label)
 
-    def _look_closer(self, scans: dict[int, _Scan], masks: dict[int, np.ndarray]) -> dict[int, _CloserLook]:
-        """The brain by two networks, the second of which sees the head alone and finds the eyes."""
+    def _look_closer(self, scans: dict[int, _Scan], masks: dict[int, np.ndarray]) -> dict[int, Look]:
+        """The brain by a second network, which sees the head alone, and where eyes may be."""
         settings = self.model.header
-        depth, growth = round(CORE_DEPTH_MM / settings.spacing_mm), round(CORE_GROWTH_MM / settings.spacing_mm)
         cubes = {index: cube_around(mask, settings.eyes_edge) for index, mask in masks.items()}
         heads = [rescale(cut(scans[index].array, cube), settings.clip_fraction) for index, cube in cubes.items()]
-        posteriors = self._run(partial(_mirrored_posterior, self.model.eyes_network, MIRRORED_AXES), heads)
-        looks = {}
-        for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True):
-            scan, first = scans[index], cut(masks[index], cube)
-            brain = _brain(posterior)
-            core = largest_components(ndimage.binary_erosion(brain & first, iterations=depth))
-            found = [ndimage.binary_dilation(one, iterations=growth, mask=brain) for one in core]
-            found = found or largest_components(brain)
-            found = [put_back(mask, cube, scan.array.shape) for mask in found]
-            mask = found[0] if found and found[0][scan.field_of_view].any() else masks[index]
-            corner = rigid(np.eye(3), [edges.start for edges in cube])
-            looks[index] = _CloserLook(
-                mask, dice_overlap(brain, first), posterior[2].cpu().numpy(), scan.grid_to_ras @ corner
-            )
-        return looks
+        posteriors = self._run(partial(mirrored_posterior, self.model.eyes_network, HALF_TURNS), heads)
+        return {
+            index: closer_look(posterior, cube, masks[index], *scans[index].place, settings.spacing_mm)
+            for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True)
+        }
 
     def _crop(self, scan: _Scan, mask: np.ndarray) -> list[np.ndarray]:
         """What the rotation network sees, from each side."""
@@ -301,10 +278,8 @@ class PoseEstimator:
         concentration = np.mean([axis_concentration(field.cpu()) for field in fields], axis=0)
         return _Axes(*combine_views(raw, self._view_to_scan), concentration)
 
-    def _look_upright(
-        self, scans: dict[int, _Scan], looks: dict[int, _CloserLook], seen: dict[int, _Axes]
-    ) -> dict[int, _CloserLook]:
-        """Brain and eyes by a network that sees the head as upright as the rotation network can turn it."""
+    def _look_upright(self, scans: dict[int, _Scan], looks: dict[int, Look], seen: dict[int, _Axes]) -> dict[int, Look]:
+        """Brain and eyes by a third one, which sees the head as upright as the rotation network can turn it."""
         settings = self.model.header
         edge = settings.upright_edge
         cubes = {
@@ -314,26 +289,13 @@ class PoseEstimator:
             rescale(sample_cube(scans[index].array, cube, edge), settings.clip_fraction)
             for index, cube in cubes.items()
         ]
-        posteriors = self._run(partial(_mirrored_posterior, self.model.upright_network, UPRIGHT_MIRRORED_AXES), heads)
-        upright = {}
-        for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True):
-            scan, look = scans[index], looks[index]
-            voxel_to_ras = scan.grid_to_ras @ cube
-            found = [
-                nearest_on_grid(brain, voxel_to_ras, scan.array.shape, scan.grid_to_ras)
-                for brain in largest_components(_brain(posterior))
-            ]
-            mask = found[0] if found and found[0][scan.field_of_view].any() else look.mask
-            upright[index] = _CloserLook(
-                mask,
-                look.brain_agreement,
-                posterior[2].cpu().numpy(),
-                voxel_to_ras,
-                dice_overlap(mask, look.mask),
-            )
-        return upright
+        posteriors = self._run(partial(mirrored_posterior, self.model.upright_network, LEFT_AND_RIGHT), heads)
+        return {
+            index: upright_look(posterior, cube, looks[index], *scans[index].place)
+            for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True)
+        }
 
-    def _rotate(self, scan: _Scan, mask: np.ndarray, seen: _Axes, look: _CloserLook | None) -> _Rotation:
+    def _rotate(self, scan: _Scan, mask: np.ndarray, seen: _Axes, look: Look | None) -> _Rotation:
         """The head's rotation by the axes that were seen and, where a look tells of them, by the eyes."""
         rotation = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
         if look is None:
@@ -348,13 +310,7 @@ class PoseEstimator:
     def _volume_ml(self, mask: np.ndarray) -> float:
         return float(mask.sum() * self.model.header.spacing_mm**3 / 1000)
 
-    def _assemble(
-        self,
-        scan: _Scan,
-        mask: np.ndarray,
-        seen: _Axes,
-        look: _CloserLook | None,
-    ) -> PoseEstimate:
+    def _assemble(self, scan: _Scan, mask: np.ndarray, seen: _Axes, look: Look | None) -> PoseEstimate:
         """Translation from the mask, rotation from the axes that were seen and the eyes, all carried to RAS."""
         centre = transform_points(scan.grid_to_ras, ndimage.center_of_mass(mask))
         rotation = self._rotate(scan, mask, seen, look)
@@ -401,16 +357,6 @@ class PoseEstimator:
         return outputs
 
 
-def _mirrored_posterior(network: UNet, mirrored_axes: Sequence[Sequence[int]], batch: torch.Tensor) -> torch.Tensor:
-    """Mean probability of each class over mirror images of the heads, each mirrored in some axes of the batch."""
-    return torch.stack([network(batch.flip(axes)).softmax(1).flip(axes) for axes in mirrored_axes]).mean(0)
-
-
-def _brain(posterior: torch.Tensor) -> np.ndarray:
-    """What a U-Net takes for brain, holes filled."""
-    return ndimage.binary_fill_holes((posterior.argmax(0) == 1).cpu().numpy())
-
-
 def _attempt(indices: Iterable[int], step: Callable[[int], Any]) -> tuple[dict[int, Any], dict[int, E3PoseError]]:
     """A step of each scan: what it gives, and the error of each scan with which it went wrong."""
     done, failures = {}, {}
@@ -432,6 +378,11 @@ class _Scan:
     grid_to_ras: np.ndarray
     field_of_view: tuple[slice, ...]
 
+    @property
+    def place(self) -> tuple[tuple[slice, ...], np.ndarray]:
+        """What of the grid the scan covers, and where the grid lies in RAS."""
+        return self.field_of_view, self.grid_to_ras
+
 
 @dataclass(frozen=True)
 class _Axes:
@@ -450,14 +401,3 @@ class _Rotation:
     eyes: Eyes | None = None
     eyes_agree: bool | None = None
     eyes_disagreement: float | None = None
-
-
-@dataclass(frozen=True)
-class _CloserLook:
-    """What the U-Nets that look closer add: the brain by two, how far theirs overlap, and where eyes may be."""
-
-    mask: np.ndarray
-    brain_agreement: float
-    eye_probability: np.ndarray
-    voxel_to_ras: np.ndarray
-    upright_agreement: float | None = None

@@ -15,9 +15,11 @@ from .rotations import geodesic_angle, orthonormalise
 CANONICAL_PITCH_DEGREES = 20.0
 """The canonical anterior axis points this far above the line from the brain's centre to between the eyes."""
 
-LEAST_PROBABILITY = 0.25
-"""Of the smoothed eye channel at a spot that may be an eye: low, as the other eye and the rotation decide with it, but
-not so low that some spot is always found."""
+LEAST_PROBABILITY = 0.03
+"""Of the smoothed eye channel at a spot that may be an eye: low, as the other eye and the rotation decide with it."""
+
+LEAST_PROBABILITY_OF_A_PAIR = 0.25
+"""The geometric mean of both below which they are no eyes; see docs/accuracy.md."""
 
 MOST_SPOTS = 30
 
@@ -107,7 +109,7 @@ def find_eyes(
     Returns
     -------
     Eyes or None
-        None where there are no two spots that could be eyes.
+        None where there are no two spots that could be eyes, or the likeliest are too unlikely.
     """
     spots, certainty = _spots(probability)
     places = transform_points(voxel_to_ras, spots) - centre
@@ -133,7 +135,10 @@ def find_eyes(
     evidence -= (np.square(deviations).sum(axis=0) + np.square(turned / SPREAD_DEGREES)) / 2
     best = evidence.argmax()
     eyes = left[best], right[best]
-    return Eyes(*(places[index] + centre for index in eyes), probability=float(np.sqrt(certainty[list(eyes)].prod())))
+    probability = float(np.sqrt(certainty[list(eyes)].prod()))
+    if probability < LEAST_PROBABILITY_OF_A_PAIR:
+        return None
+    return Eyes(*(places[index] + centre for index in eyes), probability)
 
 
 def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> tuple[np.ndarray, float, bool]:

@@ -195,6 +195,25 @@ def test_what_hangs_on_the_brain_by_a_bridge_is_cut_off():
     assert differences(estimate.canonical_to_ras, estimator.estimate(scan).canonical_to_ras)[1] < 1.5
 
 
+def test_a_brain_seen_upright_takes_the_place_of_the_one_before():
+    """Its network here wants more brightness, so it finds less."""
+    model = make_model_with_upright_eyes()
+    with torch.no_grad():
+        model.upright_network.last_conv.bias[1] -= 12.5
+    scan = make_head()
+    before, upright = (PoseEstimator(one, "cpu").estimate(scan) for one in (make_model_with_eyes(), model))
+    volumes = before.confidence.brain_volume_ml, upright.confidence.brain_volume_ml
+    assert 0.4 < volumes[1] / volumes[0] < 0.7
+    overlap = 2 * (before.mask & upright.mask).sum() / (before.mask.sum() + upright.mask.sum())
+    assert upright.confidence.upright_agreement == pytest.approx(overlap, abs=0.02)
+    assert upright.confidence.level == "low"
+    assert any("two networks find different brains" in warning for warning in upright.warnings)
+    # Where it sees none, the brain before stays.
+    with torch.no_grad():
+        model.upright_network.last_conv.bias[1] -= 1000
+    assert (PoseEstimator(model, "cpu").estimate(scan).mask == before.mask).all()
+
+
 @pytest.mark.parametrize("make_model", [make_model_with_eyes, make_model_with_upright_eyes])
 def test_the_eyes_are_where_they_were_put_in_any_storage(make_model):
     scan = make_head()
@@ -215,6 +234,8 @@ def test_the_eyes_are_where_they_were_put_in_any_storage(make_model):
     found = found if np.linalg.norm(found - eyes) < np.linalg.norm(found[::-1] - eyes) else found[::-1]
     assert np.linalg.norm(found - eyes, axis=1).max() < 1.5
     assert 0 <= estimate.confidence.eyes_disagreement_degrees <= 180
+    upright_agreement = estimate.confidence.upright_agreement
+    assert upright_agreement is None if estimator.model.upright_network is None else 0.8 < upright_agreement < 1
     assert summarise(estimate)["eyes"]["left"] == estimate.eyes.left.tolist()
     for orientation in list(orientations())[5::9]:
         other = estimator.estimate(stored(scan, orientation))

@@ -1,0 +1,155 @@
+"""What the U-Nets say that look closer at a head once it is found: where its brain ends, and where eyes may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from .geometry import rigid
+from .resampling import cut, nearest_on_grid, put_back
+from .segmentation.posterior import dice_overlap, largest_components
+from .segmentation.unet import UNet
+
+CORE_DEPTH_MM = 9.0
+CORE_GROWTH_MM = 21.0
+"""What two networks agree to be brain is worn off by the first, which no bridge to fat or fluid beside the head
+outlasts, and grown again by the second within what the closer of them takes for brain."""
+
+HALF_TURNS = ([], [2, 3], [2, 4], [3, 4])
+"""In which axes of a batch a head in any pose is mirrored: the four half-turns, its own place included."""
+
+LEFT_AND_RIGHT = ([], [2])
+"""The same for a head that stands upright, which looks alike from left and right."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What is known of a head that was looked at closely.
+
+    Parameters
+    ----------
+    mask : np.ndarray
+        Bool, shape of the model's grid: the brain.
+    brain_agreement : float
+        Dice overlap of the first look's brain and that of the closer one.
+    eye_probability : np.ndarray
+        Shape ``[E, E, E]``: of each voxel of a cube around the head.
+    voxel_to_ras : np.ndarray
+        Shape ``[4, 4]``, of that cube.
+    upright_agreement : float or None
+        Dice overlap of that brain and the one seen upright; None before that, or where no network sees it so.
+    """
+
+    mask: np.ndarray
+    brain_agreement: float
+    eye_probability: np.ndarray
+    voxel_to_ras: np.ndarray
+    upright_agreement: float | None = None
+
+
+def mirrored_posterior(network: UNet, mirrored_axes: Sequence[Sequence[int]], batch: torch.Tensor) -> torch.Tensor:
+    """Mean probability of each class over mirror images of heads.
+
+    Parameters
+    ----------
+    network : UNet
+    mirrored_axes : sequence of sequence of int
+        Of each mirror image, the axes of the batch that are mirrored.
+    batch : torch.Tensor
+        Shape ``[B, 1, E, E, E]``.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``[B, C, E, E, E]``.
+    """
+    return torch.stack([network(batch.flip(axes)).softmax(1).flip(axes) for axes in mirrored_axes]).mean(0)
+
+
+def closer_look(
+    posterior: torch.Tensor,
+    cube: tuple[slice, ...],
+    mask: np.ndarray,
+    field_of_view: tuple[slice, ...],
+    grid_to_ras: np.ndarray,
+    spacing_mm: float,
+) -> Look:
+    """The brain by two networks, the second of which sees the head alone.
+
+    Parameters
+    ----------
+    posterior : torch.Tensor
+        Shape ``[3, E, E, E]``: background, brain, eyes in a cube around the head.
+    cube : tuple of slice
+        Where in the grid that is.
+    mask : np.ndarray
+        Shape of the grid, bool: what the first network calls brain. It stays where the second sees none in the scan.
+    field_of_view : tuple of slice
+        What of the grid the scan covers.
+    grid_to_ras : np.ndarray
+        Shape ``[4, 4]``.
+    spacing_mm : float
+        Of the grid.
+
+    Returns
+    -------
+    Look
+    """
+    first, brain = cut(mask, cube), _brain(posterior)
+    depth, growth = round(CORE_DEPTH_MM / spacing_mm), round(CORE_GROWTH_MM / spacing_mm)
+    core = largest_components(ndimage.binary_erosion(brain & first, iterations=depth))
+    found = [ndimage.binary_dilation(one, iterations=growth, mask=brain) for one in core] or largest_components(brain)
+    return Look(
+        _first_in_scan([put_back(one, cube, mask.shape) for one in found], mask, field_of_view),
+        dice_overlap(brain, first),
+        posterior[2].cpu().numpy(),
+        grid_to_ras @ rigid(np.eye(3), [edges.start for edges in cube]),
+    )
+
+
+def upright_look(
+    posterior: torch.Tensor,
+    cube_to_grid: np.ndarray,
+    look: Look,
+    field_of_view: tuple[slice, ...],
+    grid_to_ras: np.ndarray,
+) -> Look:
+    """Brain and eyes by a network that sees the head upright.
+
+    Parameters
+    ----------
+    posterior : torch.Tensor
+        Shape ``[3, E, E, E]``: background, brain, eyes in a cube in which the head stands upright.
+    cube_to_grid : np.ndarray
+        Shape ``[4, 4]``, see `segmentation.crop.upright_cube`.
+    look : Look
+        The one before. Its brain stays where this network sees none in the scan.
+    field_of_view, grid_to_ras
+        As for `closer_look`.
+
+    Returns
+    -------
+    Look
+    """
+    voxel_to_ras = grid_to_ras @ cube_to_grid
+    found = [
+        nearest_on_grid(brain, voxel_to_ras, look.mask.shape, grid_to_ras)
+        for brain in largest_components(_brain(posterior))
+    ]
+    mask = _first_in_scan(found, look.mask, field_of_view)
+    overlap = dice_overlap(mask, look.mask)
+    return Look(mask, look.brain_agreement, posterior[2].cpu().numpy(), voxel_to_ras, overlap)
+
+
+def _brain(posterior: torch.Tensor) -> np.ndarray:
+    """What a U-Net takes for brain, holes filled."""
+    return ndimage.binary_fill_holes((posterior.argmax(0) == 1).cpu().numpy())
+
+
+def _first_in_scan(found: list[np.ndarray], otherwise: np.ndarray, field_of_view: tuple[slice, ...]) -> np.ndarray:
+    """The only brain that was found, or the other where there is none within the scan."""
+    return next((mask for mask in found if mask[field_of_view].any()), otherwise)
