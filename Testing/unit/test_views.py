@@ -37,21 +37,21 @@ def test_a_view_shows_the_brain_turned_about_its_middle_at_a_fixed_size():
 def test_a_head_is_cut_out_upright_at_the_size_of_its_brain():
     rotation = random_rotations(1, torch.Generator().manual_seed(4), torch.float64)[0].numpy()
     index = np.stack(np.meshgrid(*[np.arange(60)] * 3, indexing="ij"), axis=-1)
-    middle, radius = np.array([29.0, 31.0, 28.0]), 9.0
+    middle, radius = np.array([29.0, 31.0, 28.0]), 14.0
     mask = np.linalg.norm(index - middle, axis=-1) < radius
-    cube_to_grid = upright_cube(mask, rotation, 24)
-    step = radius * UPRIGHT_RADII / 24
+    cube_to_grid = upright_cube(mask, rotation, 36)
+    step = radius * UPRIGHT_RADII / 36
     np.testing.assert_allclose(cube_to_grid[:3, :3], rotation * step, atol=0.02)
-    np.testing.assert_allclose(transform_points(cube_to_grid, np.full(3, 11.5)), middle, atol=1e-9)
+    np.testing.assert_allclose(transform_points(cube_to_grid, np.full(3, 17.5)), middle, atol=1e-9)
     # A blob ten voxels in front of the brain's centre is straight ahead.
-    seen = sample_cube(blobs(np.array([middle + 10 * rotation[:, 1]])), cube_to_grid, 24) ** 2
-    place = np.stack(np.meshgrid(*[np.arange(24)] * 3, indexing="ij"), axis=-1)
+    seen = sample_cube(blobs(np.array([middle + 10 * rotation[:, 1]])), cube_to_grid, 36) ** 2
+    place = np.stack(np.meshgrid(*[np.arange(36)] * 3, indexing="ij"), axis=-1)
     found = (place * seen[..., None]).sum(axis=(0, 1, 2)) / seen.sum()
-    np.testing.assert_allclose(found - 11.5, [0, 10 / step, 0], atol=0.1)
-    inside = sample_cube(mask, cube_to_grid, 24, order=0)
+    np.testing.assert_allclose(found - 17.5, [0, 10 / step, 0], atol=0.1)
+    inside = sample_cube(mask, cube_to_grid, 36, order=0)
     assert inside.dtype == bool and inside.sum() * step**3 == pytest.approx(mask.sum(), rel=0.03)
-    beyond = upright_cube(np.roll(mask, -25, 0), rotation, 24)
-    assert (sample_cube(np.ones(mask.shape, np.float32), beyond, 24) == 0).any()
+    beyond = upright_cube(np.roll(mask, -25, 0), rotation, 36)
+    assert (sample_cube(np.ones(mask.shape, np.float32), beyond, 36) == 0).any()
 
 
 def test_a_view_is_zero_where_it_leaves_the_scan():
