@@ -372,7 +372,7 @@ def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys
         (["--candidates", "3"], "--candidates is of the network that finds the head"),
         (["--seg_thresh", "0.5", "0.5"], "--seg_thresh is of the network that finds the head"),
         (["--seg_thresh", *"0000"], "more thresholds than there are classes"),
-        (["--n_output_channels", "2", "--class_weights", "1", "1"], "needs three classes"),
+        (["--n_output_channels", "2", "--class_weights", "1", "1"], "need three classes"),
     ):
         assert train_unet([*eyes, *wrong]) == 2
         assert message in capsys.readouterr().err
