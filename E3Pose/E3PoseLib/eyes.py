@@ -18,7 +18,7 @@ CANONICAL_PITCH_DEGREES = 20.0
 LEAST_PROBABILITY = 0.03
 """Of the smoothed eye channel at a spot that may be an eye: low, as the other eye and the rotation decide with it."""
 
-LEAST_PROBABILITY_OF_A_PAIR = 0.25
+LEAST_PROBABILITY_OF_A_PAIR = 0.45
 """The geometric mean of both below which they are no eyes; see docs/accuracy.md."""
 
 MOST_SPOTS = 30
