@@ -33,11 +33,11 @@ def oblique_grid(seed: int) -> np.ndarray:
 
 
 def spots(places: list[tuple[np.ndarray, float]], grid_to_ras: np.ndarray) -> np.ndarray:
-    """Probabilities with a ball of some 6 mm at each place (RAS mm), as likely as it says."""
+    """Probabilities with a ball of some 5 mm at each place (RAS mm), as likely as it says."""
     index = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), axis=-1)
     ras = transform_points(grid_to_ras, index)
     return np.max(
-        [height * np.exp(-np.square(ras - place).sum(-1) / (2 * 5.0**2)) for place, height in places], axis=0
+        [height * np.exp(-np.square(ras - place).sum(-1) / (2 * 4.5**2)) for place, height in places], axis=0
     ).astype(np.float32)
 
 
@@ -56,7 +56,7 @@ def test_the_rotation_that_placed_the_eyes_is_found_again(seed):
 def test_eyes_are_told_from_brighter_spots(seed):
     rotation = random_rotations(1, torch.Generator().manual_seed(seed), torch.float64)[0].numpy()
     elsewhere = rotation @ euler_to_matrix(torch.tensor([70.0, 0.0, 20.0], dtype=torch.float64)).numpy()
-    places = [(CENTRE + eye, 0.8) for eye in eyes_of(rotation)]
+    places = [(CENTRE + eye, 0.85) for eye in eyes_of(rotation)]
     places += [(CENTRE + eye, 1.0) for eye in eyes_of(elsewhere)]  # a pair on another side of the head
     places += [(CENTRE + rotation @ [0, -45, 0], 1.0), (CENTRE + rotation @ [3, 5, 0], 1.0)]
     grid_to_ras = oblique_grid(seed + 100)
