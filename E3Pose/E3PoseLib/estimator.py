@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import ndimage
 
 from .confidence import LOW_SCORE, Confidence, axis_concentration, interleave_ratio, orthogonality_error, touches_border
 from .device import memory_errors, pick_device
@@ -32,7 +31,7 @@ from .resampling import (
     whole_multiple,
 )
 from .segmentation.crop import crop_around, crop_views, cube_around, sample_cube, upright_cube
-from .segmentation.posterior import bounding_box, largest_components, posterior_to_object
+from .segmentation.posterior import bounding_box, centre_of_mass, largest_components, posterior_to_object
 from .stopwatch import Progress, Stopwatch
 from .views import assemble_rotation, combine_views, view_rotations
 from .volume import Volume
@@ -300,7 +299,7 @@ class PoseEstimator:
         rotation = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
         if look is None:
             return _Rotation(rotation)
-        centre = transform_points(scan.grid_to_ras, ndimage.center_of_mass(mask))
+        centre = transform_points(scan.grid_to_ras, centre_of_mass(mask))
         eyes = find_eyes(look.eye_probability, look.voxel_to_ras, centre, self._volume_ml(mask), rotation)
         if eyes is None:
             return _Rotation(rotation, eyes_agree=False)
@@ -312,7 +311,7 @@ class PoseEstimator:
 
     def _assemble(self, scan: _Scan, mask: np.ndarray, seen: _Axes, look: Look | None) -> PoseEstimate:
         """Translation from the mask, rotation from the axes that were seen and the eyes, all carried to RAS."""
-        centre = transform_points(scan.grid_to_ras, ndimage.center_of_mass(mask))
+        centre = transform_points(scan.grid_to_ras, centre_of_mass(mask))
         rotation = self._rotate(scan, mask, seen, look)
         oriented = scan.oriented
         on_scan = nearest_on_grid(mask.astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from .geometry import rigid
 from .resampling import cut, nearest_on_grid, put_back
-from .segmentation.posterior import dice_overlap, largest_components
+from .segmentation.posterior import bounding_box, dice_overlap, largest_components
 from .segmentation.unet import UNet
 
 CORE_DEPTH_MM = 9.0
@@ -147,7 +147,11 @@ def upright_look(
 
 def _brain(posterior: torch.Tensor) -> np.ndarray:
     """What a U-Net takes for brain, holes filled."""
-    return ndimage.binary_fill_holes((posterior.argmax(0) == 1).cpu().numpy())
+    brain = (posterior.argmax(0) == 1).cpu().numpy()
+    box = bounding_box(brain)
+    if box is not None:
+        brain[box] = ndimage.binary_fill_holes(brain[box])
+    return brain
 
 
 def _first_in_scan(found: list[np.ndarray], otherwise: np.ndarray, field_of_view: tuple[slice, ...]) -> np.ndarray:

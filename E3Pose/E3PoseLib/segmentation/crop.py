@@ -10,7 +10,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 from ..resampling import rescale
-from .posterior import bounding_box
+from .posterior import bounding_box, centre_of_mass
 
 UPRIGHT_RADII = 3.6
 """Edge of the cube in which the head is shown upright, in radii of a ball of the brain's volume: the eyes are 1.15 of
@@ -140,7 +140,7 @@ def upright_cube(mask: np.ndarray, rotation: np.ndarray, edge: int) -> np.ndarra
     cube_to_grid = np.eye(4)
     cube_to_grid[:3, :3] = rotation * radius * UPRIGHT_RADII / edge
     middle = np.full(3, (edge - 1) / 2)
-    cube_to_grid[:3, 3] = ndimage.center_of_mass(mask) - cube_to_grid[:3, :3] @ middle
+    cube_to_grid[:3, 3] = centre_of_mass(mask) - cube_to_grid[:3, :3] @ middle
     return cube_to_grid
 
 

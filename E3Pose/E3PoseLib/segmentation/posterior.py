@@ -79,6 +79,12 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, ...] | None:
     return tuple(box)
 
 
+def centre_of_mass(mask: np.ndarray) -> np.ndarray:
+    """Of the true voxels of a bool array that has some, ``[ndim]``, voxels."""
+    box = bounding_box(mask)
+    return np.array(ndimage.center_of_mass(mask[box])) + [edges.start for edges in box]
+
+
 def box_around(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
     """The part of a grid that holds the brain and a margin.
 
