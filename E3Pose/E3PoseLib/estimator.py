@@ -294,32 +294,19 @@ class PoseEstimator:
             for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True)
         }
 
-    def _rotate(self, scan: _Scan, mask: np.ndarray, seen: _Axes, look: Look | None) -> _Rotation:
-        """The head's rotation by the axes that were seen and, where a look tells of them, by the eyes."""
-        rotation = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
-        if look is None:
-            return _Rotation(rotation)
-        centre = transform_points(scan.grid_to_ras, centre_of_mass(mask))
-        eyes = find_eyes(look.eye_probability, look.voxel_to_ras, centre, self._volume_ml(mask), rotation)
-        if eyes is None:
-            return _Rotation(rotation, eyes_agree=False)
-        rotation, eyes_disagreement, eyes_agree = average_with_eyes(rotation, eyes, centre)
-        return _Rotation(rotation, eyes, eyes_agree, eyes_disagreement)
-
-    def _volume_ml(self, mask: np.ndarray) -> float:
-        return float(mask.sum() * self.model.header.spacing_mm**3 / 1000)
-
     def _assemble(self, scan: _Scan, mask: np.ndarray, seen: _Axes, look: Look | None) -> PoseEstimate:
         """Translation from the mask, rotation from the axes that were seen and the eyes, all carried to RAS."""
         centre = transform_points(scan.grid_to_ras, centre_of_mass(mask))
-        rotation = self._rotate(scan, mask, seen, look)
+        brain_volume_ml = float(mask.sum() * self.model.header.spacing_mm**3 / 1000)
+        by_network = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
+        rotation = _rotate(by_network, centre, brain_volume_ml, look)
         oriented = scan.oriented
         on_scan = nearest_on_grid(mask.astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
         confidence = Confidence(
             axis_concentration=tuple(seen.concentration.tolist()),
             orthogonality_error_degrees=orthogonality_error(seen.axes),
             view_disagreement_degrees=seen.disagreement if self.model.header.views > 1 else None,
-            brain_volume_ml=self._volume_ml(mask),
+            brain_volume_ml=brain_volume_ml,
             brain_agreement=look.brain_agreement if look else None,
             upright_agreement=look.upright_agreement if look else None,
             touches_border=touches_border(scan.array, mask),
@@ -354,6 +341,17 @@ class PoseEstimator:
                 for index, output in zip(indices, network(batch.to(self.device)), strict=True):
                     outputs[index] = output.float()
         return outputs
+
+
+def _rotate(by_network: np.ndarray, centre: np.ndarray, brain_volume_ml: float, look: Look | None) -> _Rotation:
+    """The head's rotation by the rotation network and, where a look tells of them, by the eyes."""
+    if look is None:
+        return _Rotation(by_network)
+    eyes = find_eyes(look.eye_probability, look.voxel_to_ras, centre, brain_volume_ml, by_network)
+    if eyes is None:
+        return _Rotation(by_network, eyes_agree=False)
+    rotation, disagreement, agree = average_with_eyes(by_network, eyes, centre)
+    return _Rotation(rotation, eyes, agree, disagreement)
 
 
 def _attempt(indices: Iterable[int], step: Callable[[int], Any]) -> tuple[dict[int, Any], dict[int, E3PoseError]]:

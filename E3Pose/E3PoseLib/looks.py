@@ -155,5 +155,5 @@ def _brain(posterior: torch.Tensor) -> np.ndarray:
 
 
 def _first_in_scan(found: list[np.ndarray], otherwise: np.ndarray, field_of_view: tuple[slice, ...]) -> np.ndarray:
-    """The only brain that was found, or the other where there is none within the scan."""
+    """The first brain of those found that lies within the scan, or the other where none does."""
     return next((mask for mask in found if mask[field_of_view].any()), otherwise)
