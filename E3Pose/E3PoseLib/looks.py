@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from .geometry import rigid
-from .resampling import cut, nearest_on_grid, put_back
+from .resampling import cut, put_back, turned_on_grid
 from .segmentation.posterior import bounding_box, dice_overlap, largest_components
 from .segmentation.unet import UNet
 
@@ -99,7 +99,7 @@ def closer_look(
     -------
     Look
     """
-    first, brain = cut(mask, cube), _brain(posterior)
+    first, brain = cut(mask, cube), _filled(_lead(posterior) > 0)
     depth, growth = round(CORE_DEPTH_MM / spacing_mm), round(CORE_GROWTH_MM / spacing_mm)
     core = largest_components(ndimage.binary_erosion(brain & first, iterations=depth))
     found = [ndimage.binary_dilation(one, iterations=growth, mask=brain) for one in core] or largest_components(brain)
@@ -135,19 +135,21 @@ def upright_look(
     -------
     Look
     """
-    voxel_to_ras = grid_to_ras @ cube_to_grid
-    found = [
-        nearest_on_grid(brain, voxel_to_ras, look.mask.shape, grid_to_ras)
-        for brain in largest_components(_brain(posterior))
-    ]
-    mask = _first_in_scan(found, look.mask, field_of_view)
+    # Carried by its probability, not as voxels: the border of voxels that stand askew would be a staircase.
+    lead = turned_on_grid(_lead(posterior), np.linalg.inv(cube_to_grid), look.mask.shape, order=1, outside=-1)
+    mask = _first_in_scan(largest_components(_filled(lead > 0)), look.mask, field_of_view)
     overlap = dice_overlap(mask, look.mask)
-    return Look(mask, look.brain_agreement, posterior[2].cpu().numpy(), voxel_to_ras, overlap)
+    eye_probability = posterior[2].cpu().numpy()
+    return Look(mask, look.brain_agreement, eye_probability, grid_to_ras @ cube_to_grid, overlap)
 
 
-def _brain(posterior: torch.Tensor) -> np.ndarray:
-    """What a U-Net takes for brain, holes filled."""
-    brain = (posterior.argmax(0) == 1).cpu().numpy()
+def _lead(posterior: torch.Tensor) -> np.ndarray:
+    """By how much brain is more probable than the likeliest other class; [D, H, W] in [-1, 1]."""
+    return (posterior[1] - torch.maximum(posterior[0], posterior[2])).cpu().numpy()
+
+
+def _filled(brain: np.ndarray) -> np.ndarray:
+    """The same, holes filled; in place."""
     box = bounding_box(brain)
     if box is not None:
         brain[box] = ndimage.binary_fill_holes(brain[box])

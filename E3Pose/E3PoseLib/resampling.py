@@ -73,15 +73,16 @@ def resample_isotropic(
         position = (np.arange(n_new) + 0.5) * factor - 0.5
         clipped = np.clip(position, 0, n_old - 1)
         low = np.minimum(clipped.astype(int), n_old - 2)
-        weight = clipped - low
-        inside = position <= n_old - 0.5
+        # Positions in float64, as sums of many voxels; what is left of them in one voxel needs no more than float32.
+        weight = (clipped - low).astype(np.float32)
         along = [1, 1, 1]
         along[axis] = -1
         below, above = array.take(low, axis), array.take(low + 1, axis)
-        array = (below + (above - below) * weight.reshape(along)) * inside.reshape(along)
+        array = below + (above - below) * weight.reshape(along)
+        np.moveaxis(array, axis, 0)[position > n_old - 0.5] = 0
     grid_to_voxel = np.diag([*factors, 1.0])
     grid_to_voxel[:3, 3] = (factors - 1) / 2
-    return array.astype(np.float32), voxel_to_ras @ grid_to_voxel
+    return array, voxel_to_ras @ grid_to_voxel
 
 
 def crop_or_pad(
@@ -170,7 +171,7 @@ def nearest_on_grid(
     voxel_to_label = np.linalg.inv(labels_to_ras) @ voxel_to_ras
     linear = voxel_to_label[:3, :3]
     if np.abs(linear - np.diag(np.diag(linear))).max() * max(shape) > 0.5:
-        return _turned_on_grid(labels, voxel_to_label, shape)
+        return turned_on_grid(labels, voxel_to_label, shape, order=0)
     # Axes that run alike need no more than an index for each.
     source, target = [], []
     for axis, size in enumerate(shape):
@@ -183,16 +184,37 @@ def nearest_on_grid(
     return carried
 
 
-def _turned_on_grid(labels: np.ndarray, voxel_to_label: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """`nearest_on_grid` where the axes differ; no more of the grid is looked at than the labels' corners span."""
-    corners = np.array(list(np.ndindex(2, 2, 2))) * np.array(labels.shape) - 0.5
-    reach = transform_points(np.linalg.inv(voxel_to_label), corners)
+def turned_on_grid(
+    values: np.ndarray, grid_to_values: np.ndarray, shape: tuple[int, int, int], order: int, outside: float = 0
+) -> np.ndarray:
+    """What an array holds at the voxels of a grid with other axes; of the grid only what it spans is visited.
+
+    Parameters
+    ----------
+    values : np.ndarray
+        Shape ``[D, H, W]``.
+    grid_to_values : np.ndarray
+        Shape ``[4, 4]``, from the grid's voxels to those of `values`.
+    shape : tuple of int
+        Of the grid.
+    order : int
+        Of the interpolation: 1, linear; 0, nearest.
+    outside : float
+        The value beyond the array.
+
+    Returns
+    -------
+    np.ndarray
+        Of that shape, in the type of `values`.
+    """
+    corners = np.array(list(np.ndindex(2, 2, 2))) * np.array(values.shape) - 0.5
+    reach = transform_points(np.linalg.inv(grid_to_values), corners)
     starts = np.floor(reach.min(axis=0)).astype(int).clip(0, shape)
     stops = (np.ceil(reach.max(axis=0)).astype(int) + 1).clip(starts, shape)
-    offset = transform_points(voxel_to_label, starts)
-    carried = np.zeros(shape, labels.dtype)
+    offset = transform_points(grid_to_values, starts)
+    carried = np.full(shape, outside, values.dtype)
     carried[tuple(map(slice, starts, stops))] = ndimage.affine_transform(
-        labels, voxel_to_label[:3, :3], offset, output_shape=tuple(stops - starts), order=0
+        values, grid_to_values[:3, :3], offset, output_shape=tuple(stops - starts), order=order, cval=outside
     )
     return carried
 

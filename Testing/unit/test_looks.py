@@ -1,0 +1,91 @@
+"""What the networks that look closer make of their probabilities."""
+
+import numpy as np
+import pytest
+import torch
+
+from E3PoseLib.geometry import rigid, transform_points
+from E3PoseLib.looks import HALF_TURNS, LEFT_AND_RIGHT, Look, closer_look, mirrored_posterior, upright_look
+from E3PoseLib.rotations import euler_to_matrix
+from E3PoseLib.segmentation.crop import upright_cube
+from E3PoseLib.segmentation.posterior import centre_of_mass, dice_overlap
+from E3PoseLib.segmentation.unet import UNet
+
+SPACING_MM = 3.0
+SHAPE = (60, 56, 64)
+MIDDLE = np.array([28.3, 30.1, 31.6])
+RADII = np.array([12.0, 9.0, 10.0])
+WHOLE = tuple(slice(0, n) for n in SHAPE)
+GRID_TO_RAS = rigid(np.eye(3), [10.0, -20, 30]) @ np.diag([SPACING_MM] * 3 + [1.0])
+TURN = euler_to_matrix(torch.tensor([25.0, -40, 70], dtype=torch.float64)).numpy()
+
+
+def voxels(shape) -> np.ndarray:
+    return np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+
+
+def head(points: np.ndarray) -> np.ndarray:
+    """Distance from the middle of an ellipsoid that is turned, 1 at its border; `points` in voxels of the grid."""
+    return np.linalg.norm((points - MIDDLE) @ TURN / RADII, axis=-1)
+
+
+def posterior_of(distance: np.ndarray) -> torch.Tensor:
+    """Probabilities of background, brain and eyes, as smooth as a network's."""
+    brain = 0.96 / (1 + np.exp(12 * (distance - 1)))
+    eyes = np.full_like(brain, 0.01)
+    return torch.from_numpy(np.stack([1 - brain - eyes, brain, eyes])).float()
+
+
+def test_a_brain_seen_upright_keeps_its_place_and_border_on_the_scans_grid():
+    brain = head(voxels(SHAPE)) < 1
+    before = np.roll(brain, (2, -1, 1), axis=(0, 1, 2))
+    cube_to_grid = upright_cube(before, TURN, edge=40)
+    seen = posterior_of(head(transform_points(cube_to_grid, voxels((40, 40, 40)))))
+    earlier = Look(before, 0.9, np.zeros((2, 2, 2)), np.eye(4))
+    look = upright_look(seen, cube_to_grid, earlier, WHOLE, GRID_TO_RAS)
+    # By the nearest voxel of the cube it is 0.968.
+    assert dice_overlap(look.mask, brain) > 0.985
+    np.testing.assert_allclose(centre_of_mass(look.mask), MIDDLE, atol=0.05)
+    assert look.upright_agreement == pytest.approx(dice_overlap(look.mask, before)) and look.upright_agreement < 0.9
+    np.testing.assert_allclose(
+        transform_points(look.voxel_to_ras, np.full(3, 19.5)), transform_points(GRID_TO_RAS, centre_of_mass(before))
+    )
+
+
+def test_a_brain_that_is_seen_nowhere_or_beyond_the_scan_stays_as_it_was():
+    before = head(voxels(SHAPE)) < 1
+    cube_to_grid = upright_cube(before, TURN, edge=40)
+    earlier = Look(before, 0.9, np.zeros((2, 2, 2)), np.eye(4))
+    distance = head(transform_points(cube_to_grid, voxels((40, 40, 40))))
+    beyond = (slice(0, 5), slice(0, 5), slice(0, 5))
+    for posterior, field_of_view in ((posterior_of(distance + 5), WHOLE), (posterior_of(distance), beyond)):
+        look = upright_look(posterior, cube_to_grid, earlier, field_of_view, GRID_TO_RAS)
+        assert np.array_equal(look.mask, before) and look.upright_agreement == 1
+
+
+def test_what_hangs_on_a_brain_by_a_bridge_is_cut_off():
+    """Fat beside the head, which the closer look takes for brain and the first does not."""
+    cube = tuple(slice(6, 54) for _ in range(3))
+    first = head(voxels(SHAPE)) < 1
+    points = voxels((48, 48, 48)) + 6
+    fat = np.linalg.norm(points - MIDDLE - np.array([0, 0, 19]), axis=-1) / 6
+    bridge = np.maximum(np.linalg.norm((points - MIDDLE)[..., :2], axis=-1) / 2, np.abs(points[..., 2] - 44) / 8)
+    closer = posterior_of(np.minimum(np.minimum(head(points), fat), bridge))
+    look = closer_look(closer, cube, first, WHOLE, GRID_TO_RAS, SPACING_MM)
+    together = (closer[1] > 0.5).numpy()
+    assert np.linalg.norm(centre_of_mass(together) + 6 - MIDDLE) > 2
+    assert np.linalg.norm(centre_of_mass(look.mask) - MIDDLE) < 1
+    assert look.brain_agreement == pytest.approx(dice_overlap(first[cube], together), abs=0.01)
+    np.testing.assert_allclose(look.voxel_to_ras[:3, 3], transform_points(GRID_TO_RAS, np.full(3, 6.0)))
+
+
+@pytest.mark.parametrize("axes", [HALF_TURNS, LEFT_AND_RIGHT])
+def test_mirror_images_get_mirrored_probabilities(axes):
+    torch.manual_seed(0)
+    network = UNet(2, 4).eval()
+    batch = torch.rand(1, 1, 8, 8, 8)
+    with torch.no_grad():
+        posterior = mirrored_posterior(network, axes, batch)
+        mirrored = mirrored_posterior(network, axes, batch.flip(axes[1]))
+    assert torch.allclose(posterior.sum(1), torch.ones(1, 8, 8, 8), atol=1e-5)
+    assert torch.allclose(mirrored.flip(axes[1]), posterior, atol=1e-5)
