@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 import time
 from collections import defaultdict
 from datetime import timedelta
@@ -16,9 +17,14 @@ from matplotlib.figure import Figure
 
 from E3PoseLib.files import whole_file
 
+STEPS_A_LOG_LINE = 50
+
 
 class RunProgressBar(TQDMProgressBar):
-    """Lightning's bar of the epoch, with the time that the whole run still takes."""
+    """Lightning's bar of the epoch, with the time that the whole run still takes; in a log it moves more rarely."""
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=1 if sys.stdout.isatty() else STEPS_A_LOG_LINE)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)

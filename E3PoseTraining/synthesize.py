@@ -29,6 +29,8 @@ BRAIN_SIGNAL = 250.0
 are.
 """
 
+SECONDS_A_LOG_LINE = 10
+
 _SCAN_COLUMNS = ("frame_id", "gestational_age_weeks", "contrast", "lie", "brain_visible")
 
 
@@ -51,7 +53,9 @@ def synthesize(generator: FetalHeadGenerator, count: int, output: Path, workers:
     Raises OutputError where the folder cannot be written, or holds scans that are not of this series.
     """
     _prepare(output, {f"{generator.name(index)}.nii.gz" for index in range(count)})
-    records = list(tqdm(_records(generator, count, output, workers), total=count, unit="scan", file=sys.stderr))
+    made = _records(generator, count, output, workers)
+    interval = 0.1 if sys.stderr.isatty() else SECONDS_A_LOG_LINE
+    records = list(tqdm(made, total=count, unit="scan", file=sys.stderr, mininterval=interval))
     write_table(
         output / "scans.csv",
         _SCAN_COLUMNS,
