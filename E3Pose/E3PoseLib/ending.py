@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
 from .errors import E3PoseError
 
-SUCCESS, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+SUCCESS, SOME_FAILED, WRONG_USAGE, INTERRUPTED, NO_READER = 0, 1, 2, 130, 141
 
 SAME_COMMAND = "what is done stays, run the same command again for the rest"
 
@@ -28,16 +29,23 @@ def exit_status(name: str, command: Callable[[], int | None], after_interrupt: s
     -------
     int
         The command's own status; 2 where an input, a flag or the machine does not allow what was asked; 130 after an
-        interrupt. What is no error of the command's use goes on to the caller.
+        interrupt, 141 where whatever reads the output, such as ``head``, has closed it. What is no error of the
+        command's use goes on to the caller.
 
     >>> exit_status("e3pose", lambda: None)
     0
     """
     try:
-        return command() or SUCCESS
+        status = command() or SUCCESS
+        print(end="", flush=True)
+        return status
     except E3PoseError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return WRONG_USAGE
     except KeyboardInterrupt:
         print(f"{name}: interrupted; {after_interrupt}", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # What is still to be written would fail once more, and be reported, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO_READER

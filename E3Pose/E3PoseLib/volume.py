@@ -123,10 +123,10 @@ class Volume:
         return values
 
     def warnings(self) -> tuple[str, ...]:
-        """Notes, and what is done about voxels that are not as they should be."""
+        """Notes, and what is not as it should be about the voxels."""
         sentences = list(self.notes)
         if not self.has_orthogonal_axes:
-            sentences.append("the voxel axes are not at right angles: the scan was resampled onto axes that are")
+            sentences.append("the voxel axes are not at right angles, which costs accuracy")
         n_bad = self.array.size - int(np.isfinite(self.array).sum())
         if n_bad:
             sentences.append(f"{n_bad} voxels are NaN or infinite and were taken as 0")

@@ -1,8 +1,11 @@
 """How commands end: one line and a status for each way."""
 
+import subprocess
+import sys
+
 import pytest
 
-from E3PoseLib.ending import INTERRUPTED, SUCCESS, WRONG_USAGE, exit_status
+from E3PoseLib.ending import INTERRUPTED, NO_READER, SUCCESS, WRONG_USAGE, exit_status
 from E3PoseLib.errors import DatasetError
 
 
@@ -29,3 +32,17 @@ def test_an_interrupt_says_how_to_go_on(capsys):
 def test_a_mistake_of_the_program_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         exit_status("tool", lambda: fail(ZeroDivisionError()))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_has_enough_is_no_error(lines):
+    """Whether the output fits into Python's buffer, and so is written at the end, or not."""
+    program = (
+        "import sys, time; from E3PoseLib.ending import exit_status; time.sleep(0.5); "
+        f"sys.exit(exit_status('tool', lambda: print('a line\\n' * {lines})))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == NO_READER
