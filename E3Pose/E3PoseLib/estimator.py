@@ -17,7 +17,7 @@ from .equivariant.network import pool_axes
 from .errors import E3PoseError, NoHeadFoundError, VolumeError
 from .eyes import Eyes, average_with_eyes, find_eyes
 from .geometry import head_axes_to_ras, invert_rigid, rigid, transform_points
-from .looks import HALF_TURNS, LEFT_AND_RIGHT, Look, closer_look, mirrored_posterior, upright_look
+from .looks import HALF_TURN, LEFT_AND_RIGHT, Look, closer_look, mirrored_posterior, upright_look
 from .model import Model
 from .precision import PRECISIONS, fastest_precision, segment
 from .resampling import (
@@ -256,7 +256,7 @@ class PoseEstimator:
         settings = self.model.header
         cubes = {index: cube_around(mask, settings.eyes_edge) for index, mask in masks.items()}
         heads = [rescale(cut(scans[index].array, cube), settings.clip_fraction) for index, cube in cubes.items()]
-        posteriors = self._run(partial(mirrored_posterior, self.model.eyes_network, HALF_TURNS), heads)
+        posteriors = self._run(partial(mirrored_posterior, self.model.eyes_network, HALF_TURN), heads)
         return {
             index: closer_look(posterior, cube, masks[index], *scans[index].place, settings.spacing_mm)
             for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True)

@@ -40,8 +40,12 @@ REACH_DIFFERENCE_MM = 3.0
 EYES_WEIGHT = 8.0
 """Of the rotation that the eyes define in its mean with that of the rotation network."""
 
-FACE_ELSEWHERE_DEGREES = 20.0
-"""Eyes that define a rotation further away than this from that of the rotation network are not averaged with it."""
+EYES_AGREE_DEGREES = 20.0
+"""Eyes that define a rotation further away than this from that of the rotation network leave a doubt which is right."""
+
+FACE_ELSEWHERE_DEGREES = 35.0
+"""Beyond this they are not averaged with it: what was found are no eyes. Below, of the two it is the eyes that are as a
+rule right, see docs/accuracy.md."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,14 +164,15 @@ def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> t
     disagreement : float
         Between the two, degrees.
     agree : bool
-        Whether the eyes count.
+        Whether that is at most `EYES_AGREE_DEGREES`.
     """
     by_eyes = torch.from_numpy(rotation_from_eyes(eyes.left - centre, eyes.right - centre))
     by_network = torch.from_numpy(rotation)
     disagreement = float(geodesic_angle(by_network, by_eyes))
     if disagreement > FACE_ELSEWHERE_DEGREES:
         return rotation, disagreement, False
-    return orthonormalise(by_network + EYES_WEIGHT * by_eyes).numpy(), disagreement, True
+    mean = orthonormalise(by_network + EYES_WEIGHT * by_eyes).numpy()
+    return mean, disagreement, disagreement <= EYES_AGREE_DEGREES
 
 
 def _spots(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,8 +19,8 @@ CORE_GROWTH_MM = 21.0
 """What two networks agree to be brain is worn off by the first, which no bridge to fat or fluid beside the head
 outlasts, and grown again by the second within what the closer of them takes for brain."""
 
-HALF_TURNS = ([], [2, 3], [2, 4], [3, 4])
-"""In which axes of a batch a head in any pose is mirrored: the four half-turns, its own place included."""
+HALF_TURN = ([], [2, 3])
+"""In which axes of a batch a head in any pose is mirrored: its own place, and half a turn from it."""
 
 LEFT_AND_RIGHT = ([], [2])
 """The same for a head that stands upright, which looks alike from left and right."""

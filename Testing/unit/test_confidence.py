@@ -59,6 +59,14 @@ def test_what_speaks_against_a_pose_lowers_it(changes, score, level):
     assert bool(doubtful.warnings()) == (level == "low" or doubtful.touches_border or doubtful.eyes_agree is False)
 
 
+def test_eyes_that_disagree_are_told_from_none():
+    (apart,) = confidence(eyes_agree=False, eyes_disagreement_degrees=26.0).warnings()
+    assert "26° apart" in apart
+    for disagreement in (None, 80.0):
+        (none,) = confidence(eyes_agree=False, eyes_disagreement_degrees=disagreement).warnings()
+        assert "no eyes" in none
+
+
 def test_axes_in_one_plane_are_as_far_from_right_angles_as_can_be():
     cosine, sine = np.cos(np.deg2rad(70)), np.sin(np.deg2rad(70))
     assert orthogonality_error(np.diag([2.0, 1, 5])) == pytest.approx(0, abs=1e-6)

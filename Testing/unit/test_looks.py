@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from E3PoseLib.geometry import rigid, transform_points
-from E3PoseLib.looks import HALF_TURNS, LEFT_AND_RIGHT, Look, closer_look, mirrored_posterior, upright_look
+from E3PoseLib.looks import HALF_TURN, LEFT_AND_RIGHT, Look, closer_look, mirrored_posterior, upright_look
 from E3PoseLib.rotations import euler_to_matrix
 from E3PoseLib.segmentation.crop import upright_cube
 from E3PoseLib.segmentation.posterior import centre_of_mass, dice_overlap
@@ -79,7 +79,7 @@ def test_what_hangs_on_a_brain_by_a_bridge_is_cut_off():
     np.testing.assert_allclose(look.voxel_to_ras[:3, 3], transform_points(GRID_TO_RAS, np.full(3, 6.0)))
 
 
-@pytest.mark.parametrize("axes", [HALF_TURNS, LEFT_AND_RIGHT])
+@pytest.mark.parametrize("axes", [HALF_TURN, LEFT_AND_RIGHT])
 def test_mirror_images_get_mirrored_probabilities(axes):
     torch.manual_seed(0)
     network = UNet(2, 4).eval()
