@@ -37,7 +37,7 @@ bench: $(VENV)/installed
 screenshots: $(VENV)/installed
 	$(BIN)/python Testing/host/screenshots.py $(SCAN) --model $(or $(MODEL),default)
 
-## train-default: make the built-in model from nothing (EPI=folder BRAINS=folder; hours); cross-validate: measure it
+## train-default: make the built-in model from nothing (BRAINS=folder; hours); cross-validate: tune it (EPI=folder as well)
 train-default: $(VENV)/installed
 	$(MAKE) -f E3PoseTraining/recipe/default.mk PYTHON=$(BIN)/python model
 cross-validate: $(VENV)/installed

@@ -1,32 +1,29 @@
-# How the default model is made, stage by stage: make train-default EPI=… BRAINS=…
+# How the default model is made, stage by stage: make train-default BRAINS=…
+# And what tuning it on clinical scans would gain, each fetus left out in turn: make cross-validate EPI=… BRAINS=…
 #
-# EPI is the folder of the clinical EPI scouts with landmarks.csv (Hoffmann et al., 2021), BRAINS that of the label maps
-# (Fidon et al., 2021). Everything is written below WORK. A stage that is done is not done again; a training that was cut
-# off goes on from its last epoch.
+# BRAINS is the folder of the label maps (Fidon et al., 2021), EPI that of the clinical EPI scouts with landmarks.csv
+# (Hoffmann et al., 2021). Everything is written below WORK. A stage that is done is not done again; a training that was
+# cut off goes on from its last epoch.
 
 PYTHON ?= python3
 WORK ?= build/default
 SEED ?= 1
 WORKERS ?= 2
-# The networks that have seen synthetic scans alone. Name the file that comes with the project,
-# E3PoseTraining/recipe/synthetic.safetensors, to begin with the clinical scans.
-BASE ?= $(WORK)/synthetic.safetensors
+# What is tuned. Name the model that comes with the project, E3Pose/Resources/Models/default.safetensors, to make none.
+BASE ?= $(WORK)/default.safetensors
 RECIPE := $(dir $(lastword $(MAKEFILE_LIST)))
 FETUSES := A B C D E F G H
 RUN := $(PYTHON) -m E3PoseTraining
 SYNTHESIZE = $(RUN).synthesize --brains $(BRAINS) --workers $(WORKERS) -o $(@D)
 LEARN = --resume auto --seed $(SEED)
-# Few epochs on the mixture: enough to see how clinical scans look, too few to learn fifteen of them by heart. Their
-# labels are ellipsoids upright in the head's frame: no border may follow them, it would tell the answer.
-TUNE = $(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN) --export last --surroundings 0 \
-    --n_epochs 2 --lr 0.005 --init $(BASE)
 PARTS = $(<D)/images $(<D)/labels $<
 UNSEEN_HEADS = $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels $(WORK)/heads_unseen/annotations.csv
 
-.PHONY: model cross-validation
+.PHONY: model tuned cross-validation
 .SECONDARY:
 
 model: $(WORK)/default.safetensors
+tuned: $(WORK)/model_tuned.safetensors
 
 # Synthetic heads for the rotation network; whole scans, and some of the heads, for the U-Net; unseen ones to validate on.
 # Small heads are the hardest to find and to read: there are more of them than a uniform age would give.
@@ -34,7 +31,7 @@ YOUNG := --age 20 26
 $(WORK)/heads/annotations.csv:
 	$(SYNTHESIZE) --field head --n 3000 --seed $(SEED)01
 $(WORK)/heads_young/annotations.csv:
-	$(SYNTHESIZE) --field head --n 1000 --seed $(SEED)05 $(YOUNG)
+	$(SYNTHESIZE) --field head --n 1500 --seed $(SEED)05 $(YOUNG)
 $(WORK)/heads_unseen/annotations.csv:
 	$(SYNTHESIZE) --field head --n 60 --seed $(SEED)02
 $(WORK)/scans/annotations.csv:
@@ -54,16 +51,6 @@ $(WORK)/all_scans/annotations.csv: $(WORK)/scans/annotations.csv $(WORK)/scans_y
 	    $(WORK)/heads/$$folder/*_00[0-2]??.nii.gz $(@D)/$$folder || exit 1; done
 	cp $< $@
 
-# The clinical scans, and synthetic heads with them; a data set is renamed when it is whole.
-$(WORK)/epi/annotations.csv:
-	rm -rf $(@D).part
-	$(RUN).prepare epi $(EPI) -o $(@D).part
-	mv $(@D).part $(@D)
-$(WORK)/mixed_heads/annotations.csv: $(WORK)/heads/annotations.csv $(WORK)/epi/annotations.csv
-	rm -rf $(@D).part
-	$(RUN).prepare mix $(<D) $(WORK)/epi --repeats 15 --limit 220 --validation 20 -o $(@D).part
-	mv $(@D).part $(@D)
-
 # The networks learn from synthetic scans alone, each in one process: two of them are trained at a time by make -j2.
 # The U-Net first from cubes of 192 mm, which cost a third, then from 288 mm, in which nearly all of the mother is seen, and
 # at last with twice the features, each beginning as one of a pair. Where the CPU has bfloat16, --precision bf16-mixed
@@ -76,7 +63,7 @@ $(WORK)/unet_narrow/unet.ckpt: $(WORK)/all_scans/annotations.csv $(WORK)/scans_u
 $(WORK)/unet_small/unet.ckpt: $(WORK)/all_scans/annotations.csv $(WORK)/unet_narrow/unet.ckpt
 	$(LEARN_UNET) --unet_feat 8 --init $(WORK)/unet_narrow/unet.ckpt $(WIDE) --n_epochs 3 --lr 0.002
 $(WORK)/unet/unet.ckpt: $(WORK)/all_scans/annotations.csv $(WORK)/unet_small/unet.ckpt
-	$(LEARN_UNET) --init $(WORK)/unet_small/unet.ckpt $(WIDE) --n_epochs 2 --lr 0.0015 --ema 0.995
+	$(LEARN_UNET) --init $(WORK)/unet_small/unet.ckpt $(WIDE) --n_epochs 3 --lr 0.0015 --ema 0.995
 $(WORK)/eyes/unet.ckpt: $(WORK)/all_heads/annotations.csv $(WORK)/heads_unseen/annotations.csv
 	$(RUN).train_unet $(<D)/images $(<D)/labels $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels $(@D) \
 	    --config $(RECIPE)eyes.yaml $(LEARN)
@@ -85,12 +72,26 @@ $(WORK)/upright/unet.ckpt: $(WORK)/all_heads/annotations.csv $(WORK)/heads_unsee
 $(WORK)/e3cnn/e3cnn.pth: $(WORK)/all_heads/annotations.csv $(WORK)/heads_unseen/annotations.csv
 	$(RUN).train_e3cnn $(PARTS) $(UNSEEN_HEADS) $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN)
 
-$(WORK)/synthetic.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(WORK)/eyes/unet.ckpt $(WORK)/upright/unet.ckpt
+$(WORK)/default.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(WORK)/eyes/unet.ckpt $(WORK)/upright/unet.ckpt
 	$(RUN).join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) --upright $(word 4,$^) \
 	    -o $(WORK)/joined.safetensors
-	$(RUN).card $(WORK)/joined.safetensors $(RECIPE)synthetic.yaml -o $@
+	$(RUN).card $(WORK)/joined.safetensors $(RECIPE)card.yaml -o $@
 
-# The rotation network then sees the clinical scans too: all of them, or all but those of one fetus.
+# The clinical scans, and synthetic heads with them; a data set is renamed when it is whole.
+$(WORK)/epi/annotations.csv:
+	rm -rf $(@D).part
+	$(RUN).prepare epi $(EPI) -o $(@D).part
+	mv $(@D).part $(@D)
+$(WORK)/mixed_heads/annotations.csv: $(WORK)/heads/annotations.csv $(WORK)/epi/annotations.csv
+	rm -rf $(@D).part
+	$(RUN).prepare mix $(<D) $(WORK)/epi --repeats 15 --limit 220 --validation 20 -o $(@D).part
+	mv $(@D).part $(@D)
+
+# Few epochs on the mixture: enough to see how clinical scans look, too few to learn fifteen of them by heart. Their
+# labels are ellipsoids upright in the head's frame: no border may follow them, it would tell the answer. Of the clinical
+# scans the rotation network sees all, or all but those of one fetus.
+TUNE = $(RUN).train_e3cnn $(PARTS) $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN) --export last --surroundings 0 \
+    --n_epochs 2 --lr 0.005 --init $(BASE)
 $(WORK)/e3cnn_tuned/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 	$(TUNE) --val_fold val
 $(WORK)/e3cnn_without_%/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
@@ -98,7 +99,7 @@ $(WORK)/e3cnn_without_%/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 $(WORK)/model_%.safetensors: $(WORK)/e3cnn_%/e3cnn.pth $(BASE)
 	$(RUN).join --unet $(BASE) --e3cnn $< --eyes $(BASE) --upright $(BASE) -o $@
 
-# What the model is worth: each scan's pose by networks that have seen no scan of that fetus.
+# What tuning gains: each scan's pose by networks that have seen no scan of that fetus.
 $(WORK)/cross_validation/%.done: $(WORK)/model_without_%.safetensors
 	$(PYTHON) -m E3PoseLib estimate \
 	    $$(awk -F, '$$2 == "$*" { print "$(EPI)/" $$1 ".nii.gz" }' $(EPI)/landmarks.csv) -o $(@D) --model $<
@@ -106,6 +107,3 @@ $(WORK)/cross_validation/%.done: $(WORK)/model_without_%.safetensors
 cross-validation: $(FETUSES:%=$(WORK)/cross_validation/%.done)
 	$(PYTHON) -m E3PoseLib evaluate --poses $(WORK)/cross_validation --truth $(EPI)/poses_ras.csv --images $(EPI) \
 	    --threshold 15/10 30/15 --worst 15 -o $(WORK)/accuracy
-
-$(WORK)/default.safetensors: $(WORK)/model_tuned.safetensors
-	$(RUN).card $< $(RECIPE)card.yaml -o $@
