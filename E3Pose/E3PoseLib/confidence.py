@@ -23,7 +23,7 @@ NOT_SQUARE_DEGREES = 26.0
 is wrong, from there on half of them (see docs/accuracy.md)."""
 
 WITHOUT_EYES = 0.8
-"""Of the score, where eyes were looked for and none agree with the rotation network; so it is never "high"."""
+"""Of the score, where eyes were looked for and no clear ones agree with the rotation network; so it is never "high"."""
 
 LEAST_BRAIN_AGREEMENT = 0.7
 """Dice overlap of the first two networks' brains below which one of them is mistaken."""
@@ -58,8 +58,8 @@ class Confidence:
     interleave_ratio : float
         See `interleave_ratio`; above 1 the head has moved between odd and even slices.
     eyes_agree : bool or None
-        Whether eyes were found within `eyes.EYES_AGREE_DEGREES` of where the rotation network has the face; None where
-        the model does not look for them.
+        Whether clear eyes were found within `eyes.EYES_AGREE_DEGREES` of where the rotation network has the face; None
+        where the model does not look for them.
     eyes_disagreement_degrees : float or None
         Angle between the rotation network's answer and the rotation that the eyes define; None where none were found.
     """
@@ -81,7 +81,7 @@ class Confidence:
 
         It is 0 for an impossible brain, and halved where two networks find different brains, one of which is mistaken,
         or where odd and even slices show the head in two places: views of such a scan agree, on what may be the pose of
-        neither. Where no eyes agree with the rotation network it is a fifth less.
+        neither. Where no clear eyes agree with the rotation network it is a fifth less.
         """
         if not BRAIN_VOLUME_ML[0] <= self.brain_volume_ml <= BRAIN_VOLUME_ML[1]:
             return 0.0
@@ -129,7 +129,9 @@ class Confidence:
             if apart is None or apart > FACE_ELSEWHERE_DEGREES:
                 sentences.append("no eyes were found where the face should be: the rotation rests on the brain alone")
             else:
-                sentences.append(f"eyes and brain tell rotations {apart:.0f}° apart: the answer is mostly the eyes'")
+                sentences.append(
+                    f"unclear eyes: they and the brain tell rotations {apart:.0f}° apart, the answer is mostly theirs"
+                )
         if self.touches_border:
             sentences.append("the brain reaches the border of the scan: the head may be cut, its centre shifted")
         return tuple(sentences)

@@ -21,6 +21,9 @@ LEAST_PROBABILITY = 0.03
 LEAST_PROBABILITY_OF_A_PAIR = 0.45
 """The geometric mean of both below which they are no eyes; see docs/accuracy.md."""
 
+PROBABILITY_OF_A_CLEAR_PAIR = 0.55
+"""The same mean below which it is doubtful whether they are; see docs/accuracy.md."""
+
 MOST_SPOTS = 30
 
 SPREAD_DEGREES = 10.0
@@ -164,7 +167,7 @@ def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> t
     disagreement : float
         Between the two, degrees.
     agree : bool
-        Whether that is at most `EYES_AGREE_DEGREES`.
+        Whether that is at most `EYES_AGREE_DEGREES`, and the pair a clear one.
     """
     by_eyes = torch.from_numpy(rotation_from_eyes(eyes.left - centre, eyes.right - centre))
     by_network = torch.from_numpy(rotation)
@@ -172,7 +175,8 @@ def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> t
     if disagreement > FACE_ELSEWHERE_DEGREES:
         return rotation, disagreement, False
     mean = orthonormalise(by_network + EYES_WEIGHT * by_eyes).numpy()
-    return mean, disagreement, disagreement <= EYES_AGREE_DEGREES
+    is_clear = eyes.probability >= PROBABILITY_OF_A_CLEAR_PAIR
+    return mean, disagreement, is_clear and disagreement <= EYES_AGREE_DEGREES
 
 
 def _spots(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
