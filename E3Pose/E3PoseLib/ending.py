@@ -37,6 +37,7 @@ def exit_status(name: str, command: Callable[[], int | None], after_interrupt: s
     """
     try:
         status = command() or SUCCESS
+        # A reader that has gone shows here, not when Python ends.
         print(end="", flush=True)
         return status
     except E3PoseError as error:

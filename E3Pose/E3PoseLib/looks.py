@@ -149,7 +149,7 @@ def _lead(posterior: torch.Tensor) -> np.ndarray:
 
 
 def _filled(brain: np.ndarray) -> np.ndarray:
-    """The same, holes filled; in place."""
+    """A brain with its holes filled; in place."""
     box = bounding_box(brain)
     if box is not None:
         brain[box] = ndimage.binary_fill_holes(brain[box])
