@@ -185,9 +185,12 @@ def touches_border(array: np.ndarray, mask: np.ndarray) -> bool:
     """
     # No cube of three voxels that touches the brain reaches beyond this box, unless the grid ends there.
     box = box_around(mask, margin=3)
-    brain, empty = np.pad(mask[box], 3), np.pad(array[box] == 0, 3, constant_values=True)
+    ends = [(3 * (edges.start == 0), 3 * (edges.stop == n)) for edges, n in zip(box, mask.shape, strict=True)]
+    empty = np.pad(array[box] == 0, ends, constant_values=True)
+    if not empty.any():
+        return False
     beyond = ndimage.binary_opening(empty, np.ones((3, 3, 3)))
-    return bool((ndimage.binary_dilation(brain) & beyond).any())
+    return bool((ndimage.binary_dilation(np.pad(mask[box], ends)) & beyond).any())
 
 
 def axis_concentration(field: torch.Tensor) -> tuple[float, float, float]:

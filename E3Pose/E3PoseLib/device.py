@@ -40,6 +40,24 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 @contextmanager
+def exact_float32() -> Iterator[None]:
+    """Let NVIDIA's graphics multiply float32 as such.
+
+    torch lets convolutions there round their factors to 11 bits ("TF32"), and whoever shares the process may let all
+    products do so. The official E(3)-CNN's axes, made of small differences, then turn by degrees.
+    """
+    settings = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    allowed = [setting.allow_tf32 for setting in settings]
+    try:
+        for setting in settings:
+            setting.allow_tf32 = False
+        yield
+    finally:
+        for setting, before in zip(settings, allowed, strict=True):
+            setting.allow_tf32 = before
+
+
+@contextmanager
 def memory_errors(device: torch.device) -> Iterator[None]:
     """Turn a device's lack of memory into a `DeviceError`; other errors pass."""
     try:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .confidence import LOW_SCORE, Confidence, axis_concentration, interleave_ratio, orthogonality_error, touches_border
-from .device import memory_errors, pick_device
+from .device import exact_float32, memory_errors, pick_device
 from .equivariant.network import pool_axes
 from .errors import E3PoseError, NoHeadFoundError, VolumeError
 from .eyes import Eyes, average_with_eyes, find_eyes
@@ -267,7 +267,7 @@ class PoseEstimator:
         settings = self.model.header
         crop = (settings.rotation_edge, settings.object_fraction)
         if settings.views:
-            return list(crop_views(mask, scan.array, *crop, self._view_to_scan, settings.clip_fraction))
+            return list(crop_views(mask, scan.array, *crop, self._view_to_scan, settings.clip_fraction, self.device))
         minimum_edge = 2**self.model.rotation_network.n_levels
         return [crop_around(mask, scan.array, scan.field_of_view, *crop, minimum_edge, settings.clip_fraction)]
 
@@ -337,7 +337,7 @@ class PoseEstimator:
         for shape in dict.fromkeys(array.shape for array in arrays):
             indices = [index for index, array in enumerate(arrays) if array.shape == shape]
             batch = torch.from_numpy(np.stack([arrays[index] for index in indices]))[:, None]
-            with torch.inference_mode(), memory_errors(self.device):
+            with torch.inference_mode(), memory_errors(self.device), exact_float32():
                 for index, output in zip(indices, network(batch.to(self.device)), strict=True):
                     outputs[index] = output.float()
         return outputs

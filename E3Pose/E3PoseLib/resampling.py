@@ -18,6 +18,9 @@ RESLICED_EDGE_MM = 180.0
 GRID_TOLERANCE = 1e-4
 """Fraction of a voxel that a new grid may leave uncovered at its end; absorbs the rounding of headers."""
 
+SAME_SAMPLE = 1e-6
+"""Fraction of a voxel by which two samples may lie apart and be one: of intensities float32 keeps no more."""
+
 
 def rescale(array: np.ndarray, clip_fraction: float = 0.0) -> np.ndarray:
     """Intensities to [0, 1] by minimum and maximum, float32; a constant array becomes 0.
@@ -68,21 +71,31 @@ def resample_isotropic(
     """
     factors = spacing / voxel_sizes(voxel_to_ras)
     for axis, factor in enumerate(factors):
-        n_old = array.shape[axis]
-        n_new = math.ceil(n_old / factor - tolerance)
-        position = (np.arange(n_new) + 0.5) * factor - 0.5
-        clipped = np.clip(position, 0, n_old - 1)
-        low = np.minimum(clipped.astype(int), n_old - 2)
-        # Positions in float64, as sums of many voxels; what is left of them in one voxel needs no more than float32.
-        weight = (clipped - low).astype(np.float32)
-        along = [1, 1, 1]
-        along[axis] = -1
-        below, above = array.take(low, axis), array.take(low + 1, axis)
-        array = below + (above - below) * weight.reshape(along)
-        np.moveaxis(array, axis, 0)[position > n_old - 0.5] = 0
+        weights = _interpolation(array.shape[axis], factor, tolerance)
+        if weights is not None:
+            rows = array.reshape(array.shape[0], -1) if axis == 0 else array
+            product = rows @ weights.T if axis == 2 else weights @ rows
+            array = product.reshape(*array.shape[:axis], len(weights), *array.shape[axis + 1 :])
     grid_to_voxel = np.diag([*factors, 1.0])
     grid_to_voxel[:3, 3] = (factors - 1) / 2
     return array, voxel_to_ras @ grid_to_voxel
+
+
+def _interpolation(n_old: int, factor: float, tolerance: float) -> np.ndarray | None:
+    """Weights ``[n_new, n_old]`` of an axis' old samples in each new one, see `resample_isotropic`; None if the same."""
+    n_new = math.ceil(n_old / factor - tolerance)
+    position = (np.arange(n_new) + 0.5) * factor - 0.5
+    if n_new == n_old and np.abs(position - np.arange(n_old)).max() < SAME_SAMPLE:
+        return None
+    clipped = np.clip(position, 0, n_old - 1)
+    low = np.minimum(clipped.astype(int), n_old - 2)
+    # Positions in float64, as sums of many voxels; what is left of them in one voxel needs no more than float32.
+    above = (clipped - low).astype(np.float32)
+    weights = np.zeros((n_new, n_old), np.float32)
+    weights[np.arange(n_new), low] = 1 - above
+    weights[np.arange(n_new), low + 1] = above
+    weights[position > n_old - 0.5] = 0
+    return weights
 
 
 def crop_or_pad(
@@ -173,14 +186,15 @@ def nearest_on_grid(
     if np.abs(linear - np.diag(np.diag(linear))).max() * max(shape) > 0.5:
         return turned_on_grid(labels, voxel_to_label, shape, order=0)
     # Axes that run alike need no more than an index for each.
-    source, target = [], []
+    target = []
     for axis, size in enumerate(shape):
         index = np.rint(np.arange(size) * voxel_to_label[axis, axis] + voxel_to_label[axis, 3]).astype(int)
-        inside = (index >= 0) & (index < labels.shape[axis])
-        source.append(index[inside])
-        target.append(inside.nonzero()[0])
+        inside = ((index >= 0) & (index < labels.shape[axis])).nonzero()[0]
+        labels = labels.take(index[inside], axis)
+        # Indices grow or shrink along an axis, so those inside follow each other.
+        target.append(slice(inside[0], inside[-1] + 1) if len(inside) else slice(0))
     carried = np.zeros(shape, labels.dtype)
-    carried[np.ix_(*target)] = labels[np.ix_(*source)]
+    carried[tuple(target)] = labels
     return carried
 
 

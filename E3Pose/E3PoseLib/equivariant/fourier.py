@@ -165,11 +165,11 @@ def correlate(features: Tensor, kernel: KernelSpectra) -> Tensor:
     matrices = transforms(kernel.valid, kernel.kernel_size, features.device, features.dtype)
     n, valid = kernel.valid + kernel.kernel_size - 1, kernel.valid
     groups = [(column, features.index_select(1, group)) for column, group in enumerate(kernel.inputs[:2]) if len(group)]
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or features.is_cuda:
         tiles = [(column, Tiles.apply(group, valid, n)) for column, group in groups]
         grid = _laid_out(_correlate_tiles(tiles, kernel, matrices), features.shape)
         return grid.index_select(1, kernel.outputs.order)[:, :, : features.shape[2]]
-    # A slice of the grid at a time, so that all of its spectra stay in the cache.
+    # On a CPU a slice of the grid at a time, so that all of its spectra stay in the cache.
     windows = [(column, _windows(group, valid, n)) for column, group in groups]
     result = features.new_empty(len(features), len(kernel.outputs.order), *features.shape[2:])
     for row, part in enumerate(result.split(valid, dim=2)):

@@ -9,7 +9,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from ..resampling import rescale
+from ..resampling import cut, rescale
 from .posterior import bounding_box, centre_of_mass
 
 UPRIGHT_RADII = 3.6
@@ -85,6 +85,7 @@ def crop_views(
     object_fraction: float,
     rotations: np.ndarray,
     clip_fraction: float = 0.0,
+    device: torch.device | str = "cpu",
 ) -> np.ndarray:
     """The same cube as `crop_around` seen from several sides, zero where it leaves the scan.
 
@@ -100,6 +101,8 @@ def crop_views(
         Shape ``[V, 3, 3]``, proper: a vector v of a view is R·v in the scan's axes.
     clip_fraction : float
         See `rescale`.
+    device : torch.device or str
+        Where the views are sampled.
 
     Returns
     -------
@@ -107,16 +110,21 @@ def crop_views(
         Shape ``[V, edge, edge, edge]``, intensities in [0, 1], float32.
     """
     middle, half = _cube_around(mask, object_fraction)
+    # What the corners of a turned cube reach, and a voxel to interpolate to: little of it, so that it stays in the cache.
+    reach = math.sqrt(3) * half + 1
+    firsts, lasts = np.floor(middle - reach).astype(int), np.ceil(middle + reach).astype(int)
+    content = cut(array, tuple(slice(first, last + 1) for first, last in zip(firsts, lasts, strict=True)))
+    size = np.array(content.shape)
+    # affine_grid counts from the outer faces of the border voxels, half an edge as 1, and the last axis first.
+    view_to_content = np.empty((len(rotations), 3, 4), np.float32)
+    view_to_content[..., :3] = (rotations * 2 * half / size[:, None])[:, ::-1, ::-1]
+    view_to_content[..., 3] = ((2 * (middle - firsts) + 1) / size - 1)[::-1]
     # Twice as fine and then averaged, so that structures between coarse samples are not lost.
-    fine = torch.linspace(-1 + 0.5 / edge, 1 - 0.5 / edge, 2 * edge)
-    offsets = half * torch.cartesian_prod(fine, fine, fine)
-    positions = offsets @ torch.from_numpy(rotations).float().transpose(1, 2) + torch.from_numpy(middle).float()
-    size = torch.tensor(array.shape, dtype=torch.float32)
-    # grid_sample counts from the outer faces of the border voxels, and the last axis first.
-    grid = ((2 * positions + 1) / size - 1).flip(-1).reshape(-1, 2 * edge, 2 * edge, 2 * edge, 3)
-    content = torch.from_numpy(array).float().expand(len(grid), 1, *array.shape)
-    sampled = functional.avg_pool3d(functional.grid_sample(content, grid, align_corners=False), 2)
-    return np.stack([rescale(view, clip_fraction) for view in sampled[:, 0].numpy()])
+    fine = (len(rotations), 1, 2 * edge, 2 * edge, 2 * edge)
+    grid = functional.affine_grid(torch.from_numpy(view_to_content).to(device), fine, align_corners=False)
+    contents = torch.from_numpy(content).to(device).expand(len(rotations), 1, *content.shape)
+    sampled = functional.avg_pool3d(functional.grid_sample(contents, grid, align_corners=False), 2)
+    return np.stack([rescale(view, clip_fraction) for view in sampled[:, 0].cpu().numpy()])
 
 
 def upright_cube(mask: np.ndarray, rotation: np.ndarray, edge: int) -> np.ndarray:

@@ -72,6 +72,14 @@ def unet_run(data, tmp_path_factory) -> Path:
     return output
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU and a torch that uses it")
+def test_both_commands_train_on_a_gpu(data, tmp_path):
+    run_apart("train_unet", [*unet_paths(data, tmp_path / "unet"), *TINY_UNET, "--device", "cuda"])
+    run_apart("train_e3cnn", [*e3cnn_paths(data, tmp_path / "e3cnn"), *TINY_E3CNN, "--device", "cuda"])
+    for part, figure in (("unet", "val_dice"), ("e3cnn", "val_rotation_degrees")):
+        assert sorted(read_curves(tmp_path / part / "logs" / "csv")[figure]) == [0, 1]
+
+
 def test_unet_run_leaves_checkpoints_logs_and_pictures(unet_run):
     assert {path.name for path in (unet_run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     for picture in ("learning_curves.png", "predictions.png"):

@@ -1,0 +1,115 @@
+"""On an NVIDIA GPU the answers are those of the CPU; skipped where there is none."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import conv3d
+
+from E3PoseLib import PoseEstimator, load_model
+from E3PoseLib.device import exact_float32
+from E3PoseLib.equivariant.convolution import SteerableConvolution
+from E3PoseLib.equivariant.ways import DENSE, WINDOWS
+from E3PoseLib.errors import DeviceError
+from E3PoseLib.rotations import geodesic_angle
+from E3PoseLib.segmentation.posterior import dice_overlap
+from E3PoseLib.volume import read_volume
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU and a torch that uses it")
+
+SAMPLE_SCAN = Path(__file__).parents[2] / "E3Pose" / "Resources" / "SampleData" / "SyntheticFetalEPI.nii.gz"
+STAGED = ("ep2d_10", "ep2d_14", "ep2d_23", "ep2d_32")
+IRREPS = ("4x0e + 3x0o + 2x1e + 3x1o + 2x2e + 1x2o", "5x0e + 2x0o + 3x1o + 2x1e + 2x2e + 1x2o")
+
+
+@pytest.fixture(autouse=True)
+def rounded_products(monkeypatch):
+    """Someone else in the process lets the GPU round, as torch itself does for convolutions."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
+
+
+def difference(estimate, expected) -> tuple[float, float]:
+    """Of two poses, degrees and mm."""
+    rotations = (torch.from_numpy(pose.canonical_to_ras[:3, :3].copy()) for pose in (estimate, expected))
+    shift = estimate.canonical_to_ras[:3, 3] - expected.canonical_to_ras[:3, 3]
+    return float(geodesic_angle(*rotations)), float(np.linalg.norm(shift))
+
+
+@pytest.mark.parametrize("way", [DENSE, WINDOWS, 4, 8, 16])
+def test_every_way_of_a_steerable_convolution(way):
+    torch.manual_seed(0)
+    layer = SteerableConvolution(*IRREPS)
+    features = torch.randn(2, layer.irreps_in.dim, 17, 16, 20)
+    with torch.inference_mode():
+        expected = conv3d(features, layer.kernel(), padding=2)
+        layer.to("cuda")
+        with exact_float32():
+            found = layer.evaluate(way, layer.prepare(way), features.to("cuda")).cpu()
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_other_programs_settings_are_left_as_they_were():
+    with pytest.raises(KeyError), exact_float32():
+        assert not torch.backends.cudnn.allow_tf32
+        raise KeyError
+    assert torch.backends.cudnn.allow_tf32
+    assert torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize("name", STAGED)
+def test_the_official_weights_on_real_scans(name, epi, official_model, reference):
+    scan, stages = read_volume(epi / f"{name}.nii.gz"), np.load(reference / "stages.npz")
+    expected = PoseEstimator(official_model, "cpu", as_official=True).estimate(scan)
+    estimator = PoseEstimator(official_model, "cuda", as_official=True)
+    angle, distance = difference(estimator.estimate(scan), expected)
+    assert angle < 0.1
+    assert distance < 0.01
+    crop = torch.from_numpy(stages[f"{name}/crop"])[None, None].to("cuda")
+    with torch.inference_mode(), exact_float32():
+        axes = estimator.model.rotation_network(crop)[0].cpu().numpy()
+    assert np.abs(axes - stages[f"{name}/e3cnn_axes"]).max() < 1e-3 * np.abs(stages[f"{name}/e3cnn_axes"]).max()
+
+
+@pytest.fixture(scope="module")
+def sample():
+    """The sample scan, and its pose by the bundled model on the CPU."""
+    scan = read_volume(SAMPLE_SCAN)
+    return scan, PoseEstimator(load_model("default"), "cpu").estimate(scan)
+
+
+def test_the_bundled_model(sample):
+    scan, expected = sample
+    estimator = PoseEstimator(load_model("default"))
+    one, (first, second) = estimator.estimate(scan), estimator.estimate_batch([scan, scan])
+    for estimate in (one, first, second):
+        assert estimate.device == "cuda"
+        angle, distance = difference(estimate, expected)
+        assert angle < 0.1
+        assert distance < 0.01
+        assert abs(estimate.confidence.score - expected.confidence.score) < 0.01
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16", "auto"])
+def test_lower_precision_of_the_segmentation(precision, sample):
+    scan, expected = sample
+    estimator = PoseEstimator(load_model("default"), "cuda", precision=precision)
+    estimate = estimator.estimate(scan)
+    assert estimator.precision in (precision, "float32", "float16")
+    assert dice_overlap(estimate.mask, expected.mask) > 0.99
+    angle, distance = difference(estimate, expected)
+    assert angle < 1
+    assert distance < 0.5
+
+
+def test_a_full_card_is_named(sample):
+    estimator = PoseEstimator(load_model("default"), "cuda")
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(1e-4)
+    try:
+        with pytest.raises(DeviceError, match="cuda ran out of memory"):
+            estimator.estimate(sample[0])
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert estimator.estimate(sample[0]).confidence.level == sample[1].confidence.level
