@@ -30,7 +30,7 @@ from .resampling import (
     straighten,
     whole_multiple,
 )
-from .segmentation.crop import crop_around, crop_views, cube_around, sample_cube, upright_cube
+from .segmentation.crop import crop_around, crop_views, cube_around, sample_grids, upright_cube
 from .segmentation.posterior import bounding_box, centre_of_mass, largest_components, posterior_to_object
 from .stopwatch import Progress, Stopwatch
 from .views import assemble_rotation, combine_views, view_rotations
@@ -285,7 +285,7 @@ class PoseEstimator:
             index: upright_cube(look.mask, assemble_rotation(seen[index].axes), edge) for index, look in looks.items()
         }
         heads = [
-            rescale(sample_cube(scans[index].array, cube, edge), settings.clip_fraction)
+            rescale(sample_grids(scans[index].array, cube[None], (edge,) * 3)[0].numpy(), settings.clip_fraction)
             for index, cube in cubes.items()
         ]
         posteriors = self._run(partial(mirrored_posterior, self.model.upright_network, LEFT_AND_RIGHT), heads)

@@ -10,7 +10,8 @@ import torch
 from scipy import ndimage
 
 from .geometry import rigid
-from .resampling import cut, put_back, turned_on_grid
+from .resampling import cut, put_back, reached
+from .segmentation.crop import sample_grids
 from .segmentation.posterior import bounding_box, dice_overlap, largest_components
 from .segmentation.unet import UNet
 
@@ -136,8 +137,13 @@ def upright_look(
     Look
     """
     # Carried by its probability, not as voxels: the border of voxels that stand askew would be a staircase.
-    lead = turned_on_grid(_lead(posterior), np.linalg.inv(cube_to_grid), look.mask.shape, order=1, outside=-1)
-    mask = _first_in_scan(largest_components(_filled(lead > 0)), look.mask, field_of_view)
+    lead, grid_to_cube = _lead(posterior), np.linalg.inv(cube_to_grid)
+    box = reached(lead.shape, grid_to_cube, look.mask.shape)
+    box_to_cube = grid_to_cube @ rigid(np.eye(3), [edges.start for edges in box])
+    # Beyond the cube there is none, by a lead of -1.
+    on_grid = sample_grids(lead + 1, box_to_cube[None], tuple(edges.stop - edges.start for edges in box))[0] - 1
+    found = largest_components(_filled(on_grid.numpy() > 0))
+    mask = _first_in_scan([put_back(one, box, look.mask.shape) for one in found], look.mask, field_of_view)
     overlap = dice_overlap(mask, look.mask)
     eye_probability = posterior[2].cpu().numpy()
     return Look(mask, look.brain_agreement, eye_probability, grid_to_ras @ cube_to_grid, overlap)

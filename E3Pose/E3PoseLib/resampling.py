@@ -184,7 +184,12 @@ def nearest_on_grid(
     voxel_to_label = np.linalg.inv(labels_to_ras) @ voxel_to_ras
     linear = voxel_to_label[:3, :3]
     if np.abs(linear - np.diag(np.diag(linear))).max() * max(shape) > 0.5:
-        return turned_on_grid(labels, voxel_to_label, shape, order=0)
+        carried = np.zeros(shape, labels.dtype)
+        box = reached(labels.shape, voxel_to_label, shape)
+        offset = transform_points(voxel_to_label, [edges.start for edges in box])
+        size = tuple(edges.stop - edges.start for edges in box)
+        carried[box] = ndimage.affine_transform(labels, linear, offset, output_shape=size, order=0)
+        return carried
     # Axes that run alike need no more than an index for each.
     target = []
     for axis, size in enumerate(shape):
@@ -198,39 +203,30 @@ def nearest_on_grid(
     return carried
 
 
-def turned_on_grid(
-    values: np.ndarray, grid_to_values: np.ndarray, shape: tuple[int, int, int], order: int, outside: float = 0
-) -> np.ndarray:
-    """What an array holds at the voxels of a grid with other axes; of the grid only what it spans is visited.
+def reached(
+    content_shape: tuple[int, int, int], grid_to_content: np.ndarray, shape: tuple[int, int, int]
+) -> tuple[slice, ...]:
+    """The box of a grid's voxels, ``[I, J, K]`` of them, that may show any of an array that stands askew in it.
 
     Parameters
     ----------
-    values : np.ndarray
-        Shape ``[D, H, W]``.
-    grid_to_values : np.ndarray
-        Shape ``[4, 4]``, from the grid's voxels to those of `values`.
+    content_shape : tuple of int
+        Of the array.
+    grid_to_content : np.ndarray
+        Shape ``[4, 4]``, from the grid's voxels to those of the array.
     shape : tuple of int
         Of the grid.
-    order : int
-        Of the interpolation: 1, linear; 0, nearest.
-    outside : float
-        The value beyond the array.
 
     Returns
     -------
-    np.ndarray
-        Of that shape, in the type of `values`.
+    tuple of slice
+        Within the grid; empty along an axis on which the array lies beside it.
     """
-    corners = np.array(list(np.ndindex(2, 2, 2))) * np.array(values.shape) - 0.5
-    reach = transform_points(np.linalg.inv(grid_to_values), corners)
+    corners = np.array(list(np.ndindex(2, 2, 2))) * np.array(content_shape) - 0.5
+    reach = transform_points(np.linalg.inv(grid_to_content), corners)
     starts = np.floor(reach.min(axis=0)).astype(int).clip(0, shape)
     stops = (np.ceil(reach.max(axis=0)).astype(int) + 1).clip(starts, shape)
-    offset = transform_points(grid_to_values, starts)
-    carried = np.full(shape, outside, values.dtype)
-    carried[tuple(map(slice, starts, stops))] = ndimage.affine_transform(
-        values, grid_to_values[:3, :3], offset, output_shape=tuple(stops - starts), order=order, cval=outside
-    )
-    return carried
+    return tuple(map(slice, starts.tolist(), stops.tolist()))
 
 
 def straighten(volume: Volume) -> Volume:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from E3PoseLib.eyes import CANONICAL_PITCH_DEGREES, rotation_from_eyes
 from E3PoseLib.rotations import euler_to_matrix
-from E3PoseLib.segmentation.crop import sample_cube, upright_cube
+from E3PoseLib.segmentation.crop import sample_grids, upright_cube
 from E3PoseTraining.augmentation.sample import (
     RandSampleTransform,
     Sample,
@@ -147,10 +147,10 @@ def upright(sample: Sample, edge: int, linear: np.ndarray | None = None, shift: 
     disturbance[:3, 3] = middle - disturbance[:3, :3] @ middle
     if shift is not None:
         disturbance[:3, 3] += shift / (np.linalg.norm(cube_to_grid[:3, 0]) * sample.spacing)
-    cube_to_grid = cube_to_grid @ disturbance
-    image, label = sample_cube(image, cube_to_grid, edge), sample_cube(label, cube_to_grid, edge, order=0)
+    where = ((cube_to_grid @ disturbance)[None], (edge,) * 3)
     device = sample.image.device
-    image, label = (torch.from_numpy(volume)[None].to(device) for volume in (image, label))
+    image = sample_grids(image, *where, device=device)
+    label = sample_grids(label, *where, nearest=True, device=device).to(torch.uint8)
     return dataclasses.replace(sample, image=image, label=label, axes=None)
 
 

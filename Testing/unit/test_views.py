@@ -7,7 +7,7 @@ import torch
 from E3PoseLib.geometry import transform_points
 from E3PoseLib.resampling import rescale
 from E3PoseLib.rotations import geodesic_angle, random_rotations
-from E3PoseLib.segmentation.crop import UPRIGHT_RADII, crop_views, sample_cube, upright_cube
+from E3PoseLib.segmentation.crop import UPRIGHT_RADII, crop_views, sample_grids, upright_cube
 from E3PoseLib.views import combine_views
 
 
@@ -44,14 +44,16 @@ def test_a_head_is_cut_out_upright_at_the_size_of_its_brain():
     np.testing.assert_allclose(cube_to_grid[:3, :3], rotation * step, atol=0.02)
     np.testing.assert_allclose(transform_points(cube_to_grid, np.full(3, 17.5)), middle, atol=1e-9)
     # A blob ten voxels in front of the brain's centre is straight ahead.
-    seen = sample_cube(blobs(np.array([middle + 10 * rotation[:, 1]])), cube_to_grid, 36) ** 2
+    shape = (36, 36, 36)
+    blob = blobs(np.array([middle + 10 * rotation[:, 1]]))
+    seen = sample_grids(blob, cube_to_grid[None], shape)[0].numpy() ** 2
     place = np.stack(np.meshgrid(*[np.arange(36)] * 3, indexing="ij"), axis=-1)
     found = (place * seen[..., None]).sum(axis=(0, 1, 2)) / seen.sum()
     np.testing.assert_allclose(found - 17.5, [0, 10 / step, 0], atol=0.1)
-    inside = sample_cube(mask, cube_to_grid, 36, order=0)
-    assert inside.dtype == bool and inside.sum() * step**3 == pytest.approx(mask.sum(), rel=0.03)
+    inside = sample_grids(mask, cube_to_grid[None], shape, nearest=True)
+    assert set(inside.unique().tolist()) == {0, 1} and float(inside.sum()) * step**3 == pytest.approx(mask.sum(), rel=0.03)
     beyond = upright_cube(np.roll(mask, -25, 0), rotation, 36)
-    assert (sample_cube(np.ones(mask.shape, np.float32), beyond, 36) == 0).any()
+    assert (sample_grids(np.ones(mask.shape, np.float32), beyond[None], shape) == 0).any()
 
 
 def test_a_view_is_zero_where_it_leaves_the_scan():

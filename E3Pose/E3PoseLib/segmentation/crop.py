@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch.nn import functional
 
 from ..resampling import cut, rescale
@@ -110,21 +109,13 @@ def crop_views(
         Shape ``[V, edge, edge, edge]``, intensities in [0, 1], float32.
     """
     middle, half = _cube_around(mask, object_fraction)
-    # What the corners of a turned cube reach, and a voxel to interpolate to: little of it, so that it stays in the cache.
-    reach = math.sqrt(3) * half + 1
-    firsts, lasts = np.floor(middle - reach).astype(int), np.ceil(middle + reach).astype(int)
-    content = cut(array, tuple(slice(first, last + 1) for first, last in zip(firsts, lasts, strict=True)))
-    size = np.array(content.shape)
-    # affine_grid counts from the outer faces of the border voxels, half an edge as 1, and the last axis first.
-    view_to_content = np.empty((len(rotations), 3, 4), np.float32)
-    view_to_content[..., :3] = (rotations * 2 * half / size[:, None])[:, ::-1, ::-1]
-    view_to_content[..., 3] = ((2 * (middle - firsts) + 1) / size - 1)[::-1]
     # Twice as fine and then averaged, so that structures between coarse samples are not lost.
-    fine = (len(rotations), 1, 2 * edge, 2 * edge, 2 * edge)
-    grid = functional.affine_grid(torch.from_numpy(view_to_content).to(device), fine, align_corners=False)
-    contents = torch.from_numpy(content).to(device).expand(len(rotations), 1, *content.shape)
-    sampled = functional.avg_pool3d(functional.grid_sample(contents, grid, align_corners=False), 2)
-    return np.stack([rescale(view, clip_fraction) for view in sampled[:, 0].cpu().numpy()])
+    fine = 2 * edge
+    views_to_array = np.tile(np.eye(4), (len(rotations), 1, 1))
+    views_to_array[:, :3, :3] = rotations * half / edge
+    views_to_array[:, :3, 3] = middle - views_to_array[:, :3, :3].sum(axis=2) * (fine - 1) / 2
+    views = sample_grids(array, views_to_array, (fine,) * 3, device=device)
+    return np.stack([rescale(view, clip_fraction) for view in functional.avg_pool3d(views, 2).cpu().numpy()])
 
 
 def upright_cube(mask: np.ndarray, rotation: np.ndarray, edge: int) -> np.ndarray:
@@ -152,26 +143,49 @@ def upright_cube(mask: np.ndarray, rotation: np.ndarray, edge: int) -> np.ndarra
     return cube_to_grid
 
 
-def sample_cube(array: np.ndarray, cube_to_grid: np.ndarray, edge: int, order: int = 1) -> np.ndarray:
-    """What an array holds in a cube, zero beyond the array.
+def sample_grids(
+    array: np.ndarray,
+    grids_to_array: np.ndarray,
+    shape: tuple[int, int, int],
+    *,
+    nearest: bool = False,
+    device: torch.device | str = "cpu",
+) -> torch.Tensor:
+    """What an array holds at the voxels of other grids, turned ones mostly; zero where these leave it.
 
     Parameters
     ----------
     array : np.ndarray
         Shape ``[D, H, W]``.
-    cube_to_grid : np.ndarray
-        Shape ``[4, 4]``, see `upright_cube`.
-    edge : int
-        Of the cube, voxels.
-    order : int
-        Of the interpolation: 1, linear; 0, nearest.
+    grids_to_array : np.ndarray
+        Shape ``[V, 4, 4]``, from the voxels of each grid to those of the array.
+    shape : tuple of int
+        Of each grid.
+    nearest : bool
+        Take the nearest voxel's value instead of interpolating linearly.
+    device : torch.device or str
+        Where they are sampled.
 
     Returns
     -------
-    np.ndarray
-        Shape ``[edge, edge, edge]``, of the array's type.
+    torch.Tensor
+        Shape ``[V, *shape]``, float32, on that device.
     """
-    return ndimage.affine_transform(array, cube_to_grid, output_shape=(edge,) * 3, order=order)
+    size, linear, offset = np.array(shape), grids_to_array[:, :3, :3], grids_to_array[:, :3, 3]
+    # Of the array what the grids' corners reach, with zeros beyond it: little of it, so that it stays in the cache.
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (size - 1)
+    reach = corners @ linear.transpose(0, 2, 1) + offset[:, None]
+    first, last = np.floor(reach.min(axis=(0, 1))).astype(int), np.ceil(reach.max(axis=(0, 1))).astype(int)
+    content = cut(array, tuple(slice(start, stop + 1) for start, stop in zip(first, last, strict=True)))
+    # affine_grid counts from the outer faces of the border voxels, half an edge as 1, and the last axis first.
+    extent = np.array(content.shape)
+    theta = np.empty((len(linear), 3, 4), np.float32)
+    theta[..., :3] = (linear * size / extent[:, None])[:, ::-1, ::-1]
+    theta[..., 3] = ((linear @ (size - 1) + 2 * (offset - first) + 1) / extent - 1)[:, ::-1]
+    grids = functional.affine_grid(torch.from_numpy(theta).to(device), (len(theta), 1, *shape), align_corners=False)
+    contents = torch.from_numpy(content).to(device).float().expand(len(theta), 1, *content.shape)
+    mode = "nearest" if nearest else "bilinear"
+    return functional.grid_sample(contents, grids, mode=mode, align_corners=False)[:, 0]
 
 
 def _cube_around(mask: np.ndarray, object_fraction: float) -> tuple[np.ndarray, float]:
