@@ -20,6 +20,7 @@ from .geometry import head_axes_to_ras, invert_rigid, rigid, transform_points
 from .looks import HALF_TURN, LEFT_AND_RIGHT, Look, closer_look, mirrored_posterior, upright_look
 from .model import Model
 from .precision import PRECISIONS, fastest_precision, segment
+from .replay import Replay
 from .resampling import (
     GRID_TOLERANCE,
     crop_or_pad,
@@ -117,6 +118,9 @@ class PoseEstimator:
         self.device = pick_device(device)
         self.model = model.to(self.device)
         self.as_official = as_official
+        self._closer_network = partial(mirrored_posterior, model.eyes_network, HALF_TURN)
+        self._upright_network = partial(mirrored_posterior, model.upright_network, LEFT_AND_RIGHT)
+        self._replay = Replay()
         self._view_to_scan = view_rotations(max(self.model.header.views, 1))
 
     def estimate(self, volume: Volume, progress: Progress | None = None) -> PoseEstimate:
@@ -256,7 +260,7 @@ class PoseEstimator:
         settings = self.model.header
         cubes = {index: cube_around(mask, settings.eyes_edge) for index, mask in masks.items()}
         heads = [rescale(cut(scans[index].array, cube), settings.clip_fraction) for index, cube in cubes.items()]
-        posteriors = self._run(partial(mirrored_posterior, self.model.eyes_network, HALF_TURN), heads)
+        posteriors = self._run(self._closer_network, heads)
         return {
             index: closer_look(posterior, cube, masks[index], *scans[index].place, settings.spacing_mm)
             for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True)
@@ -288,7 +292,7 @@ class PoseEstimator:
             rescale(sample_grids(scans[index].array, cube[None], (edge,) * 3)[0].numpy(), settings.clip_fraction)
             for index, cube in cubes.items()
         ]
-        posteriors = self._run(partial(mirrored_posterior, self.model.upright_network, LEFT_AND_RIGHT), heads)
+        posteriors = self._run(self._upright_network, heads)
         return {
             index: upright_look(posterior, cube, looks[index], *scans[index].place)
             for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True)
@@ -338,7 +342,7 @@ class PoseEstimator:
             indices = [index for index, array in enumerate(arrays) if array.shape == shape]
             batch = torch.from_numpy(np.stack([arrays[index] for index in indices]))[:, None]
             with torch.inference_mode(), memory_errors(self.device), exact_float32():
-                for index, output in zip(indices, network(batch.to(self.device)), strict=True):
+                for index, output in zip(indices, self._replay(network, batch.to(self.device)), strict=True):
                     outputs[index] = output.float()
         return outputs
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 from .geometry import rigid
 from .resampling import cut, put_back, reached
 from .segmentation.crop import sample_grids
-from .segmentation.posterior import bounding_box, dice_overlap, largest_components
+from .segmentation.posterior import bounding_box, box_around, dice_overlap, largest_components
 from .segmentation.unet import UNet
 
 CORE_DEPTH_MM = 9.0
@@ -137,16 +137,25 @@ def upright_look(
     Look
     """
     # Carried by its probability, not as voxels: the border of voxels that stand askew would be a staircase.
-    lead, grid_to_cube = _lead(posterior), np.linalg.inv(cube_to_grid)
-    box = reached(lead.shape, grid_to_cube, look.mask.shape)
-    box_to_cube = grid_to_cube @ rigid(np.eye(3), [edges.start for edges in box])
-    # Beyond the cube there is none, by a lead of -1.
-    on_grid = sample_grids(lead + 1, box_to_cube[None], tuple(edges.stop - edges.start for edges in box))[0] - 1
-    found = largest_components(_filled(on_grid.numpy() > 0))
-    mask = _first_in_scan([put_back(one, box, look.mask.shape) for one in found], look.mask, field_of_view)
+    found = _carried_to_grid(_lead(posterior), cube_to_grid, look.mask.shape)
+    mask = _first_in_scan(largest_components(_filled(found)), look.mask, field_of_view)
     overlap = dice_overlap(mask, look.mask)
     eye_probability = posterior[2].cpu().numpy()
     return Look(mask, look.brain_agreement, eye_probability, grid_to_ras @ cube_to_grid, overlap)
+
+
+def _carried_to_grid(lead: np.ndarray, cube_to_grid: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Where on a grid of that shape a lead that was found in a cube is positive; of both only what may be is visited."""
+    carried = np.zeros(shape, bool)
+    if (lead > 0).any():
+        part = box_around(lead > 0, margin=1)
+        grid_to_part = np.linalg.inv(cube_to_grid @ rigid(np.eye(3), [edges.start for edges in part]))
+        box = reached(lead[part].shape, grid_to_part, shape)
+        box_to_part = grid_to_part @ rigid(np.eye(3), [edges.start for edges in box])
+        size = tuple(edges.stop - edges.start for edges in box)
+        # Raised by 1: the zero beyond the part then stands for a lead of -1.
+        carried[box] = sample_grids(lead[part] + 1, box_to_part[None], size)[0].numpy() > 1
+    return carried
 
 
 def _lead(posterior: torch.Tensor) -> np.ndarray:

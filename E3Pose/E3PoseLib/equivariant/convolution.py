@@ -198,6 +198,7 @@ class SteerableConvolution(nn.Module):
             self.carried_out.dim,
             self.kernel_size,
             frozen,
+            features.is_cuda,
         )
         if not frozen:
             return self.evaluate(way, self.prepare(way), features)

@@ -58,16 +58,16 @@ class SmoothPool(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map ``[B, C, D, H, W]`` to ``[B, C, D // 2, H // 2, W // 2]``; beyond the border the field is zero."""
         for axis in (2, 3, 4):
-            halving = _binomial_halving(features.shape[axis]).to(features)
+            halving = _binomial_halving(features.shape[axis], features.device, features.dtype)
             features = torch.tensordot(features, halving, dims=([axis], [1])).movedim(-1, axis)
         return features.contiguous()
 
 
 @lru_cache
 @torch.inference_mode(False)  # what an estimate leaves in the cache, training must be able to use
-def _binomial_halving(size: int) -> torch.Tensor:
+def _binomial_halving(size: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     """Matrix ``[size // 2, size]`` that blurs and halves one axis."""
     matrix = torch.zeros(size // 2, size + 2)
     for row in range(size // 2):
         matrix[row, 2 * row : 2 * row + 4] = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-    return matrix[:, 1:-1]
+    return matrix[:, 1:-1].to(device, dtype)

@@ -2,7 +2,7 @@
 
 The costs are nanoseconds on one core with AVX-512, fitted to layers of 30 to 480 channels on grids of 4³ to 32³ voxels,
 forward and backward, and to frozen ones forward alone; the fit of the former is within a third of the measured times.
-Near a crossing either way will do.
+Near a crossing either way will do. NVIDIA graphics, all costs of which are lower, rank the ways alike but for one thing.
 """
 
 from __future__ import annotations
@@ -22,10 +22,19 @@ FROZEN_FOURIER_COSTS = {4: (30.0, 0.5), 8: (16.0, 0.16), 16: (10.0, 0.09)}
 FROZEN_BYTES = 100_000_000
 """The spectra of no kernel may take up more than this."""
 
+CUDA_TERM = 38.0
+"""For each term of a dense convolution's sums, however few sums: there cuDNN adds them up one after the other."""
+
 
 @lru_cache
 def fastest_way(
-    grid: tuple[int, ...], batch: int, channels_in: int, channels_out: int, kernel_size: int, frozen: bool
+    grid: tuple[int, ...],
+    batch: int,
+    channels_in: int,
+    channels_out: int,
+    kernel_size: int,
+    frozen: bool,
+    on_cuda: bool = False,
 ) -> str | int:
     """The way for a batch of grids.
 
@@ -36,6 +45,8 @@ def fastest_way(
     batch, channels_in, channels_out, kernel_size : int
     frozen : bool
         Forward alone, with all that the weights determine at hand; else forward and backward.
+    on_cuda : bool
+        On NVIDIA graphics.
 
     Returns
     -------
@@ -53,6 +64,8 @@ def fastest_way(
             DENSE: pairs * taps * (6.3 + 0.0616 * voxels),
             WINDOWS: voxels * channels_in * (785 + 10.9 * taps),
         }
+    if on_cuda:
+        costs[DENSE] += CUDA_TERM * channels_in * taps
     if kernel_size >= 5:
         for valid, (transform, product) in (FROZEN_FOURIER_COSTS if frozen else FOURIER_COSTS).items():
             n = valid + kernel_size - 1
