@@ -145,7 +145,7 @@ def upright_look(
 
 
 def _carried_to_grid(lead: np.ndarray, cube_to_grid: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Where on a grid of that shape a lead that was found in a cube is positive; of both only what may be is visited."""
+    """Where on a grid of that shape a lead is positive that was found in a cube; only what may be is visited."""
     carried = np.zeros(shape, bool)
     if (lead > 0).any():
         part = box_around(lead > 0, margin=1)

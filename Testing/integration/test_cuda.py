@@ -12,6 +12,7 @@ from E3PoseLib.device import exact_float32
 from E3PoseLib.equivariant.convolution import SteerableConvolution
 from E3PoseLib.equivariant.ways import DENSE, WINDOWS
 from E3PoseLib.errors import DeviceError
+from E3PoseLib.replay import MOST_RECORDINGS, Replay
 from E3PoseLib.rotations import geodesic_angle
 from E3PoseLib.segmentation.posterior import dice_overlap
 from E3PoseLib.volume import read_volume
@@ -113,3 +114,45 @@ def test_a_full_card_is_named(sample):
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert estimator.estimate(sample[0]).confidence.level == sample[1].confidence.level
+
+
+class TestReplay:
+    """Networks recorded as CUDA graphs."""
+
+    @staticmethod
+    def network(batch: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.max_pool3d(batch, 2).cumsum(2) * 3
+
+    def test_each_call_answers_its_own_batch(self):
+        replay, calls = Replay(), []
+
+        def network(batch):
+            calls.append(batch.shape)
+            return self.network(batch)
+
+        batches = [torch.rand(2, 1, edge, 6, 8, device="cuda") for edge in (4, 6, 4, 6, 4, 6)]
+        with torch.inference_mode():
+            results = [replay(network, batch) for batch in batches]
+            for batch, result in zip(batches, results, strict=True):
+                assert torch.equal(result, self.network(batch))
+        assert len(calls) == 4  # of each shape one plain call and the recording of one
+
+    def test_what_cannot_be_recorded_is_called(self):
+        replay, stream = Replay(), torch.cuda.current_stream()
+
+        def network(batch):
+            return self.network(batch.cpu()).to("cuda")
+
+        batches = torch.rand(4, 1, 1, 4, 4, 4, device="cuda")
+        with torch.inference_mode():
+            for batch in batches:
+                assert torch.equal(replay(network, batch), self.network(batch))
+        assert torch.cuda.current_stream() == stream
+
+    def test_the_oldest_recording_makes_room(self):
+        replay = Replay()
+        with torch.inference_mode():
+            for edge in 2 * list(range(2, 2 * MOST_RECORDINGS + 4, 2)):
+                batch = torch.rand(1, 1, edge, 4, 4, device="cuda")
+                for _ in range(3):
+                    assert torch.equal(replay(self.network, batch), self.network(batch))

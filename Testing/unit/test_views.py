@@ -51,7 +51,8 @@ def test_a_head_is_cut_out_upright_at_the_size_of_its_brain():
     found = (place * seen[..., None]).sum(axis=(0, 1, 2)) / seen.sum()
     np.testing.assert_allclose(found - 17.5, [0, 10 / step, 0], atol=0.1)
     inside = sample_grids(mask, cube_to_grid[None], shape, nearest=True)
-    assert set(inside.unique().tolist()) == {0, 1} and float(inside.sum()) * step**3 == pytest.approx(mask.sum(), rel=0.03)
+    assert set(inside.unique().tolist()) == {0, 1}
+    assert float(inside.sum()) * step**3 == pytest.approx(mask.sum(), rel=0.03)
     beyond = upright_cube(np.roll(mask, -25, 0), rotation, 36)
     assert (sample_grids(np.ones(mask.shape, np.float32), beyond[None], shape) == 0).any()
 

@@ -2,7 +2,7 @@
 
 The costs are nanoseconds on one core with AVX-512, fitted to layers of 30 to 480 channels on grids of 4³ to 32³ voxels,
 forward and backward, and to frozen ones forward alone; the fit of the former is within a third of the measured times.
-Near a crossing either way will do. NVIDIA graphics, all costs of which are lower, rank the ways alike but for one thing.
+Near a crossing either way will do. On NVIDIA graphics all costs are lower, and their ranks the same but for one thing.
 """
 
 from __future__ import annotations
