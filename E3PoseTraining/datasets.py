@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from monai.transforms import Compose
+from torch.utils.data import Dataset, DistributedSampler
 
 from E3PoseLib.errors import DatasetError, E3PoseError
 from E3PoseLib.resampling import nearest_on_grid, resample_isotropic, rescale
@@ -155,8 +156,7 @@ class ScanDataset(Dataset):
 
     def __getitem__(self, index: int) -> Sample:
         number = self._order[index]
-        sample = self._kept.get(number) or load_sample(self.cases[number], self.spacing, self.n_classes)
-        return replace(sample, index=index)
+        return self._kept.get(number) or load_sample(self.cases[number], self.spacing, self.n_classes)
 
     def _check(self, budget: float, threads: int) -> None:
         problems = []
@@ -177,6 +177,52 @@ class ScanDataset(Dataset):
                     self._kept[index] = result
         if problems:
             raise DatasetError(_listing("The data set cannot be used", problems))
+
+
+class PreparedScans(Dataset):
+    """Scans as a network sees them; of those that train every epoch shows another version.
+
+    All of it is done where they are read, on the CPU: by ``--num_workers`` processes side by side while the network
+    learns, and the same for any device, number of processes, order, batch and restart.
+
+    Args:
+        scans: what is read.
+        preparation: the deterministic way to the network's input.
+        augmentation: what comes before it in training.
+        seed: decides, with epoch and scan, every random number.
+    """
+
+    def __init__(
+        self,
+        scans: ScanDataset,
+        preparation: Callable[[Sample], Sample],
+        augmentation: Compose | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.scans = scans
+        self.preparation = preparation
+        self.augmentation = augmentation
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.scans)
+
+    def __getitem__(self, item: tuple[int, int]) -> Sample:
+        """The scan of an (epoch, index)."""
+        epoch, index = item
+        sample = self.scans[index]
+        if self.augmentation is not None:
+            key = np.random.SeedSequence([self.seed, epoch, index])
+            self.augmentation.set_random_state(seed=int(key.generate_state(1)[0]))
+            sample = self.augmentation(sample)
+        return self.preparation(sample)
+
+
+class EpochSampler(DistributedSampler):
+    """Says which (epoch, index) of `PreparedScans` come next."""
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return ((self.epoch, index) for index in super().__iter__())
 
 
 def load_sample(case: Case, spacing: float, n_classes: int) -> Sample:

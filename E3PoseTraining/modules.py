@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from monai.metrics import compute_dice
-from monai.transforms import Compose
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import CatMetric
@@ -24,7 +23,7 @@ from .options import plain
 
 
 class TrainingModule(LightningModule):
-    """What both networks share: repeatable augmentation on the device, optimiser and schedule.
+    """What both networks share: optimiser and schedule.
 
     The network is the attribute ``model``, so that a checkpoint holds its weights under ``model.``, as the
     method's own files do.
@@ -32,30 +31,13 @@ class TrainingModule(LightningModule):
     Args:
         model: the network.
         options: the command's flags; saved with every checkpoint.
-        augmentation: transform of a training `Sample`.
-        preparation: the deterministic rest of the way to the network's input, for training and validation.
     """
 
-    def __init__(
-        self, model: nn.Module, options: argparse.Namespace, augmentation: Compose, preparation: Compose
-    ) -> None:
+    def __init__(self, model: nn.Module, options: argparse.Namespace) -> None:
         super().__init__()
         self.model = model
         self.options = options
-        self.augmentation = augmentation
-        self.preparation = preparation
         self.save_hyperparameters({"options": plain(options)})
-
-    def on_after_batch_transfer(self, batch: list[Sample], dataloader_idx: int) -> list[Sample]:
-        if self.trainer.training:
-            batch = [self.augment(sample, self.current_epoch) for sample in batch]
-        return [self.preparation(sample) for sample in batch]
-
-    def augment(self, sample: Sample, epoch: int) -> Sample:
-        """The sample as this epoch shows it: the same for any batch size, order, process and restart."""
-        key = np.random.SeedSequence([self.options.seed, epoch, sample.index])
-        self.augmentation.set_random_state(seed=int(key.generate_state(1)[0]))
-        return self.augmentation(sample)
 
     def configure_optimizers(self) -> dict:
         optimizer = build_optimizer(self.model, self.options)
@@ -92,8 +74,8 @@ class ScheduleFactor:
 class SegmentationModule(TrainingModule):
     """Trains the U-Net; validates the object's Dice overlap and the distance of its centre of mass."""
 
-    def __init__(self, model, options, augmentation, preparation) -> None:
-        super().__init__(model, options, augmentation, preparation)
+    def __init__(self, model, options) -> None:
+        super().__init__(model, options)
         self.loss = SegmentationLoss(options.class_weights, options.dice_weight)
 
     def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
@@ -122,8 +104,8 @@ class SegmentationModule(TrainingModule):
 class RotationModule(TrainingModule):
     """Trains the E(3)-CNN, or any network with its ``axes_field``; validates the median rotation error."""
 
-    def __init__(self, model, options, augmentation, preparation) -> None:
-        super().__init__(model, options, augmentation, preparation)
+    def __init__(self, model, options) -> None:
+        super().__init__(model, options)
         self.loss = AxesLoss()
         self.errors = CatMetric()
 

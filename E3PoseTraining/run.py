@@ -18,14 +18,15 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from monai.transforms import Compose
+from torch.utils.data import DataLoader
 
 from E3PoseLib.device import pick_device
 from E3PoseLib.errors import DeviceError, ModelError
 
 from .augmentation.sample import Sample
 from .checkpoints import AtomicCheckpointIO
-from .datasets import ScanDataset
+from .datasets import EpochSampler, PreparedScans, ScanDataset
 from .export import check_partner
 from .folder import RunFolder
 from .options import plain
@@ -124,7 +125,9 @@ class ScanDataModule(LightningDataModule):
         batch_size: scans a step and process.
     """
 
-    def __init__(self, training: Dataset, validation: Dataset, options: argparse.Namespace, batch_size: int) -> None:
+    def __init__(
+        self, training: PreparedScans, validation: PreparedScans, options: argparse.Namespace, batch_size: int
+    ) -> None:
         super().__init__()
         self.training = training
         self.validation = validation
@@ -137,12 +140,12 @@ class ScanDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.validation, shuffle=False)
 
-    def _loader(self, dataset: Dataset, shuffle: bool) -> DataLoader:
+    def _loader(self, dataset: PreparedScans, shuffle: bool) -> DataLoader:
         world, rank = self.trainer.world_size, self.trainer.global_rank
         return DataLoader(
             dataset,
             batch_size=self.batch_size if shuffle else 1,
-            sampler=DistributedSampler(dataset, world, rank, shuffle=shuffle, seed=self.options.seed),
+            sampler=EpochSampler(dataset, world, rank, shuffle=shuffle, seed=self.options.seed),
             num_workers=self.options.num_workers,
             collate_fn=list[Sample],
             persistent_workers=self.options.num_workers > 0,
@@ -157,7 +160,6 @@ def fit(trainer: Trainer, module: LightningModule, data: ScanDataModule, resume:
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*overridden `on_after_batch_transfer`.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         try:
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
@@ -178,6 +180,8 @@ def train(
     module: LightningModule,
     options: argparse.Namespace,
     sources: Sources,
+    augmentation: Compose,
+    preparation: Callable[[Sample], Sample],
     *,
     batch_size: int,
     n_classes: int,
@@ -192,6 +196,7 @@ def train(
         module: the network with its losses.
         options: the command's flags.
         sources: the scans and the output folder.
+        augmentation, preparation: see `PreparedScans`.
         batch_size: scans a step and process.
         n_classes: labels must be below this.
         monitor, mode: see `build_trainer`.
@@ -206,10 +211,12 @@ def train(
     trainer = build_trainer(options, folder, monitor, mode, [picture(folder.path / "predictions.png")])
     resume = folder.prepare(plain(options), options.resume)
     readers = max(1, options.num_workers)
-    training, validation = (
+    scans = [
         ScanDataset(cases, options.img_res, n_classes, options.memory_gb / 2, readers)
         for cases in (sources.training, sources.validation)
-    )
+    ]
+    training = PreparedScans(scans[0], preparation, augmentation, options.seed)
+    validation = PreparedScans(scans[1], preparation)
     fit(trainer, module, ScanDataModule(training, validation, options, batch_size), resume)
     if trainer.is_global_zero:
         export(folder, options)

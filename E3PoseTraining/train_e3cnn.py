@@ -116,11 +116,12 @@ def run(options: argparse.Namespace) -> None:
     initialise(network, options.init, "rotation")
     sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)
     crop = HeadCrop(options.image_size, 2**options.n_levels, options.norm_perc, options.views > 0)
-    module = RotationModule(network, options, rotation_augmentation(options), crop)
     train(
-        module,
+        RotationModule(network, options),
         options,
         sources,
+        rotation_augmentation(options),
+        crop,
         batch_size=options.batch_size,
         n_classes=256,
         monitor="val_rotation_degrees",

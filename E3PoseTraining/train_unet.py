@@ -148,11 +148,12 @@ def run(options: argparse.Namespace) -> None:
         if options.upright
         else SegmentationInput(edge, network.stride, options.norm_perc, options.around_object)
     )
-    module = SegmentationModule(network, options, segmentation_augmentation(options), preparation)
     train(
-        module,
+        SegmentationModule(network, options),
         options,
         sources,
+        segmentation_augmentation(options),
+        preparation,
         batch_size=options.batchsize,
         n_classes=options.n_output_channels,
         monitor="val_dice",

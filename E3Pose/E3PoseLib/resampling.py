@@ -82,7 +82,7 @@ def resample_isotropic(
 
 
 def _interpolation(n_old: int, factor: float, tolerance: float) -> np.ndarray | None:
-    """Weights ``[n_new, n_old]`` of old samples in each new one, see `resample_isotropic`; None where they are equal."""
+    """Weights ``[n_new, n_old]`` of old samples in new ones, see `resample_isotropic`; None where they are equal."""
     n_new = math.ceil(n_old / factor - tolerance)
     position = (np.arange(n_new) + 0.5) * factor - 0.5
     if n_new == n_old and np.abs(position - np.arange(n_old)).max() < SAME_SAMPLE:

@@ -21,14 +21,12 @@ class Sample:
             pseudovector anterior × superior, so the rows form a proper rotation even where the voxel axes are
             left-handed. None where only the segmentation is known.
         spacing: edge of a voxel, mm.
-        index: position in the data set; with the seed and the epoch it decides every random number.
     """
 
     image: Tensor
     label: Tensor
     axes: Tensor | None
     spacing: float
-    index: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -42,7 +40,6 @@ class Sample:
             self.label.to(device, non_blocking=non_blocking),
             self.axes,
             self.spacing,
-            self.index,
         )
 
 

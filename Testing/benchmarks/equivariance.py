@@ -121,9 +121,11 @@ def main() -> None:
         crop = HeadCrop(options.image_size, 2**options.n_levels, options.norm_perc, cube=True)
         output = arguments.output / name
         train(
-            RotationModule(network, options, rotation_augmentation(options), crop),
+            RotationModule(network, options),
             options,
             Sources(*sides, output),
+            rotation_augmentation(options),
+            crop,
             batch_size=options.batch_size,
             n_classes=256,
             monitor="val_rotation_degrees",

@@ -7,12 +7,23 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from monai.transforms import Compose
+from torch.utils.data import DataLoader
 
 from E3PoseLib.errors import DatasetError
 from E3PoseLib.volume import Volume, read_volume, write_volume
 from E3PoseTraining.annotations import axes_from_pose, pose_rotation_from_axes
+from E3PoseTraining.augmentation.intensity import RandNoise
 from E3PoseTraining.augmentation.sample import object_points
-from E3PoseTraining.datasets import Case, ScanDataset, find_cases, load_sample, split_by_fold
+from E3PoseTraining.datasets import (
+    Case,
+    EpochSampler,
+    PreparedScans,
+    ScanDataset,
+    find_cases,
+    load_sample,
+    split_by_fold,
+)
 from E3PoseTraining.dhcp import prepare_dhcp
 from E3PoseTraining.prepare import main as prepare
 
@@ -145,7 +156,27 @@ def test_scans_beyond_the_memory_budget_are_read_again(own_data):
     kept, read = ScanDataset(cases_of(own_data), 6.0, 3), ScanDataset(cases_of(own_data), 6.0, 3, memory_gb=0)
     for index in range(3):
         assert kept[index].image is kept[index].image and read[index].image is not read[index].image
-        assert torch.equal(kept[index].image, read[index].image) and read[index].index == index
+        assert torch.equal(kept[index].image, read[index].image)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_shows_every_scan_in_its_own_way_whoever_reads_it(own_data, workers):
+    scans = ScanDataset(cases_of(own_data), 6.0, 3)
+    shown = PreparedScans(scans, lambda sample: sample, Compose([RandNoise(0.1)]), seed=5)
+    sampler = EpochSampler(shown, 1, 0, shuffle=True, seed=5)
+    loader = DataLoader(shown, 1, sampler=sampler, num_workers=workers, collate_fn=list, persistent_workers=workers > 0)
+    epochs = []
+    for epoch in (0, 1):
+        sampler.set_epoch(epoch)
+        images = [sample.image for (sample,) in loader]
+        expected = [shown[epoch, index].image for _, index in sampler]
+        assert all(map(torch.equal, images, expected))
+        epochs.append({index: image for (_, index), image in zip(sampler, images, strict=True)})
+    assert not any(torch.equal(epochs[0][index], epochs[1][index]) for index in range(3))
+    other_seed = PreparedScans(scans, lambda sample: sample, Compose([RandNoise(0.1)]), seed=6)
+    assert not torch.equal(other_seed[0, 0].image, shown[0, 0].image)
+    untouched = PreparedScans(scans, lambda sample: sample)
+    assert untouched[1, 0].image is scans[0].image
 
 
 def test_folds_of_one_csv_split_a_folder(own_data):
@@ -196,8 +227,8 @@ def test_repeats_show_a_training_scan_more_often_and_differently_and_a_validatio
     scans = ScanDataset(training, 6.0, 3)
     assert len(scans) == 4 and len(ScanDataset(validation, 6.0, 3)) == 1
     assert scans[0].image is scans[2].image and scans[0].image is not scans[3].image
-    # The index decides the random numbers, so a repeated scan is augmented anew.
-    assert [scans[n].index for n in range(4)] == [0, 1, 2, 3]
+    shown = PreparedScans(scans, lambda sample: sample, Compose([RandNoise(0.1)]))
+    assert not torch.equal(shown[0, 0].image, shown[0, 2].image)
     table.write_text("frame_id,fold,repeats\nhead_3_00,train,0\nhead_3_01,val,1\nhead_3_02,train,1\n")
     with pytest.raises(DatasetError, match="'0' repeats"):
         split_by_fold(cases_of(own_data), table, None)
