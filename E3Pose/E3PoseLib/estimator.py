@@ -289,8 +289,9 @@ class PoseEstimator:
             index: upright_cube(look.mask, assemble_rotation(seen[index].axes), edge) for index, look in looks.items()
         }
         heads = [
-            rescale(sample_grids(scans[index].array, cube[None], (edge,) * 3)[0].numpy(), settings.clip_fraction)
+            rescale(head.cpu().numpy(), settings.clip_fraction)
             for index, cube in cubes.items()
+            for head in sample_grids(scans[index].array, cube[None], (edge,) * 3, device=self.device)
         ]
         posteriors = self._run(self._upright_network, heads)
         return {

@@ -137,14 +137,16 @@ def upright_look(
     Look
     """
     # Carried by its probability, not as voxels: the border of voxels that stand askew would be a staircase.
-    found = _carried_to_grid(_lead(posterior), cube_to_grid, look.mask.shape)
+    found = _carried_to_grid(_lead(posterior), cube_to_grid, look.mask.shape, posterior.device)
     mask = _first_in_scan(largest_components(_filled(found)), look.mask, field_of_view)
     overlap = dice_overlap(mask, look.mask)
     eye_probability = posterior[2].cpu().numpy()
     return Look(mask, look.brain_agreement, eye_probability, grid_to_ras @ cube_to_grid, overlap)
 
 
-def _carried_to_grid(lead: np.ndarray, cube_to_grid: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+def _carried_to_grid(
+    lead: np.ndarray, cube_to_grid: np.ndarray, shape: tuple[int, int, int], device: torch.device
+) -> np.ndarray:
     """Where on a grid of that shape a lead is positive that was found in a cube; only what may be is visited."""
     carried = np.zeros(shape, bool)
     if (lead > 0).any():
@@ -154,7 +156,8 @@ def _carried_to_grid(lead: np.ndarray, cube_to_grid: np.ndarray, shape: tuple[in
         box_to_part = grid_to_part @ rigid(np.eye(3), [edges.start for edges in box])
         size = tuple(edges.stop - edges.start for edges in box)
         # Raised by 1: the zero beyond the part then stands for a lead of -1.
-        carried[box] = sample_grids(lead[part] + 1, box_to_part[None], size)[0].numpy() > 1
+        (on_grid,) = sample_grids(lead[part] + 1, box_to_part[None], size, device=device)
+        carried[box] = (on_grid > 1).cpu().numpy()
     return carried
 
 

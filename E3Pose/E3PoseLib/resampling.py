@@ -71,31 +71,31 @@ def resample_isotropic(
     """
     factors = spacing / voxel_sizes(voxel_to_ras)
     for axis, factor in enumerate(factors):
-        weights = _interpolation(array.shape[axis], factor, tolerance)
-        if weights is not None:
-            rows = array.reshape(array.shape[0], -1) if axis == 0 else array
-            product = rows @ weights.T if axis == 2 else weights @ rows
-            array = product.reshape(*array.shape[:axis], len(weights), *array.shape[axis + 1 :])
+        array = _resample_axis(array, axis, factor, tolerance)
     grid_to_voxel = np.diag([*factors, 1.0])
     grid_to_voxel[:3, 3] = (factors - 1) / 2
     return array, voxel_to_ras @ grid_to_voxel
 
 
-def _interpolation(n_old: int, factor: float, tolerance: float) -> np.ndarray | None:
-    """Weights ``[n_new, n_old]`` of old samples in new ones, see `resample_isotropic`; None where they are equal."""
+def _resample_axis(array: np.ndarray, axis: int, factor: float, tolerance: float) -> np.ndarray:
+    """One axis of `resample_isotropic`; the array itself where its samples stay where they are."""
+    n_old = array.shape[axis]
     n_new = math.ceil(n_old / factor - tolerance)
     position = (np.arange(n_new) + 0.5) * factor - 0.5
     if n_new == n_old and np.abs(position - np.arange(n_old)).max() < SAME_SAMPLE:
-        return None
+        return array
     clipped = np.clip(position, 0, n_old - 1)
     low = np.minimum(clipped.astype(int), n_old - 2)
     # Positions in float64, as sums of many voxels; what is left of them in one voxel needs no more than float32.
-    above = (clipped - low).astype(np.float32)
-    weights = np.zeros((n_new, n_old), np.float32)
-    weights[np.arange(n_new), low] = 1 - above
-    weights[np.arange(n_new), low + 1] = above
-    weights[position > n_old - 0.5] = 0
-    return weights
+    weight = (clipped - low).astype(np.float32)
+    along = [1, 1, 1]
+    along[axis] = -1
+    below, resampled = array.take(low, axis), array.take(low + 1, axis)
+    resampled -= below
+    resampled *= weight.reshape(along)
+    resampled += below
+    np.moveaxis(resampled, axis, 0)[position > n_old - 0.5] = 0
+    return resampled
 
 
 def crop_or_pad(

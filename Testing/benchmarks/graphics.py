@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.device import exact_float32
 from E3PoseLib.equivariant.convolution import SteerableConvolution
+from E3PoseLib.equivariant.pooling import NormMaxPool
 from E3PoseLib.precision import segment
 from E3PoseLib.replay import Replay
 from E3PoseLib.volume import read_volume
@@ -59,9 +60,10 @@ def bytes_moved(network: nn.Module, call: Callable[[], object]) -> int:
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
-        total += sum(tensor.nbytes for tensor in (*inputs, output, *module.parameters()))
+        total += sum(tensor.nbytes for tensor in (inputs[0], output, *module.parameters()))
 
-    layers = [m for m in network.modules() if isinstance(m, SteerableConvolution) or not list(m.children())]
+    kinds = (SteerableConvolution, nn.Conv3d, nn.BatchNorm3d, nn.ELU, NormMaxPool)
+    layers = [module for module in network.modules() if isinstance(module, kinds)]
     handles = [layer.register_forward_hook(count) for layer in layers]
     call()
     for handle in handles:
