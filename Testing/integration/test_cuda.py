@@ -91,7 +91,8 @@ def test_the_bundled_model(sample):
         assert estimate.device == "cuda"
         angle, distance = difference(estimate, expected)
         assert angle < 0.1
-        assert distance < 0.01
+        # Sums in another order: a few of the mask's thousands of voxels may fall on the other side of its border.
+        assert distance < 0.05
         assert abs(estimate.confidence.score - expected.confidence.score) < 0.01
 
 
