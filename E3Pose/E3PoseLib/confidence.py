@@ -31,6 +31,9 @@ LEAST_BRAIN_AGREEMENT = 0.7
 LEAST_UPRIGHT_AGREEMENT = 0.87
 """The same of the brain that they agree on and that of the network which sees the head upright."""
 
+MOVED_RATIO = 0.95
+"""The `interleave_ratio` from which the head has moved between odd and even slices."""
+
 MODERATE_SCORE = 0.8
 LOW_SCORE = 0.7
 
@@ -56,7 +59,7 @@ class Confidence:
     view_disagreement_degrees : float or None
         Mean angle between the rotation found in each view of the head and that of all; None where there is one view.
     interleave_ratio : float
-        See `interleave_ratio`; above 1 the head has moved between odd and even slices.
+        See `interleave_ratio`; from `MOVED_RATIO` on the head has moved between odd and even slices.
     eyes_agree : bool or None
         Whether clear eyes were found within `eyes.EYES_AGREE_DEGREES` of where the rotation network has the face; None
         where the model does not look for them.
@@ -87,9 +90,13 @@ class Confidence:
             return 0.0
         agreement = float(np.exp(-(self.view_disagreement_degrees or 0.0) / VIEWS_DISAGREE_DEGREES))
         orthogonality = float(np.exp(-((self.orthogonality_error_degrees / NOT_SQUARE_DEGREES) ** 3)))
-        certainty = 0.5 if self.interleave_ratio > 1 or self._brains_differ else 1.0
+        certainty = 0.5 if self._moved or self._brains_differ else 1.0
         certainty *= WITHOUT_EYES if self.eyes_agree is False else 1.0
         return min(self.axis_concentration) * orthogonality * agreement * certainty
+
+    @property
+    def _moved(self) -> bool:
+        return self.interleave_ratio >= MOVED_RATIO
 
     @property
     def _brains_differ(self) -> bool:
@@ -122,7 +129,7 @@ class Confidence:
             )
         if self._brains_differ:
             sentences.append("two networks find different brains: the centre may be off")
-        if self.interleave_ratio > 1:
+        if self._moved:
             sentences.append("odd and even slices show the head in different places: it moved during the scan")
         if self.eyes_agree is False:
             apart = self.eyes_disagreement_degrees
