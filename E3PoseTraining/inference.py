@@ -16,7 +16,8 @@ from tqdm import tqdm
 from E3PoseLib.batch import Task, find_tasks, prepare_folder, run_each
 from E3PoseLib.cli import add_device_option, progress
 from E3PoseLib.ending import SOME_FAILED, SUCCESS, exit_status
-from E3PoseLib.estimator import PoseEstimate, PoseEstimator
+from E3PoseLib.estimate import PoseEstimate
+from E3PoseLib.estimator import PoseEstimator
 from E3PoseLib.geometry import direction_cosines, invert_rigid, rigid, transform_points, write_npy
 from E3PoseLib.model import import_official
 from E3PoseLib.volume import Volume, read_volume, write_volume

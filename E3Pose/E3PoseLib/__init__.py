@@ -15,7 +15,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOMES = {
-    "PoseEstimate": "estimator",
+    "PoseEstimate": "estimate",
     "PoseEstimator": "estimator",
     "Volume": "volume",
     "load_model": "model",

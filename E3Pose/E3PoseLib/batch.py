@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from .errors import E3PoseError, OutputError, TransformError
-from .estimator import PoseEstimate, PoseEstimator
+from .estimate import PoseEstimate
+from .estimator import PoseEstimator
 from .files import whole_file
 from .geometry import read_json, write_itk, write_json, write_npy
 from .resampling import reslice

@@ -32,7 +32,10 @@ LEAST_UPRIGHT_AGREEMENT = 0.87
 """The same of the brain that they agree on and that of the network which sees the head upright."""
 
 MOVED_RATIO = 0.95
-"""The `interleave_ratio` from which the head has moved between odd and even slices."""
+"""The interleave ratio from which the head has moved between odd and even slices; see docs/accuracy.md."""
+
+SUSPICIOUS_RATIO = 0.8
+"""The one from which a pose that is not "high" may be so because the head has moved."""
 
 MODERATE_SCORE = 0.8
 LOW_SCORE = 0.7
@@ -59,7 +62,9 @@ class Confidence:
     view_disagreement_degrees : float or None
         Mean angle between the rotation found in each view of the head and that of all; None where there is one view.
     interleave_ratio : float
-        See `interleave_ratio`; from `MOVED_RATIO` on the head has moved between odd and even slices.
+        The largest of `motion.interleave_ratios`; from `MOVED_RATIO` on the head has moved between odd and even slices.
+    halves_apart_degrees, halves_apart_mm : float or None
+        Between the poses that odd and even slices show, where the answer is the one between them; None otherwise.
     eyes_agree : bool or None
         Whether clear eyes were found within `eyes.EYES_AGREE_DEGREES` of where the rotation network has the face; None
         where the model does not look for them.
@@ -77,26 +82,38 @@ class Confidence:
     interleave_ratio: float = 0.0
     eyes_agree: bool | None = None
     eyes_disagreement_degrees: float | None = None
+    halves_apart_degrees: float | None = None
+    halves_apart_mm: float | None = None
 
     @property
     def score(self) -> float:
         """One number in [0, 1]: the weakest axis, times how orthogonal the three are, times how far the views agree.
 
         It is 0 for an impossible brain, and halved where two networks find different brains, one of which is mistaken,
-        or where odd and even slices show the head in two places: views of such a scan agree, on what may be the pose of
-        neither. Where no clear eyes agree with the rotation network it is a fifth less.
+        or where odd and even slices show the head in two places and not each its pose: views of such a scan agree, on
+        what may be the pose of neither. Where no clear eyes agree with the rotation network it is a fifth less.
         """
         if not BRAIN_VOLUME_ML[0] <= self.brain_volume_ml <= BRAIN_VOLUME_ML[1]:
             return 0.0
         agreement = float(np.exp(-(self.view_disagreement_degrees or 0.0) / VIEWS_DISAGREE_DEGREES))
         orthogonality = float(np.exp(-((self.orthogonality_error_degrees / NOT_SQUARE_DEGREES) ** 3)))
-        certainty = 0.5 if self._moved or self._brains_differ else 1.0
+        certainty = 0.5 if self._is_of_neither_half or self._brains_differ else 1.0
         certainty *= WITHOUT_EYES if self.eyes_agree is False else 1.0
         return min(self.axis_concentration) * orthogonality * agreement * certainty
 
     @property
-    def _moved(self) -> bool:
-        return self.interleave_ratio >= MOVED_RATIO
+    def may_be_of_neither_half(self) -> bool:
+        """Whether odd and even slices may each show a pose of their own, of which this is none."""
+        doubtful = self.level != "high" and self.interleave_ratio >= SUSPICIOUS_RATIO
+        return self._is_of_neither_half or (doubtful and not self._between_halves)
+
+    @property
+    def _is_of_neither_half(self) -> bool:
+        return self.interleave_ratio >= MOVED_RATIO and not self._between_halves
+
+    @property
+    def _between_halves(self) -> bool:
+        return self.halves_apart_mm is not None
 
     @property
     def _brains_differ(self) -> bool:
@@ -108,10 +125,10 @@ class Confidence:
 
     @property
     def level(self) -> str:
-        """The score in a word: "high", "moderate" or "low"; a head that may be cut is never "high"."""
+        """The score in a word: "high", "moderate" or "low"; a head that may be cut, or has moved, is never "high"."""
         if self.score < LOW_SCORE:
             return "low"
-        return "moderate" if self.score < MODERATE_SCORE or self.touches_border else "high"
+        return "moderate" if self.score < MODERATE_SCORE or self.touches_border or self._between_halves else "high"
 
     def as_dict(self) -> dict:
         """All numbers with their score and level, for JSON."""
@@ -129,8 +146,13 @@ class Confidence:
             )
         if self._brains_differ:
             sentences.append("two networks find different brains: the centre may be off")
-        if self._moved:
+        if self._is_of_neither_half:
             sentences.append("odd and even slices show the head in different places: it moved during the scan")
+        if self._between_halves:
+            sentences.append(
+                f"odd and even slices show the head {self.halves_apart_degrees:.0f}° and {self.halves_apart_mm:.0f} mm "
+                "apart: the pose is halfway"
+            )
         if self.eyes_agree is False:
             apart = self.eyes_disagreement_degrees
             if apart is None or apart > FACE_ELSEWHERE_DEGREES:
@@ -142,39 +164,6 @@ class Confidence:
         if self.touches_border:
             sentences.append("the brain reaches the border of the scan: the head may be cut, its centre shifted")
         return tuple(sentences)
-
-
-def interleave_ratio(array: np.ndarray, mask: np.ndarray) -> float:
-    """Whether every other slice shows something else.
-
-    Slices are excited in turns, the odd ones and then the even ones. Where the head lies still, neighbouring slices are
-    more alike than those two apart; where it moves in between, less.
-
-    Parameters
-    ----------
-    array : np.ndarray
-        Shape ``[I, J, K]``, intensities on the scan's own voxels.
-    mask : np.ndarray
-        Of that shape, the brain.
-
-    Returns
-    -------
-    float
-        Mean difference of neighbouring slices over that of slices two apart, in the brain and two voxels around it; the
-        largest of the three axes. A half for smooth scans at rest, 1 for noise; 0 where nothing can be told.
-    """
-    if not mask.any():
-        return 0.0
-    box = box_around(mask, margin=2)
-    around = ndimage.binary_dilation(mask[box], iterations=2)
-    ratios = [0.0]
-    for axis in range(3):
-        slices, inside = np.moveaxis(array[box], axis, 0), np.moveaxis(around, axis, 0)[1:-1]
-        steps = np.abs(np.diff(slices, axis=0))
-        neighbours, two_apart = (steps[1:] + steps[:-1]) / 2, np.abs(slices[2:] - slices[:-2])
-        if inside.any() and two_apart[inside].any():
-            ratios.append(float(neighbours[inside].mean() / two_apart[inside].mean()))
-    return max(ratios)
 
 
 def touches_border(array: np.ndarray, mask: np.ndarray) -> bool:

@@ -41,7 +41,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """Let NVIDIA's graphics multiply float32 as such.
+    """Let NVIDIA's graphics multiply float32 as such; a context, or a decorator of what shall run in one.
 
     torch lets convolutions there round their factors to 11 bits ("TF32"), and whoever shares the process may let all
     products do so. The official E(3)-CNN's axes, made of small differences, then turn by degrees.

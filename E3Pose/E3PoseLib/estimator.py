@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from .confidence import LOW_SCORE, Confidence, axis_concentration, interleave_ratio, orthogonality_error, touches_border
+from .confidence import LOW_SCORE, Confidence, axis_concentration, orthogonality_error, touches_border
 from .device import exact_float32, memory_errors, pick_device
 from .equivariant.network import pool_axes
 from .errors import E3PoseError, NoHeadFoundError, VolumeError
+from .estimate import PoseEstimate
 from .eyes import Eyes, average_with_eyes, find_eyes
-from .geometry import head_axes_to_ras, invert_rigid, rigid, transform_points
+from .geometry import head_axes_to_ras, rigid, transform_points
 from .looks import HALF_TURN, LEFT_AND_RIGHT, Look, closer_look, mirrored_posterior, upright_look
 from .model import Model
+from .motion import between, every_other_slice, interleave_ratios
 from .precision import PRECISIONS, fastest_precision, segment
 from .replay import Replay
 from .resampling import (
@@ -41,45 +43,6 @@ LEAST_CANDIDATE_ML = 4.0
 """Beside the largest, no smaller thing is tried as the brain: at times a corner is all that the U-Net sees of one."""
 
 NOT_THE_LARGEST = "something larger looked like a brain too: check that the mask is in the head"
-
-
-@dataclass(frozen=True, eq=False)
-class PoseEstimate:
-    """How the head lies, and how far that can be trusted.
-
-    Parameters
-    ----------
-    canonical_to_ras : np.ndarray
-        Shape ``[4, 4]``, float64, rigid: the head's frame (mm; origin the brain's centre of mass, +x the fetus's
-        right, +y anterior, +z superior) in RAS mm. The columns of its rotation are the head's axes.
-    mask : np.ndarray
-        Shape of the scan, uint8: 1 in the brain, in the scan's own grid.
-    confidence : Confidence
-    warnings : tuple of str
-        What speaks against trusting the pose, in plain words.
-    timings : dict
-        Seconds of each step, and "total".
-    device : str
-        Where the networks ran.
-    precision : str
-        Of the U-Net's convolutions.
-    eyes : Eyes or None
-        Where the eyes were found; None where they were not, or the model does not look for them.
-    """
-
-    canonical_to_ras: np.ndarray
-    mask: np.ndarray
-    confidence: Confidence
-    warnings: tuple[str, ...]
-    timings: dict[str, float]
-    device: str
-    precision: str
-    eyes: Eyes | None = None
-
-    @property
-    def ras_to_canonical(self) -> np.ndarray:
-        """The inverse pose: put the scan under it and the head is upright."""
-        return invert_rigid(self.canonical_to_ras)
 
 
 class PoseEstimator:
@@ -170,6 +133,7 @@ class PoseEstimator:
         """
         return self._estimate(volumes, Stopwatch())
 
+    @exact_float32()
     def _estimate(self, volumes: Sequence[Volume], clock: Stopwatch) -> list[PoseEstimate | E3PoseError]:
         """Find what may be the brain, and the pose of the largest of it; where that is doubtful, of the others too."""
         clock.begin("prepare", 0.0)
@@ -180,6 +144,7 @@ class PoseEstimator:
         outcomes |= failures
         largest = {index: candidates[0] for index, candidates in brains.items()}
         outcomes |= self._estimate_from(scans, largest, clock)
+        outcomes |= self._estimate_between(scans, largest, outcomes, clock)
         for turn in range(1, self.model.header.candidates):
             masks = {
                 index: candidates[turn]
@@ -218,6 +183,32 @@ class PoseEstimator:
             masks = {index: look.mask for index, look in looks.items()}
         clock.begin("assemble", 0.95)
         return {index: self._assemble(scans[index], masks[index], seen[index], looks.get(index)) for index in masks}
+
+    def _estimate_between(
+        self,
+        scans: dict[int, _Scan],
+        masks: dict[int, np.ndarray],
+        outcomes: dict[int, PoseEstimate | E3PoseError],
+        clock: Stopwatch,
+    ) -> dict[int, PoseEstimate]:
+        """Of heads that may have moved between odd and even slices the pose halfway, where both are surer of theirs."""
+        axes, halves, beginnings = {}, {}, {}
+        for index, mask in masks.items():
+            scan, whole = scans[index].oriented, outcomes[index]
+            if whole.confidence.may_be_of_neither_half and not self.as_official:
+                clock.begin("prepare", 0.95)
+                shown = replace(scans[index].volume, array=whole.mask).closest_canonical().array
+                axes[index] = int(np.argmax(interleave_ratios(scan.array, shown)))
+                for first in (0, 1):
+                    half = replace(scan, array=every_other_slice(scan.array, axes[index], first))
+                    halves[index, first], beginnings[index, first] = self._prepare(half), mask
+        found = self._estimate_from(halves, beginnings, clock)
+        settled = {}
+        for index, axis in axes.items():
+            halfway = between(scans[index].volume, axis, found[index, 0], found[index, 1], outcomes[index])
+            if halfway is not None:
+                settled[index] = halfway
+        return settled
 
     def _prepare(self, volume: Volume) -> _Scan:
         """Reorient, resample to the model's cubic voxels, crop or pad to what its U-Net takes, rescale to [0, 1]."""
@@ -315,7 +306,7 @@ class PoseEstimator:
             brain_agreement=look.brain_agreement if look else None,
             upright_agreement=look.upright_agreement if look else None,
             touches_border=touches_border(scan.array, mask),
-            interleave_ratio=interleave_ratio(oriented.array, on_scan),
+            interleave_ratio=max(interleave_ratios(oriented.array, on_scan)),
             eyes_agree=rotation.eyes_agree,
             eyes_disagreement_degrees=rotation.eyes_disagreement,
         )
@@ -342,7 +333,7 @@ class PoseEstimator:
         for shape in dict.fromkeys(array.shape for array in arrays):
             indices = [index for index, array in enumerate(arrays) if array.shape == shape]
             batch = torch.from_numpy(np.stack([arrays[index] for index in indices]))[:, None]
-            with torch.inference_mode(), memory_errors(self.device), exact_float32():
+            with torch.inference_mode(), memory_errors(self.device):
                 for index, output in zip(indices, self._replay(network, batch.to(self.device)), strict=True):
                     outputs[index] = output.float()
         return outputs

@@ -67,6 +67,11 @@ class Eyes:
     right: np.ndarray
     probability: float
 
+    def halfway_to(self, other: Eyes) -> Eyes:
+        """Eyes between these and others."""
+        left, right = (self.left + other.left) / 2, (self.right + other.right) / 2
+        return Eyes(left, right, min(self.probability, other.probability))
+
 
 def rotation_from_eyes(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """The head's rotation from both eyes.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import E3PoseError
-from .estimator import PoseEstimate
+from .estimate import PoseEstimate
 from .files import whole_file
 from .geometry import rigid
 from .resampling import reslice

@@ -36,8 +36,10 @@ class Replay:
         -------
         torch.Tensor
         """
+        if not batch.is_cuda:
+            return network(batch)
         key = (network, batch.shape)
-        if not batch.is_cuda or key not in self._seen:
+        if key not in self._seen:
             self._seen.add(key)
             return network(batch)
         if key not in self._recordings:
@@ -65,7 +67,7 @@ class _Recording:
 
 
 def _record(network: Network, batch: torch.Tensor) -> _Recording | None:
-    """A recording, or None where there is none to be had: for lack of memory, or a driver's whim."""
+    """A recording, or None where there is none to be had, for lack of memory mostly."""
     # torch leaves its own stream current where a recording fails.
     with torch.cuda.stream(torch.cuda.current_stream()):
         try:

@@ -39,7 +39,10 @@ def rescale(array: np.ndarray, clip_fraction: float = 0.0) -> np.ndarray:
     low, high = array.min(), array.max()
     if low == high:
         return np.zeros(array.shape, np.float32)
-    return (array.astype(np.float32) - low) / (high - low)
+    scaled = array.astype(np.float32)
+    scaled -= low
+    scaled /= high - low
+    return scaled
 
 
 def resample_isotropic(

@@ -12,7 +12,8 @@ import torch
 from .catalog import find_model
 from .device import memory_errors, pick_device
 from .errors import DeviceError
-from .estimator import PoseEstimate, PoseEstimator, Progress
+from .estimate import PoseEstimate
+from .estimator import PoseEstimator, Progress
 from .model import Model, load_model
 from .volume import Volume
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .estimator import PoseEstimate
+from .estimate import PoseEstimate
 from .rotations import matrix_to_euler
 
 

@@ -3,17 +3,21 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from storages import orientations, sheared, stored
 
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.catalog import read_header, resources, sample_scan
 from E3PoseLib.errors import NoHeadFoundError
-from E3PoseLib.rotations import geodesic_angle
+from E3PoseLib.geometry import rigid
+from E3PoseLib.motion import halfway
+from E3PoseLib.rotations import euler_to_matrix, geodesic_angle
 from E3PoseLib.volume import Volume, read_volume
 from E3PoseTraining import train_e3cnn, train_unet
 from E3PoseTraining.options import parse
@@ -53,6 +57,27 @@ def test_it_finds_the_head_of_the_sample_scan_however_that_is_stored(estimator):
     for orientation in list(orientations())[3::9]:
         degrees, mm = apart(estimator.estimate(stored(scan, orientation)).canonical_to_ras, estimate.canonical_to_ras)
         assert degrees < 0.01 and mm < 0.01
+
+
+def test_a_head_that_moved_between_odd_and_even_slices_is_found_halfway(estimator):
+    scan = read_volume(SAMPLE)
+    turn = euler_to_matrix(torch.tensor([12.0, -8.0, 10.0], dtype=torch.float64)).numpy()
+    # What the odd slices show: all turned about the brain's centre and moved, in RAS.
+    motion = rigid(turn, TRUTH[:3, 3] + [5, -4, 3] - turn @ TRUTH[:3, 3])
+    seen_from = np.linalg.inv(scan.voxel_to_ras) @ np.linalg.inv(motion) @ scan.voxel_to_ras
+    moved = ndimage.affine_transform(scan.intensities(), seen_from, order=1)
+    slices = int(np.argmax(scan.spacing))
+    array = scan.intensities().copy()
+    np.moveaxis(array, slices, 0)[1::2] = np.moveaxis(moved, slices, 0)[1::2]
+    estimate = estimator.estimate(replace(scan, array=array))
+    truth, degrees, mm = halfway(TRUTH, motion @ TRUTH)
+    off_degrees, off_mm = apart(estimate.canonical_to_ras, truth)
+    print(f"moved by {degrees:.1f}°, {mm:.1f} mm: {off_degrees:.1f}°, {off_mm:.1f} mm off, {estimate.confidence}")
+    assert estimate.confidence.halves_apart_degrees == pytest.approx(degrees, abs=6)
+    assert estimate.confidence.halves_apart_mm == pytest.approx(mm, abs=3)
+    assert off_degrees < 5 and off_mm < 3
+    assert estimate.confidence.level == "moderate"
+    assert any("the pose is halfway" in sentence for sentence in estimate.warnings)
 
 
 def test_sheared_voxel_axes_do_not_turn_the_head(estimator):

@@ -1,13 +1,12 @@
 """On an NVIDIA GPU the answers are those of the CPU; skipped where there is none."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import conv3d
 
 from E3PoseLib import PoseEstimator, load_model
+from E3PoseLib.catalog import sample_scan
 from E3PoseLib.device import exact_float32
 from E3PoseLib.equivariant.convolution import SteerableConvolution
 from E3PoseLib.equivariant.ways import DENSE, WINDOWS
@@ -20,7 +19,6 @@ from E3PoseTraining.inference import official_matrix
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU and a torch that uses it")
 
-SAMPLE_SCAN = Path(__file__).parents[2] / "E3Pose" / "Resources" / "SampleData" / "SyntheticFetalEPI.nii.gz"
 STAGED = ("ep2d_10", "ep2d_14", "ep2d_23", "ep2d_32")
 IRREPS = ("4x0e + 3x0o + 2x1e + 3x1o + 2x2e + 1x2o", "5x0e + 2x0o + 3x1o + 2x1e + 2x2e + 1x2o")
 
@@ -79,7 +77,7 @@ def test_the_official_weights_on_real_scans(name, epi, official_model, reference
 @pytest.fixture(scope="module")
 def sample():
     """The sample scan, and its pose by the bundled model on the CPU."""
-    scan = read_volume(SAMPLE_SCAN)
+    scan = read_volume(sample_scan())
     return scan, PoseEstimator(load_model("default"), "cpu").estimate(scan)
 
 

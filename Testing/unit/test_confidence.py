@@ -7,7 +7,6 @@ import torch
 from E3PoseLib.confidence import (
     Confidence,
     axis_concentration,
-    interleave_ratio,
     orthogonality_error,
     touches_border,
 )
@@ -48,6 +47,7 @@ def test_a_clear_pose_is_trusted_without_a_warning():
         ({"touches_border": True}, 0.9, "moderate"),
         ({"interleave_ratio": 0.96}, 0.45, "low"),
         ({"interleave_ratio": 0.94}, 0.9, "high"),
+        ({"interleave_ratio": 1.3, "halves_apart_degrees": 8.0, "halves_apart_mm": 5.0}, 0.9, "moderate"),
         ({"brain_agreement": 0.69}, 0.45, "low"),
         ({"brain_agreement": 0.71}, 0.9, "high"),
         ({"upright_agreement": 0.86}, 0.45, "low"),
@@ -57,7 +57,9 @@ def test_a_clear_pose_is_trusted_without_a_warning():
 def test_what_speaks_against_a_pose_lowers_it(changes, score, level):
     doubtful = confidence(**changes)
     assert doubtful.score == pytest.approx(score, abs=5e-4) and doubtful.level == level
-    assert bool(doubtful.warnings()) == (level == "low" or doubtful.touches_border or doubtful.eyes_agree is False)
+    said = level == "low" or doubtful.touches_border or doubtful.halves_apart_mm is not None
+    said = said or doubtful.eyes_agree is False
+    assert bool(doubtful.warnings()) == said
 
 
 def test_eyes_that_disagree_are_told_from_none():
@@ -101,24 +103,18 @@ def test_a_brain_at_the_end_of_the_scan_is_seen_on_straight_and_on_slanted_borde
     assert touches_border(array, mask & (array != 0)) == expected
 
 
-def blob(shift: float) -> tuple[np.ndarray, np.ndarray]:
-    """A patterned ball whose odd slices along the second axis lie `shift` voxels beside the even ones, and its mask."""
-    i, j, k = np.meshgrid(*[np.arange(40.0)] * 3, indexing="ij")
-    i = i + shift * (j % 2)
-    radius = np.sqrt((i - 20) ** 2 + (j - 20) ** 2 + (k - 20) ** 2)
-    return (100 + 20 * np.sin(0.5 * i) * np.cos(0.4 * k)) / (1 + np.exp(radius - 12)), radius < 12
-
-
-def test_odd_slices_beside_even_ones_are_noticed_and_noise_is_not():
-    assert interleave_ratio(*blob(0)) < 0.7
-    assert interleave_ratio(*blob(4)) > 1.2
-    for order in ((1, 0, 2), (0, 2, 1)):
-        turned = tuple(np.ascontiguousarray(part.transpose(order)[::-1]) for part in blob(4))
-        assert interleave_ratio(*turned) == pytest.approx(interleave_ratio(*blob(4)))
-    noise = np.random.default_rng(0).normal(size=(40, 40, 40))
-    assert 0.9 < interleave_ratio(noise, blob(0)[1]) < 1.03
-    assert interleave_ratio(np.ones((9, 9, 9)), np.ones((9, 9, 9), bool)) == 0
-    assert interleave_ratio(noise, np.zeros((40, 40, 40), bool)) == 0
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"interleave_ratio": 0.9}, False),  # "high"
+        ({"interleave_ratio": 0.96}, True),
+        ({"interleave_ratio": 0.81, "axis_concentration": (0.79, 0.9, 0.9)}, True),
+        ({"interleave_ratio": 0.79, "axis_concentration": (0.79, 0.9, 0.9)}, False),
+        ({"interleave_ratio": 0.96, "halves_apart_degrees": 8.0, "halves_apart_mm": 5.0}, False),
+    ],
+)
+def test_odd_and_even_slices_are_looked_at_where_the_pose_may_be_of_neither(changes, expected):
+    assert confidence(**changes).may_be_of_neither_half == expected
 
 
 def test_concentration_is_one_for_one_axis_and_near_zero_for_any():
