@@ -43,7 +43,7 @@ REACH_DIFFERENCE_MM = 3.0
 EYES_WEIGHT = 8.0
 """Of the rotation that the eyes define in its mean with that of the rotation network."""
 
-EYES_AGREE_DEGREES = 20.0
+EYES_AGREE_DEGREES = 15.0
 """Eyes that define a rotation further away than this from that of the rotation network leave a doubt which is right."""
 
 FACE_ELSEWHERE_DEGREES = 35.0
