@@ -118,11 +118,11 @@ def test_the_grid_may_be_stored_otherwise():
 def test_eyes_and_network_are_averaged_where_they_show_one_face():
     true = random_rotations(1, torch.Generator().manual_seed(9), torch.float64)[0].numpy()
     eyes = Eyes(*(CENTRE + eye for eye in eyes_of(true)), probability=0.6)
-    for angle in (12.0, 19.0, 21.0, 34.0, 36.0, 170.0):
+    for angle in (12.0, 14.0, 16.0, 34.0, 36.0, 170.0):
         turn = euler_to_matrix(torch.tensor([angle, 0.0, 0.0], dtype=torch.float64)).numpy()
         rotation, disagreement, agree = average_with_eyes(true @ turn, eyes, CENTRE)
         assert disagreement == pytest.approx(angle, abs=1e-6)
-        assert agree == (angle < 20)
+        assert agree == (angle < 15)
         unclear = average_with_eyes(true @ turn, replace(eyes, probability=0.5), CENTRE)
         assert np.array_equal(unclear[0], rotation) and not unclear[2]
         # The mean by chordal distance of turns about one axis: that of their points on the circle.
