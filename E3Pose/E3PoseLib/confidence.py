@@ -34,7 +34,7 @@ LEAST_UPRIGHT_AGREEMENT = 0.87
 MOVED_RATIO = 0.95
 """The interleave ratio from which the head has moved between odd and even slices; see docs/accuracy.md."""
 
-SUSPICIOUS_RATIO = 0.8
+SUSPICIOUS_RATIO = 0.85
 """The one from which a pose that is not "high" may be so because the head has moved."""
 
 MODERATE_SCORE = 0.8

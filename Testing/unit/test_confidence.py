@@ -108,8 +108,8 @@ def test_a_brain_at_the_end_of_the_scan_is_seen_on_straight_and_on_slanted_borde
     [
         ({"interleave_ratio": 0.9}, False),  # "high"
         ({"interleave_ratio": 0.96}, True),
-        ({"interleave_ratio": 0.81, "axis_concentration": (0.79, 0.9, 0.9)}, True),
-        ({"interleave_ratio": 0.79, "axis_concentration": (0.79, 0.9, 0.9)}, False),
+        ({"interleave_ratio": 0.86, "axis_concentration": (0.79, 0.9, 0.9)}, True),
+        ({"interleave_ratio": 0.84, "axis_concentration": (0.79, 0.9, 0.9)}, False),
         ({"interleave_ratio": 0.96, "halves_apart_degrees": 8.0, "halves_apart_mm": 5.0}, False),
     ],
 )
