@@ -138,7 +138,8 @@ def upright_look(
     """
     # Carried by its probability, not as voxels: the border of voxels that stand askew would be a staircase.
     found = _carried_to_grid(_lead(posterior), cube_to_grid, look.mask.shape, posterior.device)
-    mask = _first_in_scan(largest_components(_filled(found)), look.mask, field_of_view)
+    brains = [_without_lips(one) for one in largest_components(_filled(found))]
+    mask = _first_in_scan(brains, look.mask, field_of_view)
     overlap = dice_overlap(mask, look.mask)
     eye_probability = posterior[2].cpu().numpy()
     return Look(mask, look.brain_agreement, eye_probability, grid_to_ras @ cube_to_grid, overlap)
@@ -172,6 +173,17 @@ def _filled(brain: np.ndarray) -> np.ndarray:
     if box is not None:
         brain[box] = ndimage.binary_fill_holes(brain[box])
     return brain
+
+
+def _without_lips(brain: np.ndarray) -> np.ndarray:
+    """A brain, not empty, less what is thinner than three voxels and reaches further than one from the rest of it."""
+    box = bounding_box(brain)
+    core = largest_components(ndimage.binary_opening(brain[box], np.ones((3, 3, 3))))
+    if not core:
+        return brain
+    trimmed = np.zeros_like(brain)
+    trimmed[box] = ndimage.binary_dilation(core[0], mask=brain[box])
+    return trimmed
 
 
 def _first_in_scan(found: list[np.ndarray], otherwise: np.ndarray, field_of_view: tuple[slice, ...]) -> np.ndarray:

@@ -63,6 +63,26 @@ def test_a_brain_that_is_seen_nowhere_or_beyond_the_scan_stays_as_it_was():
         assert np.array_equal(look.mask, before) and look.upright_agreement == 1
 
 
+def test_a_lip_in_the_fluid_before_the_forehead_is_no_part_of_the_brain():
+    before = head(voxels(SHAPE)) < 1
+    cube_to_grid = upright_cube(before, TURN, edge=40)
+
+    def with_lip(points: np.ndarray) -> np.ndarray:
+        away = (points - MIDDLE) @ TURN / RADII
+        distance = np.linalg.norm(away, axis=-1)
+        angle = np.arccos((away[..., 1] / np.maximum(distance, 1e-6)).clip(-1, 1))
+        lip = np.maximum(np.abs(distance - 1.3) / 0.09, angle / 0.7)
+        bridge = np.maximum(np.abs(distance - 1.15) / 0.2, angle / 0.15)
+        return np.minimum(distance, np.minimum(lip, bridge))
+
+    seen = posterior_of(with_lip(transform_points(cube_to_grid, voxels((40, 40, 40)))))
+    look = upright_look(seen, cube_to_grid, Look(before, 0.9, np.zeros((2, 2, 2)), np.eye(4)), WHOLE, GRID_TO_RAS)
+    hanging = (with_lip(voxels(SHAPE)) < 1) & ~before
+    assert hanging.sum() > 100
+    assert (look.mask & hanging).sum() < 0.15 * hanging.sum()
+    assert dice_overlap(look.mask, before) > 0.98
+
+
 def test_what_hangs_on_a_brain_by_a_bridge_is_cut_off():
     """Fat beside the head, which the closer look takes for brain and the first does not."""
     cube = tuple(slice(6, 54) for _ in range(3))
