@@ -104,8 +104,8 @@ class Confidence:
     @property
     def may_be_of_neither_half(self) -> bool:
         """Whether odd and even slices may each show a pose of their own, of which this is none."""
-        doubtful = self.level != "high" and self.interleave_ratio >= SUSPICIOUS_RATIO
-        return self._is_of_neither_half or (doubtful and not self._between_halves)
+        # Where the head has moved for certain, the level is "low" for that.
+        return self.interleave_ratio >= SUSPICIOUS_RATIO and self.level != "high" and not self._between_halves
 
     @property
     def _is_of_neither_half(self) -> bool:

@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from .geometry import rigid
-from .resampling import cut, put_back, reached
+from .resampling import cut, put_back, reached_box
 from .segmentation.crop import sample_grids
 from .segmentation.posterior import bounding_box, box_around, dice_overlap, largest_components
 from .segmentation.unet import UNet
@@ -152,9 +152,9 @@ def _carried_to_grid(
     carried = np.zeros(shape, bool)
     if (lead > 0).any():
         part = box_around(lead > 0, margin=1)
-        grid_to_part = np.linalg.inv(cube_to_grid @ rigid(np.eye(3), [edges.start for edges in part]))
-        box = reached(lead[part].shape, grid_to_part, shape)
-        box_to_part = grid_to_part @ rigid(np.eye(3), [edges.start for edges in box])
+        part_to_grid = cube_to_grid @ rigid(np.eye(3), [edges.start for edges in part])
+        box = reached_box(lead[part].shape, part_to_grid, shape)
+        box_to_part = np.linalg.inv(part_to_grid) @ rigid(np.eye(3), [edges.start for edges in box])
         size = tuple(edges.stop - edges.start for edges in box)
         # Raised by 1: the zero beyond the part then stands for a lead of -1.
         (on_grid,) = sample_grids(lead[part] + 1, box_to_part[None], size, device=device)

@@ -188,7 +188,7 @@ def nearest_on_grid(
     linear = voxel_to_label[:3, :3]
     if np.abs(linear - np.diag(np.diag(linear))).max() * max(shape) > 0.5:
         carried = np.zeros(shape, labels.dtype)
-        box = reached(labels.shape, voxel_to_label, shape)
+        box = reached_box(labels.shape, np.linalg.inv(voxel_to_label), shape)
         offset = transform_points(voxel_to_label, [edges.start for edges in box])
         size = tuple(edges.stop - edges.start for edges in box)
         carried[box] = ndimage.affine_transform(labels, linear, offset, output_shape=size, order=0)
@@ -206,8 +206,8 @@ def nearest_on_grid(
     return carried
 
 
-def reached(
-    content_shape: tuple[int, int, int], grid_to_content: np.ndarray, shape: tuple[int, int, int]
+def reached_box(
+    content_shape: tuple[int, int, int], content_to_grid: np.ndarray, shape: tuple[int, int, int]
 ) -> tuple[slice, ...]:
     """The box of a grid's voxels, ``[I, J, K]`` of them, that may show any of an array that stands askew in it.
 
@@ -215,8 +215,8 @@ def reached(
     ----------
     content_shape : tuple of int
         Of the array.
-    grid_to_content : np.ndarray
-        Shape ``[4, 4]``, from the grid's voxels to those of the array.
+    content_to_grid : np.ndarray
+        Shape ``[4, 4]``, from the array's voxels to those of the grid.
     shape : tuple of int
         Of the grid.
 
@@ -226,7 +226,7 @@ def reached(
         Within the grid; empty along an axis on which the array lies beside it.
     """
     corners = np.array(list(np.ndindex(2, 2, 2))) * np.array(content_shape) - 0.5
-    reach = transform_points(np.linalg.inv(grid_to_content), corners)
+    reach = transform_points(content_to_grid, corners)
     starts = np.floor(reach.min(axis=0)).astype(int).clip(0, shape)
     stops = (np.ceil(reach.max(axis=0)).astype(int) + 1).clip(starts, shape)
     return tuple(map(slice, starts.tolist(), stops.tolist()))
