@@ -14,12 +14,12 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from E3PoseLib import mrml
-from E3PoseLib.errors import E3PoseError
-from E3PosePanel import result_text
+from E3PoseLib.errors import DependencyError, E3PoseError
 from E3PosePanel.background_run import BackgroundRun
 from E3PosePanel.logic import E3PoseLogic
 from E3PosePanel.model_section import ModelSection
 from E3PosePanel.parameters import E3PoseParameterNode
+from E3PosePanel.result_section import ResultSection
 from E3PosePanel.sample_data import registerSampleData
 from E3PosePanel.setup_section import SetupSection
 
@@ -55,10 +55,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._run = None
-        self._viewsBefore = None
         self._observedVolume = None
         self._volumeTags = []
-        self._maskShown = None
 
     def setup(self) -> None:
         """Build the panel from its ``.ui`` file."""
@@ -72,6 +70,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._run = BackgroundRun(self._showProgress, self._onRunEnd)
         self.modelSection = ModelSection(self.ui, self._run, self._showMessage, self._onModelChanged)
         self.setupSection = SetupSection(self.ui, self._showMessage, self._checkCanEstimate)
+        self.resultSection = ResultSection(self.ui, self.logic, self._showMessage, self._onFailed)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -80,16 +79,13 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self.ui.estimateButton.connect("clicked(bool)", self.onEstimateButton)
         self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
-        self.ui.standardPlanesButton.connect("toggled(bool)", self.onStandardPlanesButton)
-        self.ui.resliceButton.connect("clicked(bool)", self.onResliceButton)
-        self._clearResult()
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
         """Called before the module is unloaded or reloaded, and when Slicer closes."""
         if self._run is not None:  # else setup() failed, and there is nothing to undo
             self._run.stop()
-            self._turnViewsBack()
+            self.resultSection.turnViewsBack()
             self.setParameterNode(None)
         self.removeObservers()
 
@@ -115,8 +111,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """A closing scene takes the scan away: end the run and give the worker's memory back."""
         wasBusy = self._run.busy
         self._run.stop()
-        self.ui.standardPlanesButton.checked = False  # turns the views back
-        self._clearResult()
+        self.resultSection.clear()
         self._showMessage(_("Stopped: the scene was closed.") if wasBusy else "")
         self.setParameterNode(None)
 
@@ -143,9 +138,9 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._parameterNode is None or self._parameterNode.parameterNode != self._sceneParameters():
             self.setParameterNode(self.logic.getParameterNode())
         if not self._parameterNode.inputVolume:
-            firstVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-            if firstVolume and firstVolume.GetClassName() == "vtkMRMLScalarVolumeNode":
-                self._parameterNode.inputVolume = firstVolume
+            volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+            scans = (node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode")  # no label maps
+            self._parameterNode.inputVolume = next((node for node in scans if not node.GetHideFromEditors()), None)
 
     def setParameterNode(self, parameterNode: E3PoseParameterNode | None) -> None:
         """Show and observe another parameter node, or none."""
@@ -153,8 +148,9 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
         self._parameterNode = parameterNode
-        self._observeVolume(None)
+        self._observeVolume(parameterNode.inputVolume if parameterNode else None)
         self.modelSection.setParameterNode(parameterNode)
+        self.resultSection.setParameterNode(parameterNode)
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
@@ -166,7 +162,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Start the estimation; the result comes by `_onEstimated`."""
         parameters = self._parameterNode
         try:
-            self.logic.checkPackages()
+            self._check()  # again: the nodes may have changed since the button was enabled
             scan = self.logic.readScan(parameters.inputVolume, parameters.outputTransform)
             self._run.estimate(
                 scan.volume,
@@ -187,59 +183,35 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._run.stop()
         self._showMessage(_("Cancelled."))
 
-    def onStandardPlanesButton(self, checked: bool) -> None:
-        """Turn the slice views to the head's planes, and back."""
-        if not checked:
-            self._turnViewsBack()
-            return
-        try:
-            self._viewsBefore = self.logic.showStandardPlanes(self._parameterNode.outputTransform)
-        except E3PoseError as error:
-            self.ui.standardPlanesButton.checked = False
-            self._onFailed(error)
-
-    def _turnViewsBack(self) -> None:
-        if self._viewsBefore is not None:
-            mrml.restore_planes(slicer.mrmlScene, self._viewsBefore)
-        self._viewsBefore = None
-
-    def onResliceButton(self, checked=False) -> None:
-        """Reslice the selected scan along the head's axes."""
-        self._reslice(self._parameterNode.inputVolume)
-
-    def _reslice(self, volume) -> None:
-        parameters = self._parameterNode
-        try:
-            parameters.reslicedVolume = self.logic.resliceVolume(
-                volume, parameters.outputTransform, parameters.reslicedVolume, parameters.reslicedSpacing
-            )
-            self._showMessage(_("Resliced into {name}.").format(name=parameters.reslicedVolume.GetName()))
-        except (E3PoseError, MemoryError) as error:
-            self._onFailed(error)
-
     def _onEstimated(self, scan, answer: dict, mask) -> None:
         if self._parameterNode is None:
             self.initializeParameterNode()
-        parameters = self._parameterNode
         volume = slicer.mrmlScene.GetNodeByID(scan.volume_id)
-        try:
-            # Again, as the person may have rearranged the scene in the meantime.
-            if parameters.outputTransform:
-                mrml.check_transform_node(parameters.outputTransform, volume)
-            if parameters.outputSegmentation:
-                mrml.check_mask_node(parameters.outputSegmentation, scan.parent_id)
-        except E3PoseError as error:
-            self._onFailed(error)
-            return
+        notes = self._letGoOfUnfitOutputs(scan, volume)
         notWritten = _("The pose was found, but could not be written to the scene.")
         self._showMessage(notWritten)
         with slicer.util.tryWithErrorDisplay(notWritten):
             self._writeResult(scan, answer, mask)
-            self._showMessage(_("Done."))
-            if parameters.reslicedVolume:
-                self._reslice(volume)
-            if self.ui.standardPlanesButton.checked:
-                self.logic.showStandardPlanes(parameters.outputTransform)
+            self._showMessage(" ".join([_("Done."), *notes]))
+            if self._parameterNode.reslicedVolume:
+                self.resultSection.reslice(volume)
+
+    def _letGoOfUnfitOutputs(self, scan, volume) -> list[str]:
+        """Nodes that cannot take the result any more, as the person has rearranged the scene, give way to new ones."""
+        parameters, notes = self._parameterNode, []
+        try:
+            if parameters.outputTransform:
+                mrml.check_transform_node(parameters.outputTransform, volume)
+        except E3PoseError as error:
+            parameters.outputTransform = None
+            notes.append(_("The pose is in a new transform: {reason}.").format(reason=error))
+        try:
+            if parameters.outputSegmentation:
+                mrml.check_mask_node(parameters.outputSegmentation, scan.parent_id)
+        except E3PoseError as error:
+            parameters.outputSegmentation = None
+            notes.append(_("The mask is in a new segmentation: {reason}.").format(reason=error))
+        return notes
 
     def _writeResult(self, scan, answer: dict, mask) -> None:
         """Fill the nodes chosen; those made for it go again where that fails."""
@@ -253,9 +225,9 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             for node in made.values():
                 slicer.mrmlScene.RemoveNode(node)
             raise
-        self._maskShown = None
         parameters.outputTransform, parameters.outputSegmentation = outputs.values()
         self._onParametersChanged()  # the nodes may be the ones of the run before, and the parameters unchanged
+        self.resultSection.showMask()
 
     def _onFailed(self, error: Exception) -> None:
         reason = str(error) or type(error).__name__
@@ -285,22 +257,20 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         for spinBox in (self.ui.backgroundThresholdSpinBox, self.ui.brainThresholdSpinBox):
             spinBox.enabled = not parameters.useModelThresholds
-        self._observeVolume(parameters.inputVolume)
+        if parameters.inputVolume != self._observedVolume:
+            self._observeVolume(parameters.inputVolume)
+            self._chooseOutputs()
         self._showTimePoint(parameters.inputVolume)
-        self._showResult(mrml.read_result(parameters.outputTransform))
-        self._showMask()
+        self.resultSection.refresh()
         self._checkCanEstimate()
 
-    def _showMask(self) -> None:
-        """Apply the two check boxes, where they or the mask changed: a mask hidden elsewhere stays hidden."""
-        parameters = self._parameterNode
-        segmentation = parameters.outputSegmentation
-        if not segmentation or not mrml.has_mask(segmentation):
-            return
-        wanted = (segmentation.GetID(), parameters.showMask2D, parameters.showMask3D)
-        if wanted != self._maskShown:
-            mrml.show_mask(segmentation, parameters.showMask2D, parameters.showMask3D)
-            self._maskShown = wanted
+    def _chooseOutputs(self) -> None:
+        """Of a scan just selected, show its own results; what is of another scan is not written over."""
+        parameters, volume = self._parameterNode, self._parameterNode.inputVolume
+        for name in ("outputTransform", "outputSegmentation", "reslicedVolume"):
+            node = getattr(parameters, name)
+            if volume and node and mrml.is_of_another(node, volume):
+                setattr(parameters, name, mrml.result_of(volume, node.GetClassName()))
 
     def _observeVolume(self, volume) -> None:
         """Keep up with the scan: its voxels may come after its node, a sequence plays, a transform is applied."""
@@ -316,6 +286,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onVolumeChanged(self, caller=None, event=None) -> None:
         self._showTimePoint(caller)
+        self.resultSection.refresh()
         self._checkCanEstimate()
 
     def _showTimePoint(self, volume) -> None:
@@ -324,41 +295,29 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if found is not None:
             self.ui.timePointLabel.text = _("Time point {index} of {count}").format(index=found[0], count=found[1])
 
-    def _clearResult(self) -> None:
-        self._showResult(None)
-
-    def _showResult(self, result: dict | None) -> None:
-        isComplete = result is not None and "confidence" in result
-        for name in ("position", "rotation", "confidence", "warnings", "computed"):
-            getattr(self.ui, f"{name}Label").text = getattr(result_text, name)(result) if isComplete else "–"
-        if result is None:
-            self.ui.standardPlanesButton.checked = False  # turns the views back
-        self.ui.standardPlanesButton.enabled = result is not None
-        self.ui.resliceButton.enabled = result is not None
-
     def _checkCanEstimate(self) -> None:
         """Enable the button, or say in its tool tip why not."""
-        reason = self._whyNot()
+        try:
+            self._check()
+        except E3PoseError as error:
+            reason = str(error)
+        else:
+            reason = _("An estimation is under way.") if self._run.busy else None
         self.ui.estimateButton.enabled = reason is None
         self.ui.estimateButton.toolTip = reason or _("Find how the fetal head lies in the scan.")
 
-    def _whyNot(self) -> str | None:
-        if self._run.busy:
-            return _("An estimation is under way.")
+    def _check(self) -> None:
+        """Raise an E3PoseError where what is selected cannot be estimated, or nothing can."""
         if self.setupSection.missing:
             names = ", ".join(package.name for package in self.setupSection.missing)
-            return _("Not installed: {names}. Install them in the section Setup.").format(names=names)
+            raise DependencyError(_("Not installed: {names}. Install them in the section Setup.").format(names=names))
         parameters = self._parameterNode
-        try:
-            mrml.check_volume_node(parameters.inputVolume if parameters else None)
-            if parameters.outputTransform:
-                mrml.check_transform_node(parameters.outputTransform, parameters.inputVolume)
-            if parameters.outputSegmentation:
-                mrml.check_mask_node(parameters.outputSegmentation, mrml.parent_id(parameters.inputVolume))
-            self.modelSection.arguments()
-        except E3PoseError as error:
-            return str(error)
-        return None
+        mrml.check_volume_node(parameters.inputVolume if parameters else None)
+        if parameters.outputTransform:
+            mrml.check_transform_node(parameters.outputTransform, parameters.inputVolume)
+        if parameters.outputSegmentation:
+            mrml.check_mask_node(parameters.outputSegmentation, mrml.parent_id(parameters.inputVolume))
+        self.modelSection.arguments()
 
 
 class E3PoseTest(ScriptedLoadableModuleTest):

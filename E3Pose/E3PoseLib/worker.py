@@ -48,6 +48,9 @@ IDLE_SECONDS = 600
 LAST_WORDS = 12
 """Log lines kept for the report of a worker's death."""
 
+LAUNCHER_SAYS = "exit abnormally"
+"""What Slicer's launcher of Python prints where a signal has ended what it launched."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -158,6 +161,9 @@ class PoseWorker:
         """End the worker now, whatever it does, and remove its files; the next request starts a fresh one."""
         if self._process is None:
             return
+        if not self.alive:  # it has left by itself, and its number may be another process's by now
+            self._forget()
+            return
         try:
             # A launcher, as Slicer's PythonSlicer is one, outlives no child: it needs no signal of its own.
             os.kill(self._worker_pid or self._process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -238,7 +244,7 @@ class PoseWorker:
 
     def _bury(self) -> list[Failed]:
         was_busy, last_words = self._busy, "\n".join(self._log)
-        cause = describe_exit(self._process.returncode)
+        cause = describe_exit(self._process.returncode, last_words)
         self._forget()
         if not was_busy:
             return []
@@ -258,12 +264,17 @@ class PoseWorker:
         self._busy = False
 
 
-def describe_exit(status: int) -> str:
-    """A process's end in words; a shell or launcher in between reports signal N as status 128 + N.
+def describe_exit(status: int, last_words: str = "") -> str:
+    """A process's end in words.
+
+    A shell in between reports signal N as status 128 + N. Slicer's launcher reports status 1 for any, and says
+    `LAUNCHER_SAYS` among the last words.
 
     >>> describe_exit(-9), describe_exit(3)
     ('was killed (SIGKILL; if nobody did, the computer ran out of memory)', 'ended with status 3')
     """
+    if status > 0 and LAUNCHER_SAYS in last_words:
+        return "was killed or crashed (if nobody killed it, the computer ran out of memory)"
     number = -status if status < 0 else status - 128 if status > 128 else 0
     if number not in set(signal.Signals):
         return f"ended with status {status}"

@@ -106,11 +106,17 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         """
         mrml.head_pose(transformNode)
         mrml.check_volume_node(volumeNode)
-        if outputNode is None:
+        target = outputNode
+        if target is None:
             name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} upright")
-            outputNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-        mrml.reslice_upright(volumeNode, transformNode, outputNode, spacing, extent)
-        return outputNode
+            target = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+        try:
+            mrml.reslice_upright(volumeNode, transformNode, target, spacing, extent)
+        except Exception:
+            if outputNode is None:
+                slicer.mrmlScene.RemoveNode(target)
+            raise
+        return target
 
     def showStandardPlanes(self, transformNode) -> dict:
         """Turn the slice views to the head's planes; returns what `mrml.restore_planes` turns back with."""

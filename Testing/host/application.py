@@ -235,7 +235,7 @@ class Application(shaped(QtCore.QObject)):
         """Load the module if need be, select it, and return its Python widget."""
         name = Path(path).stem
         module = getattr(slicer.modules, name.lower(), None) or self.load_module(path)
-        module.widgetRepresentation()
+        module.widgetRepresentation().show()
         module.enter()
         return module.widget
 
@@ -264,10 +264,17 @@ def install_python_layer() -> str:
 
 
 def install_python_slicer() -> None:
-    """Put a ``PythonSlicer`` on the path: like Slicer's, a launcher whose child is the interpreter."""
+    """Put a ``PythonSlicer`` on the path: like Slicer's, a launcher whose child is the interpreter.
+
+    Where a signal ends the child, Slicer's (a CTK AppLauncher) says so and exits with 1.
+    """
     folder = Path(tempfile.mkdtemp())
     launcher = folder / "PythonSlicer"
-    launcher.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
+    launcher.write_text(
+        f'#!/bin/sh\n"{sys.executable}" "$@"\nstatus=$?\n'
+        '[ $status -le 128 ] || { echo "error: [python-real] exit abnormally - Report the problem."; exit 1; }\n'
+        "exit $status\n"
+    )
     launcher.chmod(launcher.stat().st_mode | stat.S_IXUSR)
     os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
 

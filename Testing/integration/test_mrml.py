@@ -205,6 +205,9 @@ def test_a_pose_found_under_a_warp_holds_under_it_alone(volume):
     volume.SetAndObserveTransformNodeID(None)
     with pytest.raises(TransformError, match="estimate the pose again"):
         mrml.head_pose(transform)
+    volume.SetAndObserveTransformNodeID(add_warp(strength=8.0).GetID())
+    with pytest.raises(TransformError, match="estimate the pose again"):
+        mrml.head_pose(transform)
 
 
 def test_what_is_doubtful_about_a_file_comes_along(tmp_path):
@@ -272,6 +275,30 @@ def test_scan_under_a_shear_is_resampled_into_the_world(volume):
     original = np.linalg.inv(head_phantom()[1]) @ [*point, 1]
     index, before = np.round(brain[:3]).astype(int), np.round(original[:3]).astype(int)
     assert abs(int(scan.volume.array[tuple(index)]) - int(head_phantom()[0][tuple(before)])) < 200
+
+
+def test_a_segment_of_the_mask_s_name_is_no_mask(volume):
+    scan = mrml.read_scan(volume)
+    segmentation = add("vtkMRMLSegmentationNode")
+    binary = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    segmentation.GetSegmentation().SetSourceRepresentationName(binary)
+    by_hand = segmentation.GetSegmentation().AddEmptySegment("Brain", "Brain")
+    assert not mrml.has_mask(segmentation)
+    for _ in range(2):
+        mrml.write_mask(segmentation, np.ones(scan.volume.shape, np.uint8), scan)
+    assert mrml.has_mask(segmentation)
+    assert segmentation.GetSegmentation().GetNumberOfSegments() == 2
+    assert segmentation.GetSegmentation().GetSegment(by_hand).GetName() == "Brain"
+
+
+def test_a_reslicing_that_fails_leaves_no_volume(volume, monkeypatch):
+    from E3PosePanel.logic import E3PoseLogic
+
+    monkeypatch.setattr(mrml, "reslice_upright", lambda *_: (_ for _ in ()).throw(MemoryError()))
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    with pytest.raises(MemoryError):
+        E3PoseLogic().resliceVolume(volume, write_pose(volume))
+    assert slicer.mrmlScene.GetNumberOfNodes() == before + 1  # the pose
 
 
 @pytest.mark.parametrize("under", ["nothing", "a linear transform", "a warp"])

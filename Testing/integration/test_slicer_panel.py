@@ -60,11 +60,12 @@ def test_click_to_result(app, panel, scan_node, installed_model):
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
     assert panel.ui.estimateButton.enabled, panel.ui.estimateButton.toolTip
     panel.ui.estimateButton.click()
+    assert panel.ui.progressBar.visible and panel.ui.cancelButton.visible
     stages = set()
     app.wait_until(lambda: stages.add(panel.ui.progressBar.format) or not panel._run.busy, timeout=300)
     assert panel.ui.statusLabel.text == "Done."
     assert len(stages) >= 3
-    assert not panel.ui.progressBar.visible
+    assert not panel.ui.progressBar.visible and not panel.ui.cancelButton.visible
 
     transform = panel.ui.outputTransformSelector.currentNode()
     segmentation = panel.ui.outputSegmentationSelector.currentNode()
@@ -131,6 +132,48 @@ def test_the_next_run_replaces_the_result_shown(app, panel, scan_node):
     assert panel.ui.outputTransformSelector.currentNode() == transform
     right, anterior, superior = np.array(mrml.read_result(transform)["canonical_to_ras"])[:3, 3]
     assert panel.ui.positionLabel.text == f"R {right:.1f}   A {anterior:.1f}   S {superior:.1f} mm" != before
+
+
+@pytest.fixture
+def second_scan(scan_node, scene):
+    """Another scan in the scene: the phantom, 30 mm further to the right."""
+    import slicer
+
+    from E3PoseLib import mrml
+
+    second = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "second")
+    slicer.util.updateVolumeFromArray(second, slicer.util.arrayFromVolume(scan_node).copy())
+    matrix = mrml.voxel_to_parent(scan_node)
+    matrix[0, 3] += 30
+    second.SetIJKToRASMatrix(mrml.to_vtk(matrix))
+    return second
+
+
+def test_each_scan_keeps_its_own_results(app, panel, scan_node, second_scan):
+    from E3PoseLib import mrml
+
+    selectors = (
+        panel.ui.outputTransformSelector,
+        panel.ui.outputSegmentationSelector,
+        panel.ui.reslicedVolumeSelector,
+    )
+    results, positions = [], []
+    for scan in (scan_node, second_scan):
+        panel.ui.inputVolumeSelector.setCurrentNode(scan)
+        assert [selector.currentNode() for selector in selectors] == [None, None, None]
+        assert panel.ui.positionLabel.text == "–" and not panel.ui.resliceButton.enabled
+        estimate(app, panel)
+        panel.ui.resliceButton.click()
+        results.append([selector.currentNode() for selector in selectors])
+        positions.append(mrml.head_pose(results[-1][0])[:3, 3])
+    assert np.allclose(positions[1] - positions[0], [30, 0, 0], atol=1e-3)
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    assert [selector.currentNode() for selector in selectors] == results[0]
+    assert panel.ui.positionLabel.text.startswith(f"R {positions[0][0]:.1f} ")
+    # Whoever asks for it reslices one scan by the pose of another, and is told.
+    panel.ui.outputTransformSelector.setCurrentNode(results[1][0])
+    panel.ui.resliceButton.click()
+    assert panel.ui.statusLabel.text.endswith("by the pose of another scan: second head pose.")
 
 
 def test_cancel(app, panel, scan_node, scene):
@@ -213,9 +256,11 @@ def test_scan_put_under_the_output_transform_during_the_run(app, panel, scan_nod
     panel.ui.estimateButton.click()
     scan_node.SetAndObserveTransformNodeID(transform.GetID())
     app.wait_until(lambda: not panel._run.busy, timeout=300)
+    assert panel.ui.statusLabel.text.startswith("Done. The pose is in a new transform: ")
     assert "sits under the output transform" in panel.ui.statusLabel.text
     assert mrml.read_result(transform) is None
-    assert not panel.ui.estimateButton.enabled
+    made = panel.ui.outputTransformSelector.currentNode()
+    assert np.allclose(mrml.head_pose(made), mrml.read_result(made)["canonical_to_ras"], atol=1e-3)
 
 
 def test_no_head_found(app, panel, scan_node, scene):
@@ -439,12 +484,10 @@ def test_a_scene_added_to_this_one_changes_no_selection(app, panel, scan_node, s
         assert panel.ui.positionLabel.text == position
 
 
-def test_of_two_scans_the_saved_one_is_selected_again(app, panel, scan_node, scene, tmp_path):
+def test_of_two_scans_the_saved_one_is_selected_again(app, panel, second_scan, scene, tmp_path):
     import slicer
 
-    second = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "second")
-    slicer.util.updateVolumeFromArray(second, slicer.util.arrayFromVolume(scan_node).copy())
-    panel.ui.inputVolumeSelector.setCurrentNode(second)
+    panel.ui.inputVolumeSelector.setCurrentNode(second_scan)
     assert slicer.util.saveScene(str(tmp_path / "two.mrb"), {})
     scene.Clear(0)
     slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": str(tmp_path / "two.mrb")}, None)
@@ -458,6 +501,81 @@ def test_a_transform_that_goes_turns_the_views_back(app, panel, scan_node, scene
     scene.RemoveNode(panel.ui.outputTransformSelector.currentNode())
     assert not panel.ui.standardPlanesButton.checked and not panel.ui.standardPlanesButton.enabled
     assert np.allclose(mrml.to_numpy(red.GetSliceToRAS()), before)
+
+
+def test_the_views_turn_along_when_the_scan_or_the_pose_does(app, panel, scan_node, second_scan, scene):
+    from E3PoseLib import mrml
+
+    panel.ui.inputVolumeSelector.setCurrentNode(second_scan)
+    estimate(app, panel)
+    other_pose = panel.ui.outputTransformSelector.currentNode()
+    red, before = turn_views(app, panel, scan_node, scene)
+    transform = panel.ui.outputTransformSelector.currentNode()
+    assert "moved since" not in panel.ui.warningsLabel.text
+    shift = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = np.eye(4)
+    matrix[1, 3] = 25
+    shift.SetMatrixTransformToParent(mrml.to_vtk(matrix))
+    scan_node.SetAndObserveTransformNodeID(shift.GetID())
+    assert np.allclose(red.GetSliceToRAS().GetElement(1, 3), mrml.head_pose(transform)[1, 3])
+    assert "has been moved since" in panel.ui.warningsLabel.text
+    panel.ui.outputTransformSelector.setCurrentNode(other_pose)
+    assert np.allclose(mrml.to_numpy(red.GetSliceToRAS())[:3, 3], mrml.head_pose(other_pose)[:3, 3])
+    # Views that a person has turned since stay where they are, and unpressed the button turns them back.
+    red.GetSliceToRAS().SetElement(2, 3, 7.0)
+    red.UpdateMatrices()
+    panel.ui.reslicedSpacingSliderWidget.value = 2.0
+    assert red.GetSliceToRAS().GetElement(2, 3) == 7.0
+    panel.ui.standardPlanesButton.click()
+    assert np.allclose(mrml.to_numpy(red.GetSliceToRAS()), before)
+
+
+def test_a_mask_that_was_hidden_stays_hidden(app, panel, scan_node, scene, tmp_path):
+    import slicer
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate(app, panel)
+    panel.ui.outputSegmentationSelector.currentNode().GetDisplayNode().SetVisibility(False)
+    assert slicer.util.saveScene(str(tmp_path / "hidden.mrb"), {})
+    scene.Clear(0)
+    slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": str(tmp_path / "hidden.mrb")}, None)
+    display = panel.ui.outputSegmentationSelector.currentNode().GetDisplayNode()
+    assert not display.GetVisibility()
+    panel.ui.showMask3DCheckBox.checked = False
+    assert display.GetVisibility() and display.GetVisibility2D() and not display.GetVisibility3D()
+
+
+def test_a_segmentation_that_no_longer_fits_loses_no_result(app, panel, scan_node, scene):
+    import slicer
+
+    from E3PoseLib import mrml
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    segmentation = panel.ui.outputSegmentationSelector.addNode()
+    panel.ui.estimateButton.click()
+    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+    segmentation.GetSegmentation().SetSourceRepresentationName(surface)
+    segmentation.GetSegmentation().AddEmptySegment("Brain")
+    app.wait_until(lambda: not panel._run.busy, timeout=300)
+    assert "The mask is in a new segmentation: " in panel.ui.statusLabel.text
+    made = panel.ui.outputSegmentationSelector.currentNode()
+    assert made != segmentation and mrml.has_mask(made) and not mrml.has_mask(segmentation)
+    assert panel.ui.positionLabel.text.startswith("R ")
+    # Nothing tells the panel of a new segment; the click looks again, and computes nothing in vain.
+    made.GetSegmentation().SetSourceRepresentationName(surface)
+    made.GetSegmentation().AddEmptySegment("Placenta")
+    panel.ui.estimateButton.click()
+    assert not panel._run.busy
+    assert "holds other segments" in panel.ui.statusLabel.text
+
+
+def test_the_first_scan_is_selected_not_a_label_map(app, panel, scan_node, scene):
+    panel.ui.inputVolumeSelector.setCurrentNode(None)
+    scene.RemoveNode(scan_node)
+    scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    scan = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "scan")
+    panel.enter()
+    assert panel.ui.inputVolumeSelector.currentNode() == scan
 
 
 def test_a_segmentation_of_others_that_would_suffer_is_refused(panel, scan_node, scene):
@@ -491,7 +609,7 @@ def test_only_scans_are_on_offer(panel, scan_node, scene):
     assert panel.ui.inputVolumeSelector.nodes() == [scan_node]
 
 
-def test_time_point_of_a_sequence_is_shown_and_followed(panel, scan_node, scene):
+def test_time_point_of_a_sequence_is_shown_and_followed(app, panel, scan_node, scene):
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
     assert not panel.ui.timePointLabel.visible or panel.ui.timePointLabel.text == ""
     sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode")
@@ -503,6 +621,13 @@ def test_time_point_of_a_sequence_is_shown_and_followed(panel, scan_node, scene)
     browser.SetSelectedItemNumber(2)
     scan_node.Modified()
     assert panel.ui.timePointLabel.text == "Time point 3 of 3"
+    estimate(app, panel)
+    assert "time point" not in panel.ui.warningsLabel.text
+    browser.SetSelectedItemNumber(0)
+    scan_node.Modified()
+    assert panel.ui.warningsLabel.text.endswith("the pose is of time point 3, the scan shows time point 1")
+    panel.ui.resliceButton.click()
+    assert "time point 3, the scan shows time point 1" in panel.ui.statusLabel.text
 
 
 def test_install_asks_first(app, panel, monkeypatch):

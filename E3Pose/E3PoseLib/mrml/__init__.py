@@ -11,14 +11,24 @@ from E3PoseLib.mrml.pose import (
     ALIGN_VOLUME,
     PLACE_AXES,
     RESULT_ATTRIBUTE,
-    VOLUME_REFERENCE,
+    changes_since,
     check_transform_node,
     head_pose,
     read_result,
     write_pose,
 )
 from E3PoseLib.mrml.resampling import reslice
-from E3PoseLib.mrml.scan import SCAN_EVENTS, Scan, check_volume_node, parent_id, read_scan, time_point
+from E3PoseLib.mrml.scan import (
+    SCAN_EVENTS,
+    VOLUME_REFERENCE,
+    Scan,
+    check_volume_node,
+    is_of_another,
+    parent_id,
+    read_scan,
+    result_of,
+    time_point,
+)
 from E3PoseLib.mrml.upright import HEAD_MM, reslice_upright
 from E3PoseLib.mrml.views import restore_planes, show_standard_planes, slice_nodes
 
@@ -30,11 +40,13 @@ __all__ = [
     "SCAN_EVENTS",
     "VOLUME_REFERENCE",
     "Scan",
+    "changes_since",
     "check_mask_node",
     "check_transform_node",
     "check_volume_node",
     "has_mask",
     "head_pose",
+    "is_of_another",
     "is_set",
     "parent_id",
     "read_result",
@@ -42,6 +54,7 @@ __all__ = [
     "reslice",
     "reslice_upright",
     "restore_planes",
+    "result_of",
     "show_mask",
     "show_standard_planes",
     "slice_nodes",

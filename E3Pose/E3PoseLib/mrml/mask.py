@@ -6,9 +6,12 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from E3PoseLib.errors import OutputError
 from E3PoseLib.mrml.matrices import to_vtk
-from E3PoseLib.mrml.scan import Scan
+from E3PoseLib.mrml.scan import VOLUME_REFERENCE, Scan
 
-SEGMENT_ID = "Brain"
+SEGMENT_NAME = "Brain"
+SEGMENT_TAG = "E3Pose.Mask"
+"""Tag of the segment that `write_mask` makes; a segment of another origin may bear the same name."""
+
 SEGMENT_COLOR = (0.95, 0.75, 0.25)
 
 
@@ -22,7 +25,7 @@ def check_mask_node(segmentation_node, parent_id: str | None) -> None:
         as the node is kept in another form than label maps (surfaces, contours).
     """
     segmentation = segmentation_node.GetSegmentation()
-    if set(segmentation.GetSegmentIDs()) <= {SEGMENT_ID}:
+    if set(segmentation.GetSegmentIDs()) <= {_mask_id(segmentation)}:
         return
     binary = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     if segmentation.GetSourceRepresentationName() != binary:
@@ -35,7 +38,7 @@ def check_mask_node(segmentation_node, parent_id: str | None) -> None:
 
 
 def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
-    """Write the brain mask, uint8 [I, J, K] on the scan's grid, as a segmentation node's segment ``Brain``.
+    """Write the brain mask, uint8 [I, J, K] on the scan's grid, as a segment of a segmentation node; the one before goes.
 
     Raises
     ------
@@ -50,18 +53,23 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
     image.GetPointData().SetScalars(values)
     image.SetGeometryFromImageToWorldMatrix(to_vtk(scan.grid_to_parent))
     segmentation = segmentation_node.GetSegmentation()
-    if segmentation.GetSegment(SEGMENT_ID) is not None:
-        segmentation.RemoveSegment(SEGMENT_ID)
+    segment_id = _mask_id(segmentation)
+    if segment_id is None:
+        segment_id = segmentation.GenerateUniqueSegmentID(SEGMENT_NAME)
+    else:
+        segmentation.RemoveSegment(segment_id)
     binary = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     if segmentation.GetNumberOfSegments() == 0:
         segmentation.SetSourceRepresentationName(binary)
     segment = slicer.vtkSegment()
-    segment.SetName(SEGMENT_ID)
+    segment.SetName(SEGMENT_NAME)
+    segment.SetTag(SEGMENT_TAG, "1")
     segment.SetColor(*SEGMENT_COLOR)
     segment.AddRepresentation(binary, image)
-    segmentation.AddSegment(segment, SEGMENT_ID)
+    segmentation.AddSegment(segment, segment_id)
     segmentation_node.CreateDefaultDisplayNodes()
     segmentation_node.SetAndObserveTransformNodeID(scan.parent_id)
+    segmentation_node.SetNodeReferenceID(VOLUME_REFERENCE, scan.volume_id)
     volume_node = segmentation_node.GetScene().GetNodeByID(scan.volume_id)
     if volume_node is not None:
         segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
@@ -69,7 +77,13 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
 
 def has_mask(segmentation_node) -> bool:
     """Whether `write_mask` has filled a segmentation node."""
-    return segmentation_node.GetSegmentation().GetSegment(SEGMENT_ID) is not None
+    return _mask_id(segmentation_node.GetSegmentation()) is not None
+
+
+def _mask_id(segmentation) -> str | None:
+    """The ID of the segment that `write_mask` made, or None."""
+    ids = segmentation.GetSegmentIDs()
+    return next((one for one in ids if segmentation.GetSegment(one).HasTag(SEGMENT_TAG)), None)
 
 
 def show_mask(segmentation_node, in_slices: bool, in_3d: bool) -> None:

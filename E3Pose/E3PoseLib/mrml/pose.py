@@ -7,8 +7,8 @@ import vtk
 
 from E3PoseLib.errors import TransformError
 from E3PoseLib.geometry import has_orthogonal_axes
-from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk, voxel_to_world
-from E3PoseLib.mrml.scan import Scan
+from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk
+from E3PoseLib.mrml.scan import VOLUME_REFERENCE, Scan, place, time_point
 
 ALIGN_VOLUME = "align"
 """Direction of a pose transform: ras_to_canonical; a volume put under it stands upright."""
@@ -18,8 +18,10 @@ PLACE_AXES = "place"
 
 RESULT_ATTRIBUTE = "E3Pose.Result"
 DIRECTION_ATTRIBUTE = "E3Pose.Direction"
-GRID_ATTRIBUTE = "E3Pose.ScanGrid"
-VOLUME_REFERENCE = "E3Pose.InputVolume"
+PLACE_ATTRIBUTE = "E3Pose.ScanPlace"
+
+SAME_PLACE_MM = 0.01
+"""A scan whose voxels lie within this of where they lay has not been moved."""
 
 
 def is_under(node, transform_node) -> bool:
@@ -60,8 +62,7 @@ def write_pose(transform_node, result: dict, direction: str, scan: Scan) -> None
     transform_node.SetMatrixTransformToParent(to_vtk(np.linalg.inv(pose) if direction == ALIGN_VOLUME else pose))
     transform_node.SetAttribute(DIRECTION_ATTRIBUTE, direction)
     transform_node.SetAttribute(RESULT_ATTRIBUTE, json.dumps(result))
-    to_world = None if scan.node_to_world is None else scan.node_to_world.tolist()
-    transform_node.SetAttribute(GRID_ATTRIBUTE, json.dumps({"to_world": to_world, "shape": scan.node_shape}))
+    transform_node.SetAttribute(PLACE_ATTRIBUTE, json.dumps(scan.place))
     transform_node.SetNodeReferenceID(VOLUME_REFERENCE, scan.volume_id)
 
 
@@ -100,32 +101,48 @@ def head_pose(transform_node) -> np.ndarray:
     scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
     if scan_node is None or scan_node.GetImageData() is None:
         return pose
-    grid = json.loads(transform_node.GetAttribute(GRID_ATTRIBUTE))
-    moved = motion(grid, scan_node) @ pose
+    moved = motion(json.loads(transform_node.GetAttribute(PLACE_ATTRIBUTE)), scan_node) @ pose
     # Scaling cannot be part of a pose: keep the directions, take the nearest rotation.
     left, _, right = np.linalg.svd(moved[:3, :3])
     moved[:3, :3] = left @ right
     return moved
 
 
-def motion(grid: dict, scan_node) -> np.ndarray:
-    """How a scan has moved in the world, and grown along its axes, since `write_pose` noted its ``grid``.
+def changes_since(transform_node) -> list[str]:
+    """What has changed since a pose was written to a transform node, in plain sentences; empty where nothing has."""
+    try:
+        pose = head_pose(transform_node)
+    except TransformError as error:
+        return [str(error)]
+    changes = []
+    if not np.allclose(pose, read_result(transform_node)["canonical_to_ras"], atol=1e-3):
+        changes.append(
+            "the scan or the transform has been moved since: planes and reslicing follow, what is told here does not"
+        )
+    scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
+    then = json.loads(transform_node.GetAttribute(PLACE_ATTRIBUTE))["time_point"]
+    now = None if scan_node is None else time_point(scan_node)
+    if then is not None and now is not None and then[0] != now[0]:
+        changes.append(f"the pose is of time point {then[0]}, the scan shows time point {now[0]}")
+    return changes
+
+
+def motion(then: dict, scan_node) -> np.ndarray:
+    """How a scan has moved in the world, and grown along its axes, since its `place` was noted.
 
     Raises
     ------
     TransformError
         See `head_pose`.
     """
-    same_voxels = tuple(grid["shape"]) == tuple(scan_node.GetImageData().GetDimensions())
-    now = voxel_to_world(scan_node)
-    then = None if grid["to_world"] is None else np.array(grid["to_world"])
-    if same_voxels and now is None and then is None:
+    now = place(scan_node)
+    same_voxels = then["shape"] == now["shape"]
+    if same_voxels and np.allclose(then["landmarks"], now["landmarks"], atol=SAME_PLACE_MM):
         return np.eye(4)
-    if same_voxels and now is not None and then is not None:
-        if np.allclose(now, then, atol=1e-6):
-            return np.eye(4)
-        moved = now @ np.linalg.inv(then)
-        if has_orthogonal_axes(now) and has_orthogonal_axes(then) and np.linalg.det(moved) > 0:
+    if same_voxels and then["to_world"] and now["to_world"]:
+        to_world_then, to_world_now = np.array(then["to_world"]), np.array(now["to_world"])
+        moved = to_world_now @ np.linalg.inv(to_world_then)
+        if has_orthogonal_axes(to_world_then) and has_orthogonal_axes(to_world_now) and np.linalg.det(moved) > 0:
             return moved
     raise TransformError(
         f"volume '{scan_node.GetName()}' has changed since its pose was estimated (cropped, warped, sheared or "

@@ -1,10 +1,13 @@
 """Volume nodes on other grids, whatever transforms they sit under."""
 
+import itertools
+
 import numpy as np
 import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from E3PoseLib.geometry import transform_points
 from E3PoseLib.mrml.matrices import to_vtk, voxel_to_parent, voxel_to_world
 
 LARGEST_GRID = 2**26
@@ -50,6 +53,15 @@ def reslice(node, grid_to_world: np.ndarray, shape) -> np.ndarray:
     resampler.Update()
     image = resampler.GetOutput()
     return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions(), order="F").copy()
+
+
+def landmarks_in_world(node) -> np.ndarray:
+    """Where 27 points spread over a volume node's grid lie in world RAS, [27, 3], whatever transforms it sits under."""
+    shares = np.array(list(itertools.product((0.1, 0.5, 0.9), repeat=3)))
+    in_parent = transform_points(voxel_to_parent(node), shares * (np.array(node.GetImageData().GetDimensions()) - 1))
+    to_world = vtk.vtkGeneralTransform()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(node.GetParentTransformNode(), None, to_world)
+    return np.array([to_world.TransformPoint(point) for point in in_parent])
 
 
 def warped_grid_to_voxel(node, grid_to_world: np.ndarray):

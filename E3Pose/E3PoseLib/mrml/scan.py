@@ -10,7 +10,7 @@ import vtk
 from E3PoseLib.errors import VolumeError
 from E3PoseLib.geometry import has_orthogonal_axes
 from E3PoseLib.mrml.matrices import is_set, voxel_to_parent, voxel_to_world, voxels
-from E3PoseLib.mrml.resampling import resample_to_world
+from E3PoseLib.mrml.resampling import landmarks_in_world, resample_to_world
 
 SCAN_EVENTS = (
     vtk.vtkCommand.ModifiedEvent,
@@ -18,6 +18,9 @@ SCAN_EVENTS = (
     slicer.vtkMRMLTransformableNode.TransformModifiedEvent,
 )
 """What a volume node invokes when it may have become another scan."""
+
+VOLUME_REFERENCE = "E3Pose.InputVolume"
+"""Role of the node reference by which each result knows its scan."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,8 @@ class Scan:
         Where the mask belongs, under the transform node ``parent_id``. A volume that a warp or a shear moved was
         resampled, and its mask lies in the world, under no transform.
     parent_id : str or None
-    node_to_world : np.ndarray or None
-        The node's own voxel indices -> world RAS; None under a warp. Not ``grid_to_world`` where it was resampled.
-    node_shape : tuple of int
-        The node's own voxels along i, j, k.
+    place : dict
+        Of the node's own voxels, which are not these where it was resampled; see `place`.
     file : str or None
         That the node was loaded from.
     """
@@ -50,8 +51,7 @@ class Scan:
     volume_id: str
     grid_to_parent: np.ndarray
     parent_id: str | None
-    node_to_world: np.ndarray | None
-    node_shape: tuple[int, ...]
+    place: dict
     file: str | None
 
     @cached_property
@@ -127,7 +127,7 @@ def read_scan(node) -> Scan:
         The node is no scan, see `check_volume_node`.
     """
     check_volume_node(node)
-    node_to_world = grid_to_world = voxel_to_world(node)
+    grid_to_world = voxel_to_world(node)
     if _is_regular(grid_to_world):
         # A copy: the node's voxels may change (a sequence plays on) while the pose is computed.
         array, grid_to_parent = voxels(node).copy(), voxel_to_parent(node)
@@ -142,10 +142,39 @@ def read_scan(node) -> Scan:
         node.GetID(),
         grid_to_parent,
         parent_id(node),
-        node_to_world,
-        node.GetImageData().GetDimensions(),
+        place(node),
         storage.GetFileName() if storage is not None else None,
     )
+
+
+def is_of_another(result_node, volume_node) -> bool:
+    """Whether a node holds a result, of another scan than this."""
+    return result_node.GetNodeReferenceID(VOLUME_REFERENCE) not in (None, volume_node.GetID())
+
+
+def result_of(volume_node, class_name: str):
+    """The latest node of a class that holds a result of a scan, or None."""
+    scene = volume_node.GetScene()
+    for index in reversed(range(scene.GetNumberOfNodesByClass(class_name))):
+        node = scene.GetNthNodeByClass(index, class_name)
+        if node.GetNodeReferenceID(VOLUME_REFERENCE) == volume_node.GetID():
+            return node
+    return None
+
+
+def place(node) -> dict:
+    """Where the voxels of a volume node lie now, as JSON takes it.
+
+    ``shape`` along i, j, k; ``landmarks``, see `landmarks_in_world`; ``to_world``, 4x4 from voxel indices to world RAS,
+    None under a warp; ``time_point``, see `time_point`.
+    """
+    to_world, shown = voxel_to_world(node), time_point(node)
+    return {
+        "shape": list(node.GetImageData().GetDimensions()),
+        "landmarks": landmarks_in_world(node).tolist(),
+        "to_world": None if to_world is None else to_world.tolist(),
+        "time_point": None if shown is None else list(shown),
+    }
 
 
 def time_point(volume_node) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from E3PoseLib.geometry import transform_points
 from E3PoseLib.mrml.matrices import to_vtk, voxel_to_world
 from E3PoseLib.mrml.pose import DIRECTION_ATTRIBUTE, PLACE_AXES, head_pose
 from E3PoseLib.mrml.resampling import reslice
-from E3PoseLib.mrml.scan import check_volume_node
+from E3PoseLib.mrml.scan import VOLUME_REFERENCE, check_volume_node
 
 HEAD_MM = 180.0
 """Edge of the cube about the head's centre that is resliced: a term fetus's head and what surrounds it."""
@@ -40,6 +40,7 @@ def reslice_upright(volume_node, transform_node, output_node, spacing: float, ex
     places_axes = transform_node.GetAttribute(DIRECTION_ATTRIBUTE) == PLACE_AXES
     output_node.SetIJKToRASMatrix(to_vtk(pose @ grid_to_canonical if places_axes else grid_to_canonical))
     output_node.SetAndObserveTransformNodeID(None)
+    output_node.SetNodeReferenceID(VOLUME_REFERENCE, volume_node.GetID())
     output_node.CreateDefaultDisplayNodes()
     source_display, display = volume_node.GetDisplayNode(), output_node.GetDisplayNode()
     if source_display is not None and display is not None:

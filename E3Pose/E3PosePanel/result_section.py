@@ -1,0 +1,127 @@
+"""The section Result: the pose in words, the views turned to it, the mask shown, the scan resliced."""
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from E3PoseLib import mrml
+from E3PoseLib.errors import E3PoseError
+from E3PosePanel import result_text
+
+
+class ResultSection:
+    """Shows what the selected output nodes hold; ``onFailed(error)`` is called where a button can do nothing."""
+
+    def __init__(self, ui, logic, showMessage, onFailed):
+        self._ui = ui
+        self._logic = logic
+        self._showMessage = showMessage
+        self._onFailed = onFailed
+        self._parameterNode = None
+        self._viewsBefore = None
+        self._poseInViews = None
+        self._boxes = None
+        ui.standardPlanesButton.connect("toggled(bool)", self.onStandardPlanesButton)
+        ui.resliceButton.connect("clicked(bool)", self.onResliceButton)
+        self.clear()
+
+    def setParameterNode(self, parameterNode) -> None:
+        """Show the result that a parameter node names; a mask that is hidden stays so. With None nothing changes yet."""
+        self._parameterNode = parameterNode
+        self._boxes = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what the selected nodes hold now."""
+        if self._parameterNode is None:
+            return
+        transform = self._parameterNode.outputTransform
+        result = mrml.read_result(transform)
+        if result is not None and "warnings" in result:
+            result["warnings"] += mrml.changes_since(transform)
+        self._show(result)
+        self._turnViewsAlong()
+        self._followCheckBoxes()
+
+    def clear(self) -> None:
+        """Show no result, and turn the views back."""
+        self._show(None)
+
+    def showMask(self) -> None:
+        """Show the mask where the check boxes want it."""
+        segmentation, boxes = self._parameterNode.outputSegmentation, self._checked()
+        if segmentation and mrml.has_mask(segmentation):
+            mrml.show_mask(segmentation, *boxes)
+        self._boxes = boxes
+
+    def reslice(self, volume) -> None:
+        """Reslice a scan along the head's axes."""
+        parameters = self._parameterNode
+        try:
+            parameters.reslicedVolume = self._logic.resliceVolume(
+                volume, parameters.outputTransform, parameters.reslicedVolume, parameters.reslicedSpacing
+            )
+        except (E3PoseError, MemoryError) as error:
+            self._onFailed(error)
+            return
+        name, pose = parameters.reslicedVolume.GetName(), parameters.outputTransform
+        if mrml.is_of_another(pose, volume):
+            words = _("Resliced into {name}, by the pose of another scan: {pose}.")
+        elif changes := mrml.changes_since(pose):
+            words = _("Resliced into {name}; {changes}.").replace("{changes}", "; ".join(changes))
+        else:
+            words = _("Resliced into {name}.")
+        self._showMessage(words.format(name=name, pose=pose.GetName()))
+
+    def onResliceButton(self, checked=False) -> None:
+        self.reslice(self._parameterNode.inputVolume)
+
+    def onStandardPlanesButton(self, checked: bool) -> None:
+        """Turn the slice views to the head's planes, and back."""
+        if not checked:
+            self.turnViewsBack()
+            return
+        try:
+            self._poseInViews = mrml.head_pose(self._parameterNode.outputTransform)
+        except E3PoseError as error:
+            self._ui.standardPlanesButton.checked = False
+            self._onFailed(error)
+            return
+        self._viewsBefore = mrml.show_standard_planes(slicer.mrmlScene, self._poseInViews)
+
+    def turnViewsBack(self) -> None:
+        """Turn the slice views to where they were before they showed the head's planes."""
+        if self._viewsBefore is not None:
+            mrml.restore_planes(slicer.mrmlScene, self._viewsBefore)
+        self._viewsBefore = self._poseInViews = None
+
+    def _show(self, result: dict | None) -> None:
+        isComplete = result is not None and "confidence" in result
+        for name in ("position", "rotation", "confidence", "warnings", "computed"):
+            getattr(self._ui, f"{name}Label").text = getattr(result_text, name)(result) if isComplete else "–"
+        if result is None:
+            self._ui.standardPlanesButton.checked = False  # turns the views back
+        self._ui.standardPlanesButton.enabled = result is not None
+        self._ui.resliceButton.enabled = result is not None
+
+    def _turnViewsAlong(self) -> None:
+        """Follow the pose, where the views show its planes; views that a person has turned since stay where they are."""
+        if self._poseInViews is None:
+            return
+        try:
+            pose = mrml.head_pose(self._parameterNode.outputTransform)
+        except E3PoseError:
+            self._ui.standardPlanesButton.checked = False  # turns the views back
+            return
+        if not np.allclose(pose, self._poseInViews):
+            mrml.show_standard_planes(slicer.mrmlScene, pose)
+            self._poseInViews = pose
+
+    def _followCheckBoxes(self) -> None:
+        """Show and hide the mask where a check box was changed: one that was hidden elsewhere stays hidden."""
+        if self._boxes is not None and self._boxes != self._checked():
+            self.showMask()
+        self._boxes = self._checked()
+
+    def _checked(self) -> tuple[bool, bool]:
+        return self._parameterNode.showMask2D, self._parameterNode.showMask3D
