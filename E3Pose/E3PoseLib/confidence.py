@@ -70,6 +70,8 @@ class Confidence:
         where the model does not look for them.
     eyes_disagreement_degrees : float or None
         Angle between the rotation network's answer and the rotation that the eyes define; None where none were found.
+    by_core : bool
+        Whether the pose came from the thickest part of what looked like the brain, as that of the whole was doubtful.
     """
 
     axis_concentration: tuple[float, float, float]
@@ -84,20 +86,22 @@ class Confidence:
     eyes_disagreement_degrees: float | None = None
     halves_apart_degrees: float | None = None
     halves_apart_mm: float | None = None
+    by_core: bool = False
 
     @property
     def score(self) -> float:
         """One number in [0, 1]: the weakest axis, times how orthogonal the three are, times how far the views agree.
 
-        It is 0 for an impossible brain, and halved where two networks find different brains, one of which is mistaken,
-        or where odd and even slices show the head in two places and not each its pose: views of such a scan agree, on
-        what may be the pose of neither. Where no clear eyes agree with the rotation network it is a fifth less.
+        It is 0 for an impossible brain, and halved where two networks find different brains, one of which is mistaken;
+        where odd and even slices show the head in two places and not each its pose, as views of such a scan agree, on
+        what may be the pose of neither; and where it is a second thought, from the core of the brain. Where no clear
+        eyes agree with the rotation network it is a fifth less.
         """
         if not BRAIN_VOLUME_ML[0] <= self.brain_volume_ml <= BRAIN_VOLUME_ML[1]:
             return 0.0
         agreement = float(np.exp(-(self.view_disagreement_degrees or 0.0) / VIEWS_DISAGREE_DEGREES))
         orthogonality = float(np.exp(-((self.orthogonality_error_degrees / NOT_SQUARE_DEGREES) ** 3)))
-        certainty = 0.5 if self._is_of_neither_half or self._brains_differ else 1.0
+        certainty = 0.5 if self._is_of_neither_half or self._brains_differ or self.by_core else 1.0
         certainty *= WITHOUT_EYES if self.eyes_agree is False else 1.0
         return min(self.axis_concentration) * orthogonality * agreement * certainty
 
@@ -146,6 +150,8 @@ class Confidence:
             )
         if self._brains_differ:
             sentences.append("two networks find different brains: the centre may be off")
+        if self.by_core:
+            sentences.append("the brain was found on second thought only: what it touches looked like a part of it")
         if self._is_of_neither_half:
             sentences.append("odd and even slices show the head in different places: it moved during the scan")
         if self._between_halves:

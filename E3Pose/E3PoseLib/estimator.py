@@ -17,7 +17,7 @@ from .equivariant.network import pool_axes
 from .errors import E3PoseError, NoHeadFoundError, VolumeError
 from .estimate import PoseEstimate
 from .eyes import Eyes, average_with_eyes, find_eyes
-from .geometry import head_axes_to_ras, rigid, transform_points
+from .geometry import head_axes_to_ras, pose_difference, rigid, transform_points
 from .looks import HALF_TURN, LEFT_AND_RIGHT, Look, closer_look, mirrored_posterior, upright_look
 from .model import Model
 from .motion import between, every_other_slice, interleave_ratios
@@ -34,13 +34,25 @@ from .resampling import (
     whole_multiple,
 )
 from .segmentation.crop import crop_around, crop_views, cube_around, sample_grids, upright_cube
-from .segmentation.posterior import bounding_box, centre_of_mass, largest_components, posterior_to_object
+from .segmentation.posterior import (
+    bounding_box,
+    centre_of_mass,
+    largest_components,
+    posterior_to_object,
+    thickest_part,
+)
 from .stopwatch import Progress, Stopwatch
 from .views import assemble_rotation, combine_views, view_rotations
 from .volume import Volume
 
 LEAST_CANDIDATE_ML = 4.0
 """Beside the largest, no smaller thing is tried as the brain: at times a corner is all that the U-Net sees of one."""
+
+CORE_REACH = 1.3
+"""How far from the centre of the largest ball that fits into what the U-Net calls brain its core reaches, in radii."""
+
+ANOTHER_POSE = (3.0, 3.0)
+"""Degrees and mm from which on two poses are not the same: an observer's landmarks are no more certain."""
 
 NOT_THE_LARGEST = "something larger looked like a brain too: check that the mask is in the head"
 
@@ -146,14 +158,17 @@ class PoseEstimator:
         outcomes |= self._estimate_from(scans, largest, clock)
         outcomes |= self._estimate_between(scans, largest, outcomes, clock)
         for turn in range(1, self.model.header.candidates):
-            masks = {
-                index: candidates[turn]
-                for index, candidates in brains.items()
-                if turn < len(candidates) and outcomes[index].confidence.score < LOW_SCORE
-            }
-            for index, estimate in self._estimate_from(scans, masks, clock).items():
-                if estimate.confidence.score > outcomes[index].confidence.score:
-                    outcomes[index] = replace(estimate, warnings=(*estimate.warnings, NOT_THE_LARGEST))
+            others = {index: candidates[turn] for index, candidates in brains.items() if turn < len(candidates)}
+            for index, estimate in self._surer_ones(scans, others, outcomes, clock):
+                outcomes[index] = replace(estimate, warnings=(*estimate.warnings, NOT_THE_LARGEST))
+        if self.model.header.candidates > 1:
+            cores = {index: thickest_part(mask, CORE_REACH) for index, mask in largest.items()}
+            for index, estimate in self._surer_ones(scans, cores, outcomes, clock):
+                apart = pose_difference(estimate.canonical_to_ras, outcomes[index].canonical_to_ras)
+                if np.greater(apart, ANOTHER_POSE).any():
+                    confidence = replace(estimate.confidence, by_core=True)
+                    warnings = (*volumes[index].warnings(), *confidence.warnings())
+                    outcomes[index] = replace(estimate, confidence=confidence, warnings=warnings)
         # Read when all is done: what candidates cost that were tried in vain belongs to the scan's time too.
         timings = clock.read()
         for index, outcome in outcomes.items():
@@ -183,6 +198,18 @@ class PoseEstimator:
             masks = {index: look.mask for index, look in looks.items()}
         clock.begin("assemble", 0.95)
         return {index: self._assemble(scans[index], masks[index], seen[index], looks.get(index)) for index in masks}
+
+    def _surer_ones(
+        self,
+        scans: dict[int, _Scan],
+        masks: dict[int, np.ndarray],
+        outcomes: dict[int, PoseEstimate | E3PoseError],
+        clock: Stopwatch,
+    ) -> list[tuple[int, PoseEstimate]]:
+        """The poses from other first masks, of scans whose pose is doubtful and where they are surer than that."""
+        doubtful = {index: mask for index, mask in masks.items() if outcomes[index].confidence.score < LOW_SCORE}
+        found = self._estimate_from(scans, doubtful, clock).items()
+        return [(index, one) for index, one in found if one.confidence.score > outcomes[index].confidence.score]
 
     def _estimate_between(
         self,

@@ -67,6 +67,28 @@ def check_rigid(matrix: np.ndarray, tolerance: float = 1e-4) -> np.ndarray:
     return matrix
 
 
+def pose_difference(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """How far two poses are apart.
+
+    Parameters
+    ----------
+    one, other : np.ndarray
+        Shape ``[4, 4]``, rigid, mm.
+
+    Returns
+    -------
+    degrees : float
+        The angle between their rotations A and B, 2 arcsin(‖A − B‖ / √8), [0, 180].
+    mm : float
+        Between their origins.
+
+    >>> pose_difference(np.eye(4), rigid(np.diag([-1, -1, 1]), [3, 0, 4]))
+    (180.0, 5.0)
+    """
+    apart = np.linalg.norm(one[:3, :3] - other[:3, :3]) / np.sqrt(8)
+    return float(np.rad2deg(2 * np.arcsin(min(apart, 1.0)))), float(np.linalg.norm(one[:3, 3] - other[:3, 3]))
+
+
 def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Apply a 4×4 matrix to points of shape ``[..., 3]``."""
     return np.asarray(points) @ matrix[:3, :3].T + matrix[:3, 3]

@@ -13,8 +13,8 @@ import torch
 from scipy import ndimage
 
 from .estimate import PoseEstimate
-from .geometry import rigid
-from .rotations import geodesic_angle, orthonormalise
+from .geometry import pose_difference, rigid
+from .rotations import orthonormalise
 from .segmentation.posterior import box_around
 from .volume import Volume
 
@@ -102,7 +102,7 @@ def between(
         With the confidence of the less certain half and, slice by slice, the mask of the half that it is of. None where
         that half is no more certain than the whole, or both are further apart than `FURTHEST_DEGREES`.
     """
-    pose, degrees, mm = halfway(even.canonical_to_ras, odd.canonical_to_ras)
+    degrees, mm = pose_difference(even.canonical_to_ras, odd.canonical_to_ras)
     less, more = sorted((even, odd), key=lambda half: half.confidence.score)
     if degrees > FURTHEST_DEGREES or less.confidence.score <= whole.confidence.score:
         return None
@@ -117,7 +117,7 @@ def between(
     np.moveaxis(mask, axis, 0)[1::2] = np.moveaxis(odd.mask, axis, 0)[1::2]
     return replace(
         less,
-        canonical_to_ras=pose,
+        canonical_to_ras=halfway(even.canonical_to_ras, odd.canonical_to_ras),
         mask=volume.in_own_order(mask),
         confidence=confidence,
         warnings=(*volume.warnings(), *confidence.warnings()),
@@ -125,7 +125,7 @@ def between(
     )
 
 
-def halfway(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, float, float]:
+def halfway(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """The pose between two.
 
     Parameters
@@ -135,12 +135,8 @@ def halfway(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, float, floa
 
     Returns
     -------
-    pose : np.ndarray
+    np.ndarray
         Shape ``[4, 4]``, rigid: the rotation nearest to both, and the middle of both origins.
-    degrees, mm : float
-        Between the two.
     """
-    rotations = torch.from_numpy(np.stack([one[:3, :3], other[:3, :3]]))
-    degrees = float(geodesic_angle(*rotations))
-    middle = orthonormalise(rotations.mean(dim=0)).numpy()
-    return rigid(middle, (one[:3, 3] + other[:3, 3]) / 2), degrees, float(np.linalg.norm(one[:3, 3] - other[:3, 3]))
+    mean = (one + other) / 2
+    return rigid(orthonormalise(torch.from_numpy(mean[:3, :3])).numpy(), mean[:3, 3])

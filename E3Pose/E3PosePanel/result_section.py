@@ -26,7 +26,7 @@ class ResultSection:
         self.clear()
 
     def setParameterNode(self, parameterNode) -> None:
-        """Show the result that a parameter node names; a mask that is hidden stays so. With None nothing changes yet."""
+        """Show the result that a parameter node names; a hidden mask stays so. With None nothing changes yet."""
         self._parameterNode = parameterNode
         self._boxes = None
         self.refresh()
@@ -105,7 +105,7 @@ class ResultSection:
         self._ui.resliceButton.enabled = result is not None
 
     def _turnViewsAlong(self) -> None:
-        """Follow the pose, where the views show its planes; views that a person has turned since stay where they are."""
+        """Follow the pose, where the views show its planes; while it stays, so do views that a person has turned."""
         if self._poseInViews is None:
             return
         try:

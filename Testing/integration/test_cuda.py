@@ -11,8 +11,8 @@ from E3PoseLib.device import exact_float32
 from E3PoseLib.equivariant.convolution import SteerableConvolution
 from E3PoseLib.equivariant.ways import DENSE, WINDOWS
 from E3PoseLib.errors import DeviceError
+from E3PoseLib.geometry import pose_difference
 from E3PoseLib.replay import MOST_RECORDINGS, Replay
-from E3PoseLib.rotations import geodesic_angle
 from E3PoseLib.segmentation.posterior import dice_overlap
 from E3PoseLib.volume import read_volume
 from E3PoseTraining.inference import official_matrix
@@ -28,13 +28,6 @@ def rounded_products(monkeypatch):
     """Someone else in the process lets the GPU round, as torch itself does for convolutions."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
-
-
-def difference(estimate, expected) -> tuple[float, float]:
-    """Of two poses, degrees and mm."""
-    rotations = (torch.from_numpy(pose.canonical_to_ras[:3, :3].copy()) for pose in (estimate, expected))
-    shift = estimate.canonical_to_ras[:3, 3] - expected.canonical_to_ras[:3, 3]
-    return float(geodesic_angle(*rotations)), float(np.linalg.norm(shift))
 
 
 @pytest.mark.parametrize("way", [DENSE, WINDOWS, 4, 8, 16])
@@ -65,8 +58,7 @@ def test_the_official_weights_on_real_scans(name, epi, official_model, reference
     estimator = PoseEstimator(official_model, "cuda", as_official=True)
     found = official_matrix(scan, estimator.estimate(scan))
     expected = np.load(reference / "poses.npz")[f"voxel_canonical_to_input/{name}"]
-    rotations = (torch.from_numpy(matrix[:3, :3].copy()).double() for matrix in (found, expected))
-    assert float(geodesic_angle(*rotations)) <= 0.5
+    assert pose_difference(found, expected)[0] <= 0.5
     assert np.abs(found[:3, 3] - expected[:3, 3]).max() <= 0.1
     crop = torch.from_numpy(stages[f"{name}/crop"])[None, None].to("cuda")
     with torch.inference_mode(), exact_float32():
@@ -87,7 +79,7 @@ def test_the_bundled_model(sample):
     one, (first, second) = estimator.estimate(scan), estimator.estimate_batch([scan, scan])
     for estimate in (one, first, second):
         assert estimate.device == "cuda"
-        angle, distance = difference(estimate, expected)
+        angle, distance = pose_difference(estimate.canonical_to_ras, expected.canonical_to_ras)
         assert angle < 0.1
         # Sums in another order: a few of the mask's thousands of voxels may fall on the other side of its border.
         assert distance < 0.05
@@ -101,7 +93,7 @@ def test_lower_precision_of_the_segmentation(precision, sample):
     estimate = estimator.estimate(scan)
     assert estimator.precision in (precision, "float32", "float16")
     assert dice_overlap(estimate.mask, expected.mask) > 0.99
-    angle, distance = difference(estimate, expected)
+    angle, distance = pose_difference(estimate.canonical_to_ras, expected.canonical_to_ras)
     assert angle < 1
     assert distance < 0.5
 

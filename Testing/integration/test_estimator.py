@@ -10,8 +10,7 @@ from storages import orientations, sheared, stored
 
 from E3PoseLib import PoseEstimator
 from E3PoseLib.errors import DeviceError, NoHeadFoundError, VolumeError
-from E3PoseLib.geometry import transform_points
-from E3PoseLib.rotations import geodesic_angle
+from E3PoseLib.geometry import pose_difference, transform_points
 from E3PoseLib.summary import summarise
 from E3PoseLib.volume import Volume, read_volume
 
@@ -21,11 +20,6 @@ def estimator(small_model):
     return PoseEstimator(small_model, "cpu")
 
 
-def differences(a, b):
-    degrees = geodesic_angle(torch.from_numpy(a[:3, :3].copy()), torch.from_numpy(b[:3, :3].copy()))
-    return float(degrees), float(np.abs(a[:3, 3] - b[:3, 3]).max())
-
-
 @pytest.mark.parametrize("spacing", [(4.0, 4.0, 4.0), (3.0, 3.0, 4.5)])
 def test_one_pose_for_all_48_storages(estimator, spacing):
     scan = make_head(spacing=spacing)
@@ -33,7 +27,7 @@ def test_one_pose_for_all_48_storages(estimator, spacing):
     for orientation in orientations():
         other = stored(scan, orientation)
         estimate = estimator.estimate(other)
-        degrees, mm = differences(first.canonical_to_ras, estimate.canonical_to_ras)
+        degrees, mm = pose_difference(first.canonical_to_ras, estimate.canonical_to_ras)
         assert degrees < 0.01 and mm < 0.01
         np.testing.assert_array_equal(estimate.mask, stored(replace(scan, array=first.mask), orientation).array)
 
@@ -57,7 +51,7 @@ def test_the_files_own_order_gives_proper_rotations_too(small_model):
         other = stored(scan, orientation)
         pose = estimator.estimate(other).canonical_to_ras
         assert np.linalg.det(pose[:3, :3]) == pytest.approx(1)
-        assert differences(pose, estimator.estimate(scan).canonical_to_ras)[1] < 0.01
+        assert pose_difference(pose, estimator.estimate(scan).canonical_to_ras)[1] < 0.01
 
 
 def test_the_estimate_is_where_the_head_is(estimator, head):
@@ -73,7 +67,7 @@ def test_a_scan_on_sheared_axes_shows_the_head_where_it_lies(estimator):
     straight = make_head(shape=(60, 60, 60))
     skewed = sheared(straight, axis=0, along=1, slope=0.25)
     estimate = estimator.estimate(skewed)
-    assert differences(estimate.canonical_to_ras, estimator.estimate(straight).canonical_to_ras)[1] < 0.5
+    assert pose_difference(estimate.canonical_to_ras, estimator.estimate(straight).canonical_to_ras)[1] < 0.5
     assert any("not at right angles" in warning for warning in estimate.warnings)
     centre = transform_points(skewed.voxel_to_ras, np.argwhere(estimate.mask).mean(axis=0))
     np.testing.assert_allclose(centre, estimate.canonical_to_ras[:3, 3], atol=0.5)
@@ -93,7 +87,7 @@ def test_a_batch_is_its_scans_and_its_failures(estimator):
     batch = estimator.estimate_batch(scans)
     assert isinstance(batch[1], VolumeError)
     for index in (0, 2):
-        degrees, mm = differences(batch[index].canonical_to_ras, estimator.estimate(scans[index]).canonical_to_ras)
+        degrees, mm = pose_difference(batch[index].canonical_to_ras, estimator.estimate(scans[index]).canonical_to_ras)
         assert degrees < 0.1 and mm < 1e-6
     assert estimator.estimate_batch([]) == []
 
@@ -160,20 +154,41 @@ def test_where_the_largest_thing_is_no_brain_the_next_largest_is_tried():
     estimator, told = PoseEstimator(model, "cpu"), []
     estimate = estimator.estimate(scan, progress=lambda step, fraction: told.append(fraction))
     assert not estimate.mask[:20].any() and estimate.confidence.score > 0
-    assert differences(estimate.canonical_to_ras, estimator.estimate(head).canonical_to_ras)[1] < 0.5
+    assert pose_difference(estimate.canonical_to_ras, estimator.estimate(head).canonical_to_ras)[1] < 0.5
     assert "something larger looked like a brain too" in estimate.warnings[-1]
     assert told == sorted(told)
     assert estimate.timings["total"] == pytest.approx(sum(estimate.timings.values()) / 2)
     alone, both = estimator.estimate_batch([head, scan])
     assert "something larger" not in " ".join(alone.warnings)
     np.testing.assert_allclose(both.canonical_to_ras, estimate.canonical_to_ras, atol=1e-5)
-    # Where the next is no better, the first stands.
+    # Where the next is no brain either, the first stands, or what is about its thickest place.
     scan.array[95:] = 0.9 * head.array.max()
     scan.array[25:85] = 0
     steps = []
     in_vain = estimator.estimate(scan, progress=lambda step, fraction: steps.append(step))
-    np.testing.assert_array_equal(in_vain.mask[:20], 1)
-    assert steps.count("rotate") == 2
+    assert in_vain.mask[:20].any() and not in_vain.mask[20:].any() and in_vain.confidence.by_core
+    assert steps.count("rotate") == 3
+
+
+def test_where_the_brain_has_grown_together_with_something_its_core_is_tried():
+    model = make_small_model()
+    model.header = replace(model.header, segmentation_edge=None)
+    head = make_head(shape=(110, 44, 36))
+    scan = replace(head, array=head.array.copy())
+    # A plate of more than half a litre, on a bridge to the head.
+    scan.array[:, :, :2] = scan.array[55, 22, :18] = 0.9 * head.array.max()
+    whole = PoseEstimator(model, "cpu").estimate(scan)
+    assert whole.mask[:, :, :2].all() and whole.confidence.score == 0
+    model.header = replace(model.header, candidates=2)
+    estimator = PoseEstimator(model, "cpu")
+    by_core = estimator.estimate(scan)
+    assert by_core.mask[:, :, :2].mean() < 0.1
+    true = estimator.estimate(head).canonical_to_ras
+    assert pose_difference(whole.canonical_to_ras, true)[1] > 25
+    assert pose_difference(by_core.canonical_to_ras, true)[1] < 5
+    assert by_core.confidence.by_core and 0 < by_core.confidence.score < 0.5
+    assert any("on second thought only" in warning for warning in by_core.warnings)
+    assert not estimator.estimate(head).confidence.by_core
 
 
 def test_what_hangs_on_the_brain_by_a_bridge_is_cut_off():
@@ -192,7 +207,7 @@ def test_what_hangs_on_the_brain_by_a_bridge_is_cut_off():
     # What is brain for the first of this model's networks is twice what is for the second.
     assert 0.4 < estimate.confidence.brain_agreement < 0.6
     assert any("two networks find different brains" in warning for warning in estimate.warnings)
-    assert differences(estimate.canonical_to_ras, estimator.estimate(scan).canonical_to_ras)[1] < 1.5
+    assert pose_difference(estimate.canonical_to_ras, estimator.estimate(scan).canonical_to_ras)[1] < 1.5
 
 
 def test_a_brain_seen_upright_takes_the_place_of_the_one_before():

@@ -14,7 +14,7 @@ vtk = pytest.importorskip("vtk")
 
 from E3PoseLib import mrml  # noqa: E402
 from E3PoseLib.errors import TransformError, VolumeError  # noqa: E402
-from E3PoseLib.geometry import rigid, transform_points  # noqa: E402
+from E3PoseLib.geometry import pose_difference, rigid, transform_points  # noqa: E402
 from E3PoseLib.resampling import RESLICED_EDGE_MM  # noqa: E402
 from E3PoseLib.resampling import reslice as reslice_directly  # noqa: E402
 from E3PoseLib.volume import Volume, read_volume  # noqa: E402
@@ -73,10 +73,6 @@ def write_pose(volume, pose=POSE, direction=mrml.ALIGN_VOLUME):
     return node
 
 
-def angle_and_distance(a, b):
-    return np.degrees(Rotation.from_matrix(a[:3, :3].T @ b[:3, :3]).magnitude()), np.linalg.norm(a[:3, 3] - b[:3, 3])
-
-
 @pytest.fixture(scope="module")
 def session(installed_model):
     from E3PoseLib.session import Session
@@ -110,7 +106,7 @@ def test_slicer_s_reader_and_nibabel_agree_on_all_48_storages(session, tmp_path)
         expected = session(read_volume(nifti))
         for file in (nifti, nrrd):
             pose = session(mrml.read_scan(slicer.util.loadVolume(str(file), {})).volume)
-            worst = np.maximum(worst, angle_and_distance(pose, expected))
+            worst = np.maximum(worst, pose_difference(pose, expected))
     assert handedness == {True, False}
     assert worst[0] < 0.01, f"{worst[0]} degrees"
     assert worst[1] < 0.01, f"{worst[1]} mm"
@@ -244,7 +240,7 @@ def test_scan_under_a_linear_transform_is_read_in_world_ras(volume, session):
     assert np.array_equal(scan.volume.array, array)
     assert scan.parent_id == inner.GetID()
     expected_pose = session(Volume(array, expected))
-    assert angle_and_distance(session(scan.volume), expected_pose) < (0.01, 0.01)
+    assert pose_difference(session(scan.volume), expected_pose) < (0.01, 0.01)
 
 
 def test_scan_under_a_warp_is_resampled_into_the_world(volume):

@@ -10,8 +10,7 @@ from E3PoseLib import PoseEstimator
 from E3PoseLib.cli import main as e3pose
 from E3PoseLib.equivariant.network import pool_axes
 from E3PoseLib.errors import NoHeadFoundError
-from E3PoseLib.geometry import head_axes_to_ras, read_npy, transform_points
-from E3PoseLib.rotations import geodesic_angle
+from E3PoseLib.geometry import head_axes_to_ras, pose_difference, read_npy, rigid, transform_points
 from E3PoseLib.views import assemble_rotation
 from E3PoseLib.volume import read_volume
 from E3PoseTraining.inference import main as inference
@@ -46,9 +45,8 @@ def estimates(epi, estimator):
 
 
 def angle(a, b):
-    return float(
-        geodesic_angle(torch.tensor(a[:3, :3], dtype=torch.float64), torch.tensor(b[:3, :3], dtype=torch.float64))
-    )
+    """Degrees between the rotations of two poses, or two rotations."""
+    return pose_difference(rigid(a[:3, :3], np.zeros(3)), rigid(b[:3, :3], np.zeros(3)))[0]
 
 
 @pytest.mark.parametrize("name", STAGED)

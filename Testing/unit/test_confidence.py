@@ -52,6 +52,7 @@ def test_a_clear_pose_is_trusted_without_a_warning():
         ({"brain_agreement": 0.71}, 0.9, "high"),
         ({"upright_agreement": 0.86}, 0.45, "low"),
         ({"upright_agreement": 0.88}, 0.9, "high"),
+        ({"by_core": True}, 0.45, "low"),
     ],
 )
 def test_what_speaks_against_a_pose_lowers_it(changes, score, level):

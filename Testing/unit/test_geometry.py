@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from E3PoseLib.errors import OutputError, TransformError
 from E3PoseLib.geometry import (
     check_rigid,
     head_axes_to_ras,
     invert_rigid,
+    pose_difference,
     read_itk,
     read_json,
     read_npy,
@@ -96,6 +98,14 @@ def test_npy_and_json_come_back(pose, tmp_path):
     np.testing.assert_array_equal(read_npy(tmp_path / "pose.npy"), pose)
     write_json(tmp_path / "pose.json", {"matrix": pose, "score": np.float32(0.5)})
     assert read_json(tmp_path / "pose.json") == {"matrix": pose.tolist(), "score": 0.5}
+
+
+@pytest.mark.parametrize("degrees", [1e-6, 0.01, 30.0, 179.0])
+def test_the_difference_of_poses_is_exact_at_any_angle(degrees):
+    one = rigid(Rotation.from_euler("xyz", [20, 30, 40], degrees=True).as_matrix(), [1, 2, 3])
+    turn = Rotation.from_rotvec(np.array([1, 2, 2]) / 3 * degrees, degrees=True).as_matrix()
+    found = pose_difference(one, rigid(one[:3, :3] @ turn, [1, 5, -1]))
+    assert found == pytest.approx((degrees, 5.0), rel=1e-6)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a transform", b"#Insight Transform File V1.0\nTransform: BSpline\n"])

@@ -5,7 +5,13 @@ import pytest
 import torch
 from scipy import ndimage
 
-from E3PoseLib.segmentation.posterior import box_around, dice_overlap, largest_components, posterior_to_object
+from E3PoseLib.segmentation.posterior import (
+    box_around,
+    dice_overlap,
+    largest_components,
+    posterior_to_object,
+    thickest_part,
+)
 
 
 def test_the_object_is_the_first_most_probable_label_and_its_components_come_by_size():
@@ -48,3 +54,14 @@ def test_overlap_is_two_thirds_where_one_mask_is_half_of_the_other():
     half[:2] = True
     assert dice_overlap(whole, half) == dice_overlap(half, whole) == pytest.approx(2 / 3)
     assert dice_overlap(half, half) == 1
+
+
+def test_the_thickest_part_of_two_balls_that_touch_is_the_larger_one():
+    places = np.stack(np.indices((60, 30, 30)), axis=-1)
+    large = np.linalg.norm(places - (14, 15, 15), axis=-1) <= 10
+    small = np.linalg.norm(places - (31, 15, 15), axis=-1) <= 8
+    part = thickest_part(large | small, reach=1.0)
+    # The ball that fits in touches the first voxel outside.
+    assert part[large].mean() > 0.95
+    assert part[small & ~large].mean() < 0.01
+    np.testing.assert_array_equal(thickest_part(large, reach=1.3), large)

@@ -38,7 +38,7 @@ def check_mask_node(segmentation_node, parent_id: str | None) -> None:
 
 
 def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
-    """Write the brain mask, uint8 [I, J, K] on the scan's grid, as a segment of a segmentation node; the one before goes.
+    """Write the brain mask, uint8 [I, J, K] on the scan's grid, as a segment; the mask written before goes.
 
     Raises
     ------

@@ -68,6 +68,30 @@ def largest_components(mask: np.ndarray, n: int = 1, least_voxels: float = 0) ->
     return components
 
 
+def thickest_part(mask: np.ndarray, reach: float) -> np.ndarray:
+    """What of a thing lies about its thickest place: of two that touch, one.
+
+    Parameters
+    ----------
+    mask : np.ndarray
+        Shape ``[D, H, W]``, bool, not empty.
+    reach : float
+        How far from the centre of the largest ball that fits in, in radii of that ball.
+
+    Returns
+    -------
+    np.ndarray
+        Of the mask's shape, bool.
+    """
+    box = bounding_box(mask)
+    depth = ndimage.distance_transform_edt(np.pad(mask[box], 1))[1:-1, 1:-1, 1:-1]
+    centre = np.unravel_index(depth.argmax(), depth.shape)
+    from_centre = np.linalg.norm(np.moveaxis(np.indices(depth.shape), 0, -1) - centre, axis=-1)
+    part = np.zeros_like(mask)
+    part[box] = mask[box] & (from_centre <= reach * depth.max())
+    return part
+
+
 def bounding_box(mask: np.ndarray) -> tuple[slice, ...] | None:
     """Slices around the true voxels of an array, or None where there are none."""
     box = []
