@@ -11,9 +11,10 @@ from lightning.pytorch import LightningModule
 from monai.metrics import compute_dice
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import CatMetric
+from torchmetrics import CatMetric, MeanMetric
 
 from E3PoseLib.equivariant.network import pool_axes
+from E3PoseLib.errors import TrainingError
 from E3PoseLib.rotations import geodesic_angle
 from E3PoseLib.views import assemble_rotation
 
@@ -43,6 +44,14 @@ class TrainingModule(LightningModule):
         optimizer = build_optimizer(self.model, self.options)
         factor = ScheduleFactor(self.options.schedule, self.options.warmup_epochs, self.options.n_epochs)
         return {"optimizer": optimizer, "lr_scheduler": LambdaLR(optimizer, factor)}
+
+    def on_train_epoch_end(self) -> None:
+        """Raises TrainingError where the training has diverged; nothing is saved then."""
+        if not all(weight.isfinite().all() for weight in self.model.parameters()):
+            raise TrainingError(
+                f"The training has diverged: after epoch {self.current_epoch} the weights are no longer finite. Lower "
+                "--lr, or limit the gradient by --clip_gradient."
+            )
 
 
 def build_optimizer(model: nn.Module, options: argparse.Namespace) -> torch.optim.Optimizer:
@@ -77,6 +86,7 @@ class SegmentationModule(TrainingModule):
     def __init__(self, model, options) -> None:
         super().__init__(model, options)
         self.loss = SegmentationLoss(options.class_weights, options.dice_weight)
+        self.distances = MeanMetric()
 
     def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
         images, labels = _images(batch), _labels(batch)
@@ -96,9 +106,14 @@ class SegmentationModule(TrainingModule):
             for a, b, sample in zip(found, truth, batch, strict=True)
             if a.any() and b.any()
         ]
-        if distances:
-            mean = torch.stack(distances).mean()
-            self.log("val_centre_mm", mean, sync_dist=True, batch_size=len(distances))
+        self.distances.update(torch.stack(distances) if distances else images.new_empty(0))
+
+    def on_validation_epoch_end(self) -> None:
+        # Of all processes, those too that found no object: what one does not take part in the others wait for.
+        mean = self.distances.compute()
+        self.distances.reset()
+        if mean.isfinite():
+            self.log("val_centre_mm", mean, rank_zero_only=False)
 
 
 class RotationModule(TrainingModule):
@@ -121,21 +136,22 @@ class RotationModule(TrainingModule):
         return loss
 
     def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
-        images, axes = _images(batch), _axes(batch)
-        loss = self.loss(self.model.axes_field(images), axes)
-        self.log("val_loss", loss, sync_dist=True, batch_size=len(batch))
-        estimates = torch.from_numpy(self.estimate_axes(images))
+        axes = _axes(batch)
+        field = self.model.axes_field(_images(batch))
+        self.log("val_loss", self.loss(field, axes), sync_dist=True, batch_size=len(batch))
+        estimates = torch.from_numpy(axes_of_field(field))
         self.errors.update(geodesic_angle(estimates, axes.cpu()).to(self.device))
-
-    def estimate_axes(self, images: Tensor) -> np.ndarray:
-        """The head's axes ``[B, 3, 3]`` (rows, a proper rotation in voxel axes) in crops ``[B, 1, D, H, W]``."""
-        raw = pool_axes(self.model.axes_field(images)).double().cpu().numpy().reshape(-1, 3, 3)
-        return np.stack([assemble_rotation(axes).T for axes in raw])
 
     def on_validation_epoch_end(self) -> None:
         errors = self.errors.compute()
         self.errors.reset()
         self.log("val_rotation_degrees", errors.median().float(), prog_bar=True, rank_zero_only=False)
+
+
+def axes_of_field(field: Tensor) -> np.ndarray:
+    """The head's axes ``[B, 3, 3]`` (rows, a proper rotation in voxel axes) by an E(3)-CNN's ``axes_field``."""
+    raw = pool_axes(field).double().cpu().numpy().reshape(-1, 3, 3)
+    return np.stack([assemble_rotation(axes).T for axes in raw])
 
 
 def _images(batch: list[Sample]) -> Tensor:

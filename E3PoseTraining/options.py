@@ -14,6 +14,13 @@ from E3PoseLib.errors import TrainingError
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
 BOUNDS = {
+    "img_res": (0.1, 50),
+    "scaling_lower_bound": (0.01, 100),
+    "scaling_upper_bound": (0.01, 100),
+    "norm_perc": (0, 0.49),
+    "sigma_min": (0.01, np.inf),
+    "sigma_max": (0.01, np.inf),
+    "seed": (0, 2**32 - 1),
     "lr": (0, np.inf),
     "weight_decay": (0, np.inf),
     "momentum": (0, 1),

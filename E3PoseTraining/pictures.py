@@ -1,4 +1,4 @@
-"""Sample predictions of a run as PNG, drawn after each validation that was the best so far."""
+"""Sample predictions of a run as PNG, drawn after each validation."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
 from .augmentation.sample import Sample
+from .modules import axes_of_field
 from .progress import save_figure
 
 N_SCANS = 4
@@ -70,7 +71,7 @@ class RotationPicture(PredictionPicture):
     """
 
     def draw(self, row, sample: Sample, module: LightningModule) -> None:
-        estimate = module.estimate_axes(sample.image[None])[0]
+        estimate = axes_of_field(module.model.axes_field(sample.image[None]))[0]
         middle = np.array(sample.image.shape[1:]) // 2
         for axis, panel in enumerate(row):
             panel.imshow(_cut(sample.image[0].cpu().numpy(), axis, middle), cmap="gray", origin="lower")

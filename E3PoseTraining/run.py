@@ -142,10 +142,13 @@ class ScanDataModule(LightningDataModule):
 
     def _loader(self, dataset: PreparedScans, shuffle: bool) -> DataLoader:
         world, rank = self.trainer.world_size, self.trainer.global_rank
+        sampler = EpochSampler(dataset, world, rank, shuffle=shuffle, seed=self.options.seed)
+        # Lightning sets the epoch of a resumed run too late for readers, which begin with the loader.
+        sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
         return DataLoader(
             dataset,
             batch_size=self.batch_size if shuffle else 1,
-            sampler=EpochSampler(dataset, world, rank, shuffle=shuffle, seed=self.options.seed),
+            sampler=sampler,
             num_workers=self.options.num_workers,
             collate_fn=list[Sample],
             persistent_workers=self.options.num_workers > 0,
@@ -209,12 +212,15 @@ def train(
     check_partner(options)
     folder = RunFolder(sources.output)
     trainer = build_trainer(options, folder, monitor, mode, [picture(folder.path / "predictions.png")])
-    resume = folder.prepare(plain(options), options.resume)
+    resume = folder.checkpoint_to_resume(plain(options), options.resume)
     readers = max(1, options.num_workers)
+    memory_per_scan = options.memory_gb / (len(sources.training) + len(sources.validation))
     scans = [
-        ScanDataset(cases, options.img_res, n_classes, options.memory_gb / 2, readers)
+        ScanDataset(cases, options.img_res, n_classes, memory_per_scan * len(cases), readers)
         for cases in (sources.training, sources.validation)
     ]
+    if resume is None:
+        folder.make(plain(options))
     training = PreparedScans(scans[0], preparation, augmentation, options.seed)
     validation = PreparedScans(scans[1], preparation)
     fit(trainer, module, ScanDataModule(training, validation, options, batch_size), resume)

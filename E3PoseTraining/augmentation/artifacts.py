@@ -95,9 +95,9 @@ class RandGhosting(RandSampleTransform):
 class RandSurroundings(RandSampleTransform):
     """What lies around the object gives way to something else, so that nobody learns to rely on it.
 
-    Beyond some distance from the object there is nothing, one grey, or the image itself mirrored through its middle
-    along two axes: content of the right kind that says nothing about this object. The distance varies smoothly from
-    place to place, else the border would show the object's outline.
+    Beyond some distance from all that is labelled there is nothing, one grey, or the image itself mirrored through its
+    middle along two axes: content of the right kind that says nothing about this object. The distance varies smoothly
+    from place to place, else the border would show the object's outline.
 
     Args:
         prob: probability.
@@ -111,10 +111,10 @@ class RandSurroundings(RandSampleTransform):
         self.max_variation = max_variation
 
     def apply(self, sample: Sample) -> Sample:
-        image, mask = sample.image, sample.label[0] == 1
-        if not mask.any():
+        image, brain, head = sample.image, sample.label[0] == 1, sample.label[0] > 0
+        if not brain.any():
             return sample
-        away = distance_transform_edt((~mask).numpy(force=True)) * sample.spacing
+        away = distance_transform_edt((~head).numpy(force=True)) * sample.spacing
         waves = 2 * torch.rand((1, 1, 4, 4, 4), generator=self.generator(image.device), device=image.device) - 1
         waves = interpolate(waves, size=sample.shape, mode="trilinear", align_corners=True)[0, 0]
         limit = self.uniform(*self.distance) + self.max_variation * waves
@@ -122,9 +122,11 @@ class RandSurroundings(RandSampleTransform):
         if kind == 0:
             replacement = torch.zeros_like(image)
         elif kind == 1:
-            replacement = torch.full_like(image, self.uniform(0, 1) * float(image[0, mask].mean()))
+            replacement = torch.full_like(image, self.uniform(0, 1) * float(image[0, brain].mean()))
         else:
-            replacement = image.flip([axis for axis in (1, 2, 3) if axis != kept_axis])
+            turned = [axis for axis in (1, 2, 3) if axis != kept_axis]
+            # Without a second head: what is labelled must be all that there is of it.
+            replacement = torch.where(sample.label.flip(turned) > 0, image, image.flip(turned))
         beyond = torch.from_numpy(away).to(image.device) > limit
         return dataclasses.replace(sample, image=torch.where(beyond, replacement, image))
 

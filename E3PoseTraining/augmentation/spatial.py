@@ -287,7 +287,8 @@ class RandEpiDistortion(RandSampleTransform):
     """Static-field inhomogeneity displaces the signal of an echo-planar scan along its phase-encoding axis.
 
     The part of the displacement that is an affine motion of the object is taken out, so the best rigid alignment
-    of the object before and after is the identity and its centre stays: the ground truth remains exact. The
+    of the brain before and after is the identity and its centre stays. The eyes lie outside and may be displaced
+    against it, as in a real scan: a rotation by the eyes and the centre then differs by some 4° in the median. The
     signal is multiplied by the Jacobian, as in a real scan: squeezed tissue is bright, stretched tissue dark.
 
     Args:

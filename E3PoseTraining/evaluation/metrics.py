@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.stats import binomtest
 
 from E3PoseLib.rotations import geodesic_angle
 
@@ -71,14 +72,15 @@ def pose_errors(estimates: Sequence[np.ndarray | None], truths: Sequence[np.ndar
 
 @dataclass(frozen=True)
 class Interval:
-    """A statistic with the bounds of its 95 % bootstrap interval."""
+    """A statistic with the bounds of its 95 % interval; these are NaN where they cannot be told."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
+        known = np.isfinite([self.low, self.high]).all()
+        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]" if known else f"{self.value:.1f}"
 
 
 def bootstrap(
@@ -89,6 +91,8 @@ def bootstrap(
     seed: int = 0,
 ) -> Interval:
     """Percentile bootstrap (Efron and Tibshirani, 1993) over cases, or over clusters of cases.
+
+    One case or cluster alone says nothing of how far others would differ: its bounds are NaN.
 
     Args:
         values: ``[N]``.
@@ -102,11 +106,31 @@ def bootstrap(
         return Interval(float("nan"), float("nan"), float("nan"))
     names = np.arange(len(values)) if clusters is None else np.asarray(clusters)
     members = [values[names == name] for name in np.unique(names)]
+    if len(members) < 2:
+        return Interval(float(statistic(values)), float("nan"), float("nan"))
     generator = np.random.default_rng(seed)
     draws = generator.integers(len(members), size=(resamples, len(members)))
     replicates = [statistic(np.concatenate([members[i] for i in draw])) for draw in draws]
     low, high = np.percentile(replicates, [2.5, 97.5])
     return Interval(float(statistic(values)), float(low), float(high))
+
+
+def share(success: np.ndarray, clusters: Sequence[str] | None = None) -> Interval:
+    """The percentage of cases that succeed.
+
+    Where all do, or none, no resampling differs; the bounds are then those of Clopper and Pearson, 1934, for as many
+    independent cases as there are clusters.
+
+    Args:
+        success: ``[N]`` bool.
+        clusters: see `bootstrap`.
+    """
+    interval = bootstrap(100.0 * success, np.mean, clusters)
+    if not len(success) or 0 < success.sum() < len(success):
+        return interval
+    independent = len(success) if clusters is None else len(np.unique(clusters))
+    exact = binomtest(independent * int(success.all()), independent).proportion_ci(method="exact")
+    return Interval(interval.value, 100 * exact.low, 100 * exact.high)
 
 
 def summarise(
@@ -119,7 +143,8 @@ def summarise(
     Args:
         errors: the cases.
         thresholds: pairs of degrees and millimetres (None: the centre does not count). A case succeeds where
-            both errors are at most these; a case without an answer fails.
+            both errors are at most these; a case without an answer fails. Where no centre is known, millimetres
+            are left out; where some are not, those cases are.
         clusters: see `bootstrap`.
 
     Returns:
@@ -145,13 +170,14 @@ def summarise(
         centres, centre_names = found.centre_mm[centred], found_names[centred]
         summary["centre median (mm)"] = bootstrap(centres, np.median, centre_names)
         summary["centre mean (mm)"] = bootstrap(centres, np.mean, centre_names)
+    told = np.isfinite(errors.centre_mm) | ~errors.answered
     for degrees, millimetres in thresholds:
-        success = errors.rotation_degrees <= degrees
-        title = f"within {degrees:g}°"
-        if millimetres is not None:
-            success &= errors.centre_mm <= millimetres
-            title += f" and {millimetres:g} mm"
-        summary[f"{title} (%)"] = bootstrap(100.0 * success, np.mean, names)
+        turned_well = errors.rotation_degrees <= degrees
+        if millimetres is None:
+            summary[f"within {degrees:g}° (%)"] = share(turned_well, names)
+        elif centred.any():
+            success = turned_well & (errors.centre_mm <= millimetres)
+            summary[f"within {degrees:g}° and {millimetres:g} mm (%)"] = share(success[told], names[told])
     for column, axis in enumerate(AXES):
         title = "left–right flips" if axis == "right" else f"{axis} axis reversed"
         summary[title] = int(errors.reversed_axes[:, column].sum())

@@ -66,11 +66,13 @@ def read_truth(table: Path, images: Path | None = None, labels: Path | None = No
         frame = row["frame_id"]
         if frame not in scans:
             raise DatasetError(f"{table} lists {frame}, but {images} has no such scan.")
+        if labels and frame not in masks:
+            raise DatasetError(f"{table} lists {frame}, but {labels} has no such label.")
         voxel_to_ras = read_volume(scans[frame]).voxel_to_ras
         pose = np.eye(4)
         axes = angles_to_axes([number(row, column, table) for column in ANGLE_COLUMNS])
         pose[:3, :3] = pose_rotation_from_axes(axes, voxel_to_ras)
-        pose[:3, 3] = centre_of_label(read_volume(masks[frame])) if frame in masks else np.nan
+        pose[:3, 3] = centre_of_label(read_volume(masks[frame])) if masks else np.nan
         truths.append(Truth(frame, pose, row))
     return truths
 

@@ -19,7 +19,7 @@ Summary = dict[str, Interval | int]
 
 
 def format_table(summaries: dict[str, Summary]) -> str:
-    """Plain-text table: a row for each figure, a column for each group; intervals are 95 % bootstrap intervals."""
+    """Plain-text table: a row for each figure, a column for each group; in brackets 95 % intervals."""
     names = list(dict.fromkeys(name for summary in summaries.values() for name in summary))
     header = ["", *summaries]
     rows = [[name, *(str(summary.get(name, "")) for summary in summaries.values())] for name in names]

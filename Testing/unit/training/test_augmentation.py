@@ -343,23 +343,29 @@ def test_cropped_field_of_view_is_also_a_slab_around_the_object(head):
 
 
 def test_surroundings_change_beyond_a_distance_that_varies_and_never_nearer(head):
-    scene = dataclasses.replace(head, image=torch.rand((1, *[SIZE] * 3), generator=torch.Generator().manual_seed(0)))
-    turned = {axes: scene.image.flip(axes)[0] for axes in ((1, 2), (1, 3), (2, 3))}
-    away = torch.from_numpy(distance_transform_edt((head.label[0] != 1).numpy())) * head.spacing
+    label = head.label.clone()
+    label[0, 4:6, 4:6, 4:6] = 2  # far from the brain, as an eye may be from a small one
+    image = torch.rand((1, *[SIZE] * 3), generator=torch.Generator().manual_seed(0))
+    scene = dataclasses.replace(head, image=image, label=label)
+    # Turned about, no second head comes into the picture.
+    turned = [
+        torch.where(label.flip(axes) > 0, scene.image, scene.image.flip(axes))[0] for axes in ((1, 2), (1, 3), (2, 3))
+    ]
+    away = torch.from_numpy(distance_transform_edt((label[0] == 0).numpy())) * head.spacing
     surroundings = RandSurroundings(1.0, distance=(10, 20), max_variation=6)
     nearest, kinds = [], set()
     for seed in range(24):
         surroundings.set_random_state(seed)
         after = surroundings(scene)
-        assert torch.equal(after.label, head.label) and after.axes is head.axes
+        assert torch.equal(after.label, label) and after.axes is head.axes
         changed = after.image[0] != scene.image[0]
-        assert away[changed].min() > 10 - 6 and changed[away > 20 + 6].all()
+        assert away[changed].min() > 10 - 6 and changed[away > 20 + 6].float().mean() > 0.9
         nearest.append(float(away[changed].min()))
         new = after.image[0][changed]
         if (new == new[0]).all():
             kinds.add("nothing" if new[0] == 0 else "grey")
         else:
-            assert any(torch.equal(new, image[changed]) for image in turned.values())
+            assert any(torch.equal(new, image[changed]) for image in turned)
             kinds.add("turned about")
     assert kinds == {"nothing", "grey", "turned about"}
     assert min(nearest) < 10 < max(nearest)

@@ -104,7 +104,8 @@ def test_e3cnn_with_average_and_schedule_resumes_exactly_and_gives_a_model(data,
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run_apart("train_e3cnn", [*e3cnn_paths(data, whole), *flags, "--unet", str(unet_run / "unet.ckpt")])
     run_apart("train_e3cnn", [*e3cnn_paths(data, parts), *flags, "--n_epochs", "1"])
-    run_apart("train_e3cnn", [*e3cnn_paths(data, parts), *flags, "--resume", "auto"])
+    # Readers, who begin before the trainer knows its epoch, change nothing.
+    run_apart("train_e3cnn", [*e3cnn_paths(data, parts), *flags, "--resume", "auto", "--num_workers", "1"])
     assert_same_weights(whole / "checkpoints" / "last.ckpt", parts / "checkpoints" / "last.ckpt")
 
     model = load_model(whole / "model.safetensors")
@@ -151,6 +152,28 @@ def test_two_processes_train_as_one_does(data, tmp_path):
     assert len(one) == len(two) == 6
     assert two == pytest.approx(one, abs=1e-4)
     assert one[0] != pytest.approx(one[5], abs=1e-4)
+
+
+def test_a_process_that_finds_no_object_does_not_keep_the_other_waiting(data, tmp_path):
+    """One of two processes calls all background, as a network may that has learnt little."""
+    script = (
+        "import sys, os, torch; from E3PoseTraining import modules, train_unet\n"
+        "validate = modules.SegmentationModule.validation_step\n"
+        "def blind(self, batch, index):\n"
+        "    if self.global_rank:\n"
+        "        with torch.no_grad(): self.model.last_conv.bias[0] += 1000\n"
+        "    validate(self, batch, index)\n"
+        "modules.SegmentationModule.validation_step = blind\n"
+        "sys.exit(train_unet.main(sys.argv[1:]))\n"
+    )
+    (tmp_path / "blind.py").write_text(script)
+    flags = [*TINY_UNET, "--n_epochs", "1", "--devices", "2", "--batchsize", "2", "--class_weights", "0", "1", "0"]
+    command = [sys.executable, str(tmp_path / "blind.py"), *unet_paths(data, tmp_path / "run"), *flags]
+    root = str(Path(__file__).parents[3])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{root}{os.pathsep}{root}/E3Pose"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert sorted(read_curves(tmp_path / "run" / "logs" / "csv")["val_centre_mm"]) == [0]
 
 
 def test_two_processes_share_a_folder_and_write_what_one_writes(data, tmp_path, random_model):
@@ -201,6 +224,8 @@ def random_model(tmp_path_factory) -> Path:
         (["--config", "/no/such/file.yaml"], "/no/such/file.yaml cannot be read"),
         (["--lr", "-1"], "--lr -1.0 makes no sense; give 0 or more"),
         (["--momentum", "nan"], "--momentum nan makes no sense; give 0 to 1"),
+        (["--img_res", "0"], "--img_res 0.0 makes no sense; give 0.1 to 50"),
+        (["--seed", "-1"], "--seed -1 makes no sense"),
         (["--unet", "/no/such/unet.ckpt"], "/no/such/unet.ckpt: no such file"),
     ],
 )
@@ -209,8 +234,34 @@ def test_impossible_request_is_refused_before_anything_is_written(data, tmp_path
         pytest.skip("this machine has the device that the test wants absent")
     assert train_e3cnn([*e3cnn_paths(data, tmp_path / "run"), *TINY_E3CNN, *flags]) == 2
     assert message in capsys.readouterr().err
-    assert not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
-    assert not (tmp_path / "run" / "e3cnn.pth").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_cannot_be_read_leaves_no_folder_in_the_way(own_data, tmp_path, capsys):
+    paths = [str(own_data / kind) for kind in ("images", "labels")] * 2 + [str(tmp_path / "run")]
+    spoilt = sorted((own_data / "images").iterdir())[0]
+    whole = spoilt.read_bytes()
+    spoilt.write_bytes(whole[:100])
+    assert train_unet([*paths, *TINY_UNET, "--n_epochs", "1"]) == 2
+    assert spoilt.name.partition(".")[0] in capsys.readouterr().err
+    spoilt.write_bytes(whole)
+    assert train_unet([*paths, *TINY_UNET, "--n_epochs", "1"]) == 0
+
+
+def test_a_run_killed_in_its_first_epoch_begins_anew(data, tmp_path, capsys):
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "options.json").write_text("{}")
+    assert train_unet([*unet_paths(data, run), *TINY_UNET, "--n_epochs", "1"]) == 2
+    assert "holds another run" in capsys.readouterr().err
+    assert train_unet([*unet_paths(data, run), *TINY_UNET, "--n_epochs", "1", "--resume", "auto"]) == 0
+    assert json.loads((run / "options.json").read_text())["crop_size"] == 24
+
+
+def test_a_run_that_diverges_ends_with_an_error_and_no_weights(data, tmp_path, capsys):
+    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--class_weights", "0", "0", "0"]) == 2
+    assert "The training has diverged: after epoch 0" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "unet.ckpt").exists()
 
 
 def test_folder_with_another_run_is_left_alone(data, tmp_path, capsys, unet_run):
@@ -220,8 +271,22 @@ def test_folder_with_another_run_is_left_alone(data, tmp_path, capsys, unet_run)
     assert {path: path.read_bytes() for path in unet_run.rglob("*") if path.is_file()} == before
 
 
+def test_resuming_with_other_flags_is_refused(data, tmp_path, capsys, unet_run):
+    shutil.copytree(unet_run, tmp_path / "run")
+    command = [*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--resume"]
+    assert train_unet([*command, "--unet_feat", "8", "--lr", "0.1"]) == 2
+    assert "--unet_feat 8 instead of 4, --lr 0.1 instead of 0.0001" in capsys.readouterr().err
+    options = tmp_path / "run" / "options.json"
+    options.write_text(options.read_text().replace('"constant"', '"cosine"'))
+    # How far a schedule has come depends on where it ends.
+    assert train_unet([*command, "--schedule", "cosine", "--n_epochs", "3"]) == 2
+    assert "--n_epochs 3 instead of 2" in capsys.readouterr().err
+
+
 def test_resuming_another_network_is_refused(data, tmp_path, capsys, unet_run):
     shutil.copytree(unet_run, tmp_path / "run")
+    options = tmp_path / "run" / "options.json"
+    options.write_text(options.read_text().replace('"unet_feat": 4', '"unet_feat": 8'))
     assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--unet_feat", "8", "--resume"]) == 2
     assert "does not fit the network" in capsys.readouterr().err
 

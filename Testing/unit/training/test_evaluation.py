@@ -16,7 +16,7 @@ from E3PoseLib.volume import read_volume
 from E3PoseTraining.annotations import pose_rotation_from_axes, read_rotations
 from E3PoseTraining.evaluation.__main__ import main as evaluate
 from E3PoseTraining.evaluation.figures import middle_planes
-from E3PoseTraining.evaluation.metrics import bootstrap, pose_errors, summarise
+from E3PoseTraining.evaluation.metrics import bootstrap, pose_errors, share, summarise
 from E3PoseTraining.evaluation.poses import centre_of_label, pose_from_voxel_pose, read_scores, read_truth
 
 SHARED = Path(__file__).parents[4] / "shared"
@@ -51,6 +51,27 @@ def test_a_case_without_an_answer_is_a_failure():
     assert summary["within 10° and 10 mm (%)"].value == 25
     assert summary["without an answer"] == 1
     assert summary["rotation median (°)"].value == pytest.approx(6, abs=1e-4)
+
+
+def test_a_centre_that_is_not_known_fails_nobody():
+    unknown = pose([0, 0, 0], [np.nan] * 3)
+    thresholds = [(10, None), (10, 10)]
+    nowhere = summarise(pose_errors([np.eye(4)] * 2, [unknown] * 2), thresholds)
+    assert nowhere["within 10° (%)"].value == 100 and "within 10° and 10 mm (%)" not in nowhere
+    estimates = [np.eye(4), np.eye(4), pose([0, 0, 0], [0, 0, 20]), None]
+    some = summarise(pose_errors(estimates, [unknown, np.eye(4), np.eye(4), np.eye(4)]), thresholds)
+    assert some["within 10° (%)"].value == 75
+    assert some["within 10° and 10 mm (%)"].value == pytest.approx(100 / 3)
+
+
+def test_what_cannot_be_told_has_no_interval_and_all_of_a_few_is_not_certain():
+    alone = bootstrap(np.array([3.0, 5.0]), np.mean, ["A", "A"])
+    assert alone.value == 4 and math.isnan(alone.low) and str(alone) == "4.0"
+    # Clopper and Pearson: all of n, from the n-th root of 0.025 on.
+    assert share(np.ones(15, bool)).low == pytest.approx(100 * 0.025 ** (1 / 15))
+    assert share(np.ones(15, bool), [f"{i // 2}" for i in range(15)]).low == pytest.approx(100 * 0.025 ** (1 / 8))
+    none = share(np.zeros(10, bool))
+    assert (none.value, none.low) == (0, 0) and none.high == pytest.approx(100 * (1 - 0.025 ** (1 / 10)))
 
 
 def test_bootstrap_interval_has_the_width_that_theory_gives():
