@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from E3PoseLib.batch import Task, find_tasks, prepare_folder, run_each
+from E3PoseLib.batch import run_each
 from E3PoseLib.cli import add_device_option, progress
 from E3PoseLib.ending import SOME_FAILED, SUCCESS, exit_status
 from E3PoseLib.estimate import PoseEstimate
 from E3PoseLib.estimator import PoseEstimator
 from E3PoseLib.geometry import direction_cosines, invert_rigid, rigid, transform_points, write_npy
 from E3PoseLib.model import import_official
+from E3PoseLib.results import check_folder, prepare_folder
+from E3PoseLib.tasks import Task, find_tasks
 from E3PoseLib.volume import Volume, read_volume, write_volume
 
 
@@ -97,6 +99,8 @@ def _run(options: argparse.Namespace) -> int:
         header["thresholds"] = tuple(options.seg_thresh)
     tasks = find_tasks([options.input_dir])
     folder = prepare_folder(options.output_dir)
+    if options.save_masks:  # which the next run would take for scans
+        check_folder(folder, tasks)
     model = import_official(
         options.unet,
         options.e3cnn,

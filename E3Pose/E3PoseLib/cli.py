@@ -67,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     estimate.add_argument("--overwrite", action="store_true", help="replace results that stand")
     team = estimate.add_argument_group("many devices and nodes (training package)")
-    team.add_argument("--devices", type=int, default=1, metavar="N", help="processes on each node (default: 1)")
-    team.add_argument("--num-nodes", type=int, default=1, metavar="N", help="nodes, started by SLURM (default: 1)")
+    team.add_argument("--devices", type=count, default=1, metavar="N", help="processes on each node (default: 1)")
+    team.add_argument("--num-nodes", type=count, default=1, metavar="N", help="nodes, started by SLURM (default: 1)")
     estimate.set_defaults(run=_estimate)
 
     demo = commands.add_parser(
@@ -111,7 +111,8 @@ def _training_part(name: str) -> ModuleType:
         return import_module(name)
     except ModuleNotFoundError as error:
         raise E3PoseError(
-            f"this needs the training package, which lacks {error.name}; install it: pip install 'e3pose[training]'"
+            f"this needs the training package, which lacks {error.name}; install it, in the project's folder: "
+            "pip install '.[training]'"
         ) from error
 
 
@@ -135,17 +136,26 @@ def voxel_size(text: str) -> float:
     return value
 
 
+def count(text: str) -> int:
+    """How many, from the command line."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
 def _estimate(options: argparse.Namespace) -> int:
     if options.model is not None and (options.unet or options.e3cnn):
         raise ModelError("give either --model or --unet and --e3cnn, not both")
     # Here, so that help and errors of usage do not wait for torch.
-    from .batch import Settings, find_tasks, prepare_folder, write_table
     from .estimator import PoseEstimator
     from .model import load_model
+    from .results import Settings, prepare_folder, write_table
+    from .tasks import find_tasks
 
     tasks = find_tasks(options.input, options.frame, options.all_frames)
     prepare_folder(options.output)
-    model = load_model(options.model or "default", unet=options.unet, e3cnn=options.e3cnn)
+    model = load_model("default" if options.model is None else options.model, unet=options.unet, e3cnn=options.e3cnn)
     settings = Settings(
         model=model.identity,
         space=options.space,
@@ -183,28 +193,33 @@ def progress(n_scans: int) -> Iterator[Callable]:
 
 def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> int:
     """Run a batch with a progress bar, print what failed, and return the exit status."""
-    from .batch import CSV_NAME, run_batch
+    from .batch import run_batch
+    from .results import CSV_NAME
 
     with progress(len(tasks)) as tell:
         report = run_batch(tasks, estimator, folder, settings, overwrite=overwrite, on_result=tell)
-    counts = f"{len(report.done)} estimated, {len(report.skipped)} already there, {len(report.failed)} failed"
-    print(f"{counts}; results in {Path(folder) / CSV_NAME}")
+    table = Path(folder) / CSV_NAME
+    print(report.in_words() + (f"; results in {table}" if table.is_file() else ""))
     return SOME_FAILED if report.failed else SUCCESS
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from .batch import Settings, check_folder, find_tasks, prepare_folder, write_results
     from .catalog import sample_scan
     from .estimator import PoseEstimator
     from .model import load_model
-    from .picture import draw_estimate
+    from .picture import check_can_draw, draw_estimate
+    from .results import Settings, check_folder, prepare_folder, write_results
+    from .tasks import find_tasks
     from .volume import read_volume
 
-    [task] = find_tasks([options.scan or sample_scan()])
+    check_can_draw()
+    task, *more = find_tasks([options.scan or sample_scan()])
+    if more:
+        raise E3PoseError(f"{options.scan}: holds {len(more) + 1} scans; the demo shows one")
     volume = read_volume(task.path)
     folder = prepare_folder(options.output)
     check_folder(folder, [task])
-    model = load_model(options.model or "default", unet=options.unet, e3cnn=options.e3cnn)
+    model = load_model("default" if options.model is None else options.model, unet=options.unet, e3cnn=options.e3cnn)
     settings = Settings(model.identity, save_mask=True, reslice_spacing=1.0)
     estimate = PoseEstimator(model, options.device).estimate(volume)
     written = write_results(folder, task, volume, estimate, settings)
@@ -249,7 +264,11 @@ def _models(options: argparse.Namespace) -> int:
         folders = " or ".join(map(str, model_folders()))
         print(f"No model is installed. Make one with 'e3pose import-weights' and put it into {folders}.")
     for name, path in models.items():
-        header = read_header(path)
+        try:
+            header = read_header(path)
+        except ModelError as error:
+            print(f"{name}: {error}")
+            continue
         print(f"{name}  ({path})")
         for label in CARD_FIELDS:
             if getattr(header, label):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from .errors import E3PoseError
 
@@ -35,6 +38,24 @@ def exit_status(name: str, command: Callable[[], int | None], after_interrupt: s
     >>> exit_status("e3pose", lambda: None)
     0
     """
+    with _ended_like_an_interrupt():
+        return _exit_status(name, command, after_interrupt)
+
+
+@contextmanager
+def _ended_like_an_interrupt() -> Iterator[None]:
+    """What a scheduler ends by SIGTERM ends as by an interrupt: whole, and with what is done in its tables."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _exit_status(name: str, command: Callable[[], int | None], after_interrupt: str) -> int:
     try:
         status = command() or SUCCESS
         # A reader that has gone shows here, not when Python ends.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,18 @@ _ARROW_MM = 45.0
 _FIELD_MM = 170.0
 
 
+def check_can_draw() -> None:
+    """Whether pictures can be drawn.
+
+    Raises
+    ------
+    E3PoseError
+        If matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise E3PoseError("drawing needs matplotlib; install it: pip install matplotlib")
+
+
 def draw_estimate(volume: Volume, estimate: PoseEstimate, path: Path) -> None:
     """Draw six slices through the head's centre, three in the patient's planes and three in the head's, as a PNG.
 
@@ -40,10 +53,9 @@ def draw_estimate(volume: Volume, estimate: PoseEstimate, path: Path) -> None:
     OutputError
         If the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise E3PoseError("drawing needs matplotlib; install it: pip install 'e3pose[training]'") from error
+    check_can_draw()
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9.6, 7.0), facecolor="black", layout="constrained")
     rows = figure.subplots(2, 3)
     mask = Volume(estimate.mask.astype(np.float32), volume.voxel_to_ras)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import zlib
 from dataclasses import dataclass, replace
@@ -188,13 +189,19 @@ def read_volume(path: str | os.PathLike, frame: int | None = None) -> Volume:
     n_frames = _count_frames(image, path)
     if frame is None and n_frames > 1:
         raise VolumeError(
-            f"{path}: holds {n_frames} frames; pick one with --frame N (0 to {n_frames - 1}) or take --all-frames"
+            f"{path}: holds {n_frames} frames; 'e3pose estimate' takes one with --frame N (0 to {n_frames - 1}), "
+            "or all with --all-frames"
         )
     if frame is not None and not 0 <= frame < n_frames:
         raise VolumeError(f"{path}: has no frame {frame}; its frames are 0 to {n_frames - 1}")
     index = (*[slice(None)] * 3, *([frame or 0] * (image.ndim > 3)), *[0] * (image.ndim - 4))
     try:
         array = np.asarray(image.dataobj[index])
+        if path.name.lower().endswith(".gz"):
+            # nibabel stops at the last voxel, before the checksum that tells whether they are what was written.
+            with gzip.open(path) as stream:
+                while stream.read(1 << 24):
+                    pass
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise VolumeError(f"{path}: the file is damaged or cut short ({error}); copy or export it again") from error
     affine, notes = _orientation(image)
@@ -224,9 +231,9 @@ def orientation_notes(path: str | os.PathLike) -> tuple[str, ...]:
 
 
 def _open(path: Path) -> nib.Nifti1Image:
-    if not path.is_file():
-        raise VolumeError(f"{path}: no such file")
     try:
+        if not path.is_file():
+            raise VolumeError(f"{path}: no such file")
         image = nib.load(path)
     except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
         raise VolumeError(f"{path}: not a readable NIfTI image ({error})") from error

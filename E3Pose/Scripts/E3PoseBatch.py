@@ -102,9 +102,11 @@ def run(chosen: argparse.Namespace) -> int:
     if missing:
         raise DependencyError(f"not installed: {missing}; press Install in the section Setup of the module E3-Pose")
     find_model(chosen.model)
-    from E3PoseLib.batch import Settings, find_tasks, prepare_folder, run_batch
+    from E3PoseLib.batch import run_batch
     from E3PoseLib.estimator import PoseEstimator
     from E3PoseLib.model import load_model
+    from E3PoseLib.results import Settings, prepare_folder
+    from E3PoseLib.tasks import find_tasks
 
     # Absolute, as a MRML scene looks for relative names in a folder of its own.
     tasks = find_tasks([Path(name).absolute() for name in chosen.input], suffixes=SUFFIXES)
@@ -134,8 +136,7 @@ def run(chosen: argparse.Namespace) -> int:
         also=[".mrb"] if chosen.save_scene else [],
         on_result=tell,
     )
-    counts = f"{len(report.done)} estimated, {len(report.skipped)} already there, {len(report.failed)} failed"
-    print(f"{counts}; results in {folder}")
+    print(f"{report.in_words()}; results in {folder}")
     return SOME_FAILED if report.failed else SUCCESS
 
 

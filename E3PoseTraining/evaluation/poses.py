@@ -10,6 +10,7 @@ import numpy as np
 
 from E3PoseLib.errors import DatasetError, TransformError
 from E3PoseLib.geometry import check_rigid, read_json, read_npy, transform_points
+from E3PoseLib.results import FORMAT
 from E3PoseLib.volume import Volume, read_volume
 
 from ..annotations import ANGLE_COLUMNS, angles_to_axes, number, pose_rotation_from_axes, read_table
@@ -110,6 +111,9 @@ def read_estimates(folder: Path, frames: list[str], voxel_images: Path | None = 
         if not path.is_file():
             estimates.append(None)
             continue
+        if (stated := _stated_pose(path)) is not None:
+            estimates.append(stated)
+            continue
         matrix = read_pose_file(path)
         if voxel_images:
             if frame not in scans:
@@ -119,6 +123,15 @@ def read_estimates(folder: Path, frames: list[str], voxel_images: Path | None = 
     if all(estimate is None for estimate in estimates):
         raise DatasetError(f"{folder} holds no pose of any of the {len(frames)} frames, such as {frames[0]}.npy.")
     return estimates
+
+
+def _stated_pose(path: Path) -> np.ndarray | None:
+    """``canonical_to_ras`` from the JSON beside a pose of ``e3pose estimate``, in whatever form that wrote the pose."""
+    with contextlib.suppress(TransformError, KeyError, TypeError, ValueError):
+        document = read_json(path.with_suffix(".json"))
+        if document["format"] == FORMAT:
+            return check_rigid(np.array(document["canonical_to_ras"]), TOLERANCE)
+    return None
 
 
 def read_scores(folder: Path, frames: list[str]) -> np.ndarray:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -49,6 +50,7 @@ def test_every_scan_gets_its_files_and_a_row(scans, estimate, tmp_path):
     with (out / "poses.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [row["frame_id"] for row in rows] == ["scan0", "scan1", "scan2"]
+    assert [row["input"] for row in rows] == [str(path.resolve()) for path in sorted(scans.iterdir())]
     for row in rows:
         matrix = read_npy(out / f"{row['frame_id']}.npy")
         listed = np.reshape([float(row[f"m{i}{j}"]) for i in range(4) for j in range(4)], (4, 4))
@@ -82,11 +84,11 @@ def test_what_stands_is_skipped_and_the_rest_done(scans, estimate, tmp_path, cap
     assert estimate(scans / "scan0.nii.gz") == 0
     stamp = (tmp_path / "out" / "scan0.json").stat().st_mtime_ns
     assert estimate(scans) == 0
-    assert "2 estimated, 1 already there, 0 failed" in capsys.readouterr().out
+    assert "1 already there, 0 failed" in capsys.readouterr().out
     assert (tmp_path / "out" / "scan0.json").stat().st_mtime_ns == stamp
     (tmp_path / "out" / "scan2.npy").unlink()
     assert estimate(scans) == 0
-    assert "1 estimated, 2 already there" in capsys.readouterr().out
+    assert "2 already there, 0 failed" in capsys.readouterr().out
     assert estimate(scans, "--overwrite") == 0
     assert "3 estimated" in capsys.readouterr().out
 
@@ -97,6 +99,80 @@ def test_results_of_other_settings_are_not_replaced_unasked(scans, estimate, tmp
     assert estimate(scans, "--space", "voxel") == 1
     assert "--overwrite" in capsys.readouterr().err
     assert (tmp_path / "out" / "scan0.npy").read_bytes() == before
+
+
+def test_results_of_another_model_scan_frame_or_spacing_are_not_replaced_unasked(
+    scans, estimate, small_model_file, tmp_path, capsys
+):
+    assert estimate(scans / "scan0.nii.gz", "--save-resliced", 4) == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "scan0.nii.gz").write_bytes((scans / "scan1.nii.gz").read_bytes())
+    (tmp_path / "same weights.safetensors").write_bytes(small_model_file.read_bytes())
+    for arguments, message in (
+        ([scans / "scan0.nii.gz", "--save-resliced", 3], "resliced at 4 mm, not 3"),
+        ([tmp_path / "other" / "scan0.nii.gz"], "is the result of another scan"),
+        ([scans / "scan0.nii.gz", "--precision", "bfloat16"], "was made with precision 'float32'"),
+        ([scans / "scan0.nii.gz", "--direction", "input-to-canonical"], "was made with direction"),
+    ):
+        assert estimate(*arguments) == 1
+        assert message in capsys.readouterr().err
+    # The same model and frame by another name are the same.
+    assert estimate(scans / "scan0.nii.gz", "--frame", 0) == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_files_of_another_origin_are_not_replaced_unasked(scans, estimate, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("scan0.json", "scan1_mask.nii.gz", "scan2.npy"):
+        (out / name).write_text("a person's own")
+        assert estimate(scans, "--save-mask") == 1
+        assert f"{name}: is no result of this program" in capsys.readouterr().err
+        assert (out / name).read_text() == "a person's own"
+        (out / name).unlink()
+        for path in out.iterdir():
+            path.unlink()
+    (out / "poses.csv").write_text("subject,yaw,pitch,roll\n")
+    assert estimate(scans) == 2
+    assert "poses.csv: is another program's" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["poses.csv"]
+    assert estimate(scans, "--overwrite") == 0
+
+
+def test_a_mask_of_the_model_before_does_not_outlive_its_pose(scans, estimate, tmp_path, capsys):
+    scan, mask = scans / "scan0.nii.gz", tmp_path / "out" / "scan0_mask.nii.gz"
+    assert estimate(scan, "--save-mask") == 0 and mask.is_file()
+    assert estimate(scan, "--overwrite") == 0 and not mask.is_file()
+    assert estimate(scan, "--save-mask") == 0 and mask.is_file()
+    assert "1 estimated" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_scans_that_are_links_fail_by_name_and_keep_results_out_of_their_folder(scans, estimate, tmp_path, capsys):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for name in ("one.nii.gz", "two.nii.gz"):
+        (linked / name).symlink_to(scans / "scan0.nii.gz")
+    (linked / "not fetched.nii.gz").symlink_to(tmp_path / "nowhere")
+    (linked / "loop.nii.gz").symlink_to(linked / "loop.nii.gz")
+    (linked / "._one.nii.gz").write_text("of another system's file browser")
+    assert estimate(linked) == 1
+    said = capsys.readouterr()
+    assert "not fetched: failed: " in said.err and "loop: failed: " in said.err
+    assert "2 estimated" in said.out and "2 failed" in said.out
+    assert estimate(linked / "one.nii.gz", out=linked) == 2
+    assert estimate(linked / "one.nii.gz", out=scans) == 2
+
+
+def test_a_name_that_is_no_utf8_costs_nobody_the_table(scans, estimate, tmp_path):
+    odd = os.fsdecode(b"caf\xe9.nii.gz")
+    try:
+        (scans / odd).write_bytes((scans / "scan0.nii.gz").read_bytes())
+    except OSError:
+        pytest.skip("this file system has no such names")
+    assert estimate(scans) == 0
+    with (tmp_path / "out" / "poses.csv").open(encoding="utf-8") as stream:
+        assert [row["frame_id"] for row in csv.DictReader(stream)] == ["caf\\udce9", "scan0", "scan1", "scan2"]
 
 
 def test_results_never_go_where_the_scans_lie(scans, estimate, capsys):
@@ -130,6 +206,10 @@ def test_bad_scans_fail_by_name_and_the_rest_go_on(scans, estimate, tmp_path, ca
     affine = np.diag([3.0, 3, 3, 1])
     (scans / "a_text.nii.gz").write_text("not an image")
     (scans / "b_cut.nii.gz").write_bytes(good.read_bytes()[:3000])
+    # A bit that has flipped: nibabel alone would read on.
+    flipped = bytearray(good.read_bytes())
+    flipped[-6] ^= 1
+    (scans / "b_flipped.nii.gz").write_bytes(flipped)
     (scans / "c_gzip.nii.gz").write_bytes(gzip.compress(b"short"))
     nib.save(nib.Nifti1Image(np.zeros((30, 30), np.float32), affine), scans / "d_flat.nii.gz")
     nib.save(nib.Nifti1Image(np.ones((30, 30, 30), np.float32), affine), scans / "e_constant.nii.gz")
@@ -141,7 +221,7 @@ def test_bad_scans_fail_by_name_and_the_rest_go_on(scans, estimate, tmp_path, ca
     nib.save(singular, scans / "h_singular.nii.gz")
     assert estimate(scans) == 1
     errors = capsys.readouterr().err
-    for name in ("a_text", "b_cut", "c_gzip", "d_flat", "e_constant", "f_nan", "g_thin", "h_singular"):
+    for name in ("a_text", "b_cut", "b_flipped", "c_gzip", "d_flat", "e_constant", "f_nan", "g_thin", "h_singular"):
         assert f"{name}: failed: " in errors
     assert "Traceback" not in errors
     assert sorted(path.stem for path in (tmp_path / "out").glob("*.json")) == ["scan0", "scan1", "scan2"]
@@ -158,6 +238,8 @@ def test_wrong_usage_is_status_2(scans, estimate, small_model_file, tmp_path, ca
         (["estimate", str(scans), "-o", str(tmp_path / "file" / "o"), *model], "cannot be made"),
         (["estimate", str(scans), str(tmp_path / "twin"), "-o", str(tmp_path / "o"), *model], "rename one"),
         (["estimate", str(scans), "-o", str(tmp_path / "o"), "--model", "nobody"], "no model named 'nobody'"),
+        (["estimate", str(scans), "-o", str(tmp_path / "o"), "--model", ""], "no model named ''"),
+        (["demo", str(scans), "-o", str(tmp_path / "o"), *model], "holds 3 scans"),
         (["estimate", str(scans), "-o", str(tmp_path / "o"), "--unet", "a.ckpt"], "pairs"),
         (["estimate", str(scans), "-o", str(tmp_path / "o"), *model, "--unet", "a.ckpt"], "not both"),
         (["estimate", str(scans), "-o", str(tmp_path / "o"), *model, "--device", "cuda:9"], "cuda:9"),
@@ -169,7 +251,8 @@ def test_wrong_usage_is_status_2(scans, estimate, small_model_file, tmp_path, ca
         assert main(arguments) == 2, arguments
         message = capsys.readouterr().err
         assert word in message and "Traceback" not in message
-    for arguments in ([], ["estimate"], ["estimate", str(scans), "-o", "x", "--save-resliced", "-1"]):
+    wrong = (["--save-resliced", "-1"], ["--devices", "0"], ["--num-nodes", "-2"])
+    for arguments in ([], ["estimate"], *(["estimate", str(scans), "-o", "x", *flags] for flags in wrong)):
         with pytest.raises(SystemExit) as status:
             main(arguments)
         assert status.value.code == 2
@@ -186,7 +269,11 @@ def test_import_and_list_models(reference, tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert main(["models"]) == 0
     listed = capsys.readouterr().out
-    assert "official" in listed and "Muthukrishnan" in listed
+    assert f"official  ({target})" in listed
+    (tmp_path / "broken.safetensors").write_bytes(b"")
+    assert main(["models"]) == 0
+    listed = capsys.readouterr().out
+    assert "broken: " in listed and "official" in listed
 
 
 def command(scans, out, model, *more):
@@ -205,23 +292,26 @@ def test_a_full_disk_leaves_nothing_half_written(scans, small_model_file, tmp_pa
     )
     assert run.returncode == 1
     assert "scan0_resliced.nii.gz: cannot be written" in run.stderr and "Traceback" not in run.stderr
-    assert sorted(path.name for path in out.iterdir()) == ["scan0.npy", "scan0.tfm"]
+    assert not list(out.iterdir())
 
 
-def test_results_that_were_half_replaced_do_not_stand(scans, estimate, small_model_file, tmp_path, capsys):
+def test_results_that_cannot_be_replaced_stand_as_they_were(scans, estimate, small_model_file, tmp_path, capsys):
     out = tmp_path / "out"
     assert estimate(scans / "scan0.nii.gz", "--save-resliced", 2) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
     changes = ["--save-resliced", "2", "--space", "voxel", "--overwrite"]
     subprocess.run(
         command(scans / "scan0.nii.gz", out, small_model_file, *changes),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
         capture_output=True,
     )
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert estimate(scans / "scan0.nii.gz", "--save-resliced", 2) == 0
-    assert "1 estimated, 0 already there" in capsys.readouterr().out.splitlines()[-1]
+    assert "0 estimated, 1 already there" in capsys.readouterr().out.splitlines()[-1]
 
 
-def test_ctrl_c_keeps_what_is_done_and_a_second_run_does_the_rest(small_model_file, tmp_path):
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_what_is_done_and_a_second_run_does_the_rest(small_model_file, tmp_path, end):
     folder, out = tmp_path / "scans", tmp_path / "out"
     folder.mkdir()
     for number in range(40):
@@ -231,7 +321,7 @@ def test_ctrl_c_keeps_what_is_done_and_a_second_run_does_the_rest(small_model_fi
     while not list(out.glob("[!.]*.json")):  # hidden ones are still being written
         assert run.poll() is None
         time.sleep(0.02)
-    run.send_signal(signal.SIGINT)
+    run.send_signal(end)
     _, errors = run.communicate(timeout=60)
     assert run.returncode == 130 and "Traceback" not in errors and "interrupted" in errors
     done = {path.name for path in out.glob("*.json")}
@@ -240,7 +330,7 @@ def test_ctrl_c_keeps_what_is_done_and_a_second_run_does_the_rest(small_model_fi
         assert len(list(csv.DictReader(stream))) == len(done)
     again = subprocess.run(command(folder, out, small_model_file), capture_output=True, text=True)
     assert again.returncode == 0
-    assert f"{40 - len(done)} estimated, {len(done)} already there" in again.stdout
+    assert f"{40 - len(done)} estimated" in again.stdout and f"{len(done)} already there" in again.stdout
 
 
 def test_help_and_import_do_not_wait_for_torch():

@@ -51,8 +51,7 @@ def test_the_picture_shows_the_axes_of_the_pose_and_the_brain(tmp_path):
 
 
 def test_the_demo_refuses_a_missing_scan(tmp_path, small_model_file, capsys):
-    assert (
-        main(["demo", str(tmp_path / "none.nii"), "-o", str(tmp_path / "out"), "--model", str(small_model_file)]) != 0
-    )
+    arguments = ["demo", str(tmp_path / "none.nii"), "-o", str(tmp_path / "out"), "--model", str(small_model_file)]
+    assert main(arguments) == 2
     assert "none.nii" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -76,7 +76,7 @@ def test_batch_of_formats_with_a_bad_one_then_resume(scans, installed_model, tmp
     status, output = run("--input", *every, *wanted)
     assert status == 1, output
     assert "d: failed" in output and "Slicer cannot read it" in output
-    assert "3 estimated, 0 already there, 1 failed" in output
+    assert "3 estimated, 0 already there, 1 failed; 3 of low confidence" in output
     expected = Session().estimate(read_volume(scans / "a.nii.gz"), {"model": str(installed_model)}, "cpu")
     for name in "abc":
         document = json.loads((tmp_path / f"{name}.json").read_text())
@@ -91,7 +91,7 @@ def test_batch_of_formats_with_a_bad_one_then_resume(scans, installed_model, tmp
     assert [row["frame_id"] for row in rows] == ["a", "b", "c"]
     assert float(rows[0]["m03"]) == pytest.approx(expected.canonical_to_ras[0, 3], abs=2e-3)
 
-    (tmp_path / "b.json").unlink()
+    (tmp_path / "b.npy").unlink()
     untouched = (tmp_path / "a.npy").stat().st_mtime_ns
     status, output = run("--input", *every[:2], *wanted)
     assert status == 0, output

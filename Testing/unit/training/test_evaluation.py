@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from phantoms import make_head
 from scipy.spatial.transform import Rotation
 
 from E3PoseLib.cli import main as e3pose
 from E3PoseLib.errors import DatasetError
 from E3PoseLib.geometry import write_npy
-from E3PoseLib.volume import read_volume
+from E3PoseLib.volume import read_volume, write_volume
 from E3PoseTraining.annotations import pose_rotation_from_axes, read_rotations
 from E3PoseTraining.evaluation.__main__ import main as evaluate
 from E3PoseTraining.evaluation.figures import middle_planes
@@ -197,3 +198,16 @@ def test_reliability_is_drawn_from_the_scores_that_stand_beside_the_poses(tmp_pa
     assert np.isnan(scores[[0, 2]]).all() and scores[1] == 0.25
     assert evaluate(arguments) == 0
     assert (tmp_path / "out" / "reliability.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("written_as", [["--direction", "input-to-canonical"], ["--space", "voxel"]])
+def test_poses_of_this_program_are_taken_as_what_they_are(small_model_file, tmp_path, written_as):
+    write_volume(tmp_path / "head.nii.gz", make_head())
+    command = ["estimate", str(tmp_path / "head.nii.gz"), "--model", str(small_model_file), "--device", "cpu"]
+    assert e3pose([*command, "-o", str(tmp_path / "plain")]) == 0
+    assert e3pose([*command, "-o", str(tmp_path / "other"), *written_as]) == 0
+    truth, out = tmp_path / "truth.csv", tmp_path / "out"
+    write_matrices(truth, {"head": np.load(tmp_path / "plain" / "head.npy")}, {"head": "A"})
+    assert evaluate(["--poses", str(tmp_path / "other"), "--truth", str(truth), "-o", str(out)]) == 0
+    summary = json.loads((out / "summary.json").read_text())["all"]
+    assert summary["rotation median (°)"]["value"] < 1e-3 and summary["centre median (mm)"]["value"] < 1e-3

@@ -1,0 +1,301 @@
+"""The files in which results are kept: whole whenever the run is stopped, and never in another's place unasked."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .errors import OutputError, TransformError
+from .estimate import PoseEstimate
+from .files import whole_file
+from .geometry import read_json, write_itk, write_json, write_npy
+from .resampling import reslice
+from .summary import eyes_in_numbers
+from .tasks import Task
+from .volume import Volume, write_volume
+
+CSV_NAME = "poses.csv"
+FORMAT = "e3pose-pose-1"
+DIRECTIONS = ("canonical-to-input", "input-to-canonical")
+TABLE_COLUMNS = (
+    "frame_id",
+    *(f"m{row}{column}" for row in range(4) for column in range(4)),
+    *("space", "direction", "confidence", "score", "brain_volume_ml", "warnings", "input", "frame", "model"),
+)
+PART_PREFIX = ".part-"
+OLD_PART_SECONDS = 24 * 3600
+"""After so long nobody is writing what a run that was killed has left."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is written for each scan.
+
+    Parameters
+    ----------
+    model : str
+        Recorded with each result.
+    space : str
+        "ras" (mm) or "voxel" (indices of the file's own voxels), of the matrix in ``.npy`` and ``poses.csv``.
+    direction : str
+        "canonical-to-input" or "input-to-canonical".
+    save_mask : bool
+    precision : str
+        As asked for; recorded with each result, beside what the U-Net ran in.
+    reslice_spacing : float, optional
+        Also write the scan resliced in the head's planes, with voxels of so many mm.
+    """
+
+    model: str
+    space: str = "ras"
+    direction: str = "canonical-to-input"
+    save_mask: bool = False
+    precision: str = "float32"
+    reslice_spacing: float | None = None
+
+    def matrix(self, volume: Volume, estimate: PoseEstimate) -> np.ndarray:
+        """The 4×4 matrix asked for; to and from voxels it is affine, exact for any voxel size and handedness."""
+        matrix = estimate.canonical_to_ras
+        if self.space == "voxel":
+            matrix = np.linalg.inv(volume.voxel_to_ras) @ matrix
+        return matrix if self.direction == DIRECTIONS[0] else np.linalg.inv(matrix)
+
+
+def prepare_folder(folder: str | os.PathLike) -> Path:
+    """Make the folder of the results and try it; what a run that was killed has left in it for a day goes.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made or written to.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another output folder") from error
+    try:
+        # Nameless, so that processes which share the folder do not meet.
+        tempfile.TemporaryFile(dir=folder).close()
+        for part in folder.glob(f"{PART_PREFIX}*"):
+            if part.is_dir() and part.stat().st_mtime < time.time() - OLD_PART_SECONDS:
+                shutil.rmtree(part)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written to ({error.strerror}); choose another output folder") from error
+    return folder
+
+
+def check_folder(folder: Path, tasks: Iterable[Task], overwrite: bool = False) -> None:
+    """Keep results out of the scans' own folder, and a table of another program's from being replaced unasked.
+
+    A scan's JSON, or a mask drawn by hand, may have the very name of a result, and the next run would take masks for
+    scans.
+
+    Raises
+    ------
+    OutputError
+        If one of the scans, or a file that it is a link to, lies in the folder of the results; or there is a
+        ``poses.csv`` that `write_table` has not written.
+    """
+    place = folder.resolve()
+    for task in tasks:
+        if place in (task.path.parent.resolve(), task.real_path.parent):
+            raise OutputError(f"{folder}: holds scans ({task.path.name}); choose another folder for the results")
+    table = folder / CSV_NAME
+    if table.is_file() and not overwrite:
+        with table.open(encoding="utf-8", errors="replace") as stream:
+            if not stream.readline().startswith(",".join(TABLE_COLUMNS[:2])):
+                raise OutputError(f"{table}: is another program's; choose another folder, or replace it by --overwrite")
+
+
+SUFFIXES = {
+    "npy": ".npy",
+    "tfm": ".tfm",
+    "mask": "_mask.nii.gz",
+    "resliced": "_resliced.nii.gz",
+    "json": ".json",
+}
+"""How the files of each kind end, in the order in which they take their places: where the last stands, all do."""
+
+
+def _files(folder: Path, task: Task, with_mask: bool, with_resliced: bool) -> dict[str, Path]:
+    left_out = {kind for kind, wanted in (("mask", with_mask), ("resliced", with_resliced)) if not wanted}
+    return {kind: folder / f"{task.name}{suffix}" for kind, suffix in SUFFIXES.items() if kind not in left_out}
+
+
+def _wanted(folder: Path, task: Task, settings: Settings) -> dict[str, Path]:
+    return _files(folder, task, settings.save_mask, settings.reslice_spacing is not None)
+
+
+def _recorded(folder: Path, task: Task) -> tuple[dict | None, dict[str, Path]]:
+    """The JSON of a result that stands, or None, and the files that belong to it by kind."""
+    try:
+        document = read_json(folder / f"{task.name}{SUFFIXES['json']}")
+        settings = document["settings"]
+        files = _files(folder, task, settings["save_mask"], settings["reslice_spacing"] is not None)
+    except (TransformError, KeyError, TypeError):
+        return None, {}
+    return document, files
+
+
+def stands(task: Task, folder: Path, settings: Settings, also: Sequence[str] = ()) -> bool:
+    """Whether the results of a scan are there, all that are asked for.
+
+    Parameters
+    ----------
+    task : Task
+    folder : Path
+    settings : Settings
+    also : sequence of str
+        Endings of further files without which they do not stand.
+
+    Raises
+    ------
+    OutputError
+        If results of other settings, or files of another origin, would have to be replaced.
+    """
+    wanted = _wanted(folder, task, settings)
+    document, files = _recorded(folder, task)
+    foreign = [path for kind, path in wanted.items() if kind not in files and os.path.lexists(path)]
+    if foreign:
+        raise OutputError(
+            f"{foreign[0]}: is no result of this program; choose another output folder, or replace it by --overwrite"
+        )
+    if document is None:
+        return False
+    recorded = document["settings"]
+    clashes = [
+        f"was made with {key} {recorded.get(key)!r}, not {getattr(settings, key)!r}"
+        for key in ("model", "space", "direction", "precision")
+        if recorded.get(key) != getattr(settings, key)
+    ]
+    if None not in (spacings := (recorded["reslice_spacing"], settings.reslice_spacing)) and len(set(spacings)) > 1:
+        clashes.append("goes with a scan resliced at {:g} mm, not {:g}".format(*spacings))
+    if Path(document["input"]) != task.real_path:
+        clashes.append(f"is the result of another scan, {document['input']}, or the scan was there then")
+    if (document.get("frame") or 0) != (task.frame or 0):
+        clashes.append(f"is the result of frame {document.get('frame')}, not {task.frame}")
+    if clashes:
+        raise OutputError(f"{wanted['json']}: {clashes[0]}; choose another output folder, or replace it by --overwrite")
+    needed = [*wanted.values(), *(folder / f"{task.name}{ending}" for ending in also)]
+    return set(wanted) <= set(files) and all(path.is_file() for path in needed)
+
+
+def write_results(
+    folder: Path, task: Task, volume: Volume, estimate: PoseEstimate, settings: Settings
+) -> dict[str, Path]:
+    """Write everything about one scan; returns the files by kind.
+
+    All is written before any of it takes its place, so where that fails, the results before stand. What these had
+    beyond the new ones, a mask for instance, goes with them.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    files = _wanted(folder, task, settings)
+    with _unfinished(folder) as place:
+        parts = _wanted(place, task, settings)
+        _write(parts, task, volume, estimate, settings)
+        for path in _recorded(folder, task)[1].values():
+            if path not in files.values():
+                path.unlink(missing_ok=True)
+        # Where the run is killed from here on, no JSON says that the files beside it are whole.
+        files["json"].unlink(missing_ok=True)
+        for kind, path in files.items():
+            parts[kind].replace(path)
+    return files
+
+
+@contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """A hidden folder for what is not whole yet; it goes with all that is left in it."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=PART_PREFIX, dir=folder) as place:
+            yield Path(place)
+    except OSError as error:
+        raise OutputError(f"{folder}: the results cannot be written there ({error.strerror or error})") from error
+
+
+def _write(parts: dict[str, Path], task: Task, volume: Volume, estimate: PoseEstimate, settings: Settings) -> None:
+    matrix = settings.matrix(volume, estimate)
+    write_npy(parts["npy"], matrix)
+    inward = settings.direction == DIRECTIONS[1]
+    write_itk(parts["tfm"], estimate.ras_to_canonical if inward else estimate.canonical_to_ras)
+    if "mask" in parts:
+        write_volume(parts["mask"], Volume(estimate.mask, volume.voxel_to_ras, name=f"mask of {volume.name}"))
+    if "resliced" in parts:
+        write_volume(parts["resliced"], reslice(volume, estimate.canonical_to_ras, settings.reslice_spacing))
+    write_json(
+        parts["json"],
+        {
+            "format": FORMAT,
+            "name": task.name,
+            "input": str(task.real_path),
+            "frame": task.frame,
+            "settings": asdict(settings),
+            "matrix": matrix,
+            "canonical_to_ras": estimate.canonical_to_ras,
+            "ras_to_canonical": estimate.ras_to_canonical,
+            "canonical_to_voxel": np.linalg.inv(volume.voxel_to_ras) @ estimate.canonical_to_ras,
+            "confidence": estimate.confidence.as_dict(),
+            "eyes": eyes_in_numbers(estimate),
+            "warnings": list(estimate.warnings),
+            "timings_seconds": estimate.timings,
+            "device": estimate.device,
+            "precision": estimate.precision,
+        },
+    )
+
+
+def write_table(folder: str | os.PathLike) -> None:
+    """Write ``poses.csv`` from the JSON results in a folder, by name; without results there is none.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    folder = Path(folder)
+    documents = []
+    for path in sorted(folder.glob(f"*{SUFFIXES['json']}")):
+        with contextlib.suppress(TransformError):
+            document = read_json(path)
+            if isinstance(document, dict) and document.get("format") == FORMAT:
+                documents.append(document)
+    if not documents:
+        (folder / CSV_NAME).unlink(missing_ok=True)
+        return
+    # A name that is no UTF-8 is written with escapes.
+    format = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
+    with whole_file(folder / CSV_NAME) as temporary, temporary.open("w", **format) as stream:
+        writer = csv.writer(stream)
+        writer.writerow(TABLE_COLUMNS)
+        for document in documents:
+            confidence, settings = document["confidence"], document["settings"]
+            writer.writerow(
+                [
+                    document["name"],
+                    *np.ravel(document["matrix"]).tolist(),
+                    settings["space"],
+                    settings["direction"],
+                    confidence["level"],
+                    f"{confidence['score']:.4f}",
+                    f"{confidence['brain_volume_ml']:.1f}",
+                    "; ".join(document["warnings"]),
+                    document["input"],
+                    document["frame"],
+                    settings["model"],
+                ]
+            )
