@@ -165,7 +165,8 @@ class Confidence:
                 sentences.append("no eyes were found where the face should be: the rotation rests on the brain alone")
             else:
                 sentences.append(
-                    f"unclear eyes: they and the brain tell rotations {apart:.0f}° apart, the answer is mostly theirs"
+                    f"unclear eyes: the rotations by them and by the brain differ by {apart:.0f}°, the answer follows "
+                    "mostly the eyes"
                 )
         if self.touches_border:
             sentences.append("the brain reaches the border of the scan: the head may be cut, its centre shifted")

@@ -65,7 +65,7 @@ def test_what_speaks_against_a_pose_lowers_it(changes, score, level):
 
 def test_eyes_that_disagree_are_told_from_none():
     (apart,) = confidence(eyes_agree=False, eyes_disagreement_degrees=26.0).warnings()
-    assert "26° apart" in apart
+    assert "differ by 26°" in apart
     for disagreement in (None, 80.0):
         (none,) = confidence(eyes_agree=False, eyes_disagreement_degrees=disagreement).warnings()
         assert "no eyes" in none
