@@ -35,24 +35,24 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
     """Adds what both commands understand beyond the method's own flags."""
     machine = parser.add_argument_group("machine")
     machine.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
-    machine.add_argument("--devices", type=positive_int, default=1, help="processes per node (default: 1)")
-    machine.add_argument("--num_nodes", type=positive_int, default=1, help="machines (default: 1)")
+    machine.add_argument("--devices", type=positive_int, default=1, help="processes per node")
+    machine.add_argument("--num_nodes", type=positive_int, default=1, help="machines")
     machine.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="32-true",
-        help="of numbers, as Lightning names it (default: 32-true)",
+        help="of numbers, as Lightning names it",
     )
-    machine.add_argument("--num_workers", type=non_negative_int, default=0, help="reader processes (default: 0)")
+    machine.add_argument("--num_workers", type=non_negative_int, default=0, help="reader processes")
     machine.add_argument(
         "--memory_gb", type=float, default=4, help="scans kept in memory up to this (default: %(default)s)"
     )
 
     training = parser.add_argument_group("training, beyond the method")
-    training.add_argument("--accumulate", type=positive_int, default=1, help="batches a step (default: 1)")
-    training.add_argument("--seed", type=int, default=0, help="decides every random number (default: 0)")
+    training.add_argument("--accumulate", type=positive_int, default=1, help="batches a step")
+    training.add_argument("--seed", type=int, default=0, help="decides every random number")
     training.add_argument("--schedule", choices=["constant", "cosine", "polynomial"], default="constant")
-    training.add_argument("--warmup_epochs", type=non_negative_int, default=0, help="linear warm-up (default: 0)")
+    training.add_argument("--warmup_epochs", type=non_negative_int, default=0, help="linear warm-up")
     training.add_argument("--ema", type=float, default=0, help="decay of averaged weights, such as 0.999; 0: none")
     training.add_argument(
         "--early_stopping",
@@ -62,8 +62,8 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
     )
     training.add_argument("--clip_gradient", type=float, default=0, help="largest gradient norm; 0: no limit")
 
-    augmentation = parser.add_argument_group("augmentation, beyond the method: probability of each")
-    augmentation.add_argument("--spin_history", type=probability, default=0.5, help="(default: 0.5)")
+    augmentation = parser.add_argument_group("augmentation, beyond the method")
+    augmentation.add_argument("--spin_history", type=probability, default=0.5, help="probability")
     for name in (
         "surroundings",
         "thick_slices",
@@ -73,7 +73,7 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
         "shear",
         "cropped_fov",
     ):
-        augmentation.add_argument(f"--{name}", type=probability, default=0, help="(default: 0)")
+        augmentation.add_argument(f"--{name}", type=probability, default=0, help="probability")
 
     run = parser.add_argument_group("run")
     run.add_argument("--config", type=Path, help="YAML file of flags without the dashes; the command line wins")
@@ -91,8 +91,7 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
         "--export",
         choices=["best", "last"],
         default="best",
-        help="which checkpoint becomes the result; 'last' where the validating scans are also those to report on "
-        "(default: best)",
+        help="which checkpoint becomes the result; 'last' where the validating scans are also those to report on",
     )
     run.add_argument("--val_fold", help="fold that validates, where one CSV with a fold column names the folds")
 
