@@ -16,7 +16,7 @@ from slicer.util import VTKObservationMixin
 from E3PoseLib import mrml
 from E3PoseLib.errors import DependencyError, E3PoseError
 from E3PosePanel.background_run import BackgroundRun
-from E3PosePanel.logic import E3PoseLogic
+from E3PosePanel.logic import SEGMENTATION, TRANSFORM, VOLUME, E3PoseLogic
 from E3PosePanel.model_section import ModelSection
 from E3PosePanel.parameters import E3PoseParameterNode
 from E3PosePanel.result_section import ResultSection
@@ -186,48 +186,54 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _onEstimated(self, scan, answer: dict, mask) -> None:
         if self._parameterNode is None:
             self.initializeParameterNode()
-        volume = slicer.mrmlScene.GetNodeByID(scan.volume_id)
-        notes = self._letGoOfUnfitOutputs(scan, volume)
+        parameters, volume = self._parameterNode, slicer.mrmlScene.GetNodeByID(scan.volume_id)
+        # Where the person has selected another scan in the meantime, what is selected for that one is left alone.
+        isSelected = parameters.inputVolume == volume
+        notes = []
+        if isSelected:
+            transform, segmentation = parameters.outputTransform, parameters.outputSegmentation
+        else:
+            transform, segmentation = (mrml.result_of(volume, kind) for kind in (TRANSFORM, SEGMENTATION))
+            notes.append(_("The result is of '{name}'.").format(name=scan.name))
+        # Nodes that cannot take the result, as the person has rearranged the scene, give way to new ones.
+        try:
+            if transform:
+                mrml.check_transform_node(transform, volume)
+        except E3PoseError as error:
+            transform = None
+            notes.append(_("The pose is in a new transform: {reason}.").format(reason=error))
+        try:
+            if segmentation:
+                mrml.check_mask_node(segmentation, scan.parent_id)
+        except E3PoseError as error:
+            segmentation = None
+            notes.append(_("The mask is in a new segmentation: {reason}.").format(reason=error))
         notWritten = _("The pose was found, but could not be written to the scene.")
         self._showMessage(notWritten)
         with slicer.util.tryWithErrorDisplay(notWritten):
-            self._writeResult(scan, answer, mask)
+            transform, segmentation = self._writeResult(scan, answer, mask, transform, segmentation)
+            if isSelected:
+                parameters.outputTransform, parameters.outputSegmentation = transform, segmentation
+                self._onParametersChanged()  # the nodes may be the ones before, and the parameters unchanged
+                self.resultSection.showMask()
             self._showMessage(" ".join([_("Done."), *notes]))
-            if self._parameterNode.reslicedVolume:
+            if isSelected and parameters.reslicedVolume:
                 self.resultSection.reslice(volume)
 
-    def _letGoOfUnfitOutputs(self, scan, volume) -> list[str]:
-        """Nodes that cannot take the result any more, as the person has rearranged the scene, give way to new ones."""
-        parameters, notes = self._parameterNode, []
+    def _writeResult(self, scan, answer: dict, mask, transform, segmentation) -> tuple:
+        """Fill both nodes and return them; those made for it, where one is None, go again where that fails."""
+        made = []
+        if transform is None:
+            made.append(transform := self.logic.addOutput(TRANSFORM, scan))
+        if segmentation is None:
+            made.append(segmentation := self.logic.addOutput(SEGMENTATION, scan))
         try:
-            if parameters.outputTransform:
-                mrml.check_transform_node(parameters.outputTransform, volume)
-        except E3PoseError as error:
-            parameters.outputTransform = None
-            notes.append(_("The pose is in a new transform: {reason}.").format(reason=error))
-        try:
-            if parameters.outputSegmentation:
-                mrml.check_mask_node(parameters.outputSegmentation, scan.parent_id)
-        except E3PoseError as error:
-            parameters.outputSegmentation = None
-            notes.append(_("The mask is in a new segmentation: {reason}.").format(reason=error))
-        return notes
-
-    def _writeResult(self, scan, answer: dict, mask) -> None:
-        """Fill the nodes chosen; those made for it go again where that fails."""
-        parameters = self._parameterNode
-        outputs = {"transform": parameters.outputTransform, "segmentation": parameters.outputSegmentation}
-        made = {kind: self.logic.addOutput(kind, scan) for kind, node in outputs.items() if not node}
-        outputs.update(made)
-        try:
-            self.logic.writeEstimate(scan, answer, mask, parameters.direction.value, *outputs.values())
+            self.logic.writeEstimate(scan, answer, mask, self._parameterNode.direction.value, transform, segmentation)
         except Exception:
-            for node in made.values():
+            for node in made:
                 slicer.mrmlScene.RemoveNode(node)
             raise
-        parameters.outputTransform, parameters.outputSegmentation = outputs.values()
-        self._onParametersChanged()  # the nodes may be the ones of the run before, and the parameters unchanged
-        self.resultSection.showMask()
+        return transform, segmentation
 
     def _onFailed(self, error: Exception) -> None:
         reason = str(error) or type(error).__name__
@@ -267,10 +273,11 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _chooseOutputs(self) -> None:
         """Of a scan just selected, show its own results; what is of another scan is not written over."""
         parameters, volume = self._parameterNode, self._parameterNode.inputVolume
-        for name in ("outputTransform", "outputSegmentation", "reslicedVolume"):
+        kinds = {"outputTransform": TRANSFORM, "outputSegmentation": SEGMENTATION, "reslicedVolume": VOLUME}
+        for name, kind in kinds.items():
             node = getattr(parameters, name)
-            if volume and node and mrml.is_of_another(node, volume):
-                setattr(parameters, name, mrml.result_of(volume, node.GetClassName()))
+            if volume and (not node or mrml.is_of_another(node, volume)):
+                setattr(parameters, name, mrml.result_of(volume, kind))
 
     def _observeVolume(self, volume) -> None:
         """Keep up with the scan: its voxels may come after its node, a sequence plays, a transform is applied."""

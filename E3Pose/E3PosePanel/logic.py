@@ -8,6 +8,10 @@ from E3PoseLib import dependencies, mrml
 from E3PoseLib.errors import DependencyError, VolumeError
 from E3PosePanel.parameters import E3PoseParameterNode
 
+TRANSFORM, SEGMENTATION, VOLUME = "vtkMRMLLinearTransformNode", "vtkMRMLSegmentationNode", "vtkMRMLScalarVolumeNode"
+RESULT_NAMES = {TRANSFORM: _("head pose"), SEGMENTATION: _("brain mask"), VOLUME: _("upright")}
+"""The classes of nodes that results go into, and what follows the scan's name in theirs."""
+
 
 class E3PoseLogic(ScriptedLoadableModuleLogic):
     """What the panel does, callable without it.
@@ -84,14 +88,10 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         return options
 
     def addOutput(self, kind: str, scan: mrml.Scan):
-        """A new node for a result of a scan, named after it."""
-        className, suffix = {
-            "transform": ("vtkMRMLLinearTransformNode", _("head pose")),
-            "segmentation": ("vtkMRMLSegmentationNode", _("brain mask")),
-            "volume": ("vtkMRMLScalarVolumeNode", _("upright")),
-        }[kind]
-        name = slicer.mrmlScene.GenerateUniqueName(f"{scan.name} {suffix}")
-        return slicer.mrmlScene.AddNewNodeByClass(className, name)
+        """A new node for a result of a scan, named after it; ``kind`` is its class, one of those above."""
+        return slicer.mrmlScene.AddNewNodeByClass(
+            kind, slicer.mrmlScene.GenerateUniqueName(f"{scan.name} {RESULT_NAMES[kind]}")
+        )
 
     def writeEstimate(self, scan, result: dict, mask, direction: str, transformNode, segmentationNode) -> None:
         """Write an estimate's dictionary form and mask into nodes; ``segmentationNode`` may be None."""
@@ -108,8 +108,8 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         mrml.check_volume_node(volumeNode)
         target = outputNode
         if target is None:
-            name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} upright")
-            target = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+            name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} {RESULT_NAMES[VOLUME]}")
+            target = slicer.mrmlScene.AddNewNodeByClass(VOLUME, name)
         try:
             mrml.reslice_upright(volumeNode, transformNode, target, spacing, extent)
         except Exception:

@@ -170,10 +170,35 @@ def test_each_scan_keeps_its_own_results(app, panel, scan_node, second_scan):
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
     assert [selector.currentNode() for selector in selectors] == results[0]
     assert panel.ui.positionLabel.text.startswith(f"R {positions[0][0]:.1f} ")
+    # Also by way of a scan that has none.
+    third = panel.ui.inputVolumeSelector.addNode()
+    panel.ui.inputVolumeSelector.setCurrentNode(third)
+    assert [selector.currentNode() for selector in selectors] == [None, None, None]
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    assert [selector.currentNode() for selector in selectors] == results[0]
     # Whoever asks for it reslices one scan by the pose of another, and is told.
     panel.ui.outputTransformSelector.setCurrentNode(results[1][0])
     panel.ui.resliceButton.click()
     assert panel.ui.statusLabel.text.endswith("by the pose of another scan: second head pose.")
+
+
+def test_a_scan_selected_during_the_run_of_another_keeps_its_result(app, panel, scan_node, second_scan):
+    from E3PoseLib import mrml
+
+    panel.ui.inputVolumeSelector.setCurrentNode(second_scan)
+    estimate(app, panel)
+    second_pose = panel.ui.outputTransformSelector.currentNode()
+    before = mrml.read_result(second_pose)
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    panel.ui.estimateButton.click()
+    panel.ui.inputVolumeSelector.setCurrentNode(second_scan)
+    app.wait_until(lambda: not panel._run.busy, timeout=300)
+    assert panel.ui.statusLabel.text == "Done. The result is of 'phantom'."
+    assert panel.ui.outputTransformSelector.currentNode() == second_pose
+    assert mrml.read_result(second_pose) == before
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    assert panel.ui.outputTransformSelector.currentNode().GetName() == "phantom head pose"
+    assert panel.ui.outputSegmentationSelector.currentNode().GetName() == "phantom brain mask"
 
 
 def test_cancel(app, panel, scan_node, scene):
