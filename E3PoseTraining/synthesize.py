@@ -2,7 +2,7 @@
 
 The folder has the layout that training reads: images/ and labels/ (the same file names, .nii.gz; brain 1,
 eyes 2) and annotations.csv (frame_id, rot_x, rot_y, rot_z); besides, poses_ras.csv (frame_id and
-canonical_to_ras, row by row) and scans.csv (what each scan shows).
+canonical_to_ras, row by row), scans.csv (what each scan shows) and options.json (how the series is made).
 """
 
 import argparse
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from E3PoseLib.ending import exit_status
 from E3PoseLib.errors import OutputError
+from E3PoseLib.geometry import read_json, write_json
 from E3PoseLib.volume import Volume, write_volume
 from E3PoseTraining.annotations import axes_from_pose, write_rotations, write_table
 from E3PoseTraining.synthesis import FetalHeadGenerator
@@ -47,12 +48,15 @@ class ScanRecord:
     brain_visible: float
 
 
-def synthesize(generator: FetalHeadGenerator, count: int, output: Path, workers: int = 1) -> None:
+def synthesize(
+    generator: FetalHeadGenerator, count: int, output: Path, workers: int = 1, settings: dict | None = None
+) -> None:
     """Write scans 0 to count - 1; tables are written last, so a folder with annotations.csv is complete.
 
-    Raises OutputError where the folder cannot be written, or holds scans that are not of this series.
+    `settings`, what the generator was made with, are noted beside them. Raises OutputError where the folder cannot be
+    written, holds scans that are not of this series, or such as were made with other settings.
     """
-    _prepare(output, {f"{generator.name(index)}.nii.gz" for index in range(count)})
+    _prepare(output, {f"{generator.name(index)}.nii.gz" for index in range(count)}, settings or {})
     made = _records(generator, count, output, workers)
     interval = 0.1 if sys.stderr.isatty() else SECONDS_A_LOG_LINE
     records = list(tqdm(made, total=count, unit="scan", file=sys.stderr, mininterval=interval))
@@ -104,7 +108,8 @@ def _write_scan(generator: FetalHeadGenerator, output: Path, index: int) -> Scan
     )
 
 
-def _prepare(output: Path, names: set[str]) -> None:
+def _prepare(output: Path, names: set[str], settings: dict) -> None:
+    note = output / "options.json"
     try:
         for folder in (output / "images", output / "labels"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -113,6 +118,11 @@ def _prepare(output: Path, names: set[str]) -> None:
             )
             if strangers:
                 raise OutputError(f"{folder} holds {strangers[0]}, which is not of this series; give an empty folder")
+        before = read_json(note) if note.is_file() else settings
+        changed = [f"--{name} {before.get(name)}" for name in settings if before.get(name) != settings[name]]
+        if changed:
+            raise OutputError(f"{output} holds a series made with {', '.join(changed)}; give an empty folder")
+        write_json(note, settings)
         for table in ("annotations.csv", "poses_ras.csv", "scans.csv"):
             (output / table).unlink(missing_ok=True)
     except OSError as error:
@@ -172,9 +182,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         except ValueError as error:
             parser.error(str(error))
-        synthesize(generator, options.n, options.output, options.workers)
+        settings = {name: getattr(options, name) for name in ("seed", "size", "spacing", "field", "motion")}
+        brains = options.brains and str(options.brains.resolve())
+        settings |= {"age": list(options.age), "brains": brains}
+        synthesize(generator, options.n, options.output, options.workers, settings)
 
-    return exit_status("synthesize", make)
+    return exit_status("synthesize", make, "the same command makes all scans anew")
 
 
 if __name__ == "__main__":

@@ -220,7 +220,7 @@ def test_smooth_noise_is_smooth_and_mirrors():
     assert np.abs(np.diff(field, axis=1)).max() < 0.6
 
 
-def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path, capsys):
     from E3PoseTraining.synthesize import main
 
     output = tmp_path / "scans"
@@ -246,6 +246,8 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
     assert not list(output.rglob(".part-*"))
     # Another series must not be mixed into this folder, and what is there stays.
     assert main([*arguments[:-3], "10", "--field", "head"]) == 2
+    assert main([*arguments, "--motion", "0"]) == 2
+    assert "made with --motion 1.0" in capsys.readouterr().err
     assert (output / "annotations.csv").is_file()
     assert len(list((output / "images").iterdir())) == 2
 
