@@ -32,6 +32,15 @@ TABLE_COLUMNS = (
     *(f"m{row}{column}" for row in range(4) for column in range(4)),
     *("space", "direction", "confidence", "score", "brain_volume_ml", "warnings", "input", "frame", "model"),
 )
+SUFFIXES = {
+    "npy": ".npy",
+    "tfm": ".tfm",
+    "mask": "_mask.nii.gz",
+    "resliced": "_resliced.nii.gz",
+    "json": ".json",
+}
+"""How the files of each kind end, in the order in which they take their places: where the last stands, all do."""
+
 PART_PREFIX = ".part-"
 OLD_PART_SECONDS = 24 * 3600
 """After so long nobody is writing what a run that was killed has left."""
@@ -116,16 +125,6 @@ def check_folder(folder: Path, tasks: Iterable[Task], overwrite: bool = False) -
         with table.open(encoding="utf-8", errors="replace") as stream:
             if not stream.readline().startswith(",".join(TABLE_COLUMNS[:2])):
                 raise OutputError(f"{table}: is another program's; choose another folder, or replace it by --overwrite")
-
-
-SUFFIXES = {
-    "npy": ".npy",
-    "tfm": ".tfm",
-    "mask": "_mask.nii.gz",
-    "resliced": "_resliced.nii.gz",
-    "json": ".json",
-}
-"""How the files of each kind end, in the order in which they take their places: where the last stands, all do."""
 
 
 def _files(folder: Path, task: Task, with_mask: bool, with_resliced: bool) -> dict[str, Path]:
