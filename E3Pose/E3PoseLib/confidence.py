@@ -66,8 +66,8 @@ class Confidence:
     halves_apart_degrees, halves_apart_mm : float or None
         Between the poses that odd and even slices show, where the answer is the one between them; None otherwise.
     eyes_agree : bool or None
-        Whether clear eyes were found within `eyes.EYES_AGREE_DEGREES` of where the rotation network has the face; None
-        where the model does not look for them.
+        Whether clear eyes were found where the rotation network has the face, see `eyes.EYES_AGREE_DEGREES`; None where
+        the model does not look for them.
     eyes_disagreement_degrees : float or None
         Angle between the rotation network's answer and the rotation that the eyes define; None where none were found.
     by_core : bool

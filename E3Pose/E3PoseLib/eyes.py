@@ -21,9 +21,6 @@ LEAST_PROBABILITY = 0.03
 LEAST_PROBABILITY_OF_A_PAIR = 0.45
 """The geometric mean of both below which they are no eyes; see docs/accuracy.md."""
 
-PROBABILITY_OF_A_CLEAR_PAIR = 0.55
-"""The same mean below which it is doubtful whether they are; see docs/accuracy.md."""
-
 MOST_SPOTS = 30
 
 SPREAD_DEGREES = 10.0
@@ -43,8 +40,9 @@ REACH_DIFFERENCE_MM = 3.0
 EYES_WEIGHT = 8.0
 """Of the rotation that the eyes define in its mean with that of the rotation network."""
 
-EYES_AGREE_DEGREES = 15.0
-"""Eyes that define a rotation further away than this from that of the rotation network leave a doubt which is right."""
+EYES_AGREE_DEGREES = ((0.65, 15.0), (0.55, 10.0))
+"""Of pairs of at least a probability, how far from that of the rotation network the rotation may be that they define; what
+is further away, or less probable, leaves a doubt which is right. See docs/accuracy.md."""
 
 FACE_ELSEWHERE_DEGREES = 35.0
 """Beyond this they are not averaged with it: what was found are no eyes. Below, of the two it is the eyes that are as a
@@ -172,7 +170,7 @@ def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> t
     disagreement : float
         Between the two, degrees.
     agree : bool
-        Whether that is at most `EYES_AGREE_DEGREES`, and the pair a clear one.
+        Whether they do, by `EYES_AGREE_DEGREES`.
     """
     by_eyes = torch.from_numpy(rotation_from_eyes(eyes.left - centre, eyes.right - centre))
     by_network = torch.from_numpy(rotation)
@@ -180,8 +178,8 @@ def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> t
     if disagreement > FACE_ELSEWHERE_DEGREES:
         return rotation, disagreement, False
     mean = orthonormalise(by_network + EYES_WEIGHT * by_eyes).numpy()
-    is_clear = eyes.probability >= PROBABILITY_OF_A_CLEAR_PAIR
-    return mean, disagreement, is_clear and disagreement <= EYES_AGREE_DEGREES
+    agree = any(eyes.probability >= least and disagreement <= most for least, most in EYES_AGREE_DEGREES)
+    return mean, disagreement, agree
 
 
 def _spots(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
