@@ -72,6 +72,10 @@ class Confidence:
         Angle between the rotation network's answer and the rotation that the eyes define; None where none were found.
     by_core : bool
         Whether the pose came from the thickest part of what looked like the brain, as that of the whole was doubtful.
+    another_head_mm : float or None
+        How far off another head is, where there seem to be twins; None otherwise.
+    orientation_doubtful : bool
+        Whether the file leaves open how the scan lies in the patient.
     """
 
     axis_concentration: tuple[float, float, float]
@@ -87,6 +91,8 @@ class Confidence:
     halves_apart_degrees: float | None = None
     halves_apart_mm: float | None = None
     by_core: bool = False
+    another_head_mm: float | None = None
+    orientation_doubtful: bool = False
 
     @property
     def score(self) -> float:
@@ -94,14 +100,16 @@ class Confidence:
 
         It is 0 for an impossible brain, and halved where two networks find different brains, one of which is mistaken;
         where odd and even slices show the head in two places and not each its pose, as views of such a scan agree, on
-        what may be the pose of neither; and where it is a second thought, from the core of the brain. Where no clear
-        eyes agree with the rotation network it is a fifth less.
+        what may be the pose of neither; where it is a second thought, from the core of the brain; and where the file
+        does not say how the scan lies in the patient. Where no clear eyes agree with the rotation network it is a fifth
+        less.
         """
         if not BRAIN_VOLUME_ML[0] <= self.brain_volume_ml <= BRAIN_VOLUME_ML[1]:
             return 0.0
         agreement = float(np.exp(-(self.view_disagreement_degrees or 0.0) / VIEWS_DISAGREE_DEGREES))
         orthogonality = float(np.exp(-((self.orthogonality_error_degrees / NOT_SQUARE_DEGREES) ** 3)))
-        certainty = 0.5 if self._is_of_neither_half or self._brains_differ or self.by_core else 1.0
+        doubts = (self._is_of_neither_half, self._brains_differ, self.by_core, self.orientation_doubtful)
+        certainty = 0.5 if any(doubts) else 1.0
         certainty *= WITHOUT_EYES if self.eyes_agree is False else 1.0
         return min(self.axis_concentration) * orthogonality * agreement * certainty
 
@@ -129,10 +137,13 @@ class Confidence:
 
     @property
     def level(self) -> str:
-        """The score in a word: "high", "moderate" or "low"; a head that may be cut, or has moved, is never "high"."""
-        if self.score < LOW_SCORE:
+        """The score in a word: "high", "moderate" or "low"; a head that may be cut, has moved or is one of two is never
+        "high".
+        """
+        if not self.score >= LOW_SCORE:  # NaN is low
             return "low"
-        return "moderate" if self.score < MODERATE_SCORE or self.touches_border or self._between_halves else "high"
+        doubts = (self.touches_border, self._between_halves, self.another_head_mm is not None)
+        return "moderate" if self.score < MODERATE_SCORE or any(doubts) else "high"
 
     def as_dict(self) -> dict:
         """All numbers with their score and level, for JSON."""
@@ -152,6 +163,11 @@ class Confidence:
             sentences.append("two networks find different brains: the centre may be off")
         if self.by_core:
             sentences.append("the brain was found on second thought only: what it touches looked like a part of it")
+        if self.another_head_mm is not None:
+            sentences.append(
+                f"there seems to be another head {self.another_head_mm:.0f} mm away: check that the mask is in the one "
+                "that is meant"
+            )
         if self._is_of_neither_half:
             sentences.append("odd and even slices show the head in different places: it moved during the scan")
         if self._between_halves:
@@ -186,14 +202,17 @@ def touches_border(array: np.ndarray, mask: np.ndarray) -> bool:
     mask : np.ndarray
         Of that shape, the brain, not empty.
     """
-    # No cube of three voxels that touches the brain reaches beyond this box, unless the grid ends there.
-    box = box_around(mask, margin=3)
-    ends = [(3 * (edges.start == 0), 3 * (edges.stop == n)) for edges, n in zip(box, mask.shape, strict=True)]
+    # No cube of three voxels that comes so near to the brain reaches beyond this box, unless the grid ends there.
+    box = box_around(mask, margin=4)
+    ends = [(4 * (edges.start == 0), 4 * (edges.stop == n)) for edges, n in zip(box, mask.shape, strict=True)]
     empty = np.pad(array[box] == 0, ends, constant_values=True)
     if not empty.any():
         return False
     beyond = ndimage.binary_opening(empty, np.ones((3, 3, 3)))
-    return bool((ndimage.binary_dilation(np.pad(mask[box], ends)) & beyond).any())
+    brain, in_grid = np.pad(mask[box], ends), np.pad(np.ones_like(mask[box]), ends)
+    # Where a cut head was resampled, a voxel that is partly filled lies between it and the zeros.
+    near, nearly = (ndimage.binary_dilation(brain, iterations=iterations) for iterations in (1, 2))
+    return bool((near & beyond).any() or (nearly & beyond & in_grid).any())
 
 
 def axis_concentration(field: torch.Tensor) -> tuple[float, float, float]:

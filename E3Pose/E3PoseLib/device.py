@@ -46,15 +46,19 @@ def exact_float32() -> Iterator[None]:
     torch lets convolutions there round their factors to 11 bits ("TF32"), and whoever shares the process may let all
     products do so. The official E(3)-CNN's axes, made of small differences, then turn by degrees.
     """
-    settings = (torch.backends.cudnn, torch.backends.cuda.matmul)
-    allowed = [setting.allow_tf32 for setting in settings]
+    if hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+        # Since torch 2.9; to mix them with the names from before is an error.
+        places, name, exact = (torch.backends.cuda.matmul, torch.backends.cudnn.conv), "fp32_precision", "ieee"
+    else:
+        places, name, exact = (torch.backends.cuda.matmul, torch.backends.cudnn), "allow_tf32", False
+    before = [getattr(place, name) for place in places]
     try:
-        for setting in settings:
-            setting.allow_tf32 = False
+        for place in places:
+            setattr(place, name, exact)
         yield
     finally:
-        for setting, before in zip(settings, allowed, strict=True):
-            setting.allow_tf32 = before
+        for place, setting in zip(places, before, strict=True):
+            setattr(place, name, setting)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,6 +43,19 @@ class PoseEstimate:
     device: str
     precision: str
     eyes: Eyes | None = None
+
+    def doubted(self, **doubts) -> PoseEstimate:
+        """The same estimate with more that speaks against it.
+
+        Parameters
+        ----------
+        **doubts
+            Fields of its `Confidence`.
+        """
+        confidence = replace(self.confidence, **doubts)
+        before = self.confidence.warnings()
+        others = tuple(sentence for sentence in self.warnings if sentence not in before)
+        return replace(self, confidence=confidence, warnings=(*others, *confidence.warnings()))
 
     @property
     def ras_to_canonical(self) -> np.ndarray:

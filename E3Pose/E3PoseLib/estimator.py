@@ -27,11 +27,13 @@ from .resampling import (
     GRID_TOLERANCE,
     crop_or_pad,
     cut,
+    darken_fill,
     nearest_on_grid,
     resample_isotropic,
     rescale,
     straighten,
     whole_multiple,
+    without_margins,
 )
 from .segmentation.crop import crop_around, crop_views, cube_around, sample_grids, upright_cube
 from .segmentation.posterior import (
@@ -53,6 +55,9 @@ CORE_REACH = 1.3
 
 ANOTHER_POSE = (3.0, 3.0)
 """Degrees and mm from which on two poses are not the same: an observer's landmarks are no more certain."""
+
+TWIN_SHARE, TWIN_MM = 0.3, 60.0
+"""A further thing of this share of the largest is looked at too; it is another head where a sure pose lies so far."""
 
 NOT_THE_LARGEST = "something larger looked like a brain too: check that the mask is in the head"
 
@@ -157,18 +162,8 @@ class PoseEstimator:
         largest = {index: candidates[0] for index, candidates in brains.items()}
         outcomes |= self._estimate_from(scans, largest, clock)
         outcomes |= self._estimate_between(scans, largest, outcomes, clock)
-        for turn in range(1, self.model.header.candidates):
-            others = {index: candidates[turn] for index, candidates in brains.items() if turn < len(candidates)}
-            for index, estimate in self._surer_ones(scans, others, outcomes, clock):
-                outcomes[index] = replace(estimate, warnings=(*estimate.warnings, NOT_THE_LARGEST))
         if self.model.header.candidates > 1:
-            cores = {index: thickest_part(mask, CORE_REACH) for index, mask in largest.items()}
-            for index, estimate in self._surer_ones(scans, cores, outcomes, clock):
-                apart = pose_difference(estimate.canonical_to_ras, outcomes[index].canonical_to_ras)
-                if np.greater(apart, ANOTHER_POSE).any():
-                    confidence = replace(estimate.confidence, by_core=True)
-                    warnings = (*volumes[index].warnings(), *confidence.warnings())
-                    outcomes[index] = replace(estimate, confidence=confidence, warnings=warnings)
+            self._try_others(scans, brains, outcomes, clock)
         # Read when all is done: what candidates cost that were tried in vain belongs to the scan's time too.
         timings = clock.read()
         for index, outcome in outcomes.items():
@@ -199,17 +194,41 @@ class PoseEstimator:
         clock.begin("assemble", 0.95)
         return {index: self._assemble(scans[index], masks[index], seen[index], looks.get(index)) for index in masks}
 
-    def _surer_ones(
+    def _try_others(
         self,
         scans: dict[int, _Scan],
-        masks: dict[int, np.ndarray],
+        brains: dict[int, list[np.ndarray]],
         outcomes: dict[int, PoseEstimate | E3PoseError],
         clock: Stopwatch,
-    ) -> list[tuple[int, PoseEstimate]]:
-        """The poses from other first masks, of scans whose pose is doubtful and where they are surer than that."""
-        doubtful = {index: mask for index, mask in masks.items() if outcomes[index].confidence.score < LOW_SCORE}
-        found = self._estimate_from(scans, doubtful, clock).items()
-        return [(index, one) for index, one in found if one.confidence.score > outcomes[index].confidence.score]
+    ) -> None:
+        """What else may be the brain, where the pose is doubtful, or a brain as well: there may be twins."""
+
+        def doubtful(index: int) -> bool:
+            return outcomes[index].confidence.score < LOW_SCORE
+
+        found = {index: [outcomes[index]] for index in brains}
+        for turn in range(1, self.model.header.candidates):
+            others = {
+                index: masks[turn]
+                for index, masks in brains.items()
+                if turn < len(masks) and (doubtful(index) or masks[turn].sum() >= TWIN_SHARE * masks[0].sum())
+            }
+            for index, estimate in self._estimate_from(scans, others, clock).items():
+                found[index].append(estimate)
+                if doubtful(index) and estimate.confidence.score > outcomes[index].confidence.score:
+                    outcomes[index] = replace(estimate, warnings=(*estimate.warnings, NOT_THE_LARGEST))
+        cores = {index: thickest_part(masks[0], CORE_REACH) for index, masks in brains.items() if doubtful(index)}
+        for index, estimate in self._estimate_from(scans, cores, clock).items():
+            apart = pose_difference(estimate.canonical_to_ras, outcomes[index].canonical_to_ras)
+            is_surer = estimate.confidence.score > outcomes[index].confidence.score
+            if is_surer and np.greater(apart, ANOTHER_POSE).any():
+                outcomes[index] = estimate.doubted(by_core=True)
+        for index, estimates in found.items():
+            chosen = outcomes[index]
+            sure = [one.canonical_to_ras for one in estimates if one.confidence.score >= LOW_SCORE]
+            furthest = max((pose_difference(pose, chosen.canonical_to_ras)[1] for pose in sure), default=0.0)
+            if furthest > TWIN_MM:
+                outcomes[index] = chosen.doubted(another_head_mm=furthest)
 
     def _estimate_between(
         self,
@@ -241,11 +260,17 @@ class PoseEstimator:
         """Reorient, resample to the model's cubic voxels, crop or pad to what its U-Net takes, rescale to [0, 1]."""
         settings = self.model.header
         oriented = volume if self.as_official else volume.closest_canonical()
-        oriented = replace(oriented, array=oriented.intensities())
-        straight = oriented if self.as_official or oriented.has_orthogonal_axes else straighten(oriented)
+        oriented = straight = replace(oriented, array=oriented.intensities())
+        if not self.as_official:
+            darken_fill(oriented.array)
+            straight = oriented if oriented.has_orthogonal_axes else straighten(oriented)
+        shown, shown_to_ras = rescale(straight.array), straight.voxel_to_ras
+        if not self.as_official:
+            # Else the fraction that is clipped, of all voxels, would depend on how much nothing there is around.
+            shown, shown_to_ras = without_margins(shown, shown_to_ras)
         array, grid = resample_isotropic(
-            rescale(straight.array),
-            straight.voxel_to_ras,
+            shown,
+            shown_to_ras,
             settings.spacing_mm,
             tolerance=0.0 if self.as_official else GRID_TOLERANCE,
         )
@@ -333,6 +358,7 @@ class PoseEstimator:
             brain_agreement=look.brain_agreement if look else None,
             upright_agreement=look.upright_agreement if look else None,
             touches_border=touches_border(scan.array, mask),
+            orientation_doubtful=bool(scan.volume.notes),
             interleave_ratio=max(interleave_ratios(oriented.array, on_scan)),
             eyes_agree=rotation.eyes_agree,
             eyes_disagreement_degrees=rotation.eyes_disagreement,

@@ -41,8 +41,8 @@ EYES_WEIGHT = 8.0
 """Of the rotation that the eyes define in its mean with that of the rotation network."""
 
 EYES_AGREE_DEGREES = ((0.65, 15.0), (0.55, 10.0))
-"""Of pairs of at least such a probability, how far from the rotation network's the rotation may be that they define. What
-is further away, or less probable, leaves a doubt which is right; see docs/accuracy.md."""
+"""Of pairs of at least such a probability, how far from the rotation network's their rotation may be. What is further
+away, or less probable, leaves a doubt which is right; see docs/accuracy.md."""
 
 FACE_ELSEWHERE_DEGREES = 35.0
 """Beyond this they are not averaged with it: what was found are no eyes. Below, of the two it is the eyes that are as a

@@ -17,6 +17,9 @@ from .files import whole_file
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """ITK's world to ours, and back: the matrix is its own inverse."""
 
+RIGHT_ANGLE_TOLERANCE = 0.01
+"""Cosine between two voxel axes from which a scan is resampled onto axes at right angles: half a degree."""
+
 _ITK_HEADER = "#Insight Transform File V1.0"
 _ITK_CLASSES = ("AffineTransform_double_3_3", "MatrixOffsetTransformBase_double_3_3")
 
@@ -104,7 +107,7 @@ def direction_cosines(voxel_to_ras: np.ndarray) -> np.ndarray:
     return np.asarray(voxel_to_ras)[:3, :3] / voxel_sizes(voxel_to_ras)
 
 
-def has_orthogonal_axes(voxel_to_ras: np.ndarray, tolerance: float = 1e-4) -> bool:
+def has_orthogonal_axes(voxel_to_ras: np.ndarray, tolerance: float = RIGHT_ANGLE_TOLERANCE) -> bool:
     """Whether the voxel axes are at right angles, within ``tolerance`` of the cosine."""
     directions = direction_cosines(voxel_to_ras)
     return bool(np.abs(directions.T @ directions - np.eye(3)).max() < tolerance)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from .geometry import direction_cosines, rigid, transform_points, voxel_sizes
+from .segmentation.posterior import bounding_box
 from .volume import Volume
 
 RESLICED_EDGE_MM = 180.0
@@ -43,6 +44,47 @@ def rescale(array: np.ndarray, clip_fraction: float = 0.0) -> np.ndarray:
     scaled -= low
     scaled /= high - low
     return scaled
+
+
+def darken_fill(array: np.ndarray) -> None:
+    """Give what fills a grid around what a scan shows the scan's least value; in place.
+
+    A scan that was interpolated onto another grid is filled up with some dark value, which its own may fall below by
+    then. It is that of at least four of the eight corners.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        Shape ``[I, J, K]``.
+    """
+    corners = array[np.ix_(*[(0, -1)] * 3)]
+    values, counts = np.unique(corners, return_counts=True)
+    fill, least = values[counts.argmax()], array.min()
+    if counts.max() >= 4 and least < fill <= np.median(array):
+        array[array == fill] = least
+
+
+def without_margins(array: np.ndarray, voxel_to_ras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A grid less its margins of zeros, however many somebody has added.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        Shape ``[I, J, K]``, not all 0.
+    voxel_to_ras : np.ndarray
+        Shape ``[4, 4]``.
+
+    Returns
+    -------
+    array : np.ndarray
+        A view of the part that is not empty, of two voxels at least along each axis.
+    voxel_to_ras : np.ndarray
+        Of that part.
+    """
+    box = bounding_box(array != 0)
+    starts = [min(edges.start, size - 2) for edges, size in zip(box, array.shape, strict=True)]
+    part = tuple(slice(start, max(edges.stop, start + 2)) for start, edges in zip(starts, box, strict=True))
+    return array[part], voxel_to_ras @ rigid(np.eye(3), starts)
 
 
 def resample_isotropic(
@@ -242,7 +284,7 @@ def straighten(volume: Volume) -> Volume:
     Returns
     -------
     Volume
-        Linearly interpolated, float32, with the same voxel sizes; it covers the scan, and is 0 outside of it.
+        Linearly interpolated, float32, with the same voxel sizes; it covers the scan, with its least value around it.
 
     Raises
     ------
@@ -257,8 +299,9 @@ def straighten(volume: Volume) -> Volume:
     grid_to_ras = axes @ np.diag([*volume.spacing, 1.0]) @ rigid(np.eye(3), first)
     grid_to_voxel = np.linalg.inv(volume.voxel_to_ras) @ grid_to_ras
     shape = tuple((last - first + 1).astype(int).tolist())
+    values = volume.intensities()
     array = ndimage.affine_transform(
-        volume.intensities(), grid_to_voxel[:3, :3], grid_to_voxel[:3, 3], output_shape=shape, order=1
+        values, grid_to_voxel[:3, :3], grid_to_voxel[:3, 3], output_shape=shape, order=1, cval=float(values.min())
     )
     return Volume(array, grid_to_ras, name=volume.name)
 

@@ -23,10 +23,8 @@ MAXIMUM_VOXEL_SIZE_MM = 50.0
 EXTENT_MM = (20.0, 1000.0)
 """Of a scan's longest edge: no brain fits into less, and no more fits into a scanner; the header's unit is wrong."""
 
-RIGHT_ANGLE_TOLERANCE = 0.01
-"""Cosine between two voxel axes from which a scan is resampled onto axes at right angles: half a degree."""
-
 MAXIMUM_NON_FINITE_FRACTION = 0.01
+LARGEST_FOR_FLOAT32 = 2.0**24
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
 CANONICAL_ORIENTATION = axcodes2ornt("RAS")
@@ -99,17 +97,19 @@ class Volume:
     @property
     def has_orthogonal_axes(self) -> bool:
         """Whether the voxel axes are at right angles, within half a degree."""
-        return has_orthogonal_axes(self.voxel_to_ras, RIGHT_ANGLE_TOLERANCE)
+        return has_orthogonal_axes(self.voxel_to_ras)
 
     def intensities(self) -> np.ndarray:
-        """The voxels as float32, where not finite 0.
+        """The voxels as float32; where they are not finite the least of the others.
+
+        Values beyond 2²⁴, whose differences float32 may not tell, are brought to [0, 1].
 
         Raises
         ------
         VolumeError
             If more than 1 % of the voxels are not finite, or all are equal.
         """
-        values = self.array.astype(np.float32)
+        values = self.array
         finite = np.isfinite(values)
         bad = 1 - finite.mean()
         if bad > MAXIMUM_NON_FINITE_FRACTION:
@@ -117,9 +117,15 @@ class Volume:
                 f"{self.name}: {bad:.1%} of the voxels are NaN or infinite; at most {MAXIMUM_NON_FINITE_FRACTION:.0%} "
                 "can be passed over. Export the scan again"
             )
+        low, high = (float(extreme) for extreme in (values[finite].min(), values[finite].max()))
+        if max(-low, high) > LARGEST_FOR_FLOAT32:
+            # Each divided by itself, as their difference may be more than even float64 holds.
+            scale = max(-low, high)
+            values = (values / scale - low / scale) / (high / scale - low / scale or 1)
+        values = values.astype(np.float32)
         if bad:
-            values[~finite] = 0
-        if values.min() == values.max():
+            values[~finite] = values[finite].min()
+        if low == high:
             raise VolumeError(f"{self.name}: all voxels have the same value, there is nothing to see")
         return values
 
@@ -130,7 +136,7 @@ class Volume:
             sentences.append("the voxel axes are not at right angles, which costs accuracy")
         n_bad = self.array.size - int(np.isfinite(self.array).sum())
         if n_bad:
-            sentences.append(f"{n_bad} voxels are NaN or infinite and were taken as 0")
+            sentences.append(f"{n_bad} voxels are NaN or infinite and were taken as background")
         return tuple(sentences)
 
     def closest_canonical(self) -> Volume:
@@ -269,7 +275,7 @@ def _orientation(image: nib.Nifti1Image) -> tuple[np.ndarray, tuple[str, ...]]:
             return affine, ("the file's qform is no rotation; the sform was used",)
         qform[:3] *= scale
         corner = (*np.subtract(image.shape[:3], 1), 1)
-        if np.abs((qform - affine) @ np.diag(corner)).sum(axis=1).max() > 1.0:
+        if not np.abs((qform - affine) @ np.diag(corner)).sum(axis=1).max() <= 1.0:  # NaN is no agreement
             return affine, ("the file's qform and sform disagree by more than 1 mm; the sform was used",)
     return affine, ()
 
@@ -284,7 +290,8 @@ def write_volume(path: str | os.PathLike, volume: Volume) -> None:
     """
     image = nib.Nifti1Image(volume.array, volume.voxel_to_ras)
     image.header.set_xyzt_units("mm")
-    image.set_qform(volume.voxel_to_ras, code=1)
+    # A qform cannot hold a shear.
+    image.set_qform(volume.voxel_to_ras, code=int(has_orthogonal_axes(volume.voxel_to_ras, 1e-4)))
     image.set_sform(volume.voxel_to_ras, code=1)
     with whole_file(path) as temporary:
         nib.save(image, temporary)

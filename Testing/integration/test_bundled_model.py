@@ -82,6 +82,44 @@ def test_sheared_voxel_axes_do_not_turn_the_head(estimator):
         assert degrees < 4 and mm < 1
 
 
+def test_what_surrounds_a_scan_changes_nothing(estimator):
+    """What somebody has put around it, and an offset of its intensities, on sheared axes too."""
+    scan = read_volume(SAMPLE)
+    expected = estimator.estimate(scan)
+    n = np.ceil(200 / scan.spacing).astype(int)
+    for value, tolerance in ((scan.array.min(), 1e-3), (0, 0.2)):  # the scan's own darkest voxels are not 0
+        array = np.pad(scan.array, [(m, m) for m in n], constant_values=value)
+        estimate = estimator.estimate(Volume(array, scan.voxel_to_ras @ rigid(np.eye(3), -n)))
+        degrees, mm = pose_difference(estimate.canonical_to_ras, expected.canonical_to_ras)
+        assert degrees < tolerance and mm < tolerance
+        assert estimate.confidence.score == pytest.approx(expected.confidence.score, abs=tolerance)
+    askew = sheared(scan, 0, 1, 0.1)
+    plain = estimator.estimate(askew)
+    for offset in (1000, -2000):
+        estimate = estimator.estimate(replace(askew, array=askew.array + np.float32(offset)))
+        degrees, mm = pose_difference(estimate.canonical_to_ras, plain.canonical_to_ras)
+        assert degrees < 0.1 and mm < 0.1
+
+
+def test_of_twins_it_is_said_that_there_is_another(estimator):
+    scan = read_volume(SAMPLE)
+    axis = int(np.argmax(scan.spacing * scan.shape))
+    twins = replace(scan, array=np.concatenate([scan.array, scan.array], axis=axis))
+    estimate = estimator.estimate(twins)
+    apart = scan.spacing[axis] * scan.shape[axis]
+    print(f"{apart:.0f} mm apart: {estimate.confidence}")
+    assert estimate.confidence.another_head_mm == pytest.approx(apart, abs=5)
+    assert estimate.confidence.level == "moderate"
+    assert any("another head" in sentence for sentence in estimate.warnings)
+    assert estimator.estimate(scan).confidence.another_head_mm is None
+
+
+def test_a_pose_in_a_scan_that_may_lie_otherwise_is_low(estimator):
+    scan = replace(read_volume(SAMPLE), notes=("the file does not say how it lies in the patient",))
+    estimate = estimator.estimate(scan)
+    assert estimate.confidence.orientation_doubtful and estimate.confidence.level == "low"
+
+
 def test_it_does_not_trust_what_is_no_head(estimator):
     generator = np.random.default_rng(3)
     noise = Volume((500 * np.abs(generator.normal(size=(90, 90, 40)))).astype(np.int16), np.diag([3.0, 3, 3, 1]))

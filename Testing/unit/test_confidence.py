@@ -53,14 +53,16 @@ def test_a_clear_pose_is_trusted_without_a_warning():
         ({"upright_agreement": 0.86}, 0.45, "low"),
         ({"upright_agreement": 0.88}, 0.9, "high"),
         ({"by_core": True}, 0.45, "low"),
+        ({"orientation_doubtful": True}, 0.45, "low"),
+        ({"another_head_mm": 90.0}, 0.9, "moderate"),
     ],
 )
 def test_what_speaks_against_a_pose_lowers_it(changes, score, level):
     doubtful = confidence(**changes)
     assert doubtful.score == pytest.approx(score, abs=5e-4) and doubtful.level == level
-    said = level == "low" or doubtful.touches_border or doubtful.halves_apart_mm is not None
+    said = level == "low" or doubtful.touches_border or doubtful.halves_apart_mm or doubtful.another_head_mm
     said = said or doubtful.eyes_agree is False
-    assert bool(doubtful.warnings()) == said
+    assert bool(doubtful.warnings()) == bool(said)
 
 
 def test_eyes_that_disagree_are_told_from_none():
@@ -69,6 +71,20 @@ def test_eyes_that_disagree_are_told_from_none():
     for disagreement in (None, 80.0):
         (none,) = confidence(eyes_agree=False, eyes_disagreement_degrees=disagreement).warnings()
         assert "no eyes" in none
+
+
+def test_a_score_that_is_no_number_is_low():
+    assert confidence(axis_concentration=(float("nan"), 0.9, 0.9)).level == "low"
+
+
+def test_a_cut_head_that_was_resampled_still_reaches_the_border():
+    """Interpolation has left a voxel that is partly filled between what is brain and the zeros."""
+    mask, array = np.zeros((30, 30, 30), bool), np.ones((30, 30, 30))
+    mask[8:16, 10:20, 10:20] = True
+    array[16], array[17:] = 0.3, 0
+    assert touches_border(array, mask)
+    array[17] = 0.3
+    assert not touches_border(array, mask)
 
 
 def test_axes_in_one_plane_are_as_far_from_right_angles_as_can_be():

@@ -6,7 +6,16 @@ import torch
 from phantoms import make_head
 
 from E3PoseLib.geometry import has_orthogonal_axes, rigid, transform_points
-from E3PoseLib.resampling import crop_or_pad, nearest_on_grid, resample_isotropic, rescale, reslice, straighten
+from E3PoseLib.resampling import (
+    crop_or_pad,
+    darken_fill,
+    nearest_on_grid,
+    resample_isotropic,
+    rescale,
+    reslice,
+    straighten,
+    without_margins,
+)
 from E3PoseLib.rotations import euler_to_matrix
 from E3PoseLib.volume import Volume
 
@@ -111,3 +120,25 @@ def test_reslicing_by_a_pose_shows_the_world_from_the_head():
 
 def test_rescaling_a_constant_gives_zero():
     assert not rescale(np.full((3, 3, 3), 5.0)).any()
+
+
+def test_margins_of_nothing_are_left_off_and_fill_is_dark():
+    generator = np.random.default_rng(3)
+    inner = generator.uniform(1, 2, (9, 8, 7)).astype(np.float32)
+    padded = np.pad(inner, [(5, 2), (0, 30), (1, 1)])
+    array, matrix = without_margins(padded, np.diag([2.0, 3, 4, 1]))
+    np.testing.assert_array_equal(array, inner)
+    np.testing.assert_allclose(matrix @ [0, 0, 0, 1], [10, 0, 4, 1])
+    thin = np.zeros((6, 6, 6), np.float32)
+    thin[5, 2, 3] = 1
+    assert without_margins(thin, np.eye(4))[0].shape == (2, 2, 2)
+    # A fill of 0 where interpolation has undershot it; but bright corners are no fill.
+    shown = padded.copy()
+    shown[7, 4, 4] = -0.2
+    darken_fill(shown)
+    assert (shown[padded == 0] == np.float32(-0.2)).all() and (shown[padded > 1.5] > 1.5).sum() >= 1
+    bright = padded.copy()
+    bright[:, :, [0, -1]] = 9
+    before = bright.copy()
+    darken_fill(bright)
+    np.testing.assert_array_equal(bright, before)

@@ -106,13 +106,14 @@ def test_what_is_no_volume_is_refused(array, word):
         Volume(array, np.eye(4))
 
 
-def test_few_bad_voxels_count_as_zero_with_a_warning(array):
+def test_few_bad_voxels_count_as_background_with_a_warning(array):
     values = array.astype(np.float32) + 1
     values[3, 4, 5], values[0, 0, 0] = np.nan, np.inf
     scan = Volume(values, np.diag([3.0, 3, 3, 1]))
     clean = scan.intensities()
-    assert clean[3, 4, 5] == 0 and clean[0, 0, 0] == 0 and np.isfinite(clean).all()
-    assert scan.warnings() == ("2 voxels are NaN or infinite and were taken as 0",)
+    least = values[np.isfinite(values)].min()
+    assert clean[3, 4, 5] == clean[0, 0, 0] == least > 0 and np.isfinite(clean).all()
+    assert scan.warnings() == ("2 voxels are NaN or infinite and were taken as background",)
 
 
 def test_many_bad_voxels_and_constant_scans_are_refused(array):
@@ -170,3 +171,28 @@ def test_a_qform_that_is_no_rotation_is_passed_over(array, tmp_path):
     scan = read_volume(path)
     np.testing.assert_allclose(scan.voxel_to_ras, np.diag([3.0, 3, 3, 1]))
     assert "qform is no rotation" in scan.notes[0]
+
+
+@pytest.mark.parametrize(("offset", "factor"), [(1e9, 1), (-1e12, 1), (0, 1e300), (-5e305, 1e303)])
+def test_intensities_that_float32_could_not_tell_apart_keep_their_order(array, offset, factor):
+    seen = Volume(array.astype(np.float64) * factor + offset, np.diag([3.0, 3, 3, 1])).intensities()
+    assert seen.dtype == np.float32 and seen.min() == 0 and seen.max() == 1
+    expected = (array - array.min()) / float(np.ptp(array))
+    np.testing.assert_allclose(seen, expected, atol=1e-3 if offset == -1e12 else 1e-6)
+
+
+def test_a_sheared_scan_is_written_with_one_orientation(tmp_path, array):
+    sheared = np.diag([3.0, 3, 3, 1])
+    sheared[0, 1] = 0.6
+    write_volume(tmp_path / "sheared.nii.gz", Volume(array, sheared))
+    again = read_volume(tmp_path / "sheared.nii.gz")
+    np.testing.assert_allclose(again.voxel_to_ras, sheared)
+    assert again.notes == ()
+
+
+def test_a_qform_that_is_no_number_disagrees(tmp_path, array):
+    image = nib.Nifti1Image(array, np.diag([3.0, 3, 3, 1]))
+    image.set_qform(np.diag([3.0, 3, 3, 1]), code=1)
+    image.header["quatern_b"] = np.nan
+    nib.save(image, tmp_path / "nan.nii.gz")
+    assert "qform" in read_volume(tmp_path / "nan.nii.gz").notes[0]
