@@ -14,7 +14,7 @@ import torch
 from .confidence import LOW_SCORE, Confidence, axis_concentration, orthogonality_error, touches_border
 from .device import exact_float32, memory_errors, pick_device
 from .equivariant.network import pool_axes
-from .errors import E3PoseError, NoHeadFoundError, VolumeError
+from .errors import E3PoseError, NoHeadFoundError
 from .estimate import PoseEstimate
 from .eyes import Eyes, average_with_eyes, find_eyes
 from .geometry import head_axes_to_ras, pose_difference, rigid, transform_points
@@ -22,22 +22,11 @@ from .looks import HALF_TURN, LEFT_AND_RIGHT, Look, closer_look, mirrored_poster
 from .model import Model
 from .motion import between, every_other_slice, interleave_ratios
 from .precision import PRECISIONS, fastest_precision, segment
+from .prepared import PreparedScan, prepare
 from .replay import Replay
-from .resampling import (
-    GRID_TOLERANCE,
-    crop_or_pad,
-    cut,
-    darken_fill,
-    nearest_on_grid,
-    resample_isotropic,
-    rescale,
-    straighten,
-    whole_multiple,
-    without_margins,
-)
+from .resampling import cut, nearest_on_grid, rescale
 from .segmentation.crop import crop_around, crop_views, cube_around, sample_grids, upright_cube
 from .segmentation.posterior import (
-    bounding_box,
     centre_of_mass,
     largest_components,
     posterior_to_object,
@@ -172,7 +161,7 @@ class PoseEstimator:
         return [outcomes[index] for index in range(len(volumes))]
 
     def _estimate_from(
-        self, scans: dict[int, _Scan], masks: dict[int, np.ndarray], clock: Stopwatch
+        self, scans: dict[int, PreparedScan], masks: dict[int, np.ndarray], clock: Stopwatch
     ) -> dict[int, PoseEstimate]:
         """The method, step by step, from a first mask of the brain; nothing where there is none."""
         if not masks:
@@ -196,7 +185,7 @@ class PoseEstimator:
 
     def _try_others(
         self,
-        scans: dict[int, _Scan],
+        scans: dict[int, PreparedScan],
         brains: dict[int, list[np.ndarray]],
         outcomes: dict[int, PoseEstimate | E3PoseError],
         clock: Stopwatch,
@@ -232,7 +221,7 @@ class PoseEstimator:
 
     def _estimate_between(
         self,
-        scans: dict[int, _Scan],
+        scans: dict[int, PreparedScan],
         masks: dict[int, np.ndarray],
         outcomes: dict[int, PoseEstimate | E3PoseError],
         clock: Stopwatch,
@@ -247,7 +236,7 @@ class PoseEstimator:
                 axes[index] = int(np.argmax(interleave_ratios(scan.array, shown)))
                 for first in (0, 1):
                     half = replace(scan, array=every_other_slice(scan.array, axes[index], first))
-                    halves[index, first], beginnings[index, first] = self._prepare(half), mask
+                    halves[index, first], beginnings[index, first] = self._prepare(half, scans[index]), mask
         found = self._estimate_from(halves, beginnings, clock)
         settled = {}
         for index, axis in axes.items():
@@ -256,33 +245,10 @@ class PoseEstimator:
                 settled[index] = halfway
         return settled
 
-    def _prepare(self, volume: Volume) -> _Scan:
-        """Reorient, resample to the model's cubic voxels, crop or pad to what its U-Net takes, rescale to [0, 1]."""
-        settings = self.model.header
-        oriented = volume if self.as_official else volume.closest_canonical()
-        oriented = straight = replace(oriented, array=oriented.intensities())
-        if not self.as_official:
-            darken_fill(oriented.array)
-            straight = oriented if oriented.has_orthogonal_axes else straighten(oriented)
-        shown, shown_to_ras = rescale(straight.array), straight.voxel_to_ras
-        if not self.as_official:
-            # Else the fraction that is clipped, of all voxels, would depend on how much nothing there is around.
-            shown, shown_to_ras = without_margins(shown, shown_to_ras)
-        array, grid = resample_isotropic(
-            shown,
-            shown_to_ras,
-            settings.spacing_mm,
-            tolerance=0.0 if self.as_official else GRID_TOLERANCE,
-        )
-        whole = whole_multiple(array.shape, self.model.segmentation_network.stride)
-        array, grid = crop_or_pad(array, grid, settings.segmentation_edge or whole)
-        array = rescale(array, settings.clip_fraction)
-        field_of_view = bounding_box(array != 0)
-        if field_of_view is None:
-            raise VolumeError(f"{volume.name}: the middle of the scan is empty; crop the scan to what it shows")
-        return _Scan(volume, oriented, array, grid, field_of_view)
+    def _prepare(self, volume: Volume, like: PreparedScan | None = None) -> PreparedScan:
+        return prepare(volume, self.model.header, self.model.segmentation_network.stride, self.as_official, like)
 
-    def _localise(self, scan: _Scan, logits: torch.Tensor) -> list[np.ndarray]:
+    def _localise(self, scan: PreparedScan, logits: torch.Tensor) -> list[np.ndarray]:
         """What may be the brain on the model's grid, largest first."""
         settings = self.model.header
         least = LEAST_CANDIDATE_ML * 1000 / settings.spacing_mm**3
@@ -298,7 +264,7 @@ class PoseEstimator:
     def _to_object(self, logits: torch.Tensor) -> np.ndarray:
         return posterior_to_object(logits, self.model.header.thresholds, self.model.header.object_label)
 
-    def _look_closer(self, scans: dict[int, _Scan], masks: dict[int, np.ndarray]) -> dict[int, Look]:
+    def _look_closer(self, scans: dict[int, PreparedScan], masks: dict[int, np.ndarray]) -> dict[int, Look]:
         """The brain by a second network, which sees the head alone, and where eyes may be."""
         settings = self.model.header
         cubes = {index: cube_around(mask, settings.eyes_edge) for index, mask in masks.items()}
@@ -309,7 +275,7 @@ class PoseEstimator:
             for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True)
         }
 
-    def _crop(self, scan: _Scan, mask: np.ndarray) -> list[np.ndarray]:
+    def _crop(self, scan: PreparedScan, mask: np.ndarray) -> list[np.ndarray]:
         """What the rotation network sees, from each side."""
         settings = self.model.header
         crop = (settings.rotation_edge, settings.object_fraction)
@@ -324,7 +290,9 @@ class PoseEstimator:
         concentration = np.mean([axis_concentration(field.cpu()) for field in fields], axis=0)
         return _Axes(*combine_views(raw, self._view_to_scan), concentration)
 
-    def _look_upright(self, scans: dict[int, _Scan], looks: dict[int, Look], seen: dict[int, _Axes]) -> dict[int, Look]:
+    def _look_upright(
+        self, scans: dict[int, PreparedScan], looks: dict[int, Look], seen: dict[int, _Axes]
+    ) -> dict[int, Look]:
         """Brain and eyes by a third one, which sees the head as upright as the rotation network can turn it."""
         settings = self.model.header
         edge = settings.upright_edge
@@ -342,7 +310,7 @@ class PoseEstimator:
             for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True)
         }
 
-    def _assemble(self, scan: _Scan, mask: np.ndarray, seen: _Axes, look: Look | None) -> PoseEstimate:
+    def _assemble(self, scan: PreparedScan, mask: np.ndarray, seen: _Axes, look: Look | None) -> PoseEstimate:
         """Translation from the mask, rotation from the axes that were seen and the eyes, all carried to RAS."""
         centre = transform_points(scan.grid_to_ras, centre_of_mass(mask))
         brain_volume_ml = float(mask.sum() * self.model.header.spacing_mm**3 / 1000)
@@ -412,22 +380,6 @@ def _attempt(indices: Iterable[int], step: Callable[[int], Any]) -> tuple[dict[i
         except E3PoseError as error:
             failures[index] = error
     return done, failures
-
-
-@dataclass(frozen=True)
-class _Scan:
-    """A scan on its way through the networks."""
-
-    volume: Volume
-    oriented: Volume
-    array: np.ndarray
-    grid_to_ras: np.ndarray
-    field_of_view: tuple[slice, ...]
-
-    @property
-    def place(self) -> tuple[tuple[slice, ...], np.ndarray]:
-        """What of the grid the scan covers, and where the grid lies in RAS."""
-        return self.field_of_view, self.grid_to_ras
 
 
 @dataclass(frozen=True)

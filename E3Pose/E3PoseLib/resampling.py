@@ -64,27 +64,23 @@ def darken_fill(array: np.ndarray) -> None:
         array[array == fill] = least
 
 
-def without_margins(array: np.ndarray, voxel_to_ras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A grid less its margins of zeros, however many somebody has added.
+def shown_box(array: np.ndarray) -> tuple[slice, ...]:
+    """What of a grid is not a margin of zeros, however wide somebody has made that; two voxels at least each way.
 
     Parameters
     ----------
     array : np.ndarray
         Shape ``[I, J, K]``, not all 0.
-    voxel_to_ras : np.ndarray
-        Shape ``[4, 4]``.
 
     Returns
     -------
-    array : np.ndarray
-        A view of the part that is not empty, of two voxels at least along each axis.
-    voxel_to_ras : np.ndarray
-        Of that part.
+    tuple of slice
     """
-    box = bounding_box(array != 0)
-    starts = [min(edges.start, size - 2) for edges, size in zip(box, array.shape, strict=True)]
-    part = tuple(slice(start, max(edges.stop, start + 2)) for start, edges in zip(starts, box, strict=True))
-    return array[part], voxel_to_ras @ rigid(np.eye(3), starts)
+    box = []
+    for edges, size in zip(bounding_box(array != 0), array.shape, strict=True):
+        start = min(edges.start, size - 2)
+        box.append(slice(start, max(edges.stop, start + 2)))
+    return tuple(box)
 
 
 def resample_isotropic(
