@@ -291,10 +291,11 @@ def test_a_reslicing_that_fails_leaves_no_volume(volume, monkeypatch):
     from E3PosePanel.logic import E3PoseLogic
 
     monkeypatch.setattr(mrml, "reslice_upright", lambda *_: (_ for _ in ()).throw(MemoryError()))
-    before = slicer.mrmlScene.GetNumberOfNodes()
+    transform, logic = write_pose(volume), E3PoseLogic()
+    before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode")
     with pytest.raises(MemoryError):
-        E3PoseLogic().resliceVolume(volume, write_pose(volume))
-    assert slicer.mrmlScene.GetNumberOfNodes() == before + 1  # the pose
+        logic.resliceVolume(volume, transform)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == before
 
 
 @pytest.mark.parametrize("under", ["nothing", "a linear transform", "a warp"])
