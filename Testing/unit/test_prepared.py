@@ -1,0 +1,41 @@
+"""A scan on the model's grid: its margins are left off, and its halves come to the grid of the whole."""
+
+from dataclasses import replace
+
+import numpy as np
+from phantoms import make_head, make_small_model
+
+from E3PoseLib.geometry import rigid
+from E3PoseLib.motion import every_other_slice
+from E3PoseLib.prepared import prepare
+from E3PoseLib.volume import Volume
+
+HEADER = replace(make_small_model().header, segmentation_edge=None)
+
+
+def test_margins_of_zeros_change_nothing_but_for_the_official_program():
+    head = make_head()
+    expected = prepare(head, HEADER, 4)
+    margins = ((7, 0), (0, 12), (3, 5))
+    first = [before for before, _ in margins]
+    padded = Volume(np.pad(head.array, margins), head.voxel_to_ras @ rigid(np.eye(3), np.negative(first)))
+    found = prepare(padded, HEADER, 4)
+    np.testing.assert_array_equal(found.array, expected.array)
+    np.testing.assert_allclose(found.grid_to_ras, expected.grid_to_ras)
+    official = prepare(padded, HEADER, 4, as_official=True)
+    assert np.prod(official.array.shape) > np.prod(expected.array.shape)
+    assert official.shown == tuple(slice(0, size) for size in padded.shape)
+
+
+def test_a_half_of_the_slices_lies_on_the_grid_of_the_whole():
+    head = make_head()
+    array = head.closest_canonical().array.copy()
+    array[:3] = 0
+    whole = prepare(replace(head.closest_canonical(), array=array), HEADER, 4)
+    assert whole.shown[0].start == 3
+    # The third slice is between an empty one and one that is not: in this half it shows something.
+    half = replace(whole.oriented, array=every_other_slice(whole.oriented.array, 0, 1))
+    assert half.array[2].any() and prepare(half, HEADER, 4).shown[0].start == 2
+    found = prepare(half, HEADER, 4, like=whole)
+    assert found.shown == whole.shown and found.array.shape == whole.array.shape
+    np.testing.assert_array_equal(found.grid_to_ras, whole.grid_to_ras)
