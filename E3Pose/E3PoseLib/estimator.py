@@ -39,8 +39,9 @@ from .volume import Volume
 LEAST_CANDIDATE_ML = 4.0
 """Beside the largest, no smaller thing is tried as the brain: at times a corner is all that the U-Net sees of one."""
 
-CORE_REACH = 1.3
-"""How far from the centre of the largest ball that fits into what the U-Net calls brain its core reaches, in radii."""
+CORE_REACH, CORE_SHARE = 1.3, 0.75
+"""How far from the centre of the largest ball that fits into what the U-Net calls brain its core reaches, in radii; and
+the share of the whole below which it is another thing than that."""
 
 ANOTHER_POSE = (3.0, 3.0)
 """Degrees and mm from which on two poses are not the same: an observer's landmarks are no more certain."""
@@ -207,6 +208,7 @@ class PoseEstimator:
                 if doubtful(index) and estimate.confidence.score > outcomes[index].confidence.score:
                     outcomes[index] = replace(estimate, warnings=(*estimate.warnings, NOT_THE_LARGEST))
         cores = {index: thickest_part(masks[0], CORE_REACH) for index, masks in brains.items() if doubtful(index)}
+        cores = {index: core for index, core in cores.items() if core.sum() < CORE_SHARE * brains[index][0].sum()}
         for index, estimate in self._estimate_from(scans, cores, clock).items():
             apart = pose_difference(estimate.canonical_to_ras, outcomes[index].canonical_to_ras)
             is_surer = estimate.confidence.score > outcomes[index].confidence.score
