@@ -117,7 +117,8 @@ class Volume:
                 f"{self.name}: {bad:.1%} of the voxels are NaN or infinite; at most {MAXIMUM_NON_FINITE_FRACTION:.0%} "
                 "can be passed over. Export the scan again"
             )
-        low, high = (float(extreme) for extreme in (values[finite].min(), values[finite].max()))
+        known = values[finite] if bad else values
+        low, high = float(known.min()), float(known.max())
         if max(-low, high) > LARGEST_FOR_FLOAT32:
             # Each divided by itself, as their difference may be more than even float64 holds.
             scale = max(-low, high)

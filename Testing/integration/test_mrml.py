@@ -214,6 +214,15 @@ def test_what_is_doubtful_about_a_file_comes_along(tmp_path):
     assert "left and right may be swapped" in scan.volume.notes[0]
 
 
+def test_a_pose_of_another_version_asks_to_be_estimated_again(volume):
+    transform = write_pose(volume)
+    assert mrml.changes_since(transform) == []
+    transform.RemoveAttribute("E3Pose.ScanPlace")
+    with pytest.raises(TransformError, match="another version"):
+        mrml.head_pose(transform)
+    assert "another version" in mrml.changes_since(transform)[0]
+
+
 def test_applied_align_transform_brings_the_head_upright(volume):
     transform = write_pose(volume)
     volume.SetAndObserveTransformNodeID(transform.GetID())

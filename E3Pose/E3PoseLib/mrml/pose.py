@@ -101,17 +101,31 @@ def head_pose(transform_node) -> np.ndarray:
     scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
     if scan_node is None or scan_node.GetImageData() is None:
         return pose
-    moved = motion(json.loads(transform_node.GetAttribute(PLACE_ATTRIBUTE)), scan_node) @ pose
+    moved = motion(noted_place(transform_node), scan_node) @ pose
     # Scaling cannot be part of a pose: keep the directions, take the nearest rotation.
     left, _, right = np.linalg.svd(moved[:3, :3])
     moved[:3, :3] = left @ right
     return moved
 
 
+def noted_place(transform_node) -> dict:
+    """The scan's `place` as it was when a pose was written to a transform node.
+
+    Raises
+    ------
+    TransformError
+        None was noted, as by earlier versions.
+    """
+    text = transform_node.GetAttribute(PLACE_ATTRIBUTE)
+    if text is None:
+        raise TransformError(f"transform '{transform_node.GetName()}' is of another version: estimate the pose again")
+    return json.loads(text)
+
+
 def changes_since(transform_node) -> list[str]:
     """What has changed since a pose was written to a transform node, in plain sentences; empty where nothing has."""
     try:
-        pose = head_pose(transform_node)
+        pose, then = head_pose(transform_node), noted_place(transform_node)["time_point"]
     except TransformError as error:
         return [str(error)]
     changes = []
@@ -120,7 +134,6 @@ def changes_since(transform_node) -> list[str]:
             "the scan or the transform has been moved since: planes and reslicing follow, what is told here does not"
         )
     scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
-    then = json.loads(transform_node.GetAttribute(PLACE_ATTRIBUTE))["time_point"]
     now = None if scan_node is None else time_point(scan_node)
     if then is not None and now is not None and then[0] != now[0]:
         changes.append(f"the pose is of time point {then[0]}, the scan shows time point {now[0]}")
