@@ -163,7 +163,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parameters = self._parameterNode
         try:
             self._check()  # again: the nodes may have changed since the button was enabled
-            scan = self.logic.readScan(parameters.inputVolume, parameters.outputTransform)
+            scan = self.logic.readScan(parameters.inputVolume)
             self._run.estimate(
                 scan.volume,
                 self.modelSection.arguments(),

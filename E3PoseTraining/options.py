@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from E3PoseLib.cli import positive_int
 from E3PoseLib.errors import TrainingError
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
@@ -94,13 +95,6 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
         help="which checkpoint becomes the result; 'last' where the validating scans are also those to report on",
     )
     run.add_argument("--val_fold", help="fold that validates, where one CSV with a fold column names the folds")
-
-
-def positive_int(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return value
 
 
 def non_negative_int(text: str) -> int:

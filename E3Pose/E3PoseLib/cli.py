@@ -67,8 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     estimate.add_argument("--overwrite", action="store_true", help="replace results that stand")
     team = estimate.add_argument_group("many devices and nodes (training package)")
-    team.add_argument("--devices", type=count, default=1, metavar="N", help="processes on each node (default: 1)")
-    team.add_argument("--num-nodes", type=count, default=1, metavar="N", help="nodes, started by SLURM (default: 1)")
+    team.add_argument(
+        "--devices", type=positive_int, default=1, metavar="N", help="processes on each node (default: 1)"
+    )
+    team.add_argument(
+        "--num-nodes", type=positive_int, default=1, metavar="N", help="nodes, started by SLURM (default: 1)"
+    )
     estimate.set_defaults(run=_estimate)
 
     demo = commands.add_parser(
@@ -136,8 +140,8 @@ def voxel_size(text: str) -> float:
     return value
 
 
-def count(text: str) -> int:
-    """How many, from the command line."""
+def positive_int(text: str) -> int:
+    """A number of things from the command line, at least one."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")

@@ -125,12 +125,11 @@ def share(success: np.ndarray, clusters: Sequence[str] | None = None) -> Interva
         success: ``[N]`` bool.
         clusters: see `bootstrap`.
     """
-    interval = bootstrap(100.0 * success, np.mean, clusters)
-    if not len(success) or 0 < success.sum() < len(success):
-        return interval
+    if not len(success) or success.any() != success.all():
+        return bootstrap(100.0 * success, np.mean, clusters)
     independent = len(success) if clusters is None else len(np.unique(clusters))
     exact = binomtest(independent * int(success.all()), independent).proportion_ci(method="exact")
-    return Interval(interval.value, 100 * exact.low, 100 * exact.high)
+    return Interval(100.0 * success.all(), 100 * exact.low, 100 * exact.high)
 
 
 def summarise(
