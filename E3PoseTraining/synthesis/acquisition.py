@@ -211,8 +211,8 @@ def corrupt(image: np.ndarray, spacing: np.ndarray, rng: np.random.Generator) ->
 def receive_field(shape: Iterable[int], spacing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Coil sensitivity [I, J, K] about 1: a smooth random field and a fall-off away from one or two sides."""
     shape = tuple(shape)
-    bias = smooth_noise(rng, shape, (3, 3, 3)) * np.float32(rng.uniform(0.1, 0.35))
+    bias = smooth_noise(rng, shape, (3, 3, 3)) * np.float32(rng.uniform(0.1, 0.5))
     for axis, n in enumerate(shape):
-        slope = rng.normal(0, 0.45)
+        slope = rng.normal(0, 0.6)
         bias += np.float32(slope) * np.linspace(-1, 1, n, dtype=np.float32).reshape(np.roll([-1, 1, 1], axis))
     return np.exp(bias, out=bias)

@@ -1,7 +1,7 @@
 """The fetus below the head: trunk with organs and spine, curled limbs, and the umbilical cord.
 
 Everything is in the body frame: origin where the neck leaves the skull, x right, y anterior, z towards the
-head, millimetres; lengths scale with the occipitofrontal diameter.
+head, millimetres; lengths scale with the abdomen, which in the third trimester grows faster than the head.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,11 @@ from scipy.spatial.transform import Rotation
 from E3PoseTraining.synthesis.acquisition import View
 from E3PoseTraining.synthesis.brain import Tissue
 from E3PoseTraining.synthesis.contrast import Contrast
+from E3PoseTraining.synthesis.growth import abdominal_circumference
 from E3PoseTraining.synthesis.head import Head
-from E3PoseTraining.synthesis.shapes import capsule, coverage, ellipsoid, over, smooth_noise, smooth_union
+from E3PoseTraining.synthesis.shapes import Points, capsule, coverage, ellipsoid, over, smooth_noise, smooth_union
+
+_ABDOMEN = 0.37  # its radius, in units of a body's scale
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Body:
-    """body_to_canonical [4, 4]; scale: occipitofrontal diameter; trunk, limbs and cord as segments."""
+    """body_to_canonical [4, 4]; scale: mm, 2.7 radii of the abdomen; trunk, limbs and cord as segments."""
 
     body_to_canonical: np.ndarray
     scale: float
@@ -38,14 +41,15 @@ class Body:
     cord: tuple[Segment, ...]
 
 
-def draw_body(head: Head, rng: np.random.Generator) -> Body:
+def draw_body(head: Head, age_weeks: float, rng: np.random.Generator) -> Body:
     """Draw a posture: neck flexed and turned, back bent, arms and legs folded at random."""
-    scale = head.size.occipitofrontal_diameter
+    scale = abdominal_circumference(age_weeks) / (2 * np.pi * _ABDOMEN) * rng.normal(1, 0.04)
+    length = head.size.occipitofrontal_diameter
     flexion = float(np.clip(rng.normal(33, 14), -15, 60))
     turn = Rotation.from_euler("xyz", [flexion, rng.normal(0, 10), rng.normal(0, 22)], degrees=True)
     body_to_canonical = np.eye(4)
     body_to_canonical[:3, :3] = turn.as_matrix()
-    body_to_canonical[:3, 3] = head.neck + scale * np.array([0, 0.02, 0.08])  # a fetus hardly shows a neck
+    body_to_canonical[:3, 3] = head.neck + length * np.array([0, 0.02, 0.08])  # a fetus hardly shows a neck
 
     girth, bend = scale * rng.normal(1, 0.08), rng.uniform(0.0, 0.25)
     trunk = [
@@ -66,11 +70,11 @@ def draw_body(head: Head, rng: np.random.Generator) -> Body:
         ankle = knee + 0.5 * scale * _direction([-side * 0.4, -0.2, -0.8], 0.5, rng)
         toes = ankle + 0.2 * scale * _direction([0, 0.8, -0.2], 0.4, rng)
         for start, end, thick, thin in (
-            (shoulder, elbow, 0.1, 0.08),
-            (elbow, wrist, 0.085, 0.055),
+            (shoulder, elbow, 0.12, 0.095),
+            (elbow, wrist, 0.1, 0.065),
             (wrist, hand, 0.06, 0.05),
-            (hip, knee, 0.16, 0.11),
-            (knee, ankle, 0.11, 0.06),
+            (hip, knee, 0.19, 0.13),
+            (knee, ankle, 0.13, 0.07),
             (ankle, toes, 0.06, 0.045),
         ):
             limbs.append(Segment(start, end, thick * scale, thin * scale))
@@ -93,6 +97,15 @@ def _cord(scale: float, bend: float, rng: np.random.Generator) -> tuple[Segment,
         parts.append(Segment(at, at + 0.22 * scale * heading, radius, radius))
         at = parts[-1].end
     return tuple(parts)
+
+
+def body_distance(points: Points, body: Body) -> np.ndarray:
+    """Signed distance in mm to trunk and limbs at points of the body frame."""
+    return smooth_union([_distance(points, part) for part in (*body.trunk, *body.limbs)], 8)
+
+
+def _distance(points: Points, part: Segment) -> np.ndarray:
+    return capsule(points, part.start, part.end, part.start_radius, part.end_radius)
 
 
 def paint_body(image: np.ndarray, view: View, body: Body, contrast: Contrast, width: float, rng) -> None:
@@ -152,9 +165,7 @@ def _paint(image, view: View, parts, signal: float, width: float, rng, skin: flo
     if not box:
         return
     points = view.points(box)
-    distance = smooth_union(
-        [capsule(points, part.start, part.end, part.start_radius, part.end_radius) for part in parts], 8
-    )
+    distance = smooth_union([_distance(points, part) for part in parts], 8)
     value = np.float32(signal)
     if skin is not None:
         shape = distance.shape

@@ -63,6 +63,7 @@ _SURROUNDINGS = {
     "liver": (0.15, 0.5),
     "cord": (0.15, 0.9),
 }
+_T2_SURROUNDINGS = _SURROUNDINGS | {"fluid": (1.5, 2.6)}  # as bright as the fluid around the brain
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def draw_contrast(rng: np.random.Generator) -> Contrast:
     for name, (low, high) in ranges.items():
         tissue[name] = rng.uniform(low, high)
         texture[name] = _TEXTURE.get(name, 0.08) * rng.uniform(0.5, 1.5)
-    surroundings = {name: float(rng.uniform(*span)) for name, span in _SURROUNDINGS.items()}
+    spans = _T2_SURROUNDINGS if kind == "t2" else _SURROUNDINGS
+    surroundings = {name: float(rng.uniform(*span)) for name, span in spans.items()}
     if kind == "random":
         tissue[1:] *= np.exp(rng.normal(0, 0.4, tissue.size - 1)).astype(np.float32)
         surroundings = {name: value * float(np.exp(rng.normal(0, 0.4))) for name, value in surroundings.items()}

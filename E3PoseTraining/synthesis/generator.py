@@ -19,7 +19,7 @@ from E3PoseTraining.synthesis.acquisition import (
 from E3PoseTraining.synthesis.body import Body, draw_body, paint_body
 from E3PoseTraining.synthesis.brain import Brain, ParametricBrain
 from E3PoseTraining.synthesis.contrast import draw_contrast
-from E3PoseTraining.synthesis.growth import AGE_RANGE_WEEKS
+from E3PoseTraining.synthesis.growth import AGE_RANGE_WEEKS, amniotic_fluid_volume
 from E3PoseTraining.synthesis.head import Head, brain_and_eyes, build_head, render_head
 from E3PoseTraining.synthesis.label_maps import read_label_maps
 from E3PoseTraining.synthesis.uterus import paint_uterus
@@ -91,13 +91,13 @@ class FetalHeadGenerator:
         contrast = draw_contrast(rng)
         spacing = self._draw_spacing(rng)
         head = build_head(age, self.draw_brain(age, rng), float(np.clip(0.6 * spacing.min(), 1.4, 2.0)), rng)
-        body = draw_body(head, rng)
+        body = draw_body(head, age, rng)
         canonical_to_ras, lie = _draw_pose(body, rng)
         grid, head_voxel = self._draw_grid(head, body, canonical_to_ras, spacing, rng)
 
         strength = self.motion * float(rng.choice([0.3, 0.6, 1.0, 1.6], p=[0.3, 0.4, 0.22, 0.08]))
         trajectory = draw_trajectory(grid.shape[2], strength, rng)
-        shift = distortion(grid, head_voxel, 0.5 * body.scale, rng.uniform(0, 2), rng)
+        shift = distortion(grid, head_voxel, 0.5 * head.size.occipitofrontal_diameter, rng.uniform(0, 2), rng)
         brain, eyes = brain_and_eyes(head)
         brain_points = np.argwhere(brain)[::23] * head.spacing + head.origin
         trajectory = centre_trajectory(trajectory, grid, canonical_to_ras, brain_points - brain_points.mean(axis=0))
@@ -107,7 +107,8 @@ class FetalHeadGenerator:
             grid, np.linalg.inv(trajectory.fetus) @ np.linalg.inv(canonical_to_ras) @ voxel_to_mother, shift
         )
         width = float(np.cbrt(np.prod(spacing)))
-        image = paint_uterus(grid.shape, mother_view, head, body, canonical_to_ras, contrast, width, rng)
+        fluid_volume = amniotic_fluid_volume(age) * float(np.exp(rng.normal(0, 0.4)))
+        image = paint_uterus(grid.shape, mother_view, head, body, fluid_volume, canonical_to_ras, contrast, width, rng)
         paint_body(image, head_view.within(np.linalg.inv(body.body_to_canonical)), body, contrast, width, rng)
         signal = render_head(head, contrast.tissue, contrast.texture, rng)
         labels = _paint_head(image, head_view, head, signal, brain, eyes)
@@ -162,8 +163,8 @@ class FetalHeadGenerator:
         elif self.field == "head":
             shape = np.ceil(length * rng.uniform(1.5, 2.1) / spacing).astype(int)
         else:
-            in_plane = int(np.clip(rng.uniform(290, 430) / spacing[0], 80, 160))
-            shape = np.array([in_plane, in_plane, int(np.clip(rng.uniform(120, 260) / spacing[2], 24, 96))])
+            in_plane = int(np.clip(rng.uniform(290, 480) / spacing[0], 80, 160))
+            shape = np.array([in_plane, in_plane, int(np.clip(rng.uniform(120, 288) / spacing[2], 24, 96))])
         axes = np.eye(3)[rng.permutation(3)] * rng.choice([-1, 1], 3)[:, None]
         if np.linalg.det(axes) < 0:
             axes[:, 2] *= -1
@@ -173,7 +174,7 @@ class FetalHeadGenerator:
         centre = canonical_to_ras[:3, 3].copy()
         extent = shape * spacing
         if self.field == "uterus":
-            trunk = canonical_to_ras @ body.body_to_canonical @ [0, 0.1 * length, -0.7 * length, 1]
+            trunk = canonical_to_ras @ body.body_to_canonical @ [0, 0.1 * body.scale, -0.7 * body.scale, 1]
             centre += rng.uniform(0.2, 0.9) * (trunk[:3] - centre) + rng.normal(0, 15, 3)
         else:
             centre += rng.normal(0, 0.08 * length, 3)

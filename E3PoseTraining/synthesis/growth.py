@@ -1,9 +1,10 @@
-"""How large a fetal head is at a gestational age.
+"""How large a fetus is at a gestational age, and in how much fluid it lies.
 
 Head diameters: Snijders and Nicolaides, Ultrasound Obstet Gynecol 4:34-48, 1994 (medians). Eyes: Robinson et
 al., AJNR 29:1757-1760, 2008 (linear regressions on MRI). The transverse cerebellar diameter in millimetres
 equals the age in weeks to within 2 mm between 20 and 38 weeks (Goldstein et al., Am J Obstet Gynecol
-156:1065-1069, 1987).
+156:1065-1069, 1987). Abdomen: Hadlock et al., AJR 139:367-370, 1982. Amniotic fluid: means of Brace and Wolf, Am J
+Obstet Gynecol 161:382-388, 1989.
 """
 
 from dataclasses import dataclass
@@ -52,3 +53,21 @@ def head_size(age_weeks: float) -> HeadSize:
         binocular_distance=1.47 * age_weeks + 1.76,
         cerebellar_diameter=float(age_weeks),
     )
+
+
+def abdominal_circumference(age_weeks: float) -> float:
+    """Median circumference in mm of the abdomen at the level of the liver.
+
+    >>> round(abdominal_circumference(30))
+    260
+    """
+    return -133.0 + 16.1 * age_weeks - 0.0998 * age_weeks**2
+
+
+def amniotic_fluid_volume(age_weeks: float) -> float:
+    """Mean volume of amniotic fluid in ml; from 28 weeks on it hardly changes.
+
+    >>> amniotic_fluid_volume(25)
+    700.0
+    """
+    return float(np.interp(age_weeks, (20, 22, 28), (500, 630, 770)))

@@ -8,7 +8,7 @@ where she is just then.
 import numpy as np
 
 from E3PoseTraining.synthesis.acquisition import View
-from E3PoseTraining.synthesis.body import Body
+from E3PoseTraining.synthesis.body import Body, body_distance
 from E3PoseTraining.synthesis.contrast import Contrast
 from E3PoseTraining.synthesis.head import Head
 from E3PoseTraining.synthesis.mother import draw_mother
@@ -31,20 +31,21 @@ def paint_uterus(
     view: View,
     head: Head,
     body: Body,
+    fluid_volume: float,
     canonical_to_ras: np.ndarray,
     contrast: Contrast,
     width: float,
     rng,
 ) -> np.ndarray:
     """Image [I, J, K] of mother, uterus and fluid, without the fetus; `view` is of RAS, `width` the voxel in
-    mm.
+    mm, `fluid_volume` in ml.
     """
     points = view.points(stride=STRIDE)
     coarse = points[0].shape
     level = contrast.surroundings
     sparse = tuple(p[::STRIDE, ::STRIDE] for p in points)
-    cavity = upsample(_cavity(sparse, head, body, canonical_to_ras, rng), coarse)
-    placenta_site = upsample(_placenta(sparse, head, body, canonical_to_ras, rng), coarse)
+    cavity = upsample(cavity_distance(sparse, head, body, fluid_volume, canonical_to_ras, rng), coarse)
+    placenta_site = upsample(_placenta(sparse, body, canonical_to_ras, rng), coarse)
     skin, mother = draw_mother(points, view, STRIDE, cavity, level, rng)
 
     wall_thickness = rng.uniform(4, 11)
@@ -83,39 +84,56 @@ def upsample(field: np.ndarray, shape) -> np.ndarray:
     return field
 
 
-def _cavity(points: Points, head: Head, body: Body, canonical_to_ras, rng) -> np.ndarray:
-    """Signed distance to the inner wall: a loose, uneven hull around head, trunk and limbs, with pockets of
-    fluid.
+def cavity_distance(points: Points, head: Head, body: Body, fluid_volume: float, canonical_to_ras, rng) -> np.ndarray:
+    """Signed distance to the inner wall: a loose, uneven hull around head, trunk and limbs, with pockets of fluid.
+
+    points: RAS in mm; fluid_volume: ml between wall and fetus.
     """
-    length = head.size.occipitofrontal_diameter
-    in_body = move(points, np.linalg.inv(canonical_to_ras @ body.body_to_canonical))
-    in_head = move(points, np.linalg.inv(canonical_to_ras))
-    knees = np.mean([part.end for part in body.limbs], axis=0)
+    canonical_to_body = np.linalg.inv(body.body_to_canonical)
     # The wall lies on the head here and stands off there, so the hull's head is not centred on the fetus's.
-    aside = np.array([0, 0.04, -0.1]) + rng.normal(0, 0.08, 3)
-    parts = [
-        ellipsoid(in_head, aside * length, np.array([0.44, 0.55, 0.55]) * length),
-        capsule(in_body, body.trunk[1].start, body.trunk[2].end, 0.4 * length, 0.46 * length),
-        ellipsoid(
-            in_body,
-            np.array([0, 0.14, -0.35]) * length,
-            rng.uniform(0.85, 1.1, 3) * np.array([0.42, 0.46, 1.1]) * length,
-        ),
-        ellipsoid(in_body, knees, rng.uniform(0.4, 0.62, 3) * length),
+    head_centre = head.size.occipitofrontal_diameter * (np.array([0, 0.04, -0.1]) + rng.normal(0, 0.08, 3))
+    head_radii = head.size.occipitofrontal_diameter * np.array([0.44, 0.55, 0.55])
+    scale = body.scale
+    ellipsoids = [
+        (np.array([0, 0.14, -0.35]), rng.uniform(0.85, 1.1, 3) * [0.42, 0.46, 1.1]),
+        (np.mean([part.end for part in body.limbs], axis=0) / scale, rng.uniform(0.4, 0.62, 3)),
     ]
     for _ in range(rng.integers(1, 4)):
-        at = np.array([rng.normal(0, 0.5), rng.normal(0.3, 0.5), rng.uniform(-1.3, 0.4)]) * length
-        parts.append(ellipsoid(in_body, at, rng.uniform(0.12, 0.36, 3) * length))
-    margin = rng.uniform(-14, 1)
-    uneven = smooth_noise(rng, points[0].shape, (5, 5, 5)) * np.float32(rng.uniform(2, 6))
-    return smooth_union(parts, 32) - np.float32(margin) + uneven
+        at = np.array([rng.normal(0, 0.5), rng.normal(0.3, 0.5), rng.uniform(-1.3, 0.4)])
+        ellipsoids.append((at, rng.uniform(0.12, 0.36, 3)))
+
+    def hull(in_body: Points) -> np.ndarray:
+        parts = [ellipsoid(move(in_body, body.body_to_canonical), head_centre, head_radii)]
+        parts.append(capsule(in_body, body.trunk[1].start, body.trunk[2].end, 0.4 * scale, 0.46 * scale))
+        parts.extend(ellipsoid(in_body, centre * scale, radii * scale) for centre, radii in ellipsoids)
+        return smooth_union(parts, 32)
+
+    # How far from the hull the wall lies is found on a lattice that holds it all, which the field of view may not.
+    roughness = np.float32(rng.uniform(2, 6))
+    reach = ((-1.6, 1.6), (-1.6, 2.0), (-2.4, 1.8))
+    lattice = np.ix_(*(np.arange(low, high, 0.1, np.float32) * scale for low, high in reach))
+    fetus = fetus_distance(lattice, head, body)
+    wall = hull(lattice) + roughness * smooth_noise(rng, fetus.shape, (5, 5, 5))
+    apart = np.sort(wall[fetus > 0])
+    room = apart[min(round(1000 * fluid_volume / (0.1 * scale) ** 3), apart.size - 1)]
+
+    in_body = move(points, canonical_to_body @ np.linalg.inv(canonical_to_ras))
+    wall = hull(in_body) + roughness * smooth_noise(rng, points[0].shape, (5, 5, 5))
+    # Where there is little fluid the wall lies on the fetus.
+    return np.minimum(wall - room, fetus_distance(in_body, head, body))
 
 
-def _placenta(points: Points, head: Head, body: Body, canonical_to_ras, rng) -> np.ndarray:
+def fetus_distance(in_body: Points, head: Head, body: Body) -> np.ndarray:
+    """Signed distance to the fetus, about, at points of the body frame."""
+    width, length = head.size.biparietal_diameter, head.size.occipitofrontal_diameter
+    skull = ellipsoid(move(in_body, body.body_to_canonical), np.zeros(3), np.array([width, length, width]) / 2)
+    return np.minimum(body_distance(in_body, body), skull)
+
+
+def _placenta(points: Points, body: Body, canonical_to_ras, rng) -> np.ndarray:
     """Signed distance to the ball that marks where on the wall the placenta sits."""
-    length = head.size.occipitofrontal_diameter
     direction = rng.normal(0, 1, 3)
     direction /= np.linalg.norm(direction)
-    middle = body.body_to_canonical @ [0, 0.1 * length, rng.uniform(-1.0, -0.1) * length, 1]
-    centre = (canonical_to_ras @ middle)[:3] + direction * length * rng.uniform(0.7, 1.0)
-    return ellipsoid(points, centre, rng.uniform(0.5, 0.95, 3) * length)
+    middle = body.body_to_canonical @ [0, 0.1 * body.scale, rng.uniform(-1.0, -0.1) * body.scale, 1]
+    centre = (canonical_to_ras @ middle)[:3] + direction * body.scale * rng.uniform(0.7, 1.0)
+    return ellipsoid(points, centre, rng.uniform(0.5, 0.95, 3) * body.scale)

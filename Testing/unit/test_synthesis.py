@@ -9,8 +9,12 @@ from scipy.spatial.transform import Rotation
 
 from E3PoseLib.errors import OutputError, VolumeError
 from E3PoseTraining.synthesis import FetalHeadGenerator
-from E3PoseTraining.synthesis.growth import head_size
+from E3PoseTraining.synthesis.body import draw_body
+from E3PoseTraining.synthesis.brain import ParametricBrain
+from E3PoseTraining.synthesis.growth import abdominal_circumference, head_size
+from E3PoseTraining.synthesis.head import build_head
 from E3PoseTraining.synthesis.shapes import capsule, coverage, ellipsoid, smooth_noise, smooth_union
+from E3PoseTraining.synthesis.uterus import cavity_distance, fetus_distance
 
 BRAINS = Path(__file__).parents[2] / "../shared/data/brains"
 needs_brains = pytest.mark.skipif(not BRAINS.is_dir(), reason="no label maps at ../shared/data/brains")
@@ -142,6 +146,40 @@ def test_published_eye_sizes():
     assert size.interocular_distance == pytest.approx(32.46)
     with pytest.raises(ValueError, match="14 to 39 weeks"):
         head_size(41)
+
+
+@pytest.mark.parametrize(("age", "published"), [(20, 150), (24, 197), (30, 261), (36, 318), (38, 336)])
+def test_published_abdomen(age, published):
+    assert abdominal_circumference(age) == pytest.approx(published, abs=3)
+
+
+@pytest.fixture(scope="module", params=[21, 30, 38])
+def lattice_fetus(request):
+    """A fetus of an age; points of a lattice of its body's frame; the ml of a cell of it."""
+    rng = np.random.default_rng(3)
+    head = build_head(request.param, ParametricBrain(), 3.0, rng)
+    body = draw_body(head, request.param, rng)
+    reach = 2.6 * body.scale
+    return request.param, head, body, np.ix_(*[np.arange(-reach, reach, 8.0, np.float32)] * 3), 0.512
+
+
+def test_a_fetus_weighs_what_it_should(lattice_fetus):
+    age, head, body, points, cell = lattice_fetus
+    # Hadlock et al., Radiology 181:129-133, 1991: g, and a fetus is hardly denser than water.
+    weight = np.exp(0.578 + 0.332 * age - 0.00354 * age**2)
+    assert np.count_nonzero(fetus_distance(points, head, body) < 0) * cell == pytest.approx(weight, rel=0.25)
+
+
+@pytest.mark.parametrize("volume", [400.0, 900.0])
+def test_the_uterus_holds_the_fluid_asked_for(lattice_fetus, volume):
+    _, head, body, points, cell = lattice_fetus
+    fetus = fetus_distance(points, head, body)
+    ras_is_body = np.linalg.inv(body.body_to_canonical)
+    found = []
+    for seed in range(6):  # the wall is uneven, in each draw in another way
+        cavity = cavity_distance(points, head, body, volume, ras_is_body, np.random.default_rng(seed))
+        found.append(np.count_nonzero((cavity < 0) & (fetus > 0)) * cell)
+    assert np.mean(found) == pytest.approx(volume, rel=0.15)
 
 
 def test_slices_of_one_pass_agree_and_passes_differ():
