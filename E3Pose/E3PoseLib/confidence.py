@@ -120,6 +120,12 @@ class Confidence:
         return self.interleave_ratio >= SUSPICIOUS_RATIO and self.level != "high" and not self._between_halves
 
     @property
+    def may_be_elsewhere(self) -> bool:
+        """Whether the pose is doubtful, and not only because the head, whose eyes were found, has moved."""
+        is_a_head = self.eyes_disagreement_degrees is not None and not self._brains_differ
+        return not self.score >= LOW_SCORE and not (self._is_of_neither_half and is_a_head)
+
+    @property
     def _is_of_neither_half(self) -> bool:
         return self.interleave_ratio >= MOVED_RATIO and not self._between_halves
 

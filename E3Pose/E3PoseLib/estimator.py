@@ -193,22 +193,23 @@ class PoseEstimator:
     ) -> None:
         """What else may be the brain, where the pose is doubtful, or a brain as well: there may be twins."""
 
-        def doubtful(index: int) -> bool:
-            return outcomes[index].confidence.score < LOW_SCORE
+        def may_be_elsewhere(index: int) -> bool:
+            return outcomes[index].confidence.may_be_elsewhere
 
         found = {index: [outcomes[index]] for index in brains}
         for turn in range(1, self.model.header.candidates):
             others = {
                 index: masks[turn]
                 for index, masks in brains.items()
-                if turn < len(masks) and (doubtful(index) or masks[turn].sum() >= TWIN_SHARE * masks[0].sum())
+                if turn < len(masks) and (may_be_elsewhere(index) or masks[turn].sum() >= TWIN_SHARE * masks[0].sum())
             }
             for index, estimate in self._estimate_from(scans, others, clock).items():
                 found[index].append(estimate)
-                if doubtful(index) and estimate.confidence.score > outcomes[index].confidence.score:
+                if may_be_elsewhere(index) and estimate.confidence.score > outcomes[index].confidence.score:
                     outcomes[index] = replace(estimate, warnings=(*estimate.warnings, NOT_THE_LARGEST))
-        cores = {index: thickest_part(masks[0], CORE_REACH) for index, masks in brains.items() if doubtful(index)}
-        cores = {index: core for index, core in cores.items() if core.sum() < CORE_SHARE * brains[index][0].sum()}
+        wholes = {index: masks[0] for index, masks in brains.items() if may_be_elsewhere(index)}
+        cores = {index: thickest_part(whole, CORE_REACH) for index, whole in wholes.items()}
+        cores = {index: core for index, core in cores.items() if core.sum() < CORE_SHARE * wholes[index].sum()}
         for index, estimate in self._estimate_from(scans, cores, clock).items():
             apart = pose_difference(estimate.canonical_to_ras, outcomes[index].canonical_to_ras)
             is_surer = estimate.confidence.score > outcomes[index].confidence.score

@@ -134,6 +134,25 @@ def test_odd_and_even_slices_are_looked_at_where_the_pose_may_be_of_neither(chan
     assert confidence(**changes).may_be_of_neither_half == expected
 
 
+MOVED = {"interleave_ratio": 0.96, "eyes_agree": False, "eyes_disagreement_degrees": 18.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, False),
+        ({"axis_concentration": (0.6, 0.9, 0.9)}, True),
+        (MOVED, False),  # it is a head, which moved
+        (MOVED | {"eyes_disagreement_degrees": None}, True),
+        (MOVED | {"upright_agreement": 0.8}, True),
+        (MOVED | {"interleave_ratio": 0.94, "axis_concentration": (0.8, 0.9, 0.9)}, True),
+        ({"axis_concentration": (np.nan, 0.9, 0.9)}, True),
+    ],
+)
+def test_the_head_is_looked_for_elsewhere_unless_motion_explains_the_doubt(changes, expected):
+    assert confidence(**changes).may_be_elsewhere == expected
+
+
 def test_concentration_is_one_for_one_axis_and_near_zero_for_any():
     one = torch.tensor([0.0, 0, 2, 0, 3, 0, 1, 0, 0]).view(9, 1, 1, 1).expand(9, 4, 4, 4)
     signs = torch.randint(2, (1, 4, 4, 4), generator=torch.Generator().manual_seed(0)) * 2 - 1
