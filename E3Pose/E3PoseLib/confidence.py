@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -121,9 +121,10 @@ class Confidence:
 
     @property
     def may_be_elsewhere(self) -> bool:
-        """Whether the pose is doubtful, and not only because the head, whose eyes were found, has moved."""
+        """Whether the pose is doubtful, and not for the file's orientation or motion of a head with eyes."""
         is_a_head = self.eyes_disagreement_degrees is not None and not self._brains_differ
-        return not self.score >= LOW_SCORE and not (self._is_of_neither_half and is_a_head)
+        has_moved = self._is_of_neither_half and is_a_head
+        return not has_moved and not replace(self, orientation_doubtful=False).score >= LOW_SCORE
 
     @property
     def _is_of_neither_half(self) -> bool:

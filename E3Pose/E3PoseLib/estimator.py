@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from .confidence import LOW_SCORE, Confidence, axis_concentration, orthogonality_error, touches_border
+from .confidence import Confidence, axis_concentration, orthogonality_error, touches_border
 from .device import exact_float32, memory_errors, pick_device
 from .equivariant.network import pool_axes
 from .errors import E3PoseError, NoHeadFoundError
 from .estimate import PoseEstimate
 from .eyes import Eyes, average_with_eyes, find_eyes
-from .geometry import head_axes_to_ras, pose_difference, rigid, transform_points
+from .geometry import head_axes_to_ras, rigid, transform_points
 from .looks import HALF_TURN, LEFT_AND_RIGHT, Look, closer_look, mirrored_posterior, upright_look
 from .model import Model
 from .motion import between, every_other_slice, interleave_ratios
@@ -25,12 +25,12 @@ from .precision import PRECISIONS, fastest_precision, segment
 from .prepared import PreparedScan, prepare
 from .replay import Replay
 from .resampling import cut, nearest_on_grid, rescale
+from .second_thoughts import is_surer, may_be_elsewhere, try_others
 from .segmentation.crop import crop_around, crop_views, cube_around, sample_grids, upright_cube
 from .segmentation.posterior import (
     centre_of_mass,
     largest_components,
     posterior_to_object,
-    thickest_part,
 )
 from .stopwatch import Progress, Stopwatch
 from .views import assemble_rotation, combine_views, view_rotations
@@ -38,18 +38,6 @@ from .volume import Volume
 
 LEAST_CANDIDATE_ML = 4.0
 """Beside the largest, no smaller thing is tried as the brain: at times a corner is all that the U-Net sees of one."""
-
-CORE_REACH, CORE_SHARE = 1.3, 0.75
-"""How far from the centre of the largest ball that fits into what the U-Net calls brain its core reaches, in radii; and
-the share of the whole below which it is another thing than that."""
-
-ANOTHER_POSE = (3.0, 3.0)
-"""Degrees and mm from which on two poses are not the same: an observer's landmarks are no more certain."""
-
-TWIN_SHARE, TWIN_MM = 0.3, 60.0
-"""A further thing of this share of the largest is looked at too; it is another head where a sure pose lies so far."""
-
-NOT_THE_LARGEST = "something larger looked like a brain too: check that the mask is in the head"
 
 
 class PoseEstimator:
@@ -142,24 +130,38 @@ class PoseEstimator:
 
     @exact_float32()
     def _estimate(self, volumes: Sequence[Volume], clock: Stopwatch) -> list[PoseEstimate | E3PoseError]:
-        """Find what may be the brain, and the pose of the largest of it; where that is doubtful, of the others too."""
+        """The pose in each scan; where that is doubtful, or there is none, in the brightened scan too."""
         clock.begin("prepare", 0.0)
         scans, outcomes = _attempt(range(len(volumes)), lambda index: self._prepare(volumes[index]))
-        clock.begin("segment", 0.05)
-        logits = dict(zip(scans, self._run(self._segment, [scan.array for scan in scans.values()]), strict=True))
-        brains, failures = _attempt(scans, lambda index: self._localise(scans[index], logits[index]))
-        outcomes |= failures
-        largest = {index: candidates[0] for index, candidates in brains.items()}
-        outcomes |= self._estimate_from(scans, largest, clock)
-        outcomes |= self._estimate_between(scans, largest, outcomes, clock)
+        outcomes |= self._find(scans, clock)
         if self.model.header.candidates > 1:
-            self._try_others(scans, brains, outcomes, clock)
+            clock.begin("prepare", 0.95)
+            dim = [index for index in scans if may_be_elsewhere(outcomes[index])]
+            brightened = {index: self._prepare(volumes[index], brightened=True) for index in dim}
+            for index, outcome in self._find(brightened, clock).items():
+                if is_surer(outcome, outcomes[index]):
+                    outcomes[index] = outcome
         # Read when all is done: what candidates cost that were tried in vain belongs to the scan's time too.
         timings = clock.read()
         for index, outcome in outcomes.items():
             if isinstance(outcome, PoseEstimate):
                 outcomes[index] = replace(outcome, timings=timings)
         return [outcomes[index] for index in range(len(volumes))]
+
+    def _find(self, scans: dict[int, PreparedScan], clock: Stopwatch) -> dict[int, PoseEstimate | E3PoseError]:
+        """What may be the brain, and the pose of the largest of it; where that is doubtful, of the others too."""
+        if not scans:
+            return {}
+        clock.begin("segment", 0.05)
+        logits = dict(zip(scans, self._run(self._segment, [scan.array for scan in scans.values()]), strict=True))
+        brains, outcomes = _attempt(scans, lambda index: self._localise(scans[index], logits[index]))
+        largest = {index: candidates[0] for index, candidates in brains.items()}
+        outcomes |= self._estimate_from(scans, largest, clock)
+        outcomes |= self._estimate_between(scans, largest, outcomes, clock)
+        if self.model.header.candidates > 1:
+            estimate_from = partial(self._estimate_from, scans, clock=clock)
+            outcomes |= try_others(brains, outcomes, self.model.header.candidates, estimate_from)
+        return outcomes
 
     def _estimate_from(
         self, scans: dict[int, PreparedScan], masks: dict[int, np.ndarray], clock: Stopwatch
@@ -183,44 +185,6 @@ class PoseEstimator:
             masks = {index: look.mask for index, look in looks.items()}
         clock.begin("assemble", 0.95)
         return {index: self._assemble(scans[index], masks[index], seen[index], looks.get(index)) for index in masks}
-
-    def _try_others(
-        self,
-        scans: dict[int, PreparedScan],
-        brains: dict[int, list[np.ndarray]],
-        outcomes: dict[int, PoseEstimate | E3PoseError],
-        clock: Stopwatch,
-    ) -> None:
-        """What else may be the brain, where the pose is doubtful, or a brain as well: there may be twins."""
-
-        def may_be_elsewhere(index: int) -> bool:
-            return outcomes[index].confidence.may_be_elsewhere
-
-        found = {index: [outcomes[index]] for index in brains}
-        for turn in range(1, self.model.header.candidates):
-            others = {
-                index: masks[turn]
-                for index, masks in brains.items()
-                if turn < len(masks) and (may_be_elsewhere(index) or masks[turn].sum() >= TWIN_SHARE * masks[0].sum())
-            }
-            for index, estimate in self._estimate_from(scans, others, clock).items():
-                found[index].append(estimate)
-                if may_be_elsewhere(index) and estimate.confidence.score > outcomes[index].confidence.score:
-                    outcomes[index] = replace(estimate, warnings=(*estimate.warnings, NOT_THE_LARGEST))
-        wholes = {index: masks[0] for index, masks in brains.items() if may_be_elsewhere(index)}
-        cores = {index: thickest_part(whole, CORE_REACH) for index, whole in wholes.items()}
-        cores = {index: core for index, core in cores.items() if core.sum() < CORE_SHARE * wholes[index].sum()}
-        for index, estimate in self._estimate_from(scans, cores, clock).items():
-            apart = pose_difference(estimate.canonical_to_ras, outcomes[index].canonical_to_ras)
-            is_surer = estimate.confidence.score > outcomes[index].confidence.score
-            if is_surer and np.greater(apart, ANOTHER_POSE).any():
-                outcomes[index] = estimate.doubted(by_core=True)
-        for index, estimates in found.items():
-            chosen = outcomes[index]
-            sure = [one.canonical_to_ras for one in estimates if one.confidence.score >= LOW_SCORE]
-            furthest = max((pose_difference(pose, chosen.canonical_to_ras)[1] for pose in sure), default=0.0)
-            if furthest > TWIN_MM:
-                outcomes[index] = chosen.doubted(another_head_mm=furthest)
 
     def _estimate_between(
         self,
@@ -248,8 +212,9 @@ class PoseEstimator:
                 settled[index] = halfway
         return settled
 
-    def _prepare(self, volume: Volume, like: PreparedScan | None = None) -> PreparedScan:
-        return prepare(volume, self.model.header, self.model.segmentation_network.stride, self.as_official, like)
+    def _prepare(self, volume: Volume, like: PreparedScan | None = None, brightened: bool = False) -> PreparedScan:
+        stride = self.model.segmentation_network.stride
+        return prepare(volume, self.model.header, stride, self.as_official, like, brightened)
 
     def _localise(self, scan: PreparedScan, logits: torch.Tensor) -> list[np.ndarray]:
         """What may be the brain on the model's grid, largest first."""

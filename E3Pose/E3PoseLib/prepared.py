@@ -57,7 +57,12 @@ class PreparedScan:
 
 
 def prepare(
-    volume: Volume, settings: ModelHeader, stride: int, as_official: bool = False, like: PreparedScan | None = None
+    volume: Volume,
+    settings: ModelHeader,
+    stride: int,
+    as_official: bool = False,
+    like: PreparedScan | None = None,
+    brightened: bool = False,
 ) -> PreparedScan:
     """Reorient, resample to the model's cubic voxels, crop or pad to what its U-Net takes, rescale to [0, 1].
 
@@ -72,6 +77,8 @@ def prepare(
         In the file's own axis order, with its margins, on the very grid of the official program.
     like : PreparedScan, optional
         A scan on the same voxels, with whose margins this one's are cut, so that both come to the same grid.
+    brightened : bool
+        By the square root of its intensities: what lies far from the coils comes out of the dark.
 
     Returns
     -------
@@ -86,6 +93,8 @@ def prepare(
     oriented = straight = replace(oriented, array=oriented.intensities())
     if not as_official:
         darken_fill(oriented.array)
+        if brightened:
+            oriented = replace(oriented, array=np.sqrt(oriented.array - oriented.array.min()))
         straight = oriented if oriented.has_orthogonal_axes else straighten(oriented)
     array = rescale(straight.array)
     if as_official:

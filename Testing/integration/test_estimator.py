@@ -167,7 +167,28 @@ def test_where_the_largest_thing_is_no_brain_the_next_largest_is_tried():
     steps = []
     in_vain = estimator.estimate(scan, progress=lambda step, fraction: steps.append(step))
     assert in_vain.mask[:20].any() and not in_vain.mask[20:].any() and in_vain.confidence.by_core
-    assert steps.count("rotate") == 3
+    assert steps.count("rotate") == 6  # and all of that in the brightened scan
+
+
+def test_a_head_in_the_dark_is_found_in_the_brightened_scan():
+    model = make_small_model()
+    model.header = replace(model.header, segmentation_edge=None)
+    head = make_head(shape=(110, 44, 36))
+    lit = PoseEstimator(model, "cpu").estimate(head)
+    # Something small far away is more than twice as bright: for this model the brain is what is brighter than half.
+    dark = replace(head, array=head.array.copy())
+    dark.array[:4, :4, :4] = 2.4 * head.array.max()
+    lost = PoseEstimator(model, "cpu").estimate(dark)
+    assert lost.confidence.score == 0 and pose_difference(lost.canonical_to_ras, lit.canonical_to_ras)[1] > 50
+    model.header = replace(model.header, candidates=2)
+    estimator = PoseEstimator(model, "cpu")
+    found, beside = estimator.estimate_batch([dark, head])
+    assert found.confidence.score > 0
+    assert pose_difference(found.canonical_to_ras, lit.canonical_to_ras)[1] < 2
+    np.testing.assert_allclose(beside.canonical_to_ras, estimator.estimate(head).canonical_to_ras, atol=1e-5)
+    # Too dark even so: what was seen first stands.
+    dark.array[4:] //= 5
+    assert estimator.estimate(dark).confidence.score == 0
 
 
 def test_where_the_brain_has_grown_together_with_something_its_core_is_tried():

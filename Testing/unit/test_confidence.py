@@ -147,9 +147,11 @@ MOVED = {"interleave_ratio": 0.96, "eyes_agree": False, "eyes_disagreement_degre
         (MOVED | {"upright_agreement": 0.8}, True),
         (MOVED | {"interleave_ratio": 0.94, "axis_concentration": (0.8, 0.9, 0.9)}, True),
         ({"axis_concentration": (np.nan, 0.9, 0.9)}, True),
+        ({"orientation_doubtful": True}, False),
+        ({"orientation_doubtful": True, "axis_concentration": (0.6, 0.9, 0.9)}, True),
     ],
 )
-def test_the_head_is_looked_for_elsewhere_unless_motion_explains_the_doubt(changes, expected):
+def test_the_head_is_looked_for_elsewhere_unless_something_else_explains_the_doubt(changes, expected):
     assert confidence(**changes).may_be_elsewhere == expected
 
 

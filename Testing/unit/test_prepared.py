@@ -27,6 +27,15 @@ def test_margins_of_zeros_change_nothing_but_for_the_official_program():
     assert official.shown == tuple(slice(0, size) for size in padded.shape)
 
 
+def test_a_brightened_scan_is_the_square_root_of_what_it_was_above_its_least():
+    head = make_head()
+    head = replace(head, array=head.array.astype(np.float32) - 300)
+    settings = replace(HEADER, spacing_mm=float(head.spacing[0]), clip_fraction=0.0)
+    plain, brightened = (prepare(head, settings, 4, brightened=bright) for bright in (False, True))
+    np.testing.assert_allclose(brightened.array, np.sqrt(plain.array), atol=1e-6)
+    np.testing.assert_array_equal(brightened.grid_to_ras, plain.grid_to_ras)
+
+
 def test_a_half_of_the_slices_lies_on_the_grid_of_the_whole():
     head = make_head()
     array = head.closest_canonical().array.copy()
