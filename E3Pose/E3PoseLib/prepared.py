@@ -90,12 +90,12 @@ def prepare(
         If the intensities are of no use, see `Volume.intensities`, or what the U-Net takes is empty.
     """
     oriented = volume if as_official else volume.closest_canonical()
-    oriented = straight = replace(oriented, array=oriented.intensities())
+    oriented = replace(oriented, array=oriented.intensities())
     if not as_official:
         darken_fill(oriented.array)
-        if brightened:
-            oriented = replace(oriented, array=np.sqrt(oriented.array - oriented.array.min()))
-        straight = oriented if oriented.has_orthogonal_axes else straighten(oriented)
+    if brightened:
+        oriented = replace(oriented, array=np.sqrt(oriented.array - oriented.array.min()))
+    straight = oriented if as_official or oriented.has_orthogonal_axes else straighten(oriented)
     array = rescale(straight.array)
     if as_official:
         shown = tuple(slice(0, size) for size in array.shape)
