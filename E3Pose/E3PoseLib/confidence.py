@@ -25,6 +25,10 @@ is wrong, from there on half of them (see docs/accuracy.md)."""
 WITHOUT_EYES = 0.8
 """Of the score, where eyes were looked for and no clear ones agree with the rotation network; so it is never "high"."""
 
+BRIGHTENED = 0.875
+"""Of the score of a pose that only the brightened scan shows: what would be "high" is "moderate", and "moderate", of
+which a fifth were wrong, is "low" (see docs/accuracy.md)."""
+
 LEAST_BRAIN_AGREEMENT = 0.7
 """Dice overlap of the first two networks' brains below which one of them is mistaken."""
 
@@ -72,6 +76,8 @@ class Confidence:
         Angle between the rotation network's answer and the rotation that the eyes define; None where none were found.
     by_core : bool
         Whether the pose came from the thickest part of what looked like the brain, as that of the whole was doubtful.
+    brightened : bool
+        Whether the pose is that of the brightened scan, as that of the scan as it is was doubtful.
     another_head_mm : float or None
         How far off another head is, where there seem to be twins; None otherwise.
     orientation_doubtful : bool
@@ -91,6 +97,7 @@ class Confidence:
     halves_apart_degrees: float | None = None
     halves_apart_mm: float | None = None
     by_core: bool = False
+    brightened: bool = False
     another_head_mm: float | None = None
     orientation_doubtful: bool = False
 
@@ -102,7 +109,7 @@ class Confidence:
         where odd and even slices show the head in two places and not each its pose, as views of such a scan agree, on
         what may be the pose of neither; where it is a second thought, from the core of the brain; and where the file
         does not say how the scan lies in the patient. Where no clear eyes agree with the rotation network it is a fifth
-        less.
+        less, and where only the brightened scan shows the pose an eighth.
         """
         if not BRAIN_VOLUME_ML[0] <= self.brain_volume_ml <= BRAIN_VOLUME_ML[1]:
             return 0.0
@@ -111,6 +118,7 @@ class Confidence:
         doubts = (self._is_of_neither_half, self._brains_differ, self.by_core, self.orientation_doubtful)
         certainty = 0.5 if any(doubts) else 1.0
         certainty *= WITHOUT_EYES if self.eyes_agree is False else 1.0
+        certainty *= BRIGHTENED if self.brightened else 1.0
         return min(self.axis_concentration) * orthogonality * agreement * certainty
 
     @property
@@ -170,6 +178,10 @@ class Confidence:
             sentences.append("two networks find different brains: the centre may be off")
         if self.by_core:
             sentences.append("the brain was found on second thought only: what it touches looked like a part of it")
+        if self.brightened:
+            sentences.append(
+                "the head was read from the brightened scan only: it lies in the dark, or the scan is poor"
+            )
         if self.another_head_mm is not None:
             sentences.append(
                 f"there seems to be another head {self.another_head_mm:.0f} mm away: check that the mask is in the one "

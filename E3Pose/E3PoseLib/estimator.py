@@ -139,8 +139,9 @@ class PoseEstimator:
             dim = [index for index in scans if may_be_elsewhere(outcomes[index])]
             brightened = {index: self._prepare(volumes[index], brightened=True) for index in dim}
             for index, outcome in self._find(brightened, clock).items():
-                if is_surer(outcome, outcomes[index]):
-                    outcomes[index] = outcome
+                doubted = outcome.doubted(brightened=True) if isinstance(outcome, PoseEstimate) else outcome
+                if is_surer(doubted, outcomes[index]):
+                    outcomes[index] = doubted
         # Read when all is done: what candidates cost that were tried in vain belongs to the scan's time too.
         timings = clock.read()
         for index, outcome in outcomes.items():

@@ -183,7 +183,9 @@ def test_a_head_in_the_dark_is_found_in_the_brightened_scan():
     model.header = replace(model.header, candidates=2)
     estimator = PoseEstimator(model, "cpu")
     found, beside = estimator.estimate_batch([dark, head])
-    assert found.confidence.score > 0
+    assert found.confidence.score > 0 and found.confidence.brightened
+    assert any("brightened scan only" in warning for warning in found.warnings)
+    assert not beside.confidence.brightened
     assert pose_difference(found.canonical_to_ras, lit.canonical_to_ras)[1] < 2
     np.testing.assert_allclose(beside.canonical_to_ras, estimator.estimate(head).canonical_to_ras, atol=1e-5)
     # Too dark even so: what was seen first stands.

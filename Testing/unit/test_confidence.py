@@ -53,6 +53,8 @@ def test_a_clear_pose_is_trusted_without_a_warning():
         ({"upright_agreement": 0.86}, 0.45, "low"),
         ({"upright_agreement": 0.88}, 0.9, "high"),
         ({"by_core": True}, 0.45, "low"),
+        ({"brightened": True}, 0.7875, "moderate"),
+        ({"brightened": True, "axis_concentration": (0.79, 0.9, 0.9)}, 0.69125, "low"),
         ({"orientation_doubtful": True}, 0.45, "low"),
         ({"another_head_mm": 90.0}, 0.9, "moderate"),
     ],
@@ -61,7 +63,7 @@ def test_what_speaks_against_a_pose_lowers_it(changes, score, level):
     doubtful = confidence(**changes)
     assert doubtful.score == pytest.approx(score, abs=5e-4) and doubtful.level == level
     said = level == "low" or doubtful.touches_border or doubtful.halves_apart_mm or doubtful.another_head_mm
-    said = said or doubtful.eyes_agree is False
+    said = said or doubtful.eyes_agree is False or doubtful.brightened
     assert bool(doubtful.warnings()) == bool(said)
 
 
