@@ -75,6 +75,20 @@ def test_a_head_that_moved_between_odd_and_even_slices_is_found_halfway(estimato
     assert any("the pose is halfway" in sentence for sentence in estimate.warnings)
 
 
+def test_a_head_in_the_dark_is_read_from_the_brightened_scan(estimator):
+    scan = read_volume(SAMPLE)
+    middle = (np.linalg.inv(scan.voxel_to_ras) @ TRUTH)[0, 3]
+    # Away from the head along the first axis all is brighter, by e in 35 mm.
+    offset = np.abs(np.arange(scan.shape[0]) - middle) * scan.spacing[0]
+    dark = replace(scan, array=scan.intensities() * np.exp(offset / 35).astype(np.float32)[:, None, None])
+    estimate = estimator.estimate(dark)
+    degrees, mm = pose_difference(estimate.canonical_to_ras, TRUTH)
+    print(f"in the dark: {degrees:.1f}°, {mm:.1f} mm, {estimate.confidence}")
+    assert degrees < 5 and mm < 2
+    assert estimate.confidence.brightened and estimate.confidence.level != "high"
+    assert not estimator.estimate(scan).confidence.brightened
+
+
 def test_sheared_voxel_axes_do_not_turn_the_head(estimator):
     scan = read_volume(SAMPLE)
     for axis, along, slope in ((0, 1, 0.25), (1, 2, -0.2), (2, 0, 0.15)):
