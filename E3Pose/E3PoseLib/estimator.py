@@ -27,11 +27,7 @@ from .replay import Replay
 from .resampling import cut, nearest_on_grid, rescale
 from .second_thoughts import is_surer, may_be_elsewhere, try_others
 from .segmentation.crop import crop_around, crop_views, cube_around, sample_grids, upright_cube
-from .segmentation.posterior import (
-    centre_of_mass,
-    largest_components,
-    posterior_to_object,
-)
+from .segmentation.posterior import centre_of_mass, largest_components, posterior_to_object
 from .stopwatch import Progress, Stopwatch
 from .views import assemble_rotation, combine_views, view_rotations
 from .volume import Volume
@@ -134,9 +130,9 @@ class PoseEstimator:
         clock.begin("prepare", 0.0)
         scans, outcomes = _attempt(range(len(volumes)), lambda index: self._prepare(volumes[index]))
         outcomes |= self._find(scans, clock)
-        if self.model.header.candidates > 1:
+        dim = [index for index in scans if may_be_elsewhere(outcomes[index])]
+        if dim and self.model.header.candidates > 1:
             clock.begin("prepare", 0.95)
-            dim = [index for index in scans if may_be_elsewhere(outcomes[index])]
             brightened = {index: self._prepare(volumes[index], brightened=True) for index in dim}
             for index, outcome in self._find(brightened, clock).items():
                 doubted = outcome.doubted(brightened=True) if isinstance(outcome, PoseEstimate) else outcome
@@ -151,8 +147,6 @@ class PoseEstimator:
 
     def _find(self, scans: dict[int, PreparedScan], clock: Stopwatch) -> dict[int, PoseEstimate | E3PoseError]:
         """What may be the brain, and the pose of the largest of it; where that is doubtful, of the others too."""
-        if not scans:
-            return {}
         clock.begin("segment", 0.05)
         logits = dict(zip(scans, self._run(self._segment, [scan.array for scan in scans.values()]), strict=True))
         brains, outcomes = _attempt(scans, lambda index: self._localise(scans[index], logits[index]))

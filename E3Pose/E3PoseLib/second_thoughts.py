@@ -54,21 +54,18 @@ def try_others(
     """
     chosen = {index: first[index] for index in brains}
     found = {index: [estimate] for index, estimate in chosen.items()}
-
-    def may_be_elsewhere(index: int) -> bool:
-        return chosen[index].confidence.may_be_elsewhere
-
     for turn in range(1, candidates):
         others = {
             index: masks[turn]
             for index, masks in brains.items()
-            if turn < len(masks) and (may_be_elsewhere(index) or masks[turn].sum() >= TWIN_SHARE * masks[0].sum())
+            if turn < len(masks)
+            and (may_be_elsewhere(chosen[index]) or masks[turn].sum() >= TWIN_SHARE * masks[0].sum())
         }
         for index, estimate in estimate_from(others).items():
             found[index].append(estimate)
-            if may_be_elsewhere(index) and is_surer(estimate, chosen[index]):
+            if may_be_elsewhere(chosen[index]) and is_surer(estimate, chosen[index]):
                 chosen[index] = replace(estimate, warnings=(*estimate.warnings, NOT_THE_LARGEST))
-    wholes = {index: masks[0] for index, masks in brains.items() if may_be_elsewhere(index)}
+    wholes = {index: masks[0] for index, masks in brains.items() if may_be_elsewhere(chosen[index])}
     cores = {index: thickest_part(whole, CORE_REACH) for index, whole in wholes.items()}
     cores = {index: core for index, core in cores.items() if core.sum() < CORE_SHARE * wholes[index].sum()}
     for index, estimate in estimate_from(cores).items():

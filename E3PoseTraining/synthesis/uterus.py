@@ -89,7 +89,6 @@ def cavity_distance(points: Points, head: Head, body: Body, fluid_volume: float,
 
     points: RAS in mm; fluid_volume: ml between wall and fetus.
     """
-    canonical_to_body = np.linalg.inv(body.body_to_canonical)
     # The wall lies on the head here and stands off there, so the hull's head is not centred on the fetus's.
     head_centre = head.size.occipitofrontal_diameter * (np.array([0, 0.04, -0.1]) + rng.normal(0, 0.08, 3))
     head_radii = head.size.occipitofrontal_diameter * np.array([0.44, 0.55, 0.55])
@@ -117,7 +116,7 @@ def cavity_distance(points: Points, head: Head, body: Body, fluid_volume: float,
     apart = np.sort(wall[fetus > 0])
     room = apart[min(round(1000 * fluid_volume / (0.1 * scale) ** 3), apart.size - 1)]
 
-    in_body = move(points, canonical_to_body @ np.linalg.inv(canonical_to_ras))
+    in_body = move(points, np.linalg.inv(canonical_to_ras @ body.body_to_canonical))
     wall = hull(in_body) + roughness * smooth_noise(rng, points[0].shape, (5, 5, 5))
     # Where there is little fluid the wall lies on the fetus.
     return np.minimum(wall - room, fetus_distance(in_body, head, body))
