@@ -130,9 +130,13 @@ class Confidence:
     @property
     def may_be_elsewhere(self) -> bool:
         """Whether the pose is doubtful, and not for the file's orientation or motion of a head with eyes."""
-        is_a_head = self.eyes_disagreement_degrees is not None and not self._brains_differ
-        has_moved = self._is_of_neither_half and is_a_head
+        has_moved = self._is_of_neither_half and self.shows_a_head
         return not has_moved and not replace(self, orientation_doubtful=False).score >= LOW_SCORE
+
+    @property
+    def shows_a_head(self) -> bool:
+        """Whether eyes were found and the networks agree on the brain: it is a head, be its pose doubtful."""
+        return self.eyes_disagreement_degrees is not None and not self._brains_differ
 
     @property
     def _is_of_neither_half(self) -> bool:

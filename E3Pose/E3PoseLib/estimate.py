@@ -44,15 +44,15 @@ class PoseEstimate:
     precision: str
     eyes: Eyes | None = None
 
-    def doubted(self, **doubts) -> PoseEstimate:
-        """The same estimate with more that speaks against it.
+    def with_evidence(self, **evidence) -> PoseEstimate:
+        """The same estimate with something else that speaks for or against it.
 
         Parameters
         ----------
-        **doubts
+        **evidence
             Fields of its `Confidence`.
         """
-        confidence = replace(self.confidence, **doubts)
+        confidence = replace(self.confidence, **evidence)
         before = self.confidence.warnings()
         others = tuple(sentence for sentence in self.warnings if sentence not in before)
         return replace(self, confidence=confidence, warnings=(*others, *confidence.warnings()))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from .precision import PRECISIONS, fastest_precision, segment
 from .prepared import PreparedScan, prepare
 from .replay import Replay
 from .resampling import cut, nearest_on_grid, rescale
-from .second_thoughts import is_surer, may_be_elsewhere, try_others
+from .second_thoughts import is_surer, may_be_elsewhere, shows_a_head, try_others
 from .segmentation.crop import crop_around, crop_views, cube_around, sample_grids, upright_cube
 from .segmentation.posterior import centre_of_mass, largest_components, posterior_to_object
 from .stopwatch import Progress, Stopwatch
@@ -130,12 +131,14 @@ class PoseEstimator:
         clock.begin("prepare", 0.0)
         scans, outcomes = _attempt(range(len(volumes)), lambda index: self._prepare(volumes[index]))
         outcomes |= self._find(scans, clock)
-        dim = [index for index in scans if may_be_elsewhere(outcomes[index])]
+        dim = {index: scan for index, scan in scans.items() if may_be_elsewhere(outcomes[index])}
         if dim and self.model.header.candidates > 1:
             clock.begin("prepare", 0.95)
-            brightened = {index: self._prepare(volumes[index], brightened=True) for index in dim}
-            for index, outcome in self._find(brightened, clock).items():
-                doubted = outcome.doubted(brightened=True) if isinstance(outcome, PoseEstimate) else outcome
+            brightened = {index: scan.brightened() for index, scan in dim.items()}
+            heads = {index: scan for index, scan in dim.items() if shows_a_head(outcomes[index])}
+            known = {index: scan.on_grid(outcomes[index].mask) for index, scan in heads.items()}
+            for index, outcome in self._find(brightened, clock, known).items():
+                doubted = outcome.with_evidence(brightened=True) if isinstance(outcome, PoseEstimate) else outcome
                 if is_surer(doubted, outcomes[index]):
                     outcomes[index] = doubted
         # Read when all is done: what candidates cost that were tried in vain belongs to the scan's time too.
@@ -145,71 +148,87 @@ class PoseEstimator:
                 outcomes[index] = replace(outcome, timings=timings)
         return [outcomes[index] for index in range(len(volumes))]
 
-    def _find(self, scans: dict[int, PreparedScan], clock: Stopwatch) -> dict[int, PoseEstimate | E3PoseError]:
-        """What may be the brain, and the pose of the largest of it; where that is doubtful, of the others too."""
-        clock.begin("segment", 0.05)
-        logits = dict(zip(scans, self._run(self._segment, [scan.array for scan in scans.values()]), strict=True))
-        brains, outcomes = _attempt(scans, lambda index: self._localise(scans[index], logits[index]))
-        largest = {index: candidates[0] for index, candidates in brains.items()}
-        outcomes |= self._estimate_from(scans, largest, clock)
-        outcomes |= self._estimate_between(scans, largest, outcomes, clock)
+    def _find(
+        self, scans: dict[int, PreparedScan], clock: Stopwatch, known: Mapping[int, np.ndarray] = MappingProxyType({})
+    ) -> dict[int, PoseEstimate | E3PoseError]:
+        """What may be the brain, where that is not known, and the pose of the largest of it; where that is doubtful, of
+        the others too.
+        """
+        unknown = {index: scan for index, scan in scans.items() if index not in known}
+        brains, outcomes = self._find_brains(unknown, clock)
+        brains |= {index: [mask] for index, mask in known.items()}
+        outcomes |= self._estimate_from(scans, {index: masks[0] for index, masks in brains.items()}, clock)
+        outcomes |= self._estimate_between(scans, {index: outcomes[index] for index in brains}, clock)
         if self.model.header.candidates > 1:
             estimate_from = partial(self._estimate_from, scans, clock=clock)
             outcomes |= try_others(brains, outcomes, self.model.header.candidates, estimate_from)
         return outcomes
 
+    def _find_brains(
+        self, scans: dict[int, PreparedScan], clock: Stopwatch
+    ) -> tuple[dict[int, list[np.ndarray]], dict[int, E3PoseError]]:
+        """What may be the brain on the model's grid, largest first, and the error of each scan that shows none."""
+        if not scans:
+            return {}, {}
+        clock.begin("segment", 0.05)
+        logits = dict(zip(scans, self._run(self._segment, [scan.array for scan in scans.values()]), strict=True))
+        return _attempt(scans, lambda index: self._localise(scans[index], logits[index]))
+
     def _estimate_from(
         self, scans: dict[int, PreparedScan], masks: dict[int, np.ndarray], clock: Stopwatch
     ) -> dict[int, PoseEstimate]:
-        """The method, step by step, from a first mask of the brain; nothing where there is none."""
-        if not masks:
+        """The method from a first mask of the brain; nothing where there is none."""
+        if not masks or self.model.eyes_network is None:
+            return self._estimate_seen(scans, {index: Look(mask) for index, mask in masks.items()}, clock)
+        clock.begin("eyes", 0.2)
+        return self._estimate_seen(scans, self._look_closer(scans, masks), clock)
+
+    def _estimate_seen(
+        self, scans: dict[int, PreparedScan], looks: dict[int, Look], clock: Stopwatch
+    ) -> dict[int, PoseEstimate]:
+        """The method from a closer look, step by step; nothing where there is none."""
+        if not looks:
             return {}
-        looks: dict[int, Look] = {}
-        if self.model.eyes_network is not None:
-            clock.begin("eyes", 0.2)
-            looks = self._look_closer(scans, masks)
-            masks = {index: look.mask for index, look in looks.items()}
         clock.begin("crop", 0.35)
-        views = [view for index, mask in masks.items() for view in self._crop(scans[index], mask)]
+        views = [view for index, look in looks.items() for view in self._crop(scans[index], look.mask)]
         clock.begin("rotate", 0.4)
         fields = iter(self._run(self.model.rotation_network.axes_field, views))
-        seen = {index: self._combine(list(islice(fields, len(self._view_to_scan)))) for index in masks}
+        seen = {index: self._combine(list(islice(fields, len(self._view_to_scan)))) for index in looks}
         if self.model.upright_network is not None:
             clock.begin("upright", 0.8)
             looks = self._look_upright(scans, looks, seen)
-            masks = {index: look.mask for index, look in looks.items()}
         clock.begin("assemble", 0.95)
-        return {index: self._assemble(scans[index], masks[index], seen[index], looks.get(index)) for index in masks}
+        return {index: self._assemble(scans[index], seen[index], look) for index, look in looks.items()}
 
     def _estimate_between(
-        self,
-        scans: dict[int, PreparedScan],
-        masks: dict[int, np.ndarray],
-        outcomes: dict[int, PoseEstimate | E3PoseError],
-        clock: Stopwatch,
+        self, scans: dict[int, PreparedScan], wholes: dict[int, PoseEstimate], clock: Stopwatch
     ) -> dict[int, PoseEstimate]:
         """Of heads that may have moved between odd and even slices the pose halfway, where both are surer of theirs."""
-        axes, halves, beginnings = {}, {}, {}
-        for index, mask in masks.items():
-            scan, whole = scans[index].oriented, outcomes[index]
+        axes, halves, looks = {}, {}, {}
+        for index, whole in wholes.items():
             if whole.confidence.may_be_of_neither_half and not self.as_official:
                 clock.begin("prepare", 0.95)
-                shown = replace(scans[index].volume, array=whole.mask).closest_canonical().array
-                axes[index] = int(np.argmax(interleave_ratios(scan.array, shown)))
+                scan, oriented = scans[index], scans[index].oriented
+                shown = replace(scan.volume, array=whole.mask).closest_canonical().array
+                axes[index] = int(np.argmax(interleave_ratios(oriented.array, shown)))
+                look = Look(scan.on_grid(whole.mask), whole.confidence.brain_agreement)
                 for first in (0, 1):
-                    half = replace(scan, array=every_other_slice(scan.array, axes[index], first))
-                    halves[index, first], beginnings[index, first] = self._prepare(half, scans[index]), mask
-        found = self._estimate_from(halves, beginnings, clock)
+                    half = replace(oriented, array=every_other_slice(oriented.array, axes[index], first))
+                    halves[index, first], looks[index, first] = self._prepare(half, scan), look
+        if self.model.upright_network is None:
+            found = self._estimate_from(halves, {half: look.mask for half, look in looks.items()}, clock)
+        else:
+            found = self._estimate_seen(halves, looks, clock)
         settled = {}
         for index, axis in axes.items():
-            halfway = between(scans[index].volume, axis, found[index, 0], found[index, 1], outcomes[index])
+            halfway = between(scans[index].volume, axis, found[index, 0], found[index, 1], wholes[index])
             if halfway is not None:
                 settled[index] = halfway
         return settled
 
-    def _prepare(self, volume: Volume, like: PreparedScan | None = None, brightened: bool = False) -> PreparedScan:
+    def _prepare(self, volume: Volume, like: PreparedScan | None = None) -> PreparedScan:
         stride = self.model.segmentation_network.stride
-        return prepare(volume, self.model.header, stride, self.as_official, like, brightened)
+        return prepare(volume, self.model.header, stride, self.as_official, like)
 
     def _localise(self, scan: PreparedScan, logits: torch.Tensor) -> list[np.ndarray]:
         """What may be the brain on the model's grid, largest first."""
@@ -273,22 +292,22 @@ class PoseEstimator:
             for (index, cube), posterior in zip(cubes.items(), posteriors, strict=True)
         }
 
-    def _assemble(self, scan: PreparedScan, mask: np.ndarray, seen: _Axes, look: Look | None) -> PoseEstimate:
+    def _assemble(self, scan: PreparedScan, seen: _Axes, look: Look) -> PoseEstimate:
         """Translation from the mask, rotation from the axes that were seen and the eyes, all carried to RAS."""
-        centre = transform_points(scan.grid_to_ras, centre_of_mass(mask))
-        brain_volume_ml = float(mask.sum() * self.model.header.spacing_mm**3 / 1000)
+        centre = transform_points(scan.grid_to_ras, centre_of_mass(look.mask))
+        brain_volume_ml = float(look.mask.sum() * self.model.header.spacing_mm**3 / 1000)
         by_network = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
         rotation = _rotate(by_network, centre, brain_volume_ml, look)
         oriented = scan.oriented
-        on_scan = nearest_on_grid(mask.astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
+        on_scan = nearest_on_grid(look.mask.astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
         confidence = Confidence(
             axis_concentration=tuple(seen.concentration.tolist()),
             orthogonality_error_degrees=orthogonality_error(seen.axes),
             view_disagreement_degrees=seen.disagreement if self.model.header.views > 1 else None,
             brain_volume_ml=brain_volume_ml,
-            brain_agreement=look.brain_agreement if look else None,
-            upright_agreement=look.upright_agreement if look else None,
-            touches_border=touches_border(scan.array, mask),
+            brain_agreement=look.brain_agreement,
+            upright_agreement=look.upright_agreement,
+            touches_border=touches_border(scan.array, look.mask),
             orientation_doubtful=bool(scan.volume.notes),
             interleave_ratio=max(interleave_ratios(oriented.array, on_scan)),
             eyes_agree=rotation.eyes_agree,
@@ -323,9 +342,9 @@ class PoseEstimator:
         return outputs
 
 
-def _rotate(by_network: np.ndarray, centre: np.ndarray, brain_volume_ml: float, look: Look | None) -> _Rotation:
+def _rotate(by_network: np.ndarray, centre: np.ndarray, brain_volume_ml: float, look: Look) -> _Rotation:
     """The head's rotation by the rotation network and, where a look tells of them, by the eyes."""
-    if look is None:
+    if look.eye_probability is None:
         return _Rotation(by_network)
     eyes = find_eyes(look.eye_probability, look.voxel_to_ras, centre, brain_volume_ml, by_network)
     if eyes is None:

@@ -35,20 +35,20 @@ class Look:
     ----------
     mask : np.ndarray
         Bool, shape of the model's grid: the brain.
-    brain_agreement : float
-        Dice overlap of the first look's brain and that of the closer one.
-    eye_probability : np.ndarray
-        Shape ``[E, E, E]``: of each voxel of a cube around the head.
-    voxel_to_ras : np.ndarray
+    brain_agreement : float or None
+        Dice overlap of the first look's brain and that of the closer one; None where there is no closer one.
+    eye_probability : np.ndarray or None
+        Shape ``[E, E, E]``: of each voxel of a cube around the head; None where no network has looked for eyes.
+    voxel_to_ras : np.ndarray or None
         Shape ``[4, 4]``, of that cube.
     upright_agreement : float or None
         Dice overlap of that brain and the one seen upright; None before that, or where no network sees it so.
     """
 
     mask: np.ndarray
-    brain_agreement: float
-    eye_probability: np.ndarray
-    voxel_to_ras: np.ndarray
+    brain_agreement: float | None = None
+    eye_probability: np.ndarray | None = None
+    voxel_to_ras: np.ndarray | None = None
     upright_agreement: float | None = None
 
 

@@ -102,6 +102,8 @@ def between(
         With the confidence of the less certain half and, slice by slice, the mask of the half that it is of. None where
         that half is no more certain than the whole, or both are further apart than `FURTHEST_DEGREES`.
     """
+    # Their brains were compared with that of the whole, which shows the head twice: it speaks against neither.
+    even, odd = (half.with_evidence(upright_agreement=None) for half in (even, odd))
     degrees, mm = pose_difference(even.canonical_to_ras, odd.canonical_to_ras)
     less, more = sorted((even, odd), key=lambda half: half.confidence.score)
     if degrees > FURTHEST_DEGREES or less.confidence.score <= whole.confidence.score:

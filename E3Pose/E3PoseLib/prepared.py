@@ -13,6 +13,7 @@ from .resampling import (
     GRID_TOLERANCE,
     crop_or_pad,
     darken_fill,
+    nearest_on_grid,
     resample_isotropic,
     rescale,
     shown_box,
@@ -55,14 +56,19 @@ class PreparedScan:
         """What of the grid the scan covers, and where the grid lies in RAS."""
         return self.field_of_view, self.grid_to_ras
 
+    def on_grid(self, mask: np.ndarray) -> np.ndarray:
+        """A mask of the scan's own voxels on the model's grid, by the nearest voxel; bool."""
+        shown = replace(self.volume, array=mask).closest_canonical()
+        return nearest_on_grid(shown.array, shown.voxel_to_ras, self.array.shape, self.grid_to_ras) > 0
+
+    def brightened(self) -> PreparedScan:
+        """The same by the square root of its intensities: what lies far from the coils comes out of the dark."""
+        above_least = self.oriented.array - self.oriented.array.min()
+        return replace(self, oriented=replace(self.oriented, array=np.sqrt(above_least)), array=np.sqrt(self.array))
+
 
 def prepare(
-    volume: Volume,
-    settings: ModelHeader,
-    stride: int,
-    as_official: bool = False,
-    like: PreparedScan | None = None,
-    brightened: bool = False,
+    volume: Volume, settings: ModelHeader, stride: int, as_official: bool = False, like: PreparedScan | None = None
 ) -> PreparedScan:
     """Reorient, resample to the model's cubic voxels, crop or pad to what its U-Net takes, rescale to [0, 1].
 
@@ -77,8 +83,6 @@ def prepare(
         In the file's own axis order, with its margins, on the very grid of the official program.
     like : PreparedScan, optional
         A scan on the same voxels, with whose margins this one's are cut, so that both come to the same grid.
-    brightened : bool
-        By the square root of its intensities: what lies far from the coils comes out of the dark.
 
     Returns
     -------
@@ -93,8 +97,6 @@ def prepare(
     oriented = replace(oriented, array=oriented.intensities())
     if not as_official:
         darken_fill(oriented.array)
-    if brightened:
-        oriented = replace(oriented, array=np.sqrt(oriented.array - oriented.array.min()))
     straight = oriented if as_official or oriented.has_orthogonal_axes else straighten(oriented)
     array = rescale(straight.array)
     if as_official:

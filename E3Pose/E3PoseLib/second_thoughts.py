@@ -71,19 +71,24 @@ def try_others(
     for index, estimate in estimate_from(cores).items():
         apart = pose_difference(estimate.canonical_to_ras, chosen[index].canonical_to_ras)
         if is_surer(estimate, chosen[index]) and np.greater(apart, ANOTHER_POSE).any():
-            chosen[index] = estimate.doubted(by_core=True)
+            chosen[index] = estimate.with_evidence(by_core=True)
     for index, estimates in found.items():
         here = chosen[index]
         sure = [one.canonical_to_ras for one in estimates if one.confidence.score >= LOW_SCORE]
         furthest = max((pose_difference(pose, here.canonical_to_ras)[1] for pose in sure), default=0.0)
         if furthest > TWIN_MM:
-            chosen[index] = here.doubted(another_head_mm=furthest)
+            chosen[index] = here.with_evidence(another_head_mm=furthest)
     return chosen
 
 
 def may_be_elsewhere(outcome: PoseEstimate | E3PoseError) -> bool:
     """Whether no head was found, or one that is doubtful, see `Confidence.may_be_elsewhere`."""
     return isinstance(outcome, E3PoseError) or outcome.confidence.may_be_elsewhere
+
+
+def shows_a_head(outcome: PoseEstimate | E3PoseError) -> bool:
+    """Whether a head was found, be its pose doubtful, see `Confidence.shows_a_head`."""
+    return isinstance(outcome, PoseEstimate) and outcome.confidence.shows_a_head
 
 
 def is_surer(one: PoseEstimate | E3PoseError, other: PoseEstimate | E3PoseError) -> bool:

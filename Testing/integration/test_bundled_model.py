@@ -64,7 +64,9 @@ def test_a_head_that_moved_between_odd_and_even_slices_is_found_halfway(estimato
     slices = int(np.argmax(scan.spacing))
     array = scan.intensities().copy()
     np.moveaxis(array, slices, 0)[1::2] = np.moveaxis(moved, slices, 0)[1::2]
-    estimate = estimator.estimate(replace(scan, array=array))
+    steps = []
+    estimate = estimator.estimate(replace(scan, array=array), lambda step, fraction: steps.append(step))
+    assert (steps.count("eyes"), steps.count("rotate")) == (1, 2)  # both halves begin with the brain of the whole
     truth, (degrees, mm) = halfway(TRUTH, motion @ TRUTH), pose_difference(TRUTH, motion @ TRUTH)
     off_degrees, off_mm = pose_difference(estimate.canonical_to_ras, truth)
     print(f"moved by {degrees:.1f}°, {mm:.1f} mm: {off_degrees:.1f}°, {off_mm:.1f} mm off, {estimate.confidence}")

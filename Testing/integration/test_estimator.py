@@ -20,6 +20,22 @@ def estimator(small_model):
     return PoseEstimator(small_model, "cpu")
 
 
+def head_centre(scan: Volume) -> np.ndarray:
+    return PoseEstimator(make_small_model(), "cpu").estimate(scan).canonical_to_ras[:3, 3]
+
+
+def head_with_eyes() -> tuple[Volume, np.ndarray]:
+    """A scan with two blobs brighter than all else before the brain, and where they are, [2, 3] RAS mm."""
+    scan = make_head()
+    index = np.stack(np.meshgrid(*map(np.arange, scan.shape), indexing="ij"), axis=-1)
+    ras = transform_points(scan.voxel_to_ras, index)
+    eyes = head_centre(scan) + np.array([[-14.0, 32.0, -12.0], [14.0, 32.0, -12.0]])
+    array = scan.array.copy()
+    for eye in eyes:
+        array[np.linalg.norm(ras - eye, axis=-1) < 8] = 1.2 * scan.array.max()
+    return replace(scan, array=array), eyes
+
+
 @pytest.mark.parametrize("spacing", [(4.0, 4.0, 4.0), (3.0, 3.0, 4.5)])
 def test_one_pose_for_all_48_storages(estimator, spacing):
     scan = make_head(spacing=spacing)
@@ -193,6 +209,21 @@ def test_a_head_in_the_dark_is_found_in_the_brightened_scan():
     assert estimator.estimate(dark).confidence.score == 0
 
 
+def test_a_head_with_eyes_is_not_searched_for_again_in_the_brightened_scan():
+    model = make_model_with_eyes()
+    model.header = replace(model.header, segmentation_edge=None, candidates=2)
+    estimator, (scan, _) = PoseEstimator(model, "cpu"), head_with_eyes()
+    searched = []
+    for bias in (-12.5, -24.0):  # the second network's brain is what is brighter than a quarter, or than nearly half
+        with torch.no_grad():
+            model.eyes_network.last_conv.bias[1] = bias
+        steps = []
+        estimate = estimator.estimate(scan, progress=lambda step, fraction, steps=steps: steps.append(step))
+        assert estimate.confidence.level == "low" and steps.count("eyes") > 1
+        searched.append(steps.count("segment"))
+    assert searched == [2, 1]
+
+
 def test_where_the_brain_has_grown_together_with_something_its_core_is_tried():
     model = make_small_model()
     model.header = replace(model.header, segmentation_edge=None)
@@ -254,19 +285,11 @@ def test_a_brain_seen_upright_takes_the_place_of_the_one_before():
 
 @pytest.mark.parametrize("make_model", [make_model_with_eyes, make_model_with_upright_eyes])
 def test_the_eyes_are_where_they_were_put_in_any_storage(make_model):
-    scan = make_head()
     estimator = PoseEstimator(make_model(), "cpu")
-    centre = PoseEstimator(make_small_model(), "cpu").estimate(scan).canonical_to_ras[:3, 3]
-    assert estimator.estimate(scan).eyes is None
-    index = np.stack(np.meshgrid(*map(np.arange, scan.shape), indexing="ij"), axis=-1)
-    ras = transform_points(scan.voxel_to_ras, index)
-    eyes = centre + np.array([[-14.0, 32.0, -12.0], [14.0, 32.0, -12.0]])
-    array = scan.array.copy()
-    for eye in eyes:
-        array[np.linalg.norm(ras - eye, axis=-1) < 8] = 1.2 * scan.array.max()
-    scan = replace(scan, array=array)
+    assert estimator.estimate(make_head()).eyes is None
+    scan, eyes = head_with_eyes()
     estimate = estimator.estimate(scan)
-    np.testing.assert_allclose(estimate.canonical_to_ras[:3, 3], centre, atol=2.0)
+    np.testing.assert_allclose(estimate.canonical_to_ras[:3, 3], head_centre(make_head()), atol=2.0)
     # Which of the two is the left one the rotation decides, whose weights are random here.
     found = np.stack([estimate.eyes.left, estimate.eyes.right])
     found = found if np.linalg.norm(found - eyes) < np.linalg.norm(found[::-1] - eyes) else found[::-1]
