@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 
 from .errors import E3PoseError
 from .estimator import PoseEstimator
-from .results import Settings, check_folder, prepare_folder, stands, write_results, write_table
+from .results import (
+    Settings,
+    check_folder,
+    forget_failure,
+    prepare_folder,
+    record_failure,
+    stands,
+    write_results,
+)
+from .tables import check_tables, write_tables
 from .tasks import Task
 from .volume import Volume, read_volume
 
@@ -45,7 +54,8 @@ def run_batch(
 ) -> Report:
     """Estimate scans one by one; a scan whose results stand already is skipped, one that fails does not stop the rest.
 
-    ``poses.csv`` is written anew from all results in the folder when the run ends, also by an interrupt.
+    ``poses.csv`` and ``failures.csv`` are written anew from all that lies in the folder when the run ends, also by an
+    interrupt.
 
     Parameters
     ----------
@@ -70,10 +80,12 @@ def run_batch(
     Raises
     ------
     OutputError
-        If nothing can be written to the folder, or scans lie in it.
+        If nothing can be written to the folder, or scans or tables of another program lie in it.
     """
     folder = prepare_folder(folder)
-    check_folder(folder, tasks, overwrite)
+    check_folder(folder, tasks)
+    if not overwrite:
+        check_tables(folder)
     low: list[str] = []
     read = read or (lambda task: read_volume(task.path, task.frame))
 
@@ -87,12 +99,19 @@ def run_batch(
             low.append(task.name)
         return True
 
+    def keep(task: Task, message: str) -> None:
+        if message:
+            record_failure(folder, task, message)
+        else:
+            forget_failure(folder, task)
+        on_result(task, message)
+
     try:
-        report = run_each(tasks, work, on_result)
+        report = run_each(tasks, work, keep)
         report.low = low
         return report
     finally:
-        write_table(folder)
+        write_tables(folder)
 
 
 def run_each(

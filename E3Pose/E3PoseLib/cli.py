@@ -29,9 +29,9 @@ def _parser() -> argparse.ArgumentParser:
     estimate = commands.add_parser(
         "estimate",
         help="estimate the pose of the head in scans",
-        description="For each scan write NAME.npy, NAME.tfm and NAME.json, and for all of them one poses.csv. Scans "
-        "whose results stand already are skipped. Exit status: 0 all good, 1 some scans failed, 2 wrong usage, "
-        "130 interrupted.",
+        description="For each scan write NAME.npy, NAME.tfm and NAME.json, and for all of them one poses.csv; of those "
+        "that fail, NAME.failed and one failures.csv. Scans whose results stand already are skipped. Exit status: 0 "
+        "all good, 1 some scans failed, 2 wrong usage, 130 interrupted.",
     )
     estimate.add_argument("input", nargs="+", help="NIfTI files, or folders of them")
     estimate.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the results")
@@ -154,7 +154,8 @@ def _estimate(options: argparse.Namespace) -> int:
     # Here, so that help and errors of usage do not wait for torch.
     from .estimator import PoseEstimator
     from .model import load_model
-    from .results import Settings, prepare_folder, write_table
+    from .results import Settings, prepare_folder
+    from .tables import write_tables
     from .tasks import find_tasks
 
     tasks = find_tasks(options.input, options.frame, options.all_frames)
@@ -176,7 +177,7 @@ def _estimate(options: argparse.Namespace) -> int:
     status = run_with_progress(team.share(tasks), estimator, options.output, settings, options.overwrite)
     some_failed = team.total(status == SOME_FAILED) > 0
     if team.is_first:
-        write_table(options.output)
+        write_tables(options.output)
     return SOME_FAILED if some_failed else SUCCESS
 
 
@@ -198,12 +199,12 @@ def progress(n_scans: int) -> Iterator[Callable]:
 def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> int:
     """Run a batch with a progress bar, print what failed, and return the exit status."""
     from .batch import run_batch
-    from .results import CSV_NAME
+    from .tables import FAILURES, POSES
 
     with progress(len(tasks)) as tell:
         report = run_batch(tasks, estimator, folder, settings, overwrite=overwrite, on_result=tell)
-    table = Path(folder) / CSV_NAME
-    print(report.in_words() + (f"; results in {table}" if table.is_file() else ""))
+    tables = {"results": Path(folder) / POSES.name, "failures": Path(folder) / FAILURES.name}
+    print("; ".join([report.in_words(), *(f"{what} in {path}" for what, path in tables.items() if path.is_file())]))
     return SOME_FAILED if report.failed else SUCCESS
 
 

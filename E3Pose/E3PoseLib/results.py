@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import os
 import shutil
 import tempfile
@@ -17,21 +16,15 @@ import numpy as np
 
 from .errors import OutputError, TransformError
 from .estimate import PoseEstimate
-from .files import whole_file
 from .geometry import read_json, write_itk, write_json, write_npy
 from .resampling import reslice
 from .summary import eyes_in_numbers
 from .tasks import Task
 from .volume import Volume, write_volume
 
-CSV_NAME = "poses.csv"
 FORMAT = "e3pose-pose-1"
+FAILURE_FORMAT = "e3pose-failure-1"
 DIRECTIONS = ("canonical-to-input", "input-to-canonical")
-TABLE_COLUMNS = (
-    "frame_id",
-    *(f"m{row}{column}" for row in range(4) for column in range(4)),
-    *("space", "direction", "confidence", "score", "brain_volume_ml", "warnings", "input", "frame", "model"),
-)
 SUFFIXES = {
     "npy": ".npy",
     "tfm": ".tfm",
@@ -40,6 +33,9 @@ SUFFIXES = {
     "json": ".json",
 }
 """How the files of each kind end, in the order in which they take their places: where the last stands, all do."""
+
+FAILED_SUFFIX = ".failed"
+"""How the record of a scan ends that has failed."""
 
 PART_PREFIX = ".part-"
 OLD_PART_SECONDS = 24 * 3600
@@ -104,8 +100,8 @@ def prepare_folder(folder: str | os.PathLike) -> Path:
     return folder
 
 
-def check_folder(folder: Path, tasks: Iterable[Task], overwrite: bool = False) -> None:
-    """Keep results out of the scans' own folder, and a table of another program's from being replaced unasked.
+def check_folder(folder: Path, tasks: Iterable[Task]) -> None:
+    """Keep results out of the scans' own folder.
 
     A scan's JSON, or a mask drawn by hand, may have the very name of a result, and the next run would take masks for
     scans.
@@ -113,18 +109,12 @@ def check_folder(folder: Path, tasks: Iterable[Task], overwrite: bool = False) -
     Raises
     ------
     OutputError
-        If one of the scans, or a file that it is a link to, lies in the folder of the results; or there is a
-        ``poses.csv`` that `write_table` has not written.
+        If one of the scans, or a file that it is a link to, lies in the folder of the results.
     """
     place = folder.resolve()
     for task in tasks:
         if place in (task.path.parent.resolve(), task.real_path.parent):
             raise OutputError(f"{folder}: holds scans ({task.path.name}); choose another folder for the results")
-    table = folder / CSV_NAME
-    if table.is_file() and not overwrite:
-        with table.open(encoding="utf-8", errors="replace") as stream:
-            if not stream.readline().startswith(",".join(TABLE_COLUMNS[:2])):
-                raise OutputError(f"{table}: is another program's; choose another folder, or replace it by --overwrite")
 
 
 def _files(folder: Path, task: Task, with_mask: bool, with_resliced: bool) -> dict[str, Path]:
@@ -258,43 +248,42 @@ def _write(parts: dict[str, Path], task: Task, volume: Volume, estimate: PoseEst
     )
 
 
-def write_table(folder: str | os.PathLike) -> None:
-    """Write ``poses.csv`` from the JSON results in a folder, by name; without results there is none.
+def record_failure(folder: Path, task: Task, reason: str) -> None:
+    """Keep why a scan has failed beside what became of the others, until it succeeds; results before stay.
 
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
+    Where that cannot be written, or a file of another origin has its name, there is no record.
     """
-    folder = Path(folder)
-    documents = []
-    for path in sorted(folder.glob(f"*{SUFFIXES['json']}")):
+    path = folder / f"{task.name}{FAILED_SUFFIX}"
+    if os.path.lexists(path) and not _is_failure(path):
+        return
+    with contextlib.suppress(OutputError):
+        write_json(
+            path,
+            {
+                "format": FAILURE_FORMAT,
+                "name": task.name,
+                "input": str(task.real_path),
+                "frame": task.frame,
+                "reason": reason,
+            },
+        )
+
+
+def forget_failure(folder: Path, task: Task) -> None:
+    """Remove the record of a scan that has failed before."""
+    path = folder / f"{task.name}{FAILED_SUFFIX}"
+    if _is_failure(path):
+        path.unlink(missing_ok=True)
+
+
+def _is_failure(path: Path) -> bool:
+    return next(documents([path], FAILURE_FORMAT), None) is not None
+
+
+def documents(paths: Iterable[Path], format: str) -> Iterator[dict]:
+    """The JSON documents of a format among files."""
+    for path in paths:
         with contextlib.suppress(TransformError):
             document = read_json(path)
-            if isinstance(document, dict) and document.get("format") == FORMAT:
-                documents.append(document)
-    if not documents:
-        (folder / CSV_NAME).unlink(missing_ok=True)
-        return
-    # A name that is no UTF-8 is written with escapes.
-    format = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
-    with whole_file(folder / CSV_NAME) as temporary, temporary.open("w", **format) as stream:
-        writer = csv.writer(stream)
-        writer.writerow(TABLE_COLUMNS)
-        for document in documents:
-            confidence, settings = document["confidence"], document["settings"]
-            writer.writerow(
-                [
-                    document["name"],
-                    *np.ravel(document["matrix"]).tolist(),
-                    settings["space"],
-                    settings["direction"],
-                    confidence["level"],
-                    f"{confidence['score']:.4f}",
-                    f"{confidence['brain_volume_ml']:.1f}",
-                    "; ".join(document["warnings"]),
-                    document["input"],
-                    document["frame"],
-                    settings["model"],
-                ]
-            )
+            if isinstance(document, dict) and document.get("format") == format:
+                yield document

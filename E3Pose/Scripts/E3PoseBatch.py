@@ -3,7 +3,7 @@
     Slicer --no-main-window --python-script E3PoseBatch.py --input scans/ --output poses/
 
 For each scan NAME.npy (4x4), NAME.tfm (ITK), NAME.json and one poses.csv are written. Scans that are done are
-skipped, so that an interrupted run goes on; a scan that fails is reported and the rest go on.
+skipped, so that an interrupted run goes on; a scan that fails is reported, listed in failures.csv, and the rest go on.
 Exit status: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted.
 
 Slicer answers --help itself; without any option this script lists its own.

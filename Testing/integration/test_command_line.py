@@ -224,7 +224,42 @@ def test_bad_scans_fail_by_name_and_the_rest_go_on(scans, estimate, tmp_path, ca
     for name in ("a_text", "b_cut", "b_flipped", "c_gzip", "d_flat", "e_constant", "f_nan", "g_thin", "h_singular"):
         assert f"{name}: failed: " in errors
     assert "Traceback" not in errors
+    with (tmp_path / "out" / "failures.csv").open() as stream:
+        failures = {row["frame_id"]: row for row in csv.DictReader(stream)}
+    assert list(failures) == sorted(path.name[:-7] for path in scans.iterdir() if path.name[0] in "abcdefgh")
+    assert all(f"{name}: failed: {row['reason']}" in errors for name, row in failures.items())
+    assert failures["g_thin"]["input"] == str((scans / "g_thin.nii.gz").resolve())
     assert sorted(path.stem for path in (tmp_path / "out").glob("*.json")) == ["scan0", "scan1", "scan2"]
+
+
+def test_a_failure_is_listed_until_the_scan_succeeds(scans, estimate, tmp_path, capsys):
+    out, good = tmp_path / "out", (scans / "scan1.nii.gz").read_bytes()
+
+    def run(*arguments) -> tuple[int, list[str], list[str]]:
+        status = estimate(scans, *arguments)
+        tables = []
+        for name in ("poses.csv", "failures.csv"):
+            lines = (out / name).read_text().splitlines()[1:] if (out / name).exists() else []
+            tables.append([line.split(",")[0] for line in lines])
+        return status, *tables
+
+    everybody = ["scan0", "scan1", "scan2"]
+    (scans / "scan1.nii.gz").write_bytes(good[:3000])
+    assert run() == (1, ["scan0", "scan2"], ["scan1"])
+    assert f"failures in {out / 'failures.csv'}" in capsys.readouterr().out
+    (scans / "scan1.nii.gz").write_bytes(good)
+    assert run() == (0, everybody, [])
+    assert not list(out.glob("*.failed"))
+    # A pose that stands is kept, though the scan behind it can no longer be read.
+    (scans / "scan1.nii.gz").write_bytes(good[:3000])
+    assert run("--overwrite") == (1, everybody, ["scan1"])
+    # What is not wanted is no failure any more once it is not asked for again.
+    assert run("--space", "voxel") == (1, everybody, everybody)
+    assert run() == (0, everybody, [])
+    # A file of somebody else's by that name is nobody's to replace.
+    (out / "scan1.failed").write_text("my notes")
+    assert run("--overwrite") == (1, everybody, [])
+    assert (out / "scan1.failed").read_text() == "my notes"
 
 
 def test_wrong_usage_is_status_2(scans, estimate, small_model_file, tmp_path, capsys):
@@ -292,7 +327,7 @@ def test_a_full_disk_leaves_nothing_half_written(scans, small_model_file, tmp_pa
     )
     assert run.returncode == 1
     assert "scan0_resliced.nii.gz: cannot be written" in run.stderr and "Traceback" not in run.stderr
-    assert not list(out.iterdir())
+    assert {path.name for path in out.iterdir()} == {"scan0.failed", "failures.csv"}
 
 
 def test_results_that_cannot_be_replaced_stand_as_they_were(scans, estimate, small_model_file, tmp_path, capsys):
@@ -305,7 +340,8 @@ def test_results_that_cannot_be_replaced_stand_as_they_were(scans, estimate, sma
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
         capture_output=True,
     )
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    failure = {out / "scan0.failed", out / "failures.csv"}
+    assert {path.name: path.read_bytes() for path in {*out.iterdir()} - failure} == before
     assert estimate(scans / "scan0.nii.gz", "--save-resliced", 2) == 0
     assert "0 estimated, 1 already there" in capsys.readouterr().out.splitlines()[-1]
 
