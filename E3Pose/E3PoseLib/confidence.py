@@ -107,15 +107,17 @@ class Confidence:
 
         It is 0 for an impossible brain, and halved where two networks find different brains, one of which is mistaken;
         where odd and even slices show the head in two places and not each its pose, as views of such a scan agree, on
-        what may be the pose of neither; where it is a second thought, from the core of the brain; and where the file
-        does not say how the scan lies in the patient. Where no clear eyes agree with the rotation network it is a fifth
-        less, and where only the brightened scan shows the pose an eighth.
+        what may be the pose of neither; where it is a second thought, from the core of the brain, or from odd and even
+        slices of the brightened scan; and where the file does not say how the scan lies in the patient. Where no clear
+        eyes agree with the rotation network it is a fifth less, and where only the brightened scan shows the pose an
+        eighth.
         """
         if not BRAIN_VOLUME_ML[0] <= self.brain_volume_ml <= BRAIN_VOLUME_ML[1]:
             return 0.0
         agreement = float(np.exp(-(self.view_disagreement_degrees or 0.0) / VIEWS_DISAGREE_DEGREES))
         orthogonality = float(np.exp(-((self.orthogonality_error_degrees / NOT_SQUARE_DEGREES) ** 3)))
-        doubts = (self._is_of_neither_half, self._brains_differ, self.by_core, self.orientation_doubtful)
+        far_fetched = self.by_core or (self.brightened and self._between_halves)
+        doubts = (self._is_of_neither_half, self._brains_differ, far_fetched, self.orientation_doubtful)
         certainty = 0.5 if any(doubts) else 1.0
         certainty *= WITHOUT_EYES if self.eyes_agree is False else 1.0
         certainty *= BRIGHTENED if self.brightened else 1.0

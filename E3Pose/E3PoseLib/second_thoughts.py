@@ -65,7 +65,11 @@ def try_others(
             found[index].append(estimate)
             if may_be_elsewhere(chosen[index]) and is_surer(estimate, chosen[index]):
                 chosen[index] = replace(estimate, warnings=(*estimate.warnings, NOT_THE_LARGEST))
-    wholes = {index: masks[0] for index, masks in brains.items() if may_be_elsewhere(chosen[index])}
+    wholes = {
+        index: masks[0]
+        for index, masks in brains.items()
+        if may_be_elsewhere(chosen[index]) and not shows_a_head(chosen[index])
+    }
     cores = {index: thickest_part(whole, CORE_REACH) for index, whole in wholes.items()}
     cores = {index: core for index, core in cores.items() if core.sum() < CORE_SHARE * wholes[index].sum()}
     for index, estimate in estimate_from(cores).items():
