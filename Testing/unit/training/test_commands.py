@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from phantoms import make_model_with_upright_eyes
 
 from E3PoseLib.equivariant.network import E3CNN
 from E3PoseLib.errors import OutputError
@@ -24,6 +25,7 @@ from E3PoseLib.segmentation.unet import UNet
 from E3PoseLib.volume import read_volume
 from E3PoseTraining.augmentation.pipelines import SegmentationInput
 from E3PoseTraining.augmentation.sample import Sample
+from E3PoseTraining.average import main as average
 from E3PoseTraining.checkpoints import AtomicCheckpointIO
 from E3PoseTraining.export import widened
 from E3PoseTraining.join import main as join
@@ -478,6 +480,29 @@ def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys
         assert torch.equal(tensor, weights[f"model.{name}"]), name
     again = [*unet_paths(data, tmp_path / "again"), *TINY_UNET, "--n_epochs", "1", *around]
     assert train_unet([*again, "--init", str(joined)]) == 0
+
+
+def test_the_mean_of_models_of_one_design_is_a_model(tmp_path, capsys):
+    one, other = (make_model_with_upright_eyes(seed) for seed in (0, 1))
+    with torch.no_grad():
+        other.upright_network.last_conv.bias += 2
+    files = [tmp_path / f"{name}.safetensors" for name in ("one", "other", "mean")]
+    one.save(files[0])
+    other.header = dataclasses.replace(other.header, name="other", licence="none")
+    other.save(files[1])
+    assert average([*map(str, files[:2]), "-o", str(files[2])]) == 0
+    mean = load_model(files[2])
+    assert mean.header == dataclasses.replace(one.header, name="mean")
+    for part, network in mean.networks.items():
+        states = [model.networks[part].state_dict() for model in (one, other)]
+        for key, tensor in network.state_dict().items():
+            expected = (states[0][key] + states[1][key]) / 2 if tensor.is_floating_point() else states[0][key]
+            torch.testing.assert_close(tensor, expected)
+    other.header = dataclasses.replace(other.header, clip_fraction=0.01)
+    other.save(files[1])
+    assert average([*map(str, files[:2]), "-o", str(tmp_path / "none.safetensors")]) == 2
+    assert "small and other are not of one design" in capsys.readouterr().err
+    assert not (tmp_path / "none.safetensors").exists()
 
 
 def test_the_cube_around_an_object_is_what_validation_sees(data):
