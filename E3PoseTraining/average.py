@@ -36,11 +36,8 @@ def average(models: Sequence[Model], name: str) -> Model:
     for other in models[1:]:
         if replace(other.header, **own) != replace(first.header, **own):
             raise TrainingError(f"The models {first.header.name} and {other.header.name} are not of one design.")
-    result = Model(
-        *(copy.deepcopy(network) for network in (first.segmentation_network, first.rotation_network)),
-        replace(first.header, name=name),
-        *(copy.deepcopy(network) for network in (first.eyes_network, first.upright_network)),
-    )
+    result = copy.deepcopy(first)
+    result.header = replace(first.header, name=name)
     for part, network in result.networks.items():
         states = [model.networks[part].state_dict() for model in models]
         mean = {key: _mean([state[key] for state in states]) for key in states[0]}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -130,14 +129,17 @@ class PoseEstimator:
         """The pose in each scan; where that is doubtful, or there is none, in the brightened scan too."""
         clock.begin("prepare", 0.0)
         scans, outcomes = _attempt(range(len(volumes)), lambda index: self._prepare(volumes[index]))
-        outcomes |= self._find(scans, clock)
+        outcomes |= self._find(scans, {}, clock)
         dim = {index: scan for index, scan in scans.items() if may_be_elsewhere(outcomes[index])}
         if dim and self.model.header.candidates > 1:
             clock.begin("prepare", 0.95)
             brightened = {index: scan.brightened() for index, scan in dim.items()}
-            heads = {index: scan for index, scan in dim.items() if shows_a_head(outcomes[index])}
-            known = {index: scan.on_grid(outcomes[index].mask) for index, scan in heads.items()}
-            for index, outcome in self._find(brightened, clock, known).items():
+            known = {
+                index: scan.on_grid(outcomes[index].mask)
+                for index, scan in dim.items()
+                if shows_a_head(outcomes[index])
+            }
+            for index, outcome in self._find(brightened, known, clock).items():
                 doubted = outcome.with_evidence(brightened=True) if isinstance(outcome, PoseEstimate) else outcome
                 if is_surer(doubted, outcomes[index]):
                     outcomes[index] = doubted
@@ -149,7 +151,7 @@ class PoseEstimator:
         return [outcomes[index] for index in range(len(volumes))]
 
     def _find(
-        self, scans: dict[int, PreparedScan], clock: Stopwatch, known: Mapping[int, np.ndarray] = MappingProxyType({})
+        self, scans: dict[int, PreparedScan], known: dict[int, np.ndarray], clock: Stopwatch
     ) -> dict[int, PoseEstimate | E3PoseError]:
         """What may be the brain, where that is not known, and the pose of the largest of it; where that is doubtful, of
         the others too.
