@@ -41,9 +41,12 @@ class Body:
     cord: tuple[Segment, ...]
 
 
-def draw_body(head: Head, age_weeks: float, rng: np.random.Generator) -> Body:
-    """Draw a posture: neck flexed and turned, back bent, arms and legs folded at random."""
-    scale = abdominal_circumference(age_weeks) / (2 * np.pi * _ABDOMEN) * rng.normal(1, 0.04)
+def draw_body(head: Head, age_weeks: float, rng: np.random.Generator, growth: float = 1.0) -> Body:
+    """Draw a posture: neck flexed and turned, back bent, arms and legs folded at random.
+
+    growth: the body's length and girth as a fraction of the age's median.
+    """
+    scale = growth * abdominal_circumference(age_weeks) / (2 * np.pi * _ABDOMEN) * rng.normal(1, 0.04)
     length = head.size.occipitofrontal_diameter
     flexion = float(np.clip(rng.normal(33, 14), -15, 60))
     turn = Rotation.from_euler("xyz", [flexion, rng.normal(0, 10), rng.normal(0, 22)], degrees=True)

@@ -53,7 +53,7 @@ _TEXTURE = dict.fromkeys((Tissue.MUSCLE, Tissue.SKULL_BASE, Tissue.AIRWAY, Tissu
 }
 _SURROUNDINGS = {
     "fluid": (0.9, 2.1),
-    "placenta": (0.25, 0.8),
+    "placenta": (0.25, 1.1),
     "wall": (0.15, 0.6),
     "maternal": (0.07, 0.28),
     "fetal_muscle": (0.2, 0.5),

@@ -91,7 +91,7 @@ class FetalHeadGenerator:
         contrast = draw_contrast(rng)
         spacing = self._draw_spacing(rng)
         head = build_head(age, self.draw_brain(age, rng), float(np.clip(0.6 * spacing.min(), 1.4, 2.0)), rng)
-        body = draw_body(head, age, rng)
+        body = draw_body(head, age, rng, growth=_draw_growth(rng))
         canonical_to_ras, lie = _draw_pose(body, rng)
         grid, head_voxel = self._draw_grid(head, body, canonical_to_ras, spacing, rng)
 
@@ -107,7 +107,7 @@ class FetalHeadGenerator:
             grid, np.linalg.inv(trajectory.fetus) @ np.linalg.inv(canonical_to_ras) @ voxel_to_mother, shift
         )
         width = float(np.cbrt(np.prod(spacing)))
-        fluid_volume = amniotic_fluid_volume(age) * float(np.exp(rng.normal(0, 0.4)))
+        fluid_volume = amniotic_fluid_volume(age) * _draw_fluid(rng)
         image = paint_uterus(grid.shape, mother_view, head, body, fluid_volume, canonical_to_ras, contrast, width, rng)
         paint_body(image, head_view.within(np.linalg.inv(body.body_to_canonical)), body, contrast, width, rng)
         signal = render_head(head, contrast.tissue, contrast.texture, rng)
@@ -187,6 +187,16 @@ class FetalHeadGenerator:
         voxel_to_ras[:3, 3] = centre - voxel_to_ras[:3, :3] @ ((shape - 1) / 2)
         head_voxel = np.linalg.inv(voxel_to_ras)[:3] @ canonical_to_ras[:, 3]
         return Grid(tuple(int(n) for n in shape), spacing, voxel_to_ras), head_voxel
+
+
+def _draw_growth(rng: np.random.Generator) -> float:
+    """Now and then growth has spared the head and left the body small."""
+    return rng.uniform(0.75, 1) if rng.random() < 0.2 else 1.0
+
+
+def _draw_fluid(rng: np.random.Generator) -> float:
+    """Amniotic fluid as a fraction of the age's mean; in a quarter of the pregnancies there is little."""
+    return float(np.exp(rng.normal(0, 0.4))) * (rng.uniform(0.1, 0.6) if rng.random() < 0.25 else 1.0)
 
 
 def _draw_pose(body: Body, rng: np.random.Generator) -> tuple[np.ndarray, str]:
