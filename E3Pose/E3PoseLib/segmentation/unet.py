@@ -88,10 +88,20 @@ class UNet(nn.Module):
             features = functional.max_pool3d(skips[-1], 2)
         features = self.list_encoder_blocks[-1](features)
         for block in self.list_decoder_blocks:
-            upsampled = functional.interpolate(features, scale_factor=2, mode="trilinear")
+            upsampled = _double(features)
             features = block(torch.cat([skips.pop(), upsampled], dim=1))
         logits = self.last_conv(features)
         return logits if self.input_stride == 1 else interpolate(logits, self.input_stride)
+
+
+def _double(features: torch.Tensor) -> torch.Tensor:
+    """Trilinear interpolation to twice the edges."""
+    finer = functional.interpolate(features, scale_factor=2, mode="trilinear")
+    if finer.requires_grad and finer.is_contiguous(memory_format=torch.channels_last_3d):
+        # The gradient is a part of that of the concatenation, no whole tensor, and torch would leave it to code that
+        # takes four times as long.
+        finer.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last_3d))
+    return finer
 
 
 def interpolate(logits: torch.Tensor, factor: int) -> torch.Tensor:
