@@ -80,6 +80,8 @@ class Confidence:
         Whether the pose is that of the brightened scan, as that of the scan as it is was doubtful.
     another_head_mm : float or None
         How far off another head is, where there seem to be twins; None otherwise.
+    in_ghost : bool
+        Whether something brighter lies half a field of view away that looks the same, see `ghosts.is_ghost`.
     orientation_doubtful : bool
         Whether the file leaves open how the scan lies in the patient.
     """
@@ -99,6 +101,7 @@ class Confidence:
     by_core: bool = False
     brightened: bool = False
     another_head_mm: float | None = None
+    in_ghost: bool = False
     orientation_doubtful: bool = False
 
     @property
@@ -108,7 +111,8 @@ class Confidence:
         It is 0 for an impossible brain, and halved where two networks find different brains, one of which is mistaken;
         where odd and even slices show the head in two places and not each its pose, as views of such a scan agree, on
         what may be the pose of neither; where it is a second thought, from the core of the brain, or from odd and even
-        slices of the brightened scan; and where the file does not say how the scan lies in the patient. Where no clear
+        slices of the brightened scan; where the head is the ghost of another; and where the file does not say how the
+        scan lies in the patient. Where no clear
         eyes agree with the rotation network it is a fifth less, and where only the brightened scan shows the pose an
         eighth.
         """
@@ -117,7 +121,13 @@ class Confidence:
         agreement = float(np.exp(-(self.view_disagreement_degrees or 0.0) / VIEWS_DISAGREE_DEGREES))
         orthogonality = float(np.exp(-((self.orthogonality_error_degrees / NOT_SQUARE_DEGREES) ** 3)))
         far_fetched = self.by_core or (self.brightened and self._between_halves)
-        doubts = (self._is_of_neither_half, self._brains_differ, far_fetched, self.orientation_doubtful)
+        doubts = (
+            self._is_of_neither_half,
+            self._brains_differ,
+            far_fetched,
+            self.in_ghost,
+            self.orientation_doubtful,
+        )
         certainty = 0.5 if any(doubts) else 1.0
         certainty *= WITHOUT_EYES if self.eyes_agree is False else 1.0
         certainty *= BRIGHTENED if self.brightened else 1.0
@@ -188,6 +198,8 @@ class Confidence:
             sentences.append(
                 "the head was read from the brightened scan only: it lies in the dark, or the scan is poor"
             )
+        if self.in_ghost:
+            sentences.append("what was found is a faint copy of something half a field of view away: a Nyquist ghost")
         if self.another_head_mm is not None:
             sentences.append(
                 f"there seems to be another head {self.another_head_mm:.0f} mm away: check that the mask is in the one "

@@ -18,6 +18,7 @@ from .errors import E3PoseError, NoHeadFoundError
 from .estimate import PoseEstimate
 from .eyes import Eyes, average_with_eyes, find_eyes
 from .geometry import head_axes_to_ras, rigid, transform_points
+from .ghosts import is_ghost
 from .looks import HALF_TURN, LEFT_AND_RIGHT, Look, closer_look, mirrored_posterior, upright_look
 from .model import Model
 from .motion import between, every_other_slice, interleave_ratios
@@ -312,6 +313,7 @@ class PoseEstimator:
             touches_border=touches_border(scan.array, look.mask),
             orientation_doubtful=bool(scan.volume.notes),
             interleave_ratio=max(interleave_ratios(oriented.array, on_scan)),
+            in_ghost=is_ghost(oriented.array, on_scan != 0),
             eyes_agree=rotation.eyes_agree,
             eyes_disagreement_degrees=rotation.eyes_disagreement,
         )

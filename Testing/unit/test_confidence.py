@@ -56,6 +56,7 @@ def test_a_clear_pose_is_trusted_without_a_warning():
         ({"brightened": True}, 0.7875, "moderate"),
         ({"brightened": True, "axis_concentration": (0.79, 0.9, 0.9)}, 0.69125, "low"),
         ({"brightened": True, "halves_apart_degrees": 8.0, "halves_apart_mm": 5.0}, 0.394, "low"),
+        ({"in_ghost": True}, 0.45, "low"),
         ({"orientation_doubtful": True}, 0.45, "low"),
         ({"another_head_mm": 90.0}, 0.9, "moderate"),
     ],

@@ -1,0 +1,44 @@
+"""Nyquist ghosts: a faint copy of the head half a field of view away is no head, though it looks like one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .segmentation.posterior import box_around
+
+LEAST_LIKENESS = 0.6
+"""Correlation with what lies half a field of view away from which one is a copy of the other: heads that were no ghosts
+came to 0.34 at most, a ghost to 0.92 (docs/making.md)."""
+
+TIMES_FAINTER = 1.5
+"""A ghost is at least so much fainter; this is seen in a brightened scan too, where it is the root of the ratio."""
+
+
+def is_ghost(array: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether what is called brain is the Nyquist ghost of something brighter, along any axis.
+
+    Echoes read in alternate directions disagree, and a faint copy of an echo-planar scan appears half a field of view
+    away along the phase-encoding axis.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        Shape ``[I, J, K]``, intensities on the scan's own voxels: a grid that is not the acquired field of view hides
+        its ghosts.
+    mask : np.ndarray
+        Of that shape, the brain.
+    """
+    if not mask.any():
+        return False
+    box = box_around(mask, margin=4)
+    here = array[box].ravel()
+    if not here.std() > 0:
+        return False
+    for axis, edges in enumerate(array.shape):
+        for half in {edges // 2, edges - edges // 2}:
+            places = [np.arange(part.start, part.stop) for part in box]
+            places[axis] = (places[axis] + half) % edges
+            there = array[np.ix_(*places)].ravel()
+            if there.std() >= TIMES_FAINTER * here.std() and np.corrcoef(here, there)[0, 1] >= LEAST_LIKENESS:
+                return True
+    return False
