@@ -112,9 +112,8 @@ class Confidence:
         where odd and even slices show the head in two places and not each its pose, as views of such a scan agree, on
         what may be the pose of neither; where it is a second thought, from the core of the brain, or from odd and even
         slices of the brightened scan; where the head is the ghost of another; and where the file does not say how the
-        scan lies in the patient. Where no clear
-        eyes agree with the rotation network it is a fifth less, and where only the brightened scan shows the pose an
-        eighth.
+        scan lies in the patient. Where no clear eyes agree with the rotation network it is a fifth less, and where only
+        the brightened scan shows the pose an eighth.
         """
         if not BRAIN_VOLUME_ML[0] <= self.brain_volume_ml <= BRAIN_VOLUME_ML[1]:
             return 0.0

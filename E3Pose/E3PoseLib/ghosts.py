@@ -34,10 +34,10 @@ def is_ghost(array: np.ndarray, mask: np.ndarray) -> bool:
     here = array[box].ravel()
     if not here.std() > 0:
         return False
-    for axis, edges in enumerate(array.shape):
-        for half in {edges // 2, edges - edges // 2}:
-            places = [np.arange(part.start, part.stop) for part in box]
-            places[axis] = (places[axis] + half) % edges
+    for axis, length in enumerate(array.shape):
+        for half in {length // 2, length - length // 2}:
+            places = [np.arange(edges.start, edges.stop) for edges in box]
+            places[axis] = (places[axis] + half) % length
             there = array[np.ix_(*places)].ravel()
             if there.std() >= TIMES_FAINTER * here.std() and np.corrcoef(here, there)[0, 1] >= LEAST_LIKENESS:
                 return True

@@ -15,22 +15,13 @@ def head():
     return np.pad(scan.image, room), np.pad(scan.labels == 1, room)
 
 
-def with_ghost(image, axis, strength, noise):
-    """Every second line of k-space along an axis is off by a phase: see `RandGhosting`."""
-    lines = np.fft.fft(image, axis=axis)
-    odd = (np.arange(image.shape[axis]) % 2).reshape([-1 if a == axis else 1 for a in range(3)])
-    ghosted = np.abs(np.fft.ifft(lines * np.where(odd, np.exp(2j * np.arctan(strength)), 1), axis=axis))
-    return ghosted + np.abs(np.random.default_rng(0).normal(0, noise, image.shape))
-
-
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("strength", [0.05, 0.3])
 def test_a_ghost_is_told_from_its_head(head, axis, strength):
     image, mask = head
-    if image.shape[axis] % 2:
-        image, mask = (np.pad(a, [(0, int(i == axis)) for i in range(3)]) for a in (image, mask))
-    scan = with_ghost(image, axis, strength, noise=0.01)
-    copy = np.roll(mask, image.shape[axis] // 2, axis=axis)
+    image_copy, copy = (np.roll(volume, volume.shape[axis] // 2, axis=axis) for volume in head)
+    noise = np.abs(np.random.default_rng(0).normal(0, 0.01, image.shape))
+    scan = image + strength * image_copy + noise
     assert is_ghost(scan, copy)
     assert is_ghost(np.sqrt(scan), copy)
     assert not is_ghost(scan, mask)
