@@ -27,7 +27,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-## bench: what a convolution, the network and a training step cost; with MODEL=name SCAN=file also a whole pose
+## bench: what a convolution, the network and a training step cost; with MODEL=name SCAN="files" also whole poses
 bench: $(VENV)/installed
 	PYTHONPATH=Testing/benchmarks $(BIN)/python Testing/benchmarks/inference.py --plain $(if $(MODEL),--model $(MODEL)) \
 	    $(if $(SCAN),--scan $(SCAN)) -o docs/images/benchmarks.png

@@ -28,6 +28,7 @@ from .replay import Replay
 from .resampling import cut, nearest_on_grid, rescale
 from .second_thoughts import is_surer, may_be_elsewhere, shows_a_head, try_others
 from .segmentation.crop import crop_around, crop_views, cube_around, sample_grids, upright_cube
+from .segmentation.padding import segment_without_padding
 from .segmentation.posterior import centre_of_mass, largest_components, posterior_to_object
 from .stopwatch import Progress, Stopwatch
 from .views import assemble_rotation, combine_views, view_rotations
@@ -332,7 +333,10 @@ class PoseEstimator:
         network = self.model.segmentation_network
         if self.precision == "auto":
             self.precision = fastest_precision(network, batch, self._to_object)
-        return segment(network, batch, self.precision)
+        if batch.device.type != "cpu":
+            # Where calls are replayed the same is computed each time, whatever the batch shows.
+            return segment(network, self.precision, batch)
+        return segment_without_padding(partial(segment, network, self.precision), batch, self._to_object)
 
     def _run(self, network: Callable[[torch.Tensor], torch.Tensor], arrays: list[np.ndarray]) -> list[torch.Tensor]:
         """Arrays ``[D, H, W]`` through a network, those of one shape together: ``[C, d, h, w]`` each."""

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from .segmentation.boxes import Box
+from .segmentation.padding import logits_within
 from .segmentation.posterior import dice_overlap
 from .segmentation.unet import UNet
 
@@ -17,10 +19,10 @@ SAME_MASK_DICE = 0.998
 """Overlap with float32's mask from which a lower precision may take its place."""
 
 
-def segment(network: UNet, batch: torch.Tensor, precision: str) -> torch.Tensor:
-    """Logits ``[B, C, D, H, W]``, the convolutions in one of `PRECISIONS`."""
+def segment(network: UNet, precision: str, batch: torch.Tensor, box: Box | None = None) -> torch.Tensor:
+    """Logits ``[B, C, D, H, W]``, the convolutions in one of `PRECISIONS`; in a box alone where nothing is outside."""
     with torch.autocast(batch.device.type, PRECISIONS[precision], enabled=precision != "float32"):
-        return network(batch)
+        return network(batch) if box is None else logits_within(network, batch, box)
 
 
 def fastest_precision(network: UNet, batch: torch.Tensor, to_mask: Callable[[torch.Tensor], np.ndarray]) -> str:
@@ -43,9 +45,9 @@ def fastest_precision(network: UNet, batch: torch.Tensor, to_mask: Callable[[tor
     lower = "bfloat16" if batch.device.type == "cpu" else "float16"
     seconds, masks = {}, {}
     for precision in ("float32", lower):
-        segment(network, batch, precision).cpu()
+        segment(network, precision, batch).cpu()
         started = time.perf_counter()
-        logits = segment(network, batch, precision).cpu()
+        logits = segment(network, precision, batch).cpu()
         seconds[precision] = time.perf_counter() - started
         masks[precision] = np.stack([to_mask(one) for one in logits.float()])
     same = dice_overlap(masks["float32"], masks[lower]) >= SAME_MASK_DICE

@@ -120,7 +120,7 @@ def main() -> None:
             scan, crop = torch.rand(1, 1, 128, 128, 128, device="cuda"), torch.rand(1, 1, 64, 64, 64, device="cuda")
             for precision in ("float32", "float16"):
                 limits = (measured, precision)
-                compare("U-Net, 128³", unet, lambda batch, p=precision: segment(unet, batch, p), scan, limits)
+                compare("U-Net, 128³", unet, lambda batch, p=precision: segment(unet, p, batch), scan, limits)
             compare("rotation network, 64³", rotation, rotation.axes_field, crop, (measured, "float32"))
 
 

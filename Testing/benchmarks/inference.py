@@ -1,6 +1,6 @@
 """What a pose costs, as ratios taken in one run: each convolution of the official E(3)-CNN, the network, a volume.
 
-    python Testing/benchmarks/inference.py [--model FILE --scan FILE] [--plain] [--clock cpu --threads 1] [-o PLOT.png]
+    python Testing/benchmarks/inference.py [--model FILE --scan FILE…] [--plain] [--clock cpu --threads 1] [-o PLOT.png]
 
 On a machine that others use too, `--clock cpu --threads 1` counts the process's own seconds on one core; the wall's are
 what a user waits for. Without a model the weights are random, which costs the same.
@@ -14,6 +14,7 @@ import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from torch.nn.functional import conv3d
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.equivariant.convolution import SteerableConvolution
 from E3PoseLib.equivariant.network import E3CNN
+from E3PoseLib.model import Model
 from E3PoseLib.volume import read_volume
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -88,6 +90,21 @@ def compare_layers(network: E3CNN, volume: Tensor, timer: Timer) -> tuple[list[t
     return rows, sum(dense for _, dense, _ in rows)
 
 
+def time_poses(model: Model, paths: list[Path], floor: float, timer: Timer) -> None:
+    """Print what a pose takes from array to pose, scan by scan, and the mean ratio to the dense convolutions."""
+    estimator, ratios = PoseEstimator(model, "cpu", as_official=True), []
+    estimator.estimate(read_volume(paths[0]))
+    for path in paths:
+        scan = read_volume(path)
+        started = timer.clock()
+        timings = estimator.estimate(scan).timings
+        seconds = timer.clock() - started
+        ratios.append(seconds / floor)
+        steps = ", ".join(f"{step} {part / timings['total']:.0%}" for step, part in timings.items())
+        print(f"{path.name}: {seconds:.2f} s, ratio to dense {ratios[-1]:.2f}; of the wall time {steps}", flush=True)
+    print(f"mean ratio to dense {sum(ratios) / len(ratios):.2f}, median {median(ratios):.2f}")
+
+
 def draw(rows: list[tuple[str, float, float]], path: Path) -> None:
     """A bar of the dense call and one of ours for every convolution."""
     import matplotlib.pyplot as plt
@@ -107,7 +124,7 @@ def draw(rows: list[tuple[str, float, float]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="name or .safetensors file")
-    parser.add_argument("--scan", help="NIfTI file for the time of a whole pose")
+    parser.add_argument("--scan", type=Path, nargs="+", help="NIfTI files for the time of a whole pose")
     parser.add_argument("--plain", action="store_true", help="also time a plain e3nn implementation")
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -137,13 +154,7 @@ def main() -> None:
             seconds = timer.once(lambda: plain(volume))
             print(f"plain e3nn {seconds:.2f} s, ratio to dense {seconds / floor:.2f}")
     if model and options.scan:
-        estimator, scan = PoseEstimator(model, "cpu", as_official=True), read_volume(options.scan)
-        estimator.estimate(scan)
-        started = timer.clock()
-        timings = estimator.estimate(scan).timings
-        total = timer.clock() - started
-        steps = ", ".join(f"{step} {seconds / timings['total']:.0%}" for step, seconds in timings.items())
-        print(f"a volume {total:.2f} s, ratio to dense {total / floor:.2f}; of the wall time {steps}")
+        time_poses(model, options.scan, floor, timer)
     print(f"peak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
     if options.output:
         draw(rows, options.output)

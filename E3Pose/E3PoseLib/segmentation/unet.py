@@ -72,7 +72,7 @@ class UNet(nn.Module):
         for width in reversed(features[:-1]):
             self.list_decoder_blocks.append(_convolution_block(previous + width, width, activation))
             previous = width
-        self.last_conv = nn.Conv3d(previous, n_classes, 1)
+        self.last_conv = _Convolution(previous, n_classes, 1)
 
     @property
     def stride(self) -> int:
@@ -88,13 +88,13 @@ class UNet(nn.Module):
             features = functional.max_pool3d(skips[-1], 2)
         features = self.list_encoder_blocks[-1](features)
         for block in self.list_decoder_blocks:
-            upsampled = _double(features)
+            upsampled = double(features)
             features = block(torch.cat([skips.pop(), upsampled], dim=1))
         logits = self.last_conv(features)
         return logits if self.input_stride == 1 else interpolate(logits, self.input_stride)
 
 
-def _double(features: torch.Tensor) -> torch.Tensor:
+def double(features: torch.Tensor) -> torch.Tensor:
     """Trilinear interpolation to twice the edges."""
     finer = functional.interpolate(features, scale_factor=2, mode="trilinear")
     if finer.requires_grad and finer.is_contiguous(memory_format=torch.channels_last_3d):
@@ -134,14 +134,14 @@ def cells(volume: torch.Tensor, stride: int) -> torch.Tensor:
 
 
 class _Convolution(nn.Conv3d):
-    """3³ taps, on a CPU always by oneDNN.
+    """A convolution that keeps the grid, on a CPU always by oneDNN.
 
-    torch itself leaves a single small grid (channels × depth × height up to 20480) to code of its own that takes up to
-    four times as long: the deeper levels of most U-Nets, and all of a closer look.
+    torch itself leaves single taps, and a single small grid (channels × depth × height up to 20480), to code of its own
+    that takes up to four times as long: the deeper levels of most U-Nets, and all of a closer look.
     """
 
-    def __init__(self, n_in: int, n_out: int) -> None:
-        super().__init__(n_in, n_out, kernel_size=3, padding=1)
+    def __init__(self, n_in: int, n_out: int, kernel_size: int) -> None:
+        super().__init__(n_in, n_out, kernel_size, padding=kernel_size // 2)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         exact_on_cpu = features.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
@@ -154,9 +154,9 @@ class _Convolution(nn.Conv3d):
 
 def _convolution_block(n_in: int, n_out: int, activation: str) -> nn.Sequential:
     return nn.Sequential(
-        _Convolution(n_in, n_out),
+        _Convolution(n_in, n_out, 3),
         ACTIVATIONS[activation](),
-        _Convolution(n_out, n_out),
+        _Convolution(n_out, n_out, 3),
         ACTIVATIONS[activation](),
         nn.BatchNorm3d(n_out),
     )

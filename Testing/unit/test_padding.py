@@ -1,0 +1,110 @@
+"""What the U-Net need not compute, and that this changes nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from E3PoseLib.segmentation.padding import logits_within, segment_without_padding
+from E3PoseLib.segmentation.posterior import posterior_to_object
+from E3PoseLib.segmentation.unet import UNet
+
+BOXES = [
+    (slice(0, 48), slice(0, 48), slice(0, 48)),
+    (slice(13, 28), slice(0, 11), slice(37, 48)),
+    (slice(21, 22), slice(5, 40), slice(47, 48)),
+]
+
+
+@pytest.mark.parametrize(("n_levels", "input_stride"), [(4, 1), (3, 1), (1, 1), (2, 2), (3, 3)])
+@pytest.mark.parametrize("box", BOXES)
+def test_the_logits_of_a_scan_are_those_that_the_whole_grid_gives(box, n_levels, input_stride):
+    torch.manual_seed(0)
+    network = UNet(n_levels, 2, input_stride=input_stride).eval().double()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.bias.data.normal_()
+    batch = torch.zeros(2, 1, 48, 48, 48, dtype=torch.float64)
+    batch[(..., *box)] = torch.rand_like(batch[(..., *box)])
+    # With gradients, as oneDNN, which is taken without, knows no float64.
+    with torch.enable_grad():
+        whole, part = network(batch)[(..., *box)], logits_within(network, batch, box)
+    assert part.shape == whole.shape
+    torch.testing.assert_close(part, whole, rtol=0, atol=1e-12)
+
+
+def test_the_first_level_computes_no_more_than_a_box_depends_on():
+    network = UNet(n_levels=3, n_features=4).eval()
+    shapes = []
+    for block in (network.list_encoder_blocks[0], network.list_decoder_blocks[-1]):
+        block.register_forward_hook(lambda module, inputs, output: shapes.append(output.shape[2:]))
+    batch = torch.zeros(1, 1, 64, 64, 64)
+    batch[..., 16:32, 16:32, 16:32] = 1
+    with torch.inference_mode():
+        logits_within(network, batch, (slice(16, 32),) * 3)
+    assert shapes == [(24, 24, 24), (24, 24, 24), (20, 20, 20)]
+
+
+class Brightness:
+    """Calls an object what is brighter than half, in what is asked for, and keeps account of that."""
+
+    def __init__(self) -> None:
+        self.asked = []
+
+    def __call__(self, batch: torch.Tensor, box: tuple[slice, ...] | None) -> torch.Tensor:
+        self.asked.append(box)
+        return self.logits(batch)[(..., *(box or ()))]
+
+    def logits(self, batch: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.full_like(batch, 5.0), 10 * batch], dim=1)
+
+
+class Halo(Brightness):
+    """Calls an object what is next to such voxels too."""
+
+    def logits(self, batch: torch.Tensor) -> torch.Tensor:
+        return super().logits(torch.nn.functional.max_pool3d(batch, 3, stride=1, padding=1))
+
+
+def to_object(logits: torch.Tensor) -> np.ndarray:
+    return posterior_to_object(logits, (0.5, 0.5), 1)
+
+
+def scan(object_from: int) -> torch.Tensor:
+    """Of a grid of 16 × 20 × 24 voxels 8 × 10 × 24 show something, an object of 2³ among it."""
+    batch = torch.zeros(1, 1, 16, 20, 24)
+    batch[..., 4:12, 5:15, :] = 0.1
+    batch[..., object_from : object_from + 2, 8:10, 0:2] = 0.9
+    return batch
+
+
+def test_only_what_a_scan_shows_is_computed_and_one_voxel_around():
+    batch, segment = scan(object_from=6), Brightness()
+    logits = segment_without_padding(segment, batch, to_object)
+    assert segment.asked == [(slice(3, 13), slice(4, 16), slice(0, 24))]
+    np.testing.assert_array_equal(to_object(logits[0]), to_object(Brightness().logits(batch)[0]))
+
+
+def test_scans_of_one_batch_are_computed_where_any_shows_something():
+    one, segment = scan(object_from=6), Brightness()
+    other = one.roll(2, dims=2)
+    logits = segment_without_padding(segment, torch.cat([one, other]), to_object)
+    assert segment.asked == [(slice(3, 15), slice(4, 16), slice(0, 24))]
+    for batch, of_one in zip((one, other), logits, strict=True):
+        np.testing.assert_array_equal(to_object(of_one), to_object(Brightness().logits(batch)[0]))
+
+
+def test_an_object_that_grows_into_the_padding_is_seen_whole():
+    batch, segment = scan(object_from=4), Halo()
+    (logits,) = segment_without_padding(segment, batch, to_object)
+    assert segment.asked[1:] == [None]
+    assert to_object(logits)[3].sum() == 12
+    np.testing.assert_array_equal(to_object(logits), to_object(Halo().logits(batch)[0]))
+
+
+@pytest.mark.parametrize("batch", [torch.full((1, 1, 8, 8, 8), 0.1), torch.zeros(1, 1, 8, 8, 8)])
+def test_a_grid_without_padding_or_without_a_scan_is_computed_at_once(batch):
+    segment = Brightness()
+    segment_without_padding(segment, batch, to_object)
+    assert segment.asked == [None]
