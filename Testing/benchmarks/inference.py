@@ -23,6 +23,7 @@ from torch.nn.functional import conv3d
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.equivariant.convolution import SteerableConvolution
 from E3PoseLib.equivariant.network import E3CNN
+from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.model import Model
 from E3PoseLib.volume import read_volume
 
@@ -91,18 +92,20 @@ def compare_layers(network: E3CNN, volume: Tensor, timer: Timer) -> tuple[list[t
 
 
 def time_poses(model: Model, paths: list[Path], floor: float, timer: Timer) -> None:
-    """Print what a pose takes from array to pose, scan by scan, and the mean ratio to the dense convolutions."""
+    """Print what a pose takes from array to pose, scan by scan, and the median ratio to the dense convolutions."""
     estimator, ratios = PoseEstimator(model, "cpu", as_official=True), []
-    estimator.estimate(read_volume(paths[0]))
     for path in paths:
-        scan = read_volume(path)
-        started = timer.clock()
-        timings = estimator.estimate(scan).timings
-        seconds = timer.clock() - started
+        scan, timings = read_volume(path), []
+        try:
+            seconds = timer(lambda scan=scan, timings=timings: timings.append(estimator.estimate(scan).timings))
+        except NoHeadFoundError as error:
+            print(error)
+            continue
         ratios.append(seconds / floor)
-        steps = ", ".join(f"{step} {part / timings['total']:.0%}" for step, part in timings.items())
+        steps = ", ".join(f"{step} {part / timings[-1]['total']:.0%}" for step, part in timings[-1].items())
         print(f"{path.name}: {seconds:.2f} s, ratio to dense {ratios[-1]:.2f}; of the wall time {steps}", flush=True)
-    print(f"mean ratio to dense {sum(ratios) / len(ratios):.2f}, median {median(ratios):.2f}")
+    if ratios:
+        print(f"median ratio to dense {median(ratios):.2f}")
 
 
 def draw(rows: list[tuple[str, float, float]], path: Path) -> None:

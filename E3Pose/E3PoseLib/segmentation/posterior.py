@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from .boxes import grown
+
 
 def posterior_to_object(logits: torch.Tensor, thresholds: tuple[float, ...], label: int) -> np.ndarray:
     """The voxels that are labelled as the object.
@@ -123,8 +125,7 @@ def box_around(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
     -------
     tuple of slice
     """
-    box = zip(bounding_box(mask), mask.shape, strict=True)
-    return tuple(slice(max(edges.start - margin, 0), min(edges.stop + margin, n)) for edges, n in box)
+    return grown(bounding_box(mask), margin, tuple(slice(0, size) for size in mask.shape))
 
 
 def dice_overlap(one: np.ndarray, other: np.ndarray) -> float:
