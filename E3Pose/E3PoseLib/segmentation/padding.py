@@ -60,7 +60,7 @@ def segment_without_padding(
     if _size(box) > (1 - WORTH_SPARING) * _size(grid):
         return segment(batch, None)
     logits = segment(batch, box)
-    for is_object in map(to_object, logits):
+    for is_object in map(to_object, logits.float()):
         if is_object.sum() > part_of(is_object, shown, box).sum():
             return segment(batch, None)
     result = logits.new_zeros(*logits.shape[:2], *batch.shape[2:])
