@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from E3PoseLib.ending import exit_status
 from E3PoseLib.errors import OutputError
+from E3PoseLib.files import PART_PREFIX
 from E3PoseLib.geometry import read_json, write_json
 from E3PoseLib.volume import Volume, write_volume
 from E3PoseTraining.annotations import axes_from_pose, write_rotations, write_table
@@ -113,6 +114,8 @@ def _prepare(output: Path, names: set[str], settings: dict) -> None:
     try:
         for folder in (output / "images", output / "labels"):
             folder.mkdir(parents=True, exist_ok=True)
+            for part in folder.glob(f"{PART_PREFIX}*"):
+                part.unlink()
             strangers = sorted(
                 file.name for file in folder.iterdir() if file.name not in names and file.suffix == ".gz"
             )

@@ -146,7 +146,7 @@ class Confidence:
 
     @property
     def shows_a_head(self) -> bool:
-        """Whether eyes were found and the networks agree on the brain: it is a head, be its pose doubtful."""
+        """Whether there are eyes, wherever, and the networks agree on the brain: a head, be its pose doubtful."""
         return self.eyes_disagreement_degrees is not None and not self._brains_differ
 
     @property

@@ -14,7 +14,7 @@ import torch
 from .confidence import Confidence, axis_concentration, orthogonality_error, touches_border
 from .device import exact_float32, memory_errors, pick_device
 from .equivariant.network import pool_axes
-from .errors import E3PoseError, NoHeadFoundError
+from .errors import E3PoseError, NoHeadFoundError, VolumeError
 from .estimate import PoseEstimate
 from .eyes import Eyes, average_with_eyes, find_eyes
 from .geometry import head_axes_to_ras, rigid, transform_points
@@ -214,11 +214,17 @@ class PoseEstimator:
                 clock.begin("prepare", 0.95)
                 scan, oriented = scans[index], scans[index].oriented
                 shown = replace(scan.volume, array=whole.mask).closest_canonical().array
-                axes[index] = int(np.argmax(interleave_ratios(oriented.array, shown)))
+                axis = int(np.argmax(interleave_ratios(oriented.array, shown)))
+                arrays = (every_other_slice(oriented.array, axis, first) for first in (0, 1))
+                try:
+                    both = [self._prepare(replace(oriented, array=array), scan) for array in arrays]
+                except VolumeError:
+                    # One of them is empty, and the other what all slices show.
+                    continue
+                axes[index] = axis
                 look = Look(scan.on_grid(whole.mask), whole.confidence.brain_agreement)
-                for first in (0, 1):
-                    half = replace(oriented, array=every_other_slice(oriented.array, axes[index], first))
-                    halves[index, first], looks[index, first] = self._prepare(half, scan), look
+                for first, half in enumerate(both):
+                    halves[index, first], looks[index, first] = half, look
         if self.model.upright_network is None:
             found = self._estimate_from(halves, {half: look.mask for half, look in looks.items()}, clock)
         else:

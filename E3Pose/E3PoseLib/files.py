@@ -10,6 +10,9 @@ from pathlib import Path
 
 from .errors import OutputError
 
+PART_PREFIX = ".part-"
+"""Begins the names of what is being written; what is left of a program that was killed bears it for good."""
+
 
 @contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
@@ -29,7 +32,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     temporary = None
     try:
         # The suffixes stay at the end: writers choose the format by them.
-        handle, name = tempfile.mkstemp(prefix=".part-", suffix="-" + path.name, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=PART_PREFIX, suffix="-" + path.name, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary

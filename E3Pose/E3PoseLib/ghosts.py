@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .resampling import shown_box
 from .segmentation.posterior import box_around
 
 LEAST_LIKENESS = 0.6
@@ -24,10 +25,20 @@ def is_ghost(array: np.ndarray, mask: np.ndarray) -> bool:
     ----------
     array : np.ndarray
         Shape ``[I, J, K]``, intensities on the scan's own voxels: a grid that is not the acquired field of view hides
-        its ghosts.
+        its ghosts, but for margins of its least value.
     mask : np.ndarray
         Of that shape, the brain.
     """
+    above_least = array - array.min()
+    if not mask.any() or not above_least.any():
+        return False
+    # Somebody may have put the margins there, or the scanner may have found nothing to show in them.
+    fields = ((slice(None),) * 3, shown_box(above_least))
+    return any(_copies_something(array[field], mask[field]) for field in fields)
+
+
+def _copies_something(array: np.ndarray, mask: np.ndarray) -> bool:
+    """The same of a grid that is taken for the acquired field of view."""
     if not mask.any():
         return False
     box = box_around(mask, margin=4)

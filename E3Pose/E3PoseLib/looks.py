@@ -128,7 +128,7 @@ def upright_look(
     cube_to_grid : np.ndarray
         Shape ``[4, 4]``, see `segmentation.crop.upright_cube`.
     look : Look
-        The one before. Its brain stays where this network sees none in the scan.
+        The one before. Its brain stays where this network sees none in the scan, and agrees with nothing.
     field_of_view, grid_to_ras
         As for `closer_look`.
 
@@ -140,7 +140,7 @@ def upright_look(
     found = _carried_to_grid(_lead(posterior), cube_to_grid, look.mask.shape, posterior.device)
     brains = [_without_lips(one) for one in largest_components(_filled(found))]
     mask = _first_in_scan(brains, look.mask, field_of_view)
-    overlap = dice_overlap(mask, look.mask)
+    overlap = 0.0 if mask is look.mask else dice_overlap(mask, look.mask)
     eye_probability = posterior[2].cpu().numpy()
     return Look(mask, look.brain_agreement, eye_probability, grid_to_ras @ cube_to_grid, overlap)
 

@@ -50,7 +50,7 @@ def darken_fill(array: np.ndarray) -> None:
     """Give what fills a grid around what a scan shows the scan's least value; in place.
 
     A scan that was interpolated onto another grid is filled up with some dark value, which its own may fall below by
-    then. It is that of at least four of the eight corners.
+    then. It is that of at least four of the eight corners, and not the brightest of all.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def darken_fill(array: np.ndarray) -> None:
     corners = array[np.ix_(*[(0, -1)] * 3)]
     values, counts = np.unique(corners, return_counts=True)
     fill, least = values[counts.argmax()], array.min()
-    if counts.max() >= 4 and least < fill <= np.median(array):
+    if counts.max() >= 4 and least < fill <= np.median(array) and fill < array.max():
         array[array == fill] = least
 
 
@@ -121,7 +121,7 @@ def resample_isotropic(
 def _resample_axis(array: np.ndarray, axis: int, factor: float, tolerance: float) -> np.ndarray:
     """One axis of `resample_isotropic`; the array itself where its samples stay where they are."""
     n_old = array.shape[axis]
-    n_new = math.ceil(n_old / factor - tolerance)
+    n_new = max(1, math.ceil(n_old / factor - tolerance))
     position = (np.arange(n_new) + 0.5) * factor - 0.5
     if n_new == n_old and np.abs(position - np.arange(n_old)).max() < SAME_SAMPLE:
         return array

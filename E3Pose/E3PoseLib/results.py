@@ -16,6 +16,7 @@ import numpy as np
 
 from .errors import OutputError, TransformError
 from .estimate import PoseEstimate
+from .files import PART_PREFIX
 from .geometry import read_json, write_itk, write_json, write_npy
 from .resampling import reslice
 from .summary import eyes_in_numbers
@@ -37,7 +38,6 @@ SUFFIXES = {
 FAILED_SUFFIX = ".failed"
 """How the record of a scan ends that has failed."""
 
-PART_PREFIX = ".part-"
 OLD_PART_SECONDS = 24 * 3600
 """After so long nobody is writing what a run that was killed has left."""
 
@@ -93,8 +93,8 @@ def prepare_folder(folder: str | os.PathLike) -> Path:
         # Nameless, so that processes which share the folder do not meet.
         tempfile.TemporaryFile(dir=folder).close()
         for part in folder.glob(f"{PART_PREFIX}*"):
-            if part.is_dir() and part.stat().st_mtime < time.time() - OLD_PART_SECONDS:
-                shutil.rmtree(part)
+            if part.stat().st_mtime < time.time() - OLD_PART_SECONDS:
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written to ({error.strerror}); choose another output folder") from error
     return folder

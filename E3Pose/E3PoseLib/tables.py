@@ -73,6 +73,9 @@ FAILURES = Table(
     lambda document: [document[key] for key in ("name", "reason", "input", "frame")],
 )
 
+TOLD_APART = 19
+"""Of a table's columns so many tell it from others, which may begin with a name and a matrix too."""
+
 
 def check_tables(folder: Path) -> None:
     """Keep tables of other programs from being replaced.
@@ -86,7 +89,7 @@ def check_tables(folder: Path) -> None:
         path = folder / table.name
         if path.is_file():
             with path.open(encoding="utf-8", errors="replace") as stream:
-                if not stream.readline().startswith(",".join(table.columns[:2])):
+                if not stream.readline().startswith(",".join(table.columns[:TOLD_APART])):
                     raise OutputError(
                         f"{path}: is another program's; choose another folder, or replace it by --overwrite"
                     )
@@ -103,7 +106,9 @@ def write_tables(folder: str | os.PathLike) -> None:
     folder = Path(folder)
     for table in (POSES, FAILURES):
         path = folder / table.name
-        rows = [table.row(one) for one in documents(sorted(folder.glob(f"*{table.ending}")), table.format)]
+        # None whose name begins with a dot: those are what a run that was killed has left.
+        paths = sorted(folder.glob(f"[!.]*{table.ending}"))
+        rows = [table.row(one) for one in documents(paths, table.format)]
         if not rows:
             path.unlink(missing_ok=True)
             continue

@@ -107,7 +107,7 @@ class Volume:
         Raises
         ------
         VolumeError
-            If more than 1 % of the voxels are not finite, or all are equal.
+            If more than 1 % of the voxels are not finite, or all are equal as far as float32 can tell.
         """
         values = self.array
         finite = np.isfinite(values)
@@ -126,7 +126,7 @@ class Volume:
         values = values.astype(np.float32)
         if bad:
             values[~finite] = values[finite].min()
-        if low == high:
+        if values.min() == values.max():
             raise VolumeError(f"{self.name}: all voxels have the same value, there is nothing to see")
         return values
 

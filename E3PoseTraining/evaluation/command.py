@@ -99,11 +99,14 @@ def column(truths: list[Truth], name: str, table: Path) -> list[str]:
     """The values of a column of the truth.
 
     Raises:
-        DatasetError: there is no such column.
+        DatasetError: there is no such column, or a row ends before it.
     """
     if name not in truths[0].columns:
         raise DatasetError(f"{table} has no column {name}; it has {', '.join(truths[0].columns)}.")
-    return [truth.columns[name] for truth in truths]
+    values = [truth.columns[name] for truth in truths]
+    if None in values:
+        raise DatasetError(f"{table}: {truths[values.index(None)].frame_id} has no {name}.")
+    return values
 
 
 def group_indices(truths: list[Truth], name: str | None, table: Path) -> dict[str, list[int]]:

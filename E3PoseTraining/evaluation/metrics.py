@@ -116,20 +116,21 @@ def bootstrap(
 
 
 def share(success: np.ndarray, clusters: Sequence[str] | None = None) -> Interval:
-    """The percentage of cases that succeed.
+    """The percentage of cases that succeed, with the exact bounds of Clopper and Pearson, 1934.
 
-    Where all do, or none, no resampling differs; the bounds are then those of Clopper and Pearson, 1934, for as many
-    independent cases as there are clusters.
+    Resampling would be too sure of a share near all or none. Of clusters it is all there is, but for where all cases
+    succeed, or none: the bounds are then those of as many independent cases as there are clusters.
 
     Args:
         success: ``[N]`` bool.
         clusters: see `bootstrap`.
     """
-    if not len(success) or success.any() != success.all():
-        return bootstrap(100.0 * success, np.mean, clusters)
     independent = len(success) if clusters is None else len(np.unique(clusters))
-    exact = binomtest(independent * int(success.all()), independent).proportion_ci(method="exact")
-    return Interval(100.0 * success.all(), 100 * exact.low, 100 * exact.high)
+    if not independent or (independent < len(success) and success.any() != success.all()):
+        return bootstrap(100.0 * success, np.mean, clusters)
+    value = float(success.mean())
+    exact = binomtest(round(independent * value), independent).proportion_ci(method="exact")
+    return Interval(100 * value, 100 * exact.low, 100 * exact.high)
 
 
 def summarise(
@@ -142,8 +143,8 @@ def summarise(
     Args:
         errors: the cases.
         thresholds: pairs of degrees and millimetres (None: the centre does not count). A case succeeds where
-            both errors are at most these; a case without an answer fails. Where no centre is known, millimetres
-            are left out; where some are not, those cases are.
+            both errors are at most these; a case without an answer fails. Where no centre is known of those that
+            have one, millimetres are left out; where some are not, those cases are.
         clusters: see `bootstrap`.
 
     Returns:
@@ -174,7 +175,7 @@ def summarise(
         turned_well = errors.rotation_degrees <= degrees
         if millimetres is None:
             summary[f"within {degrees:g}° (%)"] = share(turned_well, names)
-        elif centred.any():
+        elif centred.any() or not len(found.centre_mm):
             success = turned_well & (errors.centre_mm <= millimetres)
             summary[f"within {degrees:g}° and {millimetres:g} mm (%)"] = share(success[told], names[told])
     for column, axis in enumerate(AXES):

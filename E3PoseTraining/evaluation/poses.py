@@ -93,6 +93,8 @@ def centre_of_label(label: Volume) -> np.ndarray:
 def read_estimates(folder: Path, frames: list[str], voxel_images: Path | None = None) -> list[np.ndarray | None]:
     """The pose ``canonical_to_ras`` of every frame from ``FRAME.npy``, or None where there is no such file.
 
+    Where ``e3pose estimate`` has written it, the JSON beside it tells in which form.
+
     Args:
         folder: of the estimates.
         frames: wanted.
@@ -100,7 +102,8 @@ def read_estimates(folder: Path, frames: list[str], voxel_images: Path | None = 
             program writes by default; None where they hold canonical → RAS.
 
     Raises:
-        DatasetError: no estimate at all, a file that is no 4×4 rigid pose, or a scan that is missing.
+        DatasetError: no estimate at all, a file that is no 4×4 rigid pose or not that of the JSON beside it, or a scan
+            that is missing.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder. Give the folder of the estimated poses (.npy).")
@@ -130,7 +133,12 @@ def _stated_pose(path: Path) -> np.ndarray | None:
     with contextlib.suppress(TransformError, KeyError, TypeError, ValueError):
         document = read_json(path.with_suffix(".json"))
         if document["format"] == FORMAT:
-            return check_rigid(np.array(document["canonical_to_ras"]), TOLERANCE)
+            stated = check_rigid(np.array(document["canonical_to_ras"]), TOLERANCE)
+            if not np.allclose(read_npy(path), document["matrix"], rtol=0, atol=TOLERANCE):
+                raise DatasetError(
+                    f"{path} and the JSON beside it tell different poses. Remove the one of them that is not meant."
+                )
+            return stated
     return None
 
 

@@ -1,9 +1,10 @@
 # How the default model is made, stage by stage: make train-default BRAINS=…
 # And what tuning it on clinical scans would gain, each fetus left out in turn: make cross-validate EPI=… BRAINS=…
 #
-# BRAINS is the folder of the label maps (Fidon et al., 2021), EPI that of the clinical EPI scouts with landmarks.csv
-# (Hoffmann et al., 2021). Everything is written below WORK. A stage that is done is not done again; a training that was
-# cut off goes on from its last epoch.
+# BRAINS is the folder of the label maps (Fidon et al., 2021), EPI that of clinical EPI scouts (.nii.gz; Hoffmann et al.,
+# 2021) with landmarks.csv, whose second column is the fetus, and their poses, poses_ras.csv. Everything is written below
+# WORK. A stage that is done is not done again; a training that was cut off goes on from its last epoch. Who makes a stage
+# anew deletes the folders of all that come after it as well: a training goes on from its own last epoch even so.
 
 PYTHON ?= python3
 WORK ?= build/default
@@ -14,15 +15,18 @@ PRECISION ?= 32-true
 # What is tuned. Name the model that comes with the project, E3Pose/Resources/Models/default.safetensors, to make none.
 BASE ?= $(WORK)/default.safetensors
 RECIPE := $(dir $(lastword $(MAKEFILE_LIST)))
-FETUSES := A B C D E F G H
+MAPS = $(or $(BRAINS),$(error BRAINS is not given: name the folder of the label maps))
+SCOUTS = $(or $(EPI),$(error EPI is not given: name the folder of the clinical scouts))
+FETUSES := $(if $(EPI),$(shell awk -F, 'NR > 1 { print $$2 }' $(EPI)/landmarks.csv | sort -u))
 RUN := $(PYTHON) -m E3PoseTraining
-SYNTHESIZE = $(RUN).synthesize --brains $(BRAINS) --workers $(WORKERS) -o $(@D)
+SYNTHESIZE = $(RUN).synthesize --brains $(MAPS) --workers $(WORKERS) -o $(@D)
 LEARN = --resume auto --seed $(SEED)
 PARTS = $(<D)/images $(<D)/labels $<
 UNSEEN_HEADS = $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels $(WORK)/heads_unseen/annotations.csv
 
-.PHONY: model tuned cross-validation
-.SECONDARY:
+.PHONY: model tuned cross-validation untuned
+# All that a pattern makes is kept.
+.PRECIOUS: $(WORK)/e3cnn_without_%/e3cnn.pth $(WORK)/model_%.safetensors
 
 model: $(WORK)/default.safetensors
 tuned: $(WORK)/model_tuned.safetensors
@@ -81,11 +85,11 @@ $(WORK)/default.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(WO
 
 # The clinical scans, and synthetic heads with them; a data set is renamed when it is whole.
 $(WORK)/epi/annotations.csv:
-	rm -rf $(@D).part
-	$(RUN).prepare epi $(EPI) -o $(@D).part
+	rm -rf $(@D) $(@D).part
+	$(RUN).prepare epi $(SCOUTS) -o $(@D).part
 	mv $(@D).part $(@D)
 $(WORK)/mixed_heads/annotations.csv: $(WORK)/heads/annotations.csv $(WORK)/epi/annotations.csv
-	rm -rf $(@D).part
+	rm -rf $(@D) $(@D).part
 	$(RUN).prepare mix $(<D) $(WORK)/epi --repeats 15 --limit 220 --validation 20 -o $(@D).part
 	mv $(@D).part $(@D)
 
@@ -101,11 +105,20 @@ $(WORK)/e3cnn_without_%/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 $(WORK)/model_%.safetensors: $(WORK)/e3cnn_%/e3cnn.pth $(BASE)
 	$(RUN).join --unet $(BASE) --e3cnn $< --eyes $(BASE) --upright $(BASE) -o $@
 
-# What tuning gains: each scan's pose by networks that have seen no scan of that fetus.
+# What tuning gains: each scan's pose by networks that have seen no scan of that fetus, and by those that were not tuned.
+# A scan in which no head is found, which status 1 tells, counts as a failure there.
+ESTIMATE = $(PYTHON) -m E3PoseLib estimate -o $(@D)
+EVALUATE = $(PYTHON) -m E3PoseLib evaluate --truth $(SCOUTS)/poses_ras.csv --images $(SCOUTS) \
+    --threshold 15/10 30/15 --worst 15
 $(WORK)/cross_validation/%.done: $(WORK)/model_without_%.safetensors
-	$(PYTHON) -m E3PoseLib estimate \
-	    $$(awk -F, '$$2 == "$*" { print "$(EPI)/" $$1 ".nii.gz" }' $(EPI)/landmarks.csv) -o $(@D) --model $<
+	$(ESTIMATE) $$(awk -F, '$$2 == "$*" { print "$(SCOUTS)/" $$1 ".nii.gz" }' $(SCOUTS)/landmarks.csv) \
+	    --model $< || [ $$? -eq 1 ]
 	touch $@
-cross-validation: $(FETUSES:%=$(WORK)/cross_validation/%.done)
-	$(PYTHON) -m E3PoseLib evaluate --poses $(WORK)/cross_validation --truth $(EPI)/poses_ras.csv --images $(EPI) \
-	    --threshold 15/10 30/15 --worst 15 -o $(WORK)/accuracy
+$(WORK)/untuned/all.done: $(BASE)
+	$(ESTIMATE) $$(awk -F, 'NR > 1 { print "$(SCOUTS)/" $$1 ".nii.gz" }' $(SCOUTS)/landmarks.csv) \
+	    --model $< || [ $$? -eq 1 ]
+	touch $@
+untuned: $(WORK)/untuned/all.done
+	$(EVALUATE) --poses $(WORK)/untuned -o $(WORK)/accuracy_untuned
+cross-validation: $(FETUSES:%=$(WORK)/cross_validation/%.done) untuned
+	$(EVALUATE) --poses $(WORK)/cross_validation -o $(WORK)/accuracy

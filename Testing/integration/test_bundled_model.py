@@ -1,6 +1,7 @@
 """The model that comes with E3Pose, and the recipe that makes it."""
 
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -75,6 +76,15 @@ def test_a_head_that_moved_between_odd_and_even_slices_is_found_halfway(estimato
     assert off_degrees < 5 and off_mm < 3
     assert estimate.confidence.level == "moderate"
     assert any("the pose is halfway" in sentence for sentence in estimate.warnings)
+
+
+def test_a_scan_whose_every_other_slice_is_empty_keeps_its_pose_and_is_doubted(estimator):
+    scan = read_volume(SAMPLE)
+    array = scan.intensities().copy()
+    np.moveaxis(array, int(np.argmax(scan.spacing)), 0)[1::2] = 0
+    whole, striped = estimator.estimate_batch([scan, replace(scan, array=array)])
+    assert whole.confidence.level == "high"
+    assert striped.confidence.level == "low" and striped.confidence.halves_apart_mm is None
 
 
 def test_a_head_in_the_dark_is_read_from_the_brightened_scan(estimator):
@@ -165,7 +175,11 @@ def test_the_recipe_names_only_flags_that_exist():
 
 def dry_run(work: Path, *arguments: str) -> list[str]:
     """The recipe's commands of this package, in order, for those targets and variables."""
-    variables = ["EPI=scouts", "BRAINS=maps", f"WORK={work}"]
+    scouts = work / "scouts"
+    scouts.mkdir(exist_ok=True)
+    fetuses = "".join(f"scan_{letter},{letter}\n" for letter in "ABC")
+    (scouts / "landmarks.csv").write_text(f"frame_id,fetus\n{fetuses}")
+    variables = [f"EPI={scouts}", "BRAINS=maps", f"WORK={work}"]
     command = ["make", "--dry-run", "--file", str(RECIPE / "default.mk"), *variables, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [line for line in done.stdout.splitlines() if " -m E3PoseTraining." in line]
@@ -177,9 +191,22 @@ def test_the_recipe_builds_every_stage_in_order(tmp_path):
     assert stages.count("E3PoseTraining.synthesize") == 6
     # The U-Net in three stages, the closer look and the upright one.
     assert stages.count("E3PoseTraining.train_unet") == 3 + 2
-    assert stages.count("E3PoseTraining.train_e3cnn") == 1 + 8
-    assert stages.count("E3PoseTraining.join") == 1 + 8
+    assert stages.count("E3PoseTraining.train_e3cnn") == 1 + 3
+    assert stages.count("E3PoseTraining.join") == 1 + 3
     assert stages.count("E3PoseTraining.card") == 1
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize(
+    ("target", "given", "missing"), [("model", {}, "BRAINS"), ("cross-validation", {"BRAINS": "maps"}, "EPI")]
+)
+def test_the_recipe_says_what_it_was_not_given(tmp_path, target, given, missing):
+    variables = [f"{name}={value}" for name, value in given.items()]
+    command = ["make", "--dry-run", "--file", str(RECIPE / "default.mk"), f"WORK={tmp_path}", *variables, target]
+    environment = {name: value for name, value in os.environ.items() if name not in ("BRAINS", "EPI")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode != 0
+    assert f"{missing} is not given" in done.stderr
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

@@ -90,6 +90,19 @@ def test_what_stands_is_skipped_and_the_rest_done(scans, estimate, tmp_path, cap
     assert estimate(scans) == 0
     assert "2 already there, 0 failed" in capsys.readouterr().out
     assert estimate(scans, "--overwrite") == 0
+
+
+def test_what_a_killed_run_has_left_is_no_result_and_goes(scans, estimate, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    left = {name: out / f".part-{name}-lost.failed" for name in ("old", "new")}
+    for path in left.values():
+        path.write_text('{"format": "e3pose-failure-1", "name": "lost", "reason": "", "input": "", "frame": null}')
+    yesterday = time.time() - 25 * 3600
+    os.utime(left["old"], (yesterday, yesterday))
+    assert estimate(scans) == 0
+    assert not left["old"].exists() and left["new"].exists()
+    assert not (out / "failures.csv").exists()
     assert "3 estimated" in capsys.readouterr().out
 
 
@@ -133,10 +146,13 @@ def test_files_of_another_origin_are_not_replaced_unasked(scans, estimate, tmp_p
         (out / name).unlink()
         for path in out.iterdir():
             path.unlink()
-    (out / "poses.csv").write_text("subject,yaw,pitch,roll\n")
-    assert estimate(scans) == 2
-    assert "poses.csv: is another program's" in capsys.readouterr().err
-    assert [path.name for path in out.iterdir()] == ["poses.csv"]
+    matrix = ",".join(f"m{row}{column}" for row in range(4) for column in range(4))
+    for foreign in ("subject,yaw,pitch,roll\n", f"frame_id,{matrix},fetus\n"):
+        (out / "poses.csv").write_text(foreign)
+        assert estimate(scans) == 2
+        assert "poses.csv: is another program's" in capsys.readouterr().err
+        assert [path.name for path in out.iterdir()] == ["poses.csv"]
+        assert (out / "poses.csv").read_text() == foreign
     assert estimate(scans, "--overwrite") == 0
 
 

@@ -27,6 +27,12 @@ def test_a_ghost_is_told_from_its_head(head, axis, strength):
     assert not is_ghost(scan, mask)
 
 
+def test_margins_of_zeros_do_not_hide_a_ghost(head):
+    image_copy, copy = (np.roll(volume, volume.shape[0] // 2, axis=0) for volume in head)
+    scan, mask = (np.pad(volume, [(6, 2), (0, 0), (0, 3)]) for volume in (head[0] + 0.1 * image_copy, copy))
+    assert is_ghost(scan, mask)
+
+
 def test_a_head_beside_something_brighter_is_no_ghost(head):
     image, mask = head
     bright = np.roll(image[::-1, ::-1] * 4, image.shape[0] // 2, axis=0)

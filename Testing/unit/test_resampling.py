@@ -135,6 +135,10 @@ def test_margins_of_nothing_are_left_off_and_fill_is_dark():
     shown[7, 4, 4] = -0.2
     darken_fill(shown)
     assert (shown[padded == 0] == np.float32(-0.2)).all() and (shown[padded > 1.5] > 1.5).sum() >= 1
+    hole = np.ones((9, 9, 9), np.float32)
+    hole[3:6, 3:6, 3:6] = 0
+    darken_fill(hole)
+    assert hole.sum() == 9**3 - 3**3  # what is brightest is no fill
     bright = padded.copy()
     bright[:, :, [0, -1]] = 9
     before = bright.copy()

@@ -288,6 +288,11 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path, capsys):
     assert "made with --motion 1.0" in capsys.readouterr().err
     assert (output / "annotations.csv").is_file()
     assert len(list((output / "images").iterdir())) == 2
+    # What a run that was killed has left is no other series.
+    (output / "labels" / ".part-x-synthetic_9_00001.nii.gz").touch()
+    (output / "annotations.csv").unlink()
+    assert main(arguments) == 0
+    assert (output / "annotations.csv").is_file() and not list(output.rglob(".part-*"))
 
 
 def test_workers_make_the_same_files(tmp_path):

@@ -123,6 +123,9 @@ def test_many_bad_voxels_and_constant_scans_are_refused(array):
         Volume(values, np.diag([3.0, 3, 3, 1])).intensities()
     with pytest.raises(VolumeError, match="same value"):
         Volume(np.full((9, 9, 9), 7), np.diag([3.0, 3, 3, 1])).intensities()
+    with pytest.raises(VolumeError, match="same value"):
+        # Differences that float32 cannot hold.
+        Volume(1000 + 1e-6 * np.random.default_rng(0).random((9, 9, 9)), np.diag([3.0, 3, 3, 1])).intensities()
 
 
 def test_damaged_files_are_named(array, tmp_path):

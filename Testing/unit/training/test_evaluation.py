@@ -63,6 +63,8 @@ def test_a_centre_that_is_not_known_fails_nobody():
     some = summarise(pose_errors(estimates, [unknown, np.eye(4), np.eye(4), np.eye(4)]), thresholds)
     assert some["within 10° (%)"].value == 75
     assert some["within 10° and 10 mm (%)"].value == pytest.approx(100 / 3)
+    nobody = summarise(pose_errors([None, None], [np.eye(4)] * 2), thresholds)
+    assert nobody["within 10° and 10 mm (%)"].value == 0
 
 
 def test_what_cannot_be_told_has_no_interval_and_all_of_a_few_is_not_certain():
@@ -71,6 +73,11 @@ def test_what_cannot_be_told_has_no_interval_and_all_of_a_few_is_not_certain():
     # Clopper and Pearson: all of n, from the n-th root of 0.025 on.
     assert share(np.ones(15, bool)).low == pytest.approx(100 * 0.025 ** (1 / 15))
     assert share(np.ones(15, bool), [f"{i // 2}" for i in range(15)]).low == pytest.approx(100 * 0.025 ** (1 / 8))
+    one_wrong = share(np.arange(15) > 0)
+    # One of two tails of 2.5 %: 14 or more of 15 right.
+    low = one_wrong.low / 100
+    assert low**15 + 15 * low**14 * (1 - low) == pytest.approx(0.025)
+    assert one_wrong.value == pytest.approx(100 * 14 / 15)
     none = share(np.zeros(10, bool))
     assert (none.value, none.low) == (0, 0) and none.high == pytest.approx(100 * (1 - 0.025 ** (1 / 10)))
 
@@ -184,6 +191,18 @@ def test_missing_column_is_named(tmp_path):
         read_truth(tmp_path / "truth.csv")
 
 
+def test_a_row_that_ends_before_a_column_is_named(tmp_path, capsys):
+    truths = {"a": pose([0, 0, 0]), "b": pose([5, 0, 0])}
+    write_matrices(tmp_path / "truth.csv", truths, {"a": "A", "b": "B"})
+    header, first, second = (tmp_path / "truth.csv").read_text().splitlines()
+    (tmp_path / "truth.csv").write_text(f"{header},site\n{first},1\n{second}\n")
+    for frame, truth in truths.items():
+        write_npy(tmp_path / f"{frame}.npy", truth)
+    command = ["--poses", str(tmp_path), "--truth", str(tmp_path / "truth.csv"), "-o", str(tmp_path / "out")]
+    assert evaluate([*command, "--cluster", "site"]) == 2
+    assert "b has no site" in capsys.readouterr().err
+
+
 def test_reliability_is_drawn_from_the_scores_that_stand_beside_the_poses(tmp_path):
     truths = {f"scan_{i}": pose([10 * i, 0, 0]) for i in range(3)}
     write_matrices(tmp_path / "truth.csv", truths, dict.fromkeys(truths, "A"))
@@ -211,3 +230,6 @@ def test_poses_of_this_program_are_taken_as_what_they_are(small_model_file, tmp_
     assert evaluate(["--poses", str(tmp_path / "other"), "--truth", str(truth), "-o", str(out)]) == 0
     summary = json.loads((out / "summary.json").read_text())["all"]
     assert summary["rotation median (°)"]["value"] < 1e-3 and summary["centre median (mm)"]["value"] < 1e-3
+    # Another program has written its pose over this one's, whose JSON is left.
+    write_npy(tmp_path / "other" / "head.npy", np.eye(4))
+    assert evaluate(["--poses", str(tmp_path / "other"), "--truth", str(truth), "-o", str(out)]) == 2
