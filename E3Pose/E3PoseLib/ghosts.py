@@ -29,12 +29,14 @@ def is_ghost(array: np.ndarray, mask: np.ndarray) -> bool:
     mask : np.ndarray
         Of that shape, the brain.
     """
+    if _copies_something(array, mask):
+        return True
     above_least = array - array.min()
-    if not mask.any() or not above_least.any():
+    if not above_least.any():
         return False
-    # Somebody may have put the margins there, or the scanner may have found nothing to show in them.
-    fields = ((slice(None),) * 3, shown_box(above_least))
-    return any(_copies_something(array[field], mask[field]) for field in fields)
+    # Somebody may have put margins there, though the scanner may as well have found nothing to show in them.
+    shown = shown_box(above_least)
+    return array[shown].shape != array.shape and _copies_something(array[shown], mask[shown])
 
 
 def _copies_something(array: np.ndarray, mask: np.ndarray) -> bool:

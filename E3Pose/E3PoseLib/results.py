@@ -93,8 +93,10 @@ def prepare_folder(folder: str | os.PathLike) -> Path:
         # Nameless, so that processes which share the folder do not meet.
         tempfile.TemporaryFile(dir=folder).close()
         for part in folder.glob(f"{PART_PREFIX}*"):
-            if part.stat().st_mtime < time.time() - OLD_PART_SECONDS:
-                shutil.rmtree(part) if part.is_dir() else part.unlink()
+            # What another process has finished meanwhile is gone.
+            with contextlib.suppress(FileNotFoundError):
+                if part.stat().st_mtime < time.time() - OLD_PART_SECONDS:
+                    shutil.rmtree(part) if part.is_dir() else part.unlink()
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written to ({error.strerror}); choose another output folder") from error
     return folder
