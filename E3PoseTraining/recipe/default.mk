@@ -106,17 +106,17 @@ $(WORK)/model_%.safetensors: $(WORK)/e3cnn_%/e3cnn.pth $(BASE)
 	$(RUN).join --unet $(BASE) --e3cnn $< --eyes $(BASE) --upright $(BASE) -o $@
 
 # What tuning gains: each scan's pose by networks that have seen no scan of that fetus, and by those that were not tuned.
-# A scan in which no head is found, which status 1 tells, counts as a failure there.
-ESTIMATE = $(PYTHON) -m E3PoseLib estimate -o $(@D)
+# A scan in which no head is found, which status 1 tells, counts as a failure there. ESTIMATE takes the scans whose row
+# of landmarks.csv meets a condition.
+ESTIMATE = $(PYTHON) -m E3PoseLib estimate -o $(@D) --model $< \
+    $$(awk -F, '$(1) { print "$(SCOUTS)/" $$1 ".nii.gz" }' $(SCOUTS)/landmarks.csv) || [ $$? -eq 1 ]
 EVALUATE = $(PYTHON) -m E3PoseLib evaluate --truth $(SCOUTS)/poses_ras.csv --images $(SCOUTS) \
     --threshold 15/10 30/15 --worst 15
 $(WORK)/cross_validation/%.done: $(WORK)/model_without_%.safetensors
-	$(ESTIMATE) $$(awk -F, '$$2 == "$*" { print "$(SCOUTS)/" $$1 ".nii.gz" }' $(SCOUTS)/landmarks.csv) \
-	    --model $< || [ $$? -eq 1 ]
+	$(call ESTIMATE,$$2 == "$*")
 	touch $@
 $(WORK)/untuned/all.done: $(BASE)
-	$(ESTIMATE) $$(awk -F, 'NR > 1 { print "$(SCOUTS)/" $$1 ".nii.gz" }' $(SCOUTS)/landmarks.csv) \
-	    --model $< || [ $$? -eq 1 ]
+	$(call ESTIMATE,NR > 1)
 	touch $@
 untuned: $(WORK)/untuned/all.done
 	$(EVALUATE) --poses $(WORK)/untuned -o $(WORK)/accuracy_untuned
