@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from E3PoseTraining.augmentation.sample import (
     RandSampleTransform,
     Sample,
-    centred_coordinates,
+    affine_coordinates,
     object_points,
 )
 
@@ -61,8 +61,8 @@ def spin_history(image: Tensor, normal: Tensor, offset: Tensor | float, sigma: f
         sigma: voxels.
         alpha: fraction of the signal lost at the plane; the result is not less than 0.
     """
-    coordinates = centred_coordinates(tuple(image.shape[1:]), image.device)
-    distance = torch.einsum("i,i...->...", normal, coordinates) - offset
+    origin = -torch.as_tensor(offset, device=image.device).view(1)
+    distance = affine_coordinates(tuple(image.shape[1:]), normal[None], origin)
     return image * (1 - alpha * torch.exp(-distance.square() / (2 * sigma**2))).clamp_min(0)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 
-import torch
 from monai.networks.layers import GaussianFilter
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -57,8 +56,10 @@ def coarsen(image: Tensor, factors: list[float]) -> Tensor:
     shape = tuple(image.shape[1:])
     coarse_shape = [max(1, round(n * factor)) for n, factor in zip(shape, factors, strict=True)]
     sigmas = [math.sqrt(1 / factor**2 - 1) / FWHM_OVER_SIGMA for factor in factors]
-    blur = GaussianFilter(3, sigmas).to(image.device)
-    # Relative to what of the profile lies within the scan, else its border would darken.
-    blurred = blur(image[None]) / blur(torch.ones_like(image[None]))
+    blurred = GaussianFilter(3, sigmas).to(image.device)(image[None])
+    # Relative to what of the profile lies within the scan, axis by axis, else its border would darken.
+    for axis, (size, sigma) in enumerate(zip(shape, sigmas, strict=True)):
+        within = GaussianFilter(1, [sigma]).to(image.device)(image.new_ones(1, 1, size))
+        blurred = blurred / within.view([-1 if d == axis else 1 for d in range(-2, 3)])
     coarse = interpolate(blurred, size=coarse_shape, mode="trilinear", align_corners=False)
     return interpolate(coarse, size=shape, mode="trilinear", align_corners=False)[0]

@@ -85,8 +85,27 @@ class RandSampleTransform(RandomizableTransform):
 
 def centred_coordinates(shape: tuple[int, ...], device: torch.device) -> Tensor:
     """``[3, I, J, K]`` float32: every voxel's index relative to the middle of the grid."""
-    axes = [torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2 for n in shape]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+    return torch.stack(torch.meshgrid(*_centred_axes(shape, device), indexing="ij"))
+
+
+def affine_coordinates(shape: tuple[int, ...], linear: Tensor, origin: Tensor) -> Tensor:
+    """``linear @ x + origin`` for every x of `centred_coordinates`, in one pass over the grid.
+
+    Args:
+        shape: ``(I, J, K)``.
+        linear: ``[N, 3]``.
+        origin: ``[N]``.
+
+    Returns:
+        ``[N, I, J, K]`` float32, on `origin`'s device.
+    """
+    linear, origin = linear.to(origin.device, torch.float32), origin.float()
+    i, j, k = (linear[:, n, None] * axis for n, axis in enumerate(_centred_axes(shape, origin.device)))
+    return i[:, :, None, None] + (j[:, :, None] + (k + origin[:, None])[:, None])[:, None]
+
+
+def _centred_axes(shape: tuple[int, ...], device: torch.device) -> list[Tensor]:
+    return [torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2 for n in shape]
 
 
 def object_points(label: Tensor, limit: int = 4096) -> Tensor:

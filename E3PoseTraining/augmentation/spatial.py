@@ -17,6 +17,7 @@ from E3PoseLib.segmentation.crop import sample_grids, upright_cube
 from E3PoseTraining.augmentation.sample import (
     RandSampleTransform,
     Sample,
+    affine_coordinates,
     centred_coordinates,
     object_points,
     transform_axes,
@@ -85,9 +86,8 @@ class RandPlacement(RandSampleTransform):
         inverse = (linear.T / scale).float().to(device)
         origin = centre.to(device) - inverse @ shift.float().to(device)
 
-        grid = torch.einsum("ij,j...->i...", inverse, centred_coordinates((shape,) * 3, device))
         axes = sample.axes if sample.axes is None else transform_axes(linear, sample.axes)
-        return dataclasses.replace(resample(sample, grid + origin.view(3, 1, 1, 1)), axes=axes)
+        return dataclasses.replace(resample(sample, affine_coordinates((shape,) * 3, inverse, origin)), axes=axes)
 
     def _edge_around(self, points: Tensor, shift: Tensor, room: float) -> int:
         extents = points.amax(0) - points.amin(0) + 1
@@ -174,12 +174,16 @@ class RandMaskError(RandSampleTransform):
             return sample
         shift = torch.from_numpy(self.R.uniform(-1, 1, size=3)).float() * self.max_shift / sample.spacing
         stretch = 1 + torch.from_numpy(self.R.uniform(-1, 1, size=3)).float() * self.max_stretch
-        centre = points.mean(0)
-        column = (3, 1, 1, 1)
-        grid = centred_coordinates(sample.shape, sample.label.device)
-        moved = centre + shift.to(centre)
-        source = (grid - moved.view(column)) / stretch.to(centre).view(column) + centre.view(column)
-        label = resample_label(sample.label, source)
+        centre = points.mean(0).cpu()
+        label = sample.label
+        # Each axis by itself: moved and stretched along the axes, a label needs no coordinates of every voxel.
+        for axis, size in enumerate(sample.shape):
+            middle = (size - 1) / 2
+            place = (torch.arange(size) - middle - centre[axis] - shift[axis]) / stretch[axis] + centre[axis] + middle
+            nearest = place.round().long()
+            inside = (nearest >= 0) & (nearest < size)
+            layers = label.index_select(1 + axis, nearest.clamp(0, size - 1).to(label.device))
+            label = layers * inside.to(label.device, label.dtype).view([-1 if d == axis else 1 for d in range(-1, 3)])
         return dataclasses.replace(sample, label=label) if (label == 1).any() else sample
 
 
@@ -259,8 +263,8 @@ class RandShear(RandSampleTransform):
     def apply(self, sample: Sample) -> Sample:
         source = torch.eye(3, dtype=torch.float64)
         source[int(self.R.randint(3))] += torch.from_numpy(self.R.uniform(-self.max_slope, self.max_slope, size=3))
-        grid = centred_coordinates(sample.shape, sample.image.device)
-        sheared = resample(sample, torch.einsum("ij,j...->i...", source.to(grid), grid))
+        origin = torch.zeros(3, device=sample.image.device)
+        sheared = resample(sample, affine_coordinates(sample.shape, source, origin))
         if sample.axes is None:
             return sheared
         return dataclasses.replace(sheared, axes=sheared_axes(torch.linalg.inv(source), sample.axes))
@@ -378,9 +382,5 @@ def resample(sample: Sample, grid: Tensor) -> Sample:
         grid: ``[3, I, J, K]``, for each voxel of the result the place in `sample`, voxels from the middle.
     """
     image = _SAMPLER(sample.image, grid, mode="bilinear").as_tensor()
-    return dataclasses.replace(sample, image=image, label=resample_label(sample.label, grid))
-
-
-def resample_label(label: Tensor, grid: Tensor) -> Tensor:
-    """The label's part of `resample`."""
-    return _SAMPLER(label.float(), grid, mode="nearest").as_tensor().to(torch.uint8)
+    label = _SAMPLER(sample.label.float(), grid, mode="nearest").as_tensor().to(torch.uint8)
+    return dataclasses.replace(sample, image=image, label=label)

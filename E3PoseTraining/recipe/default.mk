@@ -12,6 +12,8 @@ SEED ?= 1
 WORKERS ?= 2
 # Of the U-Nets' training: bf16-mixed saves a third of its time where the CPU has bfloat16, or a GPU is at hand.
 PRECISION ?= 32-true
+# Further flags of every training for the machine at hand, such as "--num_workers 14 --memory_gb 30" beside a GPU.
+MACHINE ?=
 # What is tuned. Name the model that comes with the project, E3Pose/Resources/Models/default.safetensors, to make none.
 BASE ?= $(WORK)/default.safetensors
 RECIPE := $(dir $(lastword $(MAKEFILE_LIST)))
@@ -20,7 +22,7 @@ SCOUTS = $(or $(EPI),$(error EPI is not given: name the folder of the clinical s
 FETUSES := $(if $(EPI),$(shell awk -F, 'NR > 1 { print $$2 }' $(EPI)/landmarks.csv | sort -u))
 RUN := $(PYTHON) -m E3PoseTraining
 SYNTHESIZE = $(RUN).synthesize --brains $(MAPS) --workers $(WORKERS) -o $(@D)
-LEARN = --resume auto --seed $(SEED)
+LEARN = --resume auto --seed $(SEED) $(MACHINE)
 PARTS = $(<D)/images $(<D)/labels $<
 UNSEEN_HEADS = $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels $(WORK)/heads_unseen/annotations.csv
 
@@ -68,7 +70,7 @@ $(WORK)/unet_narrow/unet.ckpt: $(WORK)/all_scans/annotations.csv $(WORK)/scans_u
 $(WORK)/unet_small/unet.ckpt: $(WORK)/all_scans/annotations.csv $(WORK)/unet_narrow/unet.ckpt
 	$(LEARN_UNET) --unet_feat 8 --init $(WORK)/unet_narrow/unet.ckpt $(WIDE) --n_epochs 2 --lr 0.002
 $(WORK)/unet/unet.ckpt: $(WORK)/all_scans/annotations.csv $(WORK)/unet_small/unet.ckpt
-	$(LEARN_UNET) --init $(WORK)/unet_small/unet.ckpt $(WIDE) --n_epochs 3 --lr 0.0015 --ema 0.995
+	$(LEARN_UNET) --init $(WORK)/unet_small/unet.ckpt $(WIDE) --n_epochs 4 --lr 0.0015 --ema 0.995
 $(WORK)/eyes/unet.ckpt: $(WORK)/all_heads/annotations.csv $(WORK)/heads_unseen/annotations.csv
 	$(RUN).train_unet $(<D)/images $(<D)/labels $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels $(@D) \
 	    --config $(RECIPE)eyes.yaml $(LEARN) --precision $(PRECISION)

@@ -6,8 +6,10 @@ from e3nn import o3
 from e3nn.nn import BatchNorm
 from e3nn.nn import Gate as PlainGate
 from plain_e3nn import positions
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from E3PoseLib.equivariant.gate import Gate
+from E3PoseLib.equivariant.network import E3CNN
 from E3PoseLib.equivariant.norm import InstanceNorm
 from E3PoseLib.equivariant.norm_gate import normalise_and_gate
 from E3PoseLib.equivariant.reach import only, reached
@@ -54,3 +56,31 @@ def test_what_is_reached():
     assert str(only(OUT, REACH["behind one convolution"])) == "4x0e+3x1o+1x2e"
     assert str(only(OUT, REACH["behind two"])) == "4x0e+2x1e+3x1o+1x2e+2x2o"
     assert reached(REACH["behind two"], OUT, 4) == REACH["all irreps"]
+
+
+class Operations(TorchDispatchMode):
+    """Remembers which of torch's operations were called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
+        self.names.add(str(operation))
+        return operation(*arguments, **(keywords or {}))
+
+
+@pytest.mark.parametrize("smooth_pooling", [False, True])
+def test_no_pass_of_the_rotation_network_waits_for_the_processor(smooth_pooling):
+    """On a GPU a number that comes from the processor, or goes there, stops all that was started ahead."""
+    network = E3CNN(2, 3, multiplicity=(1, 2, 4), smooth_pooling=smooth_pooling)
+    crop = torch.rand(1, 1, 12, 12, 12)
+    network.axes_field(crop).sum().backward()  # which makes what is kept
+    with Operations() as operations:
+        network.axes_field(crop).sum().backward()
+    assert "aten.convolution_backward.default" in operations.names
+    assert not operations.names & {
+        "aten.lift_fresh.default",
+        "aten._local_scalar_dense.default",
+        "aten.nonzero.default",
+    }

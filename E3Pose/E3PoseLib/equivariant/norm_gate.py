@@ -75,7 +75,7 @@ class _NormaliseAndGate(torch.autograd.Function):
             inside.addcmul_(vectors, pull[..., None, None], value=-1 / (block.dim * voxels))
 
         odd, tanh = x[:, gate.odd], result[:, gate.n_even : gate.n_even + gate.n_odd]
-        inner = torch.addcmul(tanh.new_tensor(gate.tanh_scale), tanh, tanh, value=-1 / gate.tanh_scale)
+        inner = torch.addcmul(tanh.new_full((), gate.tanh_scale), tanh, tanh, value=-1 / gate.tanh_scale)
         inner.mul_(upstream[:, gate.n_even : gate.n_even + gate.n_odd])
         products[:, gate.odd] = (inner * odd).sum(2)
         pull = products[:, gate.odd] * inverse_rms[:, gate.odd].square() / -voxels
