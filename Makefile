@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 
 ## demo: estimate a scan that comes with the project, or E3POSE_DEMO_SCAN=file, and draw it before and after
 demo: $(VENV)/installed
-	$(BIN)/e3pose demo -o demo $(if $(E3POSE_DEMO_SCAN),"$(E3POSE_DEMO_SCAN)")
+	$(BIN)/e3pose demo -o demo --overwrite $(if $(E3POSE_DEMO_SCAN),"$(E3POSE_DEMO_SCAN)")
 
 ## test: install everything into .venv (once) and run lint, format check and every test
 test: $(VENV)/installed lint

@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("scan", nargs="?", help="a NIfTI file (default: a synthetic scan that comes with E3Pose)")
     demo.add_argument("-o", "--output", default="demo", metavar="DIR", help="folder of the results (default: demo)")
+    demo.add_argument("--overwrite", action="store_true", help="replace results that stand")
     _add_model_options(demo)
     add_device_option(demo)
     demo.set_defaults(run=_demo)
@@ -210,10 +211,11 @@ def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> in
 
 def _demo(options: argparse.Namespace) -> int:
     from .catalog import sample_scan
+    from .errors import OutputError
     from .estimator import PoseEstimator
     from .model import load_model
     from .picture import check_can_draw, draw_estimate
-    from .results import Settings, check_folder, prepare_folder, write_results
+    from .results import Settings, check_folder, prepare_folder, stands, write_results
     from .tasks import find_tasks
     from .volume import read_volume
 
@@ -226,9 +228,13 @@ def _demo(options: argparse.Namespace) -> int:
     check_folder(folder, [task])
     model = load_model("default" if options.model is None else options.model, unet=options.unet, e3cnn=options.e3cnn)
     settings = Settings(model.identity, save_mask=True, reslice_spacing=1.0)
+    picture = folder / f"{task.name}.png"
+    if not options.overwrite and not stands(task, folder, settings) and picture.exists():
+        raise OutputError(
+            f"{picture}: is no result of this program; choose another output folder, or replace it by --overwrite"
+        )
     estimate = PoseEstimator(model, options.device).estimate(volume)
     written = write_results(folder, task, volume, estimate, settings)
-    picture = folder / f"{task.name}.png"
     draw_estimate(volume, estimate, picture)
     print(
         f"{task.name}: confidence {estimate.confidence.level}, {estimate.timings['total']:.1f} s on {estimate.device}"

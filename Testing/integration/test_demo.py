@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from matplotlib.image import imread
 from phantoms import make_head, make_small_model
 
@@ -55,3 +56,19 @@ def test_the_demo_refuses_a_missing_scan(tmp_path, small_model_file, capsys):
     assert main(arguments) == 2
     assert "none.nii" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["own.png", "own_mask.nii.gz", "own.json"])
+def test_the_demo_replaces_files_of_another_origin_only_when_told(name, tmp_path, small_model_file, capsys):
+    write_volume(tmp_path / "own.nii.gz", make_head())
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("drawn by hand")
+    arguments = ["demo", str(tmp_path / "own.nii.gz"), "-o", str(out), "--model", str(small_model_file)]
+    assert main([*arguments, "--device", "cpu"]) == 2
+    assert str(out / name) in capsys.readouterr().err
+    assert [(path.name, path.read_text()) for path in out.iterdir()] == [(name, "drawn by hand")]
+    # Its own results it replaces unasked.
+    for more in (["--overwrite"], []):
+        assert main([*arguments, "--device", "cpu", *more]) == 0
+        assert (out / name).read_bytes() != b"drawn by hand"
