@@ -176,7 +176,7 @@ class RandMaskError(RandSampleTransform):
         stretch = 1 + torch.from_numpy(self.R.uniform(-1, 1, size=3)).float() * self.max_stretch
         centre = points.mean(0).cpu()
         label = sample.label
-        # Each axis by itself: moved and stretched along the axes, a label needs no coordinates of every voxel.
+        # One axis after the other: what moves and stretches along them needs no coordinates of every voxel.
         for axis, size in enumerate(sample.shape):
             middle = (size - 1) / 2
             place = (torch.arange(size) - middle - centre[axis] - shift[axis]) / stretch[axis] + centre[axis] + middle

@@ -10,7 +10,7 @@ PYTHON ?= python3
 WORK ?= build/default
 SEED ?= 1
 WORKERS ?= 2
-# Of the U-Nets' training: bf16-mixed saves a third of its time where the CPU has bfloat16, or a GPU is at hand.
+# Of the U-Nets' training: bf16-mixed saves a third of its time where the CPU has AMX, or a GPU is at hand.
 PRECISION ?= 32-true
 # Further flags of every training for the machine at hand, such as "--num_workers 14 --memory_gb 30" beside a GPU.
 MACHINE ?=

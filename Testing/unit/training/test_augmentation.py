@@ -20,7 +20,13 @@ from E3PoseTraining.augmentation.artifacts import (
 )
 from E3PoseTraining.augmentation.intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
 from E3PoseTraining.augmentation.resolution import RandIsotropicResolution, RandThickSlices, coarsen
-from E3PoseTraining.augmentation.sample import Sample, centred_coordinates, object_points, transform_axes
+from E3PoseTraining.augmentation.sample import (
+    Sample,
+    affine_coordinates,
+    centred_coordinates,
+    object_points,
+    transform_axes,
+)
 from E3PoseTraining.augmentation.spatial import (
     RandEpiDistortion,
     RandInterleavedMotion,
@@ -108,6 +114,16 @@ def test_mirrored_image_keeps_vectors_and_turns_the_pseudovector(head):
         assert errors[best] < 0.5
         assert torch.linalg.det(after.axes) == pytest.approx(1, abs=1e-9)
     assert signs == {1, -1}
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_affine_coordinates_are_those_of_every_voxel(rows):
+    generator = torch.Generator().manual_seed(0)
+    linear = torch.randn(rows, 3, generator=generator, dtype=torch.float64)
+    origin = torch.randn(rows, generator=generator)
+    shape = (7, 4, 9)
+    expected = torch.einsum("nj,jxyz->nxyz", linear.float(), centred_coordinates(shape, torch.device("cpu")))
+    torch.testing.assert_close(affine_coordinates(shape, linear, origin), expected + origin.view(-1, 1, 1, 1))
 
 
 def test_transform_axes_follows_the_law_of_pseudovectors():
