@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from .errors import E3PoseError
 from .estimator import PoseEstimator
 from .results import (
     Settings,
+    Writers,
     check_folder,
     forget_failure,
     prepare_folder,
@@ -49,7 +51,7 @@ def run_batch(
     *,
     overwrite: bool = False,
     read: Callable[[Task], Volume] | None = None,
-    also: Sequence[str] = (),
+    further: Writers = MappingProxyType({}),
     on_result: Callable[[Task, str], None] = lambda task, message: None,
 ) -> Report:
     """Estimate scans one by one; a scan whose results stand already is skipped, one that fails does not stop the rest.
@@ -68,8 +70,9 @@ def run_batch(
         Estimate scans again whose results stand.
     read : callable, optional
         How to read a scan, `read_volume` if not given.
-    also : sequence of str
-        Endings of files that the estimator itself writes for each scan, without which its results do not stand.
+    further : mapping of str to callable
+        Endings of further files, without which a scan's results do not stand, and what writes them: given the path, the
+        scan and its estimate.
     on_result : callable, optional
         Told of each scan and why it failed ("" where it did not).
 
@@ -90,11 +93,11 @@ def run_batch(
     read = read or (lambda task: read_volume(task.path, task.frame))
 
     def work(task: Task) -> bool:
-        if not overwrite and stands(task, folder, settings, also):
+        if not overwrite and stands(task, folder, settings, further):
             return False
         volume = read(task)
         estimate = estimator.estimate(volume)
-        write_results(folder, task, volume, estimate, settings)
+        write_results(folder, task, volume, estimate, settings, further)
         if estimate.confidence.level == "low":
             low.append(task.name)
         return True

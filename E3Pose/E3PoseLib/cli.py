@@ -211,7 +211,6 @@ def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> in
 
 def _demo(options: argparse.Namespace) -> int:
     from .catalog import sample_scan
-    from .errors import OutputError
     from .estimator import PoseEstimator
     from .model import load_model
     from .picture import check_can_draw, draw_estimate
@@ -228,14 +227,11 @@ def _demo(options: argparse.Namespace) -> int:
     check_folder(folder, [task])
     model = load_model("default" if options.model is None else options.model, unet=options.unet, e3cnn=options.e3cnn)
     settings = Settings(model.identity, save_mask=True, reslice_spacing=1.0)
-    picture = folder / f"{task.name}.png"
-    if not options.overwrite and not stands(task, folder, settings) and picture.exists():
-        raise OutputError(
-            f"{picture}: is no result of this program; choose another output folder, or replace it by --overwrite"
-        )
+    picture = {".png": draw_estimate}
+    if not options.overwrite:
+        stands(task, folder, settings, picture)  # says what must not be replaced
     estimate = PoseEstimator(model, options.device).estimate(volume)
-    written = write_results(folder, task, volume, estimate, settings)
-    draw_estimate(volume, estimate, picture)
+    written = write_results(folder, task, volume, estimate, settings, picture)
     print(
         f"{task.name}: confidence {estimate.confidence.level}, {estimate.timings['total']:.1f} s on {estimate.device}"
     )
@@ -246,7 +242,7 @@ def _demo(options: argparse.Namespace) -> int:
         (written["tfm"], "the pose for 3D Slicer, ITK and ANTs"),
         (written["mask"], "the brain"),
         (written["resliced"], "the scan in the head's planes"),
-        (picture, "before and after"),
+        (written[".png"], "before and after"),
     ):
         print(f"  {path}: {content}")
     return SUCCESS

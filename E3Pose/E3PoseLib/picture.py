@@ -36,15 +36,15 @@ def check_can_draw() -> None:
         raise E3PoseError("drawing needs matplotlib; install it: pip install matplotlib")
 
 
-def draw_estimate(volume: Volume, estimate: PoseEstimate, path: Path) -> None:
+def draw_estimate(path: Path, volume: Volume, estimate: PoseEstimate) -> None:
     """Draw six slices through the head's centre, three in the patient's planes and three in the head's, as a PNG.
 
     Parameters
     ----------
+    path : Path
     volume : Volume
     estimate : PoseEstimate
         Of that volume.
-    path : Path
 
     Raises
     ------

@@ -7,10 +7,11 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -34,6 +35,9 @@ SUFFIXES = {
     "json": ".json",
 }
 """How the files of each kind end, in the order in which they take their places: where the last stands, all do."""
+
+Writers = Mapping[str, Callable[[Path, Volume, PoseEstimate], None]]
+"""How further files of a scan's results are written, a picture for instance, by their endings."""
 
 FAILED_SUFFIX = ".failed"
 """How the record of a scan ends that has failed."""
@@ -119,13 +123,15 @@ def check_folder(folder: Path, tasks: Iterable[Task]) -> None:
             raise OutputError(f"{folder}: holds scans ({task.path.name}); choose another folder for the results")
 
 
-def _files(folder: Path, task: Task, with_mask: bool, with_resliced: bool) -> dict[str, Path]:
+def _files(folder: Path, task: Task, with_mask: bool, with_resliced: bool, further: Iterable[str]) -> dict[str, Path]:
     left_out = {kind for kind, wanted in (("mask", with_mask), ("resliced", with_resliced)) if not wanted}
-    return {kind: folder / f"{task.name}{suffix}" for kind, suffix in SUFFIXES.items() if kind not in left_out}
+    suffixes = {ending: ending for ending in further}
+    suffixes |= {kind: suffix for kind, suffix in SUFFIXES.items() if kind not in left_out}
+    return {kind: folder / f"{task.name}{suffix}" for kind, suffix in suffixes.items()}
 
 
-def _wanted(folder: Path, task: Task, settings: Settings) -> dict[str, Path]:
-    return _files(folder, task, settings.save_mask, settings.reslice_spacing is not None)
+def _wanted(folder: Path, task: Task, settings: Settings, further: Iterable[str]) -> dict[str, Path]:
+    return _files(folder, task, settings.save_mask, settings.reslice_spacing is not None, further)
 
 
 def _recorded(folder: Path, task: Task) -> tuple[dict | None, dict[str, Path]]:
@@ -133,13 +139,14 @@ def _recorded(folder: Path, task: Task) -> tuple[dict | None, dict[str, Path]]:
     try:
         document = read_json(folder / f"{task.name}{SUFFIXES['json']}")
         settings = document["settings"]
-        files = _files(folder, task, settings["save_mask"], settings["reslice_spacing"] is not None)
+        with_resliced = settings["reslice_spacing"] is not None
+        files = _files(folder, task, settings["save_mask"], with_resliced, document.get("further", ()))
     except (TransformError, KeyError, TypeError):
         return None, {}
     return document, files
 
 
-def stands(task: Task, folder: Path, settings: Settings, also: Sequence[str] = ()) -> bool:
+def stands(task: Task, folder: Path, settings: Settings, further: Iterable[str] = ()) -> bool:
     """Whether the results of a scan are there, all that are asked for.
 
     Parameters
@@ -147,7 +154,7 @@ def stands(task: Task, folder: Path, settings: Settings, also: Sequence[str] = (
     task : Task
     folder : Path
     settings : Settings
-    also : sequence of str
+    further : iterable of str
         Endings of further files without which they do not stand.
 
     Raises
@@ -155,7 +162,7 @@ def stands(task: Task, folder: Path, settings: Settings, also: Sequence[str] = (
     OutputError
         If results of other settings, or files of another origin, would have to be replaced.
     """
-    wanted = _wanted(folder, task, settings)
+    wanted = _wanted(folder, task, settings, further)
     document, files = _recorded(folder, task)
     foreign = [path for kind, path in wanted.items() if kind not in files and os.path.lexists(path)]
     if foreign:
@@ -178,27 +185,33 @@ def stands(task: Task, folder: Path, settings: Settings, also: Sequence[str] = (
         clashes.append(f"is the result of frame {document.get('frame')}, not {task.frame}")
     if clashes:
         raise OutputError(f"{wanted['json']}: {clashes[0]}; choose another output folder, or replace it by --overwrite")
-    needed = [*wanted.values(), *(folder / f"{task.name}{ending}" for ending in also)]
-    return set(wanted) <= set(files) and all(path.is_file() for path in needed)
+    return set(wanted) <= set(files) and all(path.is_file() for path in wanted.values())
 
 
 def write_results(
-    folder: Path, task: Task, volume: Volume, estimate: PoseEstimate, settings: Settings
+    folder: Path,
+    task: Task,
+    volume: Volume,
+    estimate: PoseEstimate,
+    settings: Settings,
+    further: Writers = MappingProxyType({}),
 ) -> dict[str, Path]:
     """Write everything about one scan; returns the files by kind.
 
     All is written before any of it takes its place, so where that fails, the results before stand. What these had
-    beyond the new ones, a mask for instance, goes with them.
+    beyond the new ones, a mask for instance, goes with them. Further files are named, as a kind, by their endings.
 
     Raises
     ------
     OutputError
         If a file cannot be written.
     """
-    files = _wanted(folder, task, settings)
+    files = _wanted(folder, task, settings, further)
     with _unfinished(folder) as place:
-        parts = _wanted(place, task, settings)
-        _write(parts, task, volume, estimate, settings)
+        parts = _wanted(place, task, settings, further)
+        for ending, write in further.items():
+            write(parts[ending], volume, estimate)
+        _write(parts, task, volume, estimate, settings, list(further))
         for path in _recorded(folder, task)[1].values():
             if path not in files.values():
                 path.unlink(missing_ok=True)
@@ -219,7 +232,14 @@ def _unfinished(folder: Path) -> Iterator[Path]:
         raise OutputError(f"{folder}: the results cannot be written there ({error.strerror or error})") from error
 
 
-def _write(parts: dict[str, Path], task: Task, volume: Volume, estimate: PoseEstimate, settings: Settings) -> None:
+def _write(
+    parts: dict[str, Path],
+    task: Task,
+    volume: Volume,
+    estimate: PoseEstimate,
+    settings: Settings,
+    further: list[str],
+) -> None:
     matrix = settings.matrix(volume, estimate)
     write_npy(parts["npy"], matrix)
     inward = settings.direction == DIRECTIONS[1]
@@ -236,6 +256,7 @@ def _write(parts: dict[str, Path], task: Task, volume: Volume, estimate: PoseEst
             "input": str(task.real_path),
             "frame": task.frame,
             "settings": asdict(settings),
+            "further": further,
             "matrix": matrix,
             "canonical_to_ras": estimate.canonical_to_ras,
             "ras_to_canonical": estimate.ras_to_canonical,

@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import signal
 import sys
-import tempfile
 import traceback
 from pathlib import Path
 
@@ -53,6 +52,18 @@ class SlicerScans:
         self.scan = mrml.read_scan(self.node)
         return self.scan.volume
 
+    def save_scene(self, path, volume, estimate):
+        """Write the scan with its pose and mask as a scene for Slicer."""
+        from E3PoseLib.summary import summarise
+
+        name = self.node.GetName()
+        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", f"{name} head pose")
+        segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{name} brain mask")
+        mrml.write_pose(transform, summarise(estimate), mrml.ALIGN_VOLUME, self.scan)
+        mrml.write_mask(segmentation, estimate.mask, self.scan)
+        if not slicer.util.saveScene(str(path), {}):
+            raise OutputError(f"{path.name}: Slicer cannot write the scene")
+
     @staticmethod
     def _check_frames(path: Path) -> None:
         """Say what is wrong with a 4-D NIfTI file; Slicer's own reader only says that it cannot read it."""
@@ -65,35 +76,6 @@ class SlicerScans:
             raise VolumeError(
                 f"{path}: holds {n_frames} frames; 'e3pose estimate' takes one with --frame N, or all with --all-frames"
             )
-
-
-class SceneWriter:
-    """An estimator that also saves each scan with its pose and mask as a scene, before its results are written."""
-
-    def __init__(self, estimator, scans: SlicerScans, folder: Path):
-        self._estimator = estimator
-        self._scans = scans
-        self._folder = folder
-
-    def estimate(self, volume):
-        from E3PoseLib.summary import summarise
-
-        estimate = self._estimator.estimate(volume)
-        name = self._scans.node.GetName()
-        scene = slicer.mrmlScene
-        transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", f"{name} head pose")
-        segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{name} brain mask")
-        mrml.write_pose(transform, summarise(estimate), mrml.ALIGN_VOLUME, self._scans.scan)
-        mrml.write_mask(segmentation, estimate.mask, self._scans.scan)
-        self._save(self._folder / f"{name}.mrb")
-        return estimate
-
-    def _save(self, path: Path) -> None:
-        with tempfile.TemporaryDirectory(prefix=".part-", dir=path.parent) as folder:
-            unfinished = Path(folder) / path.name
-            if not slicer.util.saveScene(str(unfinished), {}):
-                raise OutputError(f"{path}: Slicer cannot write the scene there")
-            unfinished.replace(path)
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -113,9 +95,6 @@ def run(chosen: argparse.Namespace) -> int:
     folder = prepare_folder(Path(chosen.output).absolute())
     model = load_model(chosen.model)
     scans = SlicerScans()
-    estimator = PoseEstimator(model, chosen.device)
-    if chosen.save_scene:
-        estimator = SceneWriter(estimator, scans, folder)
     settings = Settings(
         model=model.identity,
         direction=chosen.direction,
@@ -128,12 +107,12 @@ def run(chosen: argparse.Namespace) -> int:
 
     report = run_batch(
         tasks,
-        estimator,
+        PoseEstimator(model, chosen.device),
         folder,
         settings,
         overwrite=chosen.overwrite,
         read=scans.read,
-        also=[".mrb"] if chosen.save_scene else [],
+        further={".mrb": scans.save_scene} if chosen.save_scene else {},
         on_result=tell,
     )
     print(f"{report.in_words()}; results in {folder}")

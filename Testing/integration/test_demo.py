@@ -36,7 +36,7 @@ def test_the_demo_writes_pose_mask_resliced_scan_and_picture_and_says_where(tmp_
 
 def test_the_picture_shows_the_axes_of_the_pose_and_the_brain(tmp_path):
     scan = make_head()
-    draw_estimate(scan, PoseEstimator(make_small_model(), "cpu").estimate(scan), tmp_path / "pose.png")
+    draw_estimate(tmp_path / "pose.png", scan, PoseEstimator(make_small_model(), "cpu").estimate(scan))
     picture = imread(tmp_path / "pose.png")
     height, width = picture.shape[:2]
     lower = picture[height // 2 :]

@@ -99,6 +99,22 @@ def test_batch_of_formats_with_a_bad_one_then_resume(scans, installed_model, tmp
     assert (tmp_path / "a.npy").stat().st_mtime_ns == untouched
 
 
+def test_a_scene_goes_with_its_pose_and_never_takes_anothers_place_unasked(scans, installed_model, tmp_path):
+    scene = tmp_path / "b.mrb"
+    scene.write_text("a person's own")
+    inputs = ("--input", scans / "b.nrrd", "--output", tmp_path)
+    for before in (), ("--overwrite",):
+        # Neither where no results stand yet nor beside results without a scene.
+        assert run(*inputs, *before)[0] == 0
+        status, output = run(*inputs, "--save-scene")
+        assert status == 1 and "b.mrb: is no result of this program" in output
+        assert scene.read_text() == "a person's own"
+    assert run(*inputs, "--save-scene", "--overwrite")[0] == 0
+    assert scene.stat().st_size > 10_000
+    assert "1 already there" in run(*inputs, "--save-scene")[1]
+    assert run(*inputs, "--overwrite")[0] == 0 and not scene.exists()
+
+
 def test_killed_half_way_and_rerun_computes_only_the_rest(scans, installed_model, tmp_path):
     inputs = ["--input", scans / "a.nii.gz", scans / "b.nrrd", scans / "deeper" / "c.mha", "--output", tmp_path]
     process = start_until(tmp_path / "a.json", *inputs)
