@@ -192,7 +192,8 @@ def test_the_recipe_builds_every_stage_in_order(tmp_path):
     assert stages.count("E3PoseTraining.synthesize") == 6
     # The U-Net in three stages, the closer look and the upright one.
     assert stages.count("E3PoseTraining.train_unet") == 3 + 2
-    assert stages.count("E3PoseTraining.train_e3cnn") == 1 + 3
+    # The rotation network in two, and without each fetus.
+    assert stages.count("E3PoseTraining.train_e3cnn") == 2 + 3
     assert stages.count("E3PoseTraining.join") == 1 + 3
     assert stages.count("E3PoseTraining.card") == 1
 
