@@ -21,6 +21,7 @@ from E3PoseLib.views import assemble_rotation
 from .augmentation.sample import Sample
 from .losses import AxesLoss, SegmentationLoss
 from .options import plain
+from .recording import RecordedField
 
 
 class TrainingModule(LightningModule):
@@ -123,6 +124,11 @@ class RotationModule(TrainingModule):
         super().__init__(model, options)
         self.loss = AxesLoss()
         self.errors = CatMetric()
+        self.axes_field = RecordedField(model)
+
+    def on_fit_start(self) -> None:
+        # The weights are where they will be trained.
+        self.axes_field = RecordedField(self.model)
 
     def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
         # Crops that the border of a scan cut short differ in shape, so those of one shape go through the network
@@ -130,7 +136,7 @@ class RotationModule(TrainingModule):
         losses = []
         for shape in dict.fromkeys(s.shape for s in batch):
             alike = [s for s in batch if s.shape == shape]
-            losses.append(self.loss(self.model.axes_field(_images(alike)), _axes(alike)) * len(alike))
+            losses.append(self.loss(self.axes_field(_images(alike)), _axes(alike)) * len(alike))
         loss = torch.stack(losses).sum() / len(batch)
         self.log("train_loss", loss, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch))
         return loss

@@ -9,6 +9,7 @@ from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.catalog import sample_scan
 from E3PoseLib.device import exact_float32
 from E3PoseLib.equivariant.convolution import SteerableConvolution
+from E3PoseLib.equivariant.network import E3CNN
 from E3PoseLib.equivariant.ways import DENSE, WINDOWS
 from E3PoseLib.errors import DeviceError
 from E3PoseLib.geometry import pose_difference
@@ -16,6 +17,7 @@ from E3PoseLib.replay import MOST_RECORDINGS, Replay
 from E3PoseLib.segmentation.posterior import dice_overlap
 from E3PoseLib.volume import read_volume
 from E3PoseTraining.inference import official_matrix
+from E3PoseTraining.recording import RecordedField
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU and a torch that uses it")
 
@@ -150,3 +152,53 @@ class TestReplay:
                 batch = torch.rand(1, 1, edge, 4, 4, device="cuda")
                 for _ in range(3):
                     assert torch.equal(replay(self.network, batch), self.network(batch))
+
+
+class TestRecordedSteps:
+    """A rotation network's training steps recorded as CUDA graphs."""
+
+    @staticmethod
+    def train(network, field, batches):
+        """Losses of a step for each batch; the weights follow."""
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        losses = []
+        for batch in batches:
+            optimizer.zero_grad()
+            loss = field(batch).square().mean()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+    @staticmethod
+    def network():
+        torch.manual_seed(0)
+        return E3CNN(2, 3, multiplicity=1, n_convolutions=1, smooth_pooling=True).to("cuda")
+
+    def test_they_train_as_plain_ones(self):
+        plain, recorded = self.network(), self.network()
+        batches = [torch.rand(2, 1, edge, 8, 12, device="cuda") for edge in (8, 12, 8, 12, 8, 8, 12)]
+        calls, field = [], recorded.axes_field
+
+        def count(batch):
+            calls.append(len(batch))
+            return field(batch)
+
+        recorded.axes_field = count
+        recording = RecordedField(recorded)
+        with exact_float32():
+            expected = self.train(plain, plain.axes_field, batches)
+            found = self.train(recorded, recording, batches)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+        for a, b in zip(recorded.parameters(), plain.parameters(), strict=True):
+            assert torch.allclose(a, b, rtol=1e-3, atol=1e-5)
+        before = len(calls)
+        self.train(recorded, recording, batches)
+        assert len(calls) == before + sum(batch.shape != batches[0].shape for batch in batches)
+
+    def test_without_gradients_they_are_plain(self):
+        network = self.network()
+        field, batch = RecordedField(network), torch.rand(1, 1, 8, 8, 8, device="cuda")
+        with torch.no_grad():
+            for _ in range(3):
+                assert not field(batch).requires_grad
