@@ -41,6 +41,10 @@ MOVED_RATIO = 0.95
 SUSPICIOUS_RATIO = 0.85
 """The one from which a pose that is not "high" may be so because the head has moved."""
 
+BORDER_MM = 9.0
+"""Skull and scalp: a head whose brain ends nearer than that to the end of the scan may be cut, though the mask, which
+networks draw round, stays short of it (see docs/accuracy.md)."""
+
 MODERATE_SCORE = 0.8
 LOW_SCORE = 0.7
 
@@ -58,7 +62,7 @@ class Confidence:
     brain_volume_ml : float
         Of the mask.
     touches_border : bool
-        Whether the mask reaches the border of the scan, so that the head may be cut.
+        Whether the head reaches the border of the scan, so that it may be cut (`touches_border`).
     brain_agreement : float or None
         Dice overlap of what two networks take for the brain; None where there is one.
     upright_agreement : float or None
@@ -221,14 +225,14 @@ class Confidence:
                     "mostly the eyes"
                 )
         if self.touches_border:
-            sentences.append("the brain reaches the border of the scan: the head may be cut, its centre shifted")
+            sentences.append("the head reaches the border of the scan: it may be cut, its centre shifted")
         return tuple(sentences)
 
 
-def touches_border(array: np.ndarray, mask: np.ndarray) -> bool:
-    """Whether the brain reaches the end of what the scan shows.
+def touches_border(array: np.ndarray, mask: np.ndarray, spacing_mm: float) -> bool:
+    """Whether the head reaches the end of what the scan shows: the brain does, but for less than skull and scalp.
 
-    That is where the grid ends, or where nothing but zeros follows, three voxels deep or more: a scan that was
+    That end is where the grid ends, or where nothing but zeros follows, three voxels deep or more: a scan that was
     resampled onto another grid ends on slanted planes. Single dark voxels are no border.
 
     Parameters
@@ -237,18 +241,21 @@ def touches_border(array: np.ndarray, mask: np.ndarray) -> bool:
         Shape ``[D, H, W]``, intensities.
     mask : np.ndarray
         Of that shape, the brain, not empty.
+    spacing_mm : float
+        Edge of a voxel.
     """
+    # Where a cut head was resampled, a voxel that is partly filled lies between it and the zeros.
+    reach = max(2, int(BORDER_MM / spacing_mm))
     # No cube of three voxels that comes so near to the brain reaches beyond this box, unless the grid ends there.
-    box = box_around(mask, margin=4)
-    ends = [(4 * (edges.start == 0), 4 * (edges.stop == n)) for edges, n in zip(box, mask.shape, strict=True)]
+    margin = reach + 2
+    box = box_around(mask, margin)
+    ends = [(margin * (edges.start == 0), margin * (edges.stop == n)) for edges, n in zip(box, mask.shape, strict=True)]
     empty = np.pad(array[box] == 0, ends, constant_values=True)
     if not empty.any():
         return False
     beyond = ndimage.binary_opening(empty, np.ones((3, 3, 3)))
-    brain, in_grid = np.pad(mask[box], ends), np.pad(np.ones_like(mask[box]), ends)
-    # Where a cut head was resampled, a voxel that is partly filled lies between it and the zeros.
-    near, nearly = (ndimage.binary_dilation(brain, iterations=iterations) for iterations in (1, 2))
-    return bool((near & beyond).any() or (nearly & beyond & in_grid).any())
+    distance = ndimage.distance_transform_edt(~np.pad(mask[box], ends))
+    return bool((distance[beyond] <= reach).any())
 
 
 def axis_concentration(field: torch.Tensor) -> tuple[float, float, float]:

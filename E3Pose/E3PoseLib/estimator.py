@@ -317,7 +317,7 @@ class PoseEstimator:
             brain_volume_ml=brain_volume_ml,
             brain_agreement=look.brain_agreement,
             upright_agreement=look.upright_agreement,
-            touches_border=touches_border(scan.array, look.mask),
+            touches_border=touches_border(scan.array, look.mask, self.model.header.spacing_mm),
             orientation_doubtful=bool(scan.volume.notes),
             interleave_ratio=max(interleave_ratios(oriented.array, on_scan)),
             in_ghost=is_ghost(oriented.array, on_scan != 0),

@@ -86,9 +86,13 @@ def test_a_cut_head_that_was_resampled_still_reaches_the_border():
     mask, array = np.zeros((30, 30, 30), bool), np.ones((30, 30, 30))
     mask[8:16, 10:20, 10:20] = True
     array[16], array[17:] = 0.3, 0
-    assert touches_border(array, mask)
+    assert touches_border(array, mask, 6)
+    assert touches_border(array, mask, 3)
     array[17] = 0.3
-    assert not touches_border(array, mask)
+    assert not touches_border(array, mask, 6)
+    assert touches_border(array, mask, 3)
+    array[18] = 0.3
+    assert not touches_border(array, mask, 3)
 
 
 def test_axes_in_one_plane_are_as_far_from_right_angles_as_can_be():
@@ -105,13 +109,13 @@ def test_axes_in_one_plane_are_as_far_from_right_angles_as_can_be():
     ("centre", "limit", "expected"),
     [
         ((20, 15, 13), 99, False),
-        ((20, 15, 7), 99, False),
-        # The ball's last voxel is the grid's.
-        ((20, 15, 6), 99, True),
+        # Three voxels of 3 mm lie between the ball and the grid's end; two; none.
+        ((20, 15, 9), 99, False),
+        ((20, 15, 8), 99, True),
         ((33, 15, 13), 99, True),
         # The scan ends on the plane i + j = limit; the ball reaches to i + j = 35 + 6 √2 = 43.5.
-        ((20, 15, 13), 47, False),
-        ((20, 15, 13), 42, True),
+        ((20, 15, 13), 50, False),
+        ((20, 15, 13), 46, True),
     ],
 )
 def test_a_brain_at_the_end_of_the_scan_is_seen_on_straight_and_on_slanted_borders(centre, limit, expected):
@@ -121,7 +125,7 @@ def test_a_brain_at_the_end_of_the_scan_is_seen_on_straight_and_on_slanted_borde
     array = np.where(positions[0] + positions[1] < limit, generator.uniform(0.1, 1, mask.shape), 0)
     # Dark voxels here and there, in the brain and beside it, are no border.
     array[generator.random(mask.shape) < 0.02] = 0
-    assert touches_border(array, mask & (array != 0)) == expected
+    assert touches_border(array, mask & (array != 0), 3) == expected
 
 
 @pytest.mark.parametrize(
