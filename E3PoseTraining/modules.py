@@ -124,10 +124,9 @@ class RotationModule(TrainingModule):
         super().__init__(model, options)
         self.loss = AxesLoss()
         self.errors = CatMetric()
-        self.axes_field = RecordedField(model)
 
     def on_fit_start(self) -> None:
-        # The weights are where they will be trained.
+        # Here and not before: a recording reads the weights where they lie in this training.
         self.axes_field = RecordedField(self.model)
 
     def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:

@@ -56,8 +56,8 @@ $(WORK)/scans_young/annotations.csv:
 	$(SYNTHESIZE) --n 800 --seed $(SEED)06 $(YOUNG)
 $(WORK)/scans_unseen/annotations.csv:
 	$(SYNTHESIZE) --n 40 --seed $(SEED)04
-# Files of several folders in one, by links: of heads with all scans the first 300.
 TABLES = $(patsubst %,$(WORK)/%/annotations.csv,$(1))
+# Files of several folders in one, by links: of heads with all scans the first 300.
 $(WORK)/all_heads/annotations.csv: $(call TABLES,heads heads_young)
 $(WORK)/all_second/annotations.csv: $(call TABLES,heads_second heads_second_young)
 $(WORK)/all_later/annotations.csv: $(call TABLES,heads_second heads_second_young heads_third heads_third_young)
@@ -66,7 +66,7 @@ $(call TABLES,all_heads all_second all_later):
 	for folder in $(^:/annotations.csv=); do for files in images labels; do \
 	    ln $$folder/$$files/*.nii.gz $(@D)/$$files || exit 1; done; done
 	awk 'NR == 1 || FNR > 1' $^ > $@
-$(WORK)/all_scans/annotations.csv: $(WORK)/scans/annotations.csv $(WORK)/scans_young/annotations.csv $(WORK)/heads/annotations.csv
+$(WORK)/all_scans/annotations.csv: $(call TABLES,scans scans_young heads)
 	rm -rf $(@D) && mkdir -p $(@D)/images $(@D)/labels
 	for folder in images labels; do ln $(WORK)/scans/$$folder/* $(WORK)/scans_young/$$folder/* \
 	    $(WORK)/heads/$$folder/*_00[0-2]??.nii.gz $(@D)/$$folder || exit 1; done
