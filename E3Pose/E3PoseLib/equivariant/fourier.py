@@ -27,17 +27,24 @@ class Parities(NamedTuple):
     even: Tensor
     odd: Tensor
     order: Tensor
+    runs: tuple[list[slice], list[slice]]
+    """The channels of even parity that stand side by side, in their order, and those of odd parity."""
 
     @classmethod
     def of(cls, irreps: o3.Irreps) -> Parities:
         """Those of the channels of some irreps."""
-        is_odd = torch.tensor([irrep.p < 0 for mul, irrep in irreps for _ in range(mul * irrep.dim)])
-        even, odd = (~is_odd).nonzero()[:, 0], is_odd.nonzero()[:, 0]
-        return cls(even, odd, torch.cat([even, odd]).argsort())
+        runs: tuple[list[slice], list[slice]] = ([], [])
+        for (_, irrep), channels in zip(irreps, irreps.slices(), strict=True):
+            runs[irrep.p < 0].append(channels)
+        even, odd = (
+            torch.tensor([channel for run in group for channel in range(run.start, run.stop)], dtype=torch.long)
+            for group in runs
+        )
+        return cls(even, odd, torch.cat([even, odd]).argsort(), runs)
 
     def to(self, device: torch.device) -> Parities:
         """The same on a device."""
-        return Parities(*(positions.to(device) for positions in self))
+        return Parities(self.even.to(device), self.odd.to(device), self.order.to(device), self.runs)
 
 
 class Transforms(NamedTuple):
@@ -167,15 +174,21 @@ def correlate(features: Tensor, kernel: KernelSpectra) -> Tensor:
     groups = [(column, features.index_select(1, group)) for column, group in enumerate(kernel.inputs[:2]) if len(group)]
     if torch.is_grad_enabled() or features.is_cuda:
         tiles = [(column, Tiles.apply(group, valid, n)) for column, group in groups]
-        grid = _laid_out(_correlate_tiles(tiles, kernel, matrices), features.shape)
-        return grid.index_select(1, kernel.outputs.order)[:, :, : features.shape[2]]
+        grids = [_grid(part, features.shape) for part in _correlate_tiles(tiles, kernel, matrices)]
+        # Sample by sample and flat: else the concatenation would have its channels last, as the grids have.
+        samples = [torch.cat([grid[sample].flatten(1) for grid in grids]) for sample in range(len(features))]
+        stacked = samples[0][None] if len(samples) == 1 else torch.stack(samples)
+        ordered = stacked.index_select(1, kernel.outputs.order).unflatten(2, (-1, *features.shape[3:]))
+        return ordered[:, :, : features.shape[2]]
     # On a CPU a slice of the grid at a time, so that all of its spectra stay in the cache.
     windows = [(column, _windows(group, valid, n)) for column, group in groups]
     result = features.new_empty(len(features), len(kernel.outputs.order), *features.shape[2:])
     for row, part in enumerate(result.split(valid, dim=2)):
         tiles = [(column, _position_major(window[:, row : row + 1])) for column, window in windows]
-        grid = _laid_out(_correlate_tiles(tiles, kernel, matrices), features.shape)
-        torch.index_select(grid[:, :, : part.shape[2]], 1, kernel.outputs.order, out=part)
+        for group, runs in zip(_correlate_tiles(tiles, kernel, matrices), kernel.outputs.runs, strict=True):
+            # Run by run, as a transposed copy is quick, and one into any order is not.
+            for run, channels in zip(runs, group.split([run.stop - run.start for run in runs], dim=-1), strict=True):
+                part[:, run] = _grid(channels, features.shape)[:, :, : part.shape[2]]
     return result
 
 
@@ -187,7 +200,7 @@ def _correlate_tiles(tiles: list[tuple[int, Tensor]], kernel: KernelSpectra, mat
         (column, spectrum), *others = spectra
         total = torch.bmm(spectrum, row[column])
         for column, spectrum in others:
-            total = torch.baddbmm(total, spectrum, row[column])
+            total.baddbmm_(spectrum, row[column])
         results.append(_samples(total, back, matrices.other_back))
     return results
 
@@ -212,18 +225,15 @@ def _samples(spectrum: Tensor, back: Tensor, other_back: Tensor) -> Tensor:
     return (back @ samples.reshape(2 * half, valid**2 * columns)).reshape(valid, valid, valid, tiles, channels)
 
 
-def _laid_out(parts: list[Tensor], shape: torch.Size) -> Tensor:
-    """Tiles ``[valid, valid, valid, B · rows · t · t, C]`` of even and of odd channels as a grid.
+def _grid(tiles: Tensor, shape: torch.Size) -> Tensor:
+    """Tiles ``[valid, valid, valid, B · rows · t · t, C]`` as a grid ``[B, C, rows · valid, H, W]``, channels last.
 
-    The grid is ``[B, C, rows · valid, H, W]``, its even channels first; `shape` is that of the input.
+    `shape` is that of the convolution's input.
     """
-    valid, batch = len(parts[0]), shape[0]
-    counts = [-(-size // valid) for size in shape[3:]]
-    grids = [part.unflatten(3, (batch, -1, *counts)).permute(3, 4, 0, 5, 1, 6, 2, 7) for part in parts]
-    grids = [grid.flatten(5, 6).flatten(3, 4).flatten(1, 2)[:, :, : shape[3], : shape[4]] for grid in grids]
-    samples = [torch.cat([grid[sample].flatten(0, 2).T for grid in grids]) for sample in range(batch)]
-    stacked = samples[0][None] if batch == 1 else torch.stack(samples)
-    return stacked.unflatten(2, (-1, *shape[3:]))
+    counts = [-(-size // len(tiles)) for size in shape[3:]]
+    grid = tiles.unflatten(3, (shape[0], -1, *counts)).permute(3, 4, 0, 5, 1, 6, 2, 7)
+    grid = grid.flatten(5, 6).flatten(3, 4).flatten(1, 2)[:, :, : shape[3], : shape[4]]
+    return grid.movedim(-1, 1)
 
 
 def _windows(features: Tensor, valid: int, n: int) -> Tensor:

@@ -59,8 +59,8 @@ class InstanceNorm(nn.Module):
     def statistics(self, features: torch.Tensor, depth: int, scalars: slice) -> tuple[torch.Tensor, torch.Tensor]:
         """Inverse root mean square of every irrep, and the mean that is first taken off 0e.
 
-        Only the 0e need the two careful passes of a variance. The squares of the others are summed slice by slice
-        first: the error of torch's norm grows with the length of a row.
+        Squares are summed slice by slice first: the error of torch's norm grows with the length of a row. (torch's
+        ``var_mean``, with one loop for mean and variance, takes ten times as long.)
 
         Parameters
         ----------
@@ -76,10 +76,11 @@ class InstanceNorm(nn.Module):
         tuple of torch.Tensor
             Shapes ``[B, carried.num_irreps]`` and ``[B, number of 0e]``.
         """
-        variance, mean = torch.var_mean(features[:, scalars], dim=2, correction=0)
-        before, behind = (
+        mean = features[:, scalars].mean(2)
+        centred = features[:, scalars] - mean[..., None]
+        mean_squares = [
             torch.linalg.vector_norm(part.unflatten(2, (depth, -1)), dim=3).square().sum(2) / features.shape[2]
-            for part in (features[:, : scalars.start], features[:, scalars.stop :])
-        )
-        mean_square = torch.cat([before, variance, behind], dim=1) @ self._average
+            for part in (features[:, : scalars.start], centred, features[:, scalars.stop :])
+        ]
+        mean_square = torch.cat(mean_squares, dim=1) @ self._average
         return (mean_square + self.eps).rsqrt(), mean
