@@ -55,9 +55,11 @@ def finer(box: Box, factor: int) -> Box:
     return tuple(slice(factor * edges.start, factor * edges.stop) for edges in box)
 
 
+def part_within(box: Box, known: Box) -> Box:
+    """Where in one box another lies that is part of it."""
+    return tuple(slice(edges.start - at.start, edges.stop - at.start) for edges, at in zip(box, known, strict=True))
+
+
 def part_of(features: Features, box: Box, known: Box) -> Features:
     """What of features ``[…, D, H, W]`` that are known in one box lies in another within it; a view."""
-    if box == known:
-        return features
-    inner = (slice(edges.start - at.start, edges.stop - at.start) for edges, at in zip(box, known, strict=True))
-    return features[(..., *inner)]
+    return features if box == known else features[(..., *part_within(box, known))]

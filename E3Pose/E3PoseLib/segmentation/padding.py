@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from .boxes import Box, coarser, covering, finer, grown, part_of, whole
+from .boxes import Box, coarser, covering, finer, grown, part_of, part_within, whole
 from .posterior import bounding_box
-from .unet import UNet, cells, double, interpolate
+from .unet import UNet, cells, interpolate
 
 WORTH_SPARING = 0.2
 """Share of the grid from which on padding is left out: less saves too little for what a second pass may cost."""
@@ -91,12 +91,16 @@ def logits_within(network: UNet, batch: torch.Tensor, box: Box) -> torch.Tensor:
     """
     stride, grid = network.input_stride, whole(batch)
     wanted = box if stride == 1 else coarser(box, stride, grid)
-    logits = network.last_conv(_features_within(network, cells(batch, stride), wanted))
+    features, known = _features_within(network, cells(batch, stride), wanted)
+    logits = part_of(network.last_conv(features), wanted, known)
     return logits if stride == 1 else part_of(interpolate(logits, stride), box, finer(wanted, stride))
 
 
-def _features_within(network: UNet, features: torch.Tensor, box: Box) -> torch.Tensor:
-    """The decoder's last features in a box outside of which those that come in, ``[B, C, D, H, W]``, are zero."""
+def _features_within(network: UNet, features: torch.Tensor, box: Box) -> tuple[torch.Tensor, Box]:
+    """The decoder's last features in a box outside of which those that come in, ``[B, C, D, H, W]``, are zero.
+
+    They are given with a margin, and the box that has it.
+    """
     boxes, skips = [box], []
     spared = SPARED_LEVELS if min(features.shape[2:]) >= EMPTY_EDGE else 0
     empty = features.new_zeros(1, features.shape[1], *[EMPTY_EDGE] * 3)
@@ -105,39 +109,37 @@ def _features_within(network: UNet, features: torch.Tensor, box: Box) -> torch.T
         around = grown(boxes[-1], BLOCK_REACH, grid)
         if level < spared:
             pairs = covering(around, 2)
-            known = finer(pairs, 2)
-            reached = grown(known, BLOCK_REACH, grid)
-            skip = part_of(block(part_of(features, reached, grid)), known, reached)
+            known = grown(finer(pairs, 2), BLOCK_REACH, grid)
+            skip = block(part_of(features, known, grid))
             empty = functional.max_pool3d(block(empty), 2)
-            features = _embedded(functional.max_pool3d(skip, 2), pairs, empty, covering(grid, 2))
+            pooled = part_of(functional.max_pool3d(skip, 2), pairs, covering(known, 2))
+            features = _embedded(pooled, pairs, empty, covering(grid, 2))
         else:
             known, skip = grid, block(features)
             features = functional.max_pool3d(skip, 2)
         skips.append((part_of(skip, around, known), around))
         boxes.append(coarser(around, 2, grid))
     features = network.list_encoder_blocks[-1](features)
-    box = boxes.pop()
-    features = part_of(features, box, whole(features))
+    known = whole(features)
     for block in network.list_decoder_blocks:
-        # In order, else torch interpolates by code that takes twice as long.
-        upsampled = double(features.contiguous(memory_format=torch.channels_last_3d))
         skip, around = skips.pop()
-        joined = torch.cat([skip, part_of(upsampled, around, finer(box, 2))], dim=1)
         box = boxes.pop()
-        features = part_of(block(joined), box, around)
-    return features
+        # In order, else torch interpolates by code that takes twice as long.
+        coarse = part_of(features, box, known).contiguous(memory_format=torch.channels_last_3d)
+        features, known = block(skip, coarse, part_within(around, finer(box, 2))), around
+    return features, known
 
 
 def _embedded(features: torch.Tensor, box: Box, empty: torch.Tensor, grid: Box) -> torch.Tensor:
     """Features of a box in those of a whole grid, which is empty around: its border and inside are a small cube's."""
-    around = empty
-    for axis, limit in enumerate(grid, start=2):
-        half = empty.shape[axis] // 2
+    around = empty.movedim(1, -1)
+    for axis, limit in enumerate(grid, start=1):
+        half = around.shape[axis] // 2
         place = torch.arange(limit.stop)
         from_end = limit.stop - place
-        place = torch.where(from_end < half, empty.shape[axis] - from_end, place.clamp(max=half))
+        place = torch.where(from_end < half, around.shape[axis] - from_end, place.clamp(max=half))
         around = around.index_select(axis, place)
-    result = around.expand(len(features), -1, -1, -1, -1).contiguous(memory_format=torch.channels_last_3d)
+    result = around.repeat(len(features), 1, 1, 1, 1).movedim(-1, 1)
     part_of(result, box, grid).copy_(features)
     return result
 

@@ -8,6 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .boxes import Box
+from .planes import block_by_planes
+
 # In place where there is such a form: the features of the first level are the largest thing there is.
 ACTIVATIONS = {
     "elu": partial(nn.ELU, inplace=True),
@@ -15,6 +18,10 @@ ACTIVATIONS = {
     "leaky_relu": partial(nn.LeakyReLU, inplace=True),
     "gelu": nn.GELU,
 }
+
+WORTH_PLANES = 70_000_000
+"""Multiplications a plane, for each thread, from which on a block is computed by planes: of fewer, the many steps cost
+more than they save. Measured with one thread and two, AVX-512."""
 
 
 class UNet(nn.Module):
@@ -66,11 +73,11 @@ class UNet(nn.Module):
         self.list_encoder_blocks = nn.ModuleList()
         previous = n_input_channels * input_stride**3
         for width in features:
-            self.list_encoder_blocks.append(_convolution_block(previous, width, activation))
+            self.list_encoder_blocks.append(_Block(previous, width, activation))
             previous = width
         self.list_decoder_blocks = nn.ModuleList()
         for width in reversed(features[:-1]):
-            self.list_decoder_blocks.append(_convolution_block(previous + width, width, activation))
+            self.list_decoder_blocks.append(_Block(previous + width, width, activation))
             previous = width
         self.last_conv = _Convolution(previous, n_classes, 1)
 
@@ -88,8 +95,7 @@ class UNet(nn.Module):
             features = functional.max_pool3d(skips[-1], 2)
         features = self.list_encoder_blocks[-1](features)
         for block in self.list_decoder_blocks:
-            upsampled = double(features)
-            features = block(torch.cat([skips.pop(), upsampled], dim=1))
+            features = block(skips.pop(), features)
         logits = self.last_conv(features)
         return logits if self.input_stride == 1 else interpolate(logits, self.input_stride)
 
@@ -144,19 +150,56 @@ class _Convolution(nn.Conv3d):
         super().__init__(n_in, n_out, kernel_size, padding=kernel_size // 2)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        exact_on_cpu = features.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-        if not exact_on_cpu or torch.is_grad_enabled() or not torch.backends.mkldnn.is_available():
+        if not _by_onednn(features):
             return super().forward(features)
         return torch.mkldnn_convolution(
             features, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups
         )
 
 
-def _convolution_block(n_in: int, n_out: int, activation: str) -> nn.Sequential:
-    return nn.Sequential(
-        _Convolution(n_in, n_out, 3),
-        ACTIVATIONS[activation](),
-        _Convolution(n_out, n_out, 3),
-        ACTIVATIONS[activation](),
-        nn.BatchNorm3d(n_out),
-    )
+def _by_onednn(features: torch.Tensor) -> bool:
+    """Whether features are for oneDNN: on a CPU, in float32 and without gradients."""
+    on_cpu = features.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    exact = features.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return on_cpu and exact and not torch.is_grad_enabled()
+
+
+class _Block(nn.Sequential):
+    """Two convolutions, each with its activation, and a batch normalisation."""
+
+    def __init__(self, n_in: int, n_out: int, activation: str) -> None:
+        super().__init__(
+            _Convolution(n_in, n_out, 3),
+            ACTIVATIONS[activation](),
+            _Convolution(n_out, n_out, 3),
+            ACTIVATIONS[activation](),
+            nn.BatchNorm3d(n_out),
+        )
+
+    def forward(
+        self, features: torch.Tensor, coarse: torch.Tensor | None = None, box: Box | None = None
+    ) -> torch.Tensor:
+        """Map features, and behind them coarse ones at twice their edges, to those of the block.
+
+        Parameters
+        ----------
+        features : torch.Tensor
+            Shape ``[B, C, D, H, W]``.
+        coarse : torch.Tensor, optional
+            Shape ``[B, C', d, h, w]``.
+        box : Box, optional
+            Where in the doubled coarse features the others lie; None where both are of one size.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``[B, n_out, D, H, W]``.
+        """
+        multiplications = (self[0].weight.numel() + self[2].weight.numel()) * features[0, 0, 0].numel()
+        worth_planes = multiplications >= WORTH_PLANES * torch.get_num_threads()
+        if worth_planes and not self.training and _by_onednn(features):
+            return block_by_planes(self, features, coarse, box)
+        if coarse is not None:
+            doubled = double(coarse)
+            features = torch.cat([features, doubled if box is None else doubled[(..., *box)]], dim=1)
+        return super().forward(features)
