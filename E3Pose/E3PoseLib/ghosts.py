@@ -49,9 +49,9 @@ def _copies_something(array: np.ndarray, mask: np.ndarray) -> bool:
         return False
     for axis, length in enumerate(array.shape):
         for half in {length // 2, length - length // 2}:
-            places = [np.arange(edges.start, edges.stop) for edges in box]
-            places[axis] = (places[axis] + half) % length
-            there = array[np.ix_(*places)].ravel()
+            places = (np.arange(box[axis].start, box[axis].stop) + half) % length
+            beside = (*box[:axis], slice(None), *box[axis + 1 :])
+            there = array[beside].take(places, axis).ravel()
             if there.std() >= TIMES_FAINTER * here.std() and np.corrcoef(here, there)[0, 1] >= LEAST_LIKENESS:
                 return True
     return False

@@ -40,8 +40,7 @@ def rescale(array: np.ndarray, clip_fraction: float = 0.0) -> np.ndarray:
     low, high = array.min(), array.max()
     if low == high:
         return np.zeros(array.shape, np.float32)
-    scaled = array.astype(np.float32)
-    scaled -= low
+    scaled = np.subtract(array, low, dtype=np.float32)
     scaled /= high - low
     return scaled
 

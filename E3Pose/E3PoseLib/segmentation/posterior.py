@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from scipy import ndimage
 
 from .boxes import grown
+
+LOG_ROUNDING = 1e-3
+"""More than rounding changes the logarithm of a probability."""
 
 
 def posterior_to_object(logits: torch.Tensor, thresholds: tuple[float, ...], label: int) -> np.ndarray:
@@ -28,13 +33,19 @@ def posterior_to_object(logits: torch.Tensor, thresholds: tuple[float, ...], lab
     np.ndarray
         Shape ``[D, H, W]``, bool.
     """
-    probabilities = logits.softmax(dim=0)
-    limits = torch.tensor(thresholds, device=logits.device, dtype=logits.dtype)[:, None, None, None]
+    flat = logits.flatten(1)
+    # Only where the object may exceed its threshold is there anything to compute: elsewhere it counts as 0, and the
+    # channel before it as no less. No probability is more than e to the power of its logit's lead on the largest.
+    least = math.log(thresholds[label]) - LOG_ROUNDING if label > 0 and thresholds[label] > 0 else -math.inf
+    (near,) = (flat[label] >= flat.amax(dim=0) + least).nonzero(as_tuple=True)
+    probabilities = flat[:, near].softmax(dim=0)
+    limits = torch.tensor(thresholds, device=logits.device, dtype=logits.dtype)[:, None]
     probabilities = probabilities.masked_fill(probabilities <= limits, 0)
-    # Where argmax, the first of equal ones, is the label; torch's own takes as long as the network on a CPU.
+    # Where argmax, the first of equal ones, is the label; torch's own takes many times as long on a CPU.
     own = probabilities[label]
-    is_object = (probabilities[:label] < own).all(dim=0) & (probabilities[label + 1 :] <= own).all(dim=0)
-    return is_object.cpu().numpy()
+    is_object = torch.zeros_like(flat[label], dtype=torch.bool)
+    is_object[near] = (probabilities[:label] < own).all(dim=0) & (probabilities[label + 1 :] <= own).all(dim=0)
+    return is_object.unflatten(0, logits.shape[1:]).cpu().numpy()
 
 
 def largest_components(mask: np.ndarray, n: int = 1, least_voxels: float = 0) -> list[np.ndarray]:
@@ -96,13 +107,14 @@ def thickest_part(mask: np.ndarray, reach: float) -> np.ndarray:
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, ...] | None:
     """Slices around the true voxels of an array, or None where there are none."""
-    box = []
-    for axis in range(mask.ndim):
-        where = mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)).nonzero()[0]
-        if not len(where):
-            return None
-        box.append(slice(int(where[0]), int(where[-1]) + 1))
-    return tuple(box)
+    if mask.ndim == 1:
+        (where,) = mask.nonzero()
+        return (slice(int(where[0]), int(where[-1]) + 1),) if len(where) else None
+    # Without the first axis it is a small array.
+    behind = bounding_box(mask.any(axis=0))
+    if behind is None:
+        return None
+    return bounding_box(mask[(slice(None), *behind)].any(axis=tuple(range(1, mask.ndim)))) + behind
 
 
 def centre_of_mass(mask: np.ndarray) -> np.ndarray:
