@@ -100,7 +100,7 @@ class _Planes:
 
     def __init__(self, features: Tensor) -> None:
         self.n_channels, self.n_planes = features.shape[:2]
-        self._volume = features.permute(1, 2, 3, 0).contiguous()
+        self._volume = features.permute(1, 2, 3, 0)
         self._matrix = features.new_tensor(SUMS_OF_PLANES)
 
     def sums(self, start: int) -> Tensor:
@@ -136,7 +136,7 @@ class _DoubledPlanes(_Planes):
 class _LatestPlanes(_Planes):
     """Channels of which the latest planes alone are kept, each in the place of an earlier one.
 
-    They are written into the window ``[WINDOW, H, W, C]``, contiguous, which this sees through.
+    They are written into the window ``[WINDOW, H, W, C]``, of which this is a view.
     """
 
     def __init__(self, window: Tensor, n_planes: int) -> None:
