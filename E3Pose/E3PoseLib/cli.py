@@ -154,11 +154,13 @@ def _estimate(options: argparse.Namespace) -> int:
         raise ModelError("give either --model or --unet and --e3cnn, not both")
     # Here, so that help and errors of usage do not wait for torch.
     from .estimator import PoseEstimator
+    from .memory import keep_freed_memory
     from .model import load_model
     from .results import Settings, prepare_folder
     from .tables import write_tables
     from .tasks import find_tasks
 
+    keep_freed_memory()
     tasks = find_tasks(options.input, options.frame, options.all_frames)
     prepare_folder(options.output)
     model = load_model("default" if options.model is None else options.model, unet=options.unet, e3cnn=options.e3cnn)

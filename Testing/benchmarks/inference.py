@@ -26,6 +26,7 @@ from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.equivariant.convolution import SteerableConvolution
 from E3PoseLib.equivariant.network import E3CNN
 from E3PoseLib.errors import NoHeadFoundError
+from E3PoseLib.memory import keep_freed_memory
 from E3PoseLib.model import Model
 from E3PoseLib.volume import read_volume
 
@@ -164,6 +165,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as the command line does
     timer = Timer(options.clock, options.repeats)
     model = load_model(options.model) if options.model else None
     network = model.rotation_network if model else E3CNN().eval().requires_grad_(False)
