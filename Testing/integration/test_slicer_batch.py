@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from head_phantom import head_phantom
 
+from E3PoseLib.catalog import resources
+
 from .conftest import REPOSITORY, SHARED
 
 SCRIPT = REPOSITORY / "E3Pose" / "Scripts" / "E3PoseBatch.py"
-BUNDLED = REPOSITORY / "E3Pose" / "Resources" / "Models" / "default.safetensors"
+BUNDLED = resources() / "Models" / "default.safetensors"
 
 
 def start(*arguments, cwd=REPOSITORY) -> subprocess.Popen:
@@ -119,6 +121,8 @@ def test_a_scene_goes_with_its_pose_and_never_takes_anothers_place_unasked(scans
 def test_killed_half_way_and_rerun_computes_only_the_rest(scans, installed_model, tmp_path):
     inputs = ["--input", scans / "a.nii.gz", scans / "b.nrrd", scans / "deeper" / "c.mha", "--output", tmp_path]
     process = start_until(tmp_path / "a.json", *inputs)
+    while list(tmp_path.glob(".part-*")):  # that what was written is in its place is not yet the end of writing it
+        time.sleep(0.002)
     process.kill()
     process.communicate()
     done = {file.stem for file in tmp_path.glob("*.json")}
@@ -126,6 +130,7 @@ def test_killed_half_way_and_rerun_computes_only_the_rest(scans, installed_model
     status, output = run(*inputs)
     assert status == 0, output
     assert f"{3 - len(done)} estimated, {len(done)} already there, 0 failed" in output
+    assert not list(tmp_path.glob(".part-*"))
 
 
 def test_ctrl_c_leaves_whole_results_and_their_table(scans, installed_model, tmp_path):

@@ -120,8 +120,7 @@ class _DoubledPlanes(_Planes):
     def __init__(self, features: Tensor, box: Box) -> None:
         super().__init__(features)
         planes, *self._rows_and_columns = box
-        of_planes = torch.eye(self.n_planes, dtype=features.dtype)
-        self._doubling = functional.interpolate(of_planes[None], scale_factor=2, mode="linear")[0, :, planes].T
+        self._doubling = linear_weights(self.n_planes, 2, features)[:, planes].T
         self.n_planes = len(self._doubling)
 
     def _summed(self, matrix: Tensor, planes: slice) -> Tensor:
@@ -177,3 +176,9 @@ def _summed_taps(weight: Tensor) -> Tensor:
     taps = weight.permute(2, 0, 3, 4, 1)
     sums = weight.new_tensor(SUMS_OF_TAPS) @ taps.reshape(3, -1)
     return sums.unflatten(1, taps.shape[1:]).permute(0, 1, 4, 2, 3)
+
+
+def linear_weights(length: int, factor: int, like: Tensor) -> Tensor:
+    """What linear interpolation to `factor` times as many samples multiplies by, ``[length, factor · length]``."""
+    samples = torch.eye(length, dtype=like.dtype, device=like.device)
+    return functional.interpolate(samples[None], scale_factor=factor, mode="linear")[0]

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from .boxes import Box
-from .planes import block_by_planes
+from .planes import block_by_planes, linear_weights
 
 # In place where there is such a form: the features of the first level are the largest thing there is.
 ACTIVATIONS = {
@@ -120,9 +120,7 @@ def interpolate(logits: torch.Tensor, factor: int) -> torch.Tensor:
         finer = logits.to(torch.promote_types(logits.dtype, torch.float32))
         # The first of the three axes becomes the last: after three turns they are in order again.
         for length in logits.shape[2:]:
-            coarse = torch.eye(length, dtype=finer.dtype, device=finer.device)
-            weights = functional.interpolate(coarse[None], scale_factor=factor, mode="linear")[0]
-            finer = finer.movedim(2, -1) @ weights
+            finer = finer.movedim(2, -1) @ linear_weights(length, factor, finer)
     return finer
 
 
