@@ -12,7 +12,8 @@ from E3PoseLib.catalog import OFFICIAL_THRESHOLDS
 from E3PoseLib.ending import exit_status
 from E3PoseLib.errors import TrainingError
 from E3PoseLib.model import N_EYES_CLASSES
-from E3PoseLib.segmentation.unet import ACTIVATIONS, UNet
+from E3PoseLib.segmentation.activations import ACTIVATIONS
+from E3PoseLib.segmentation.unet import UNet
 
 from .augmentation.pipelines import SegmentationInput, UprightInput, segmentation_augmentation
 from .export import export_unet, initialise, unet_architecture

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import nn
 from torch.nn import functional
 
+from .activations import ACTIVATIONS
 from .boxes import Box
 from .planes import block_by_planes, linear_weights
-
-# In place where there is such a form: the features of the first level are the largest thing there is.
-ACTIVATIONS = {
-    "elu": partial(nn.ELU, inplace=True),
-    "relu": partial(nn.ReLU, inplace=True),
-    "leaky_relu": partial(nn.LeakyReLU, inplace=True),
-    "gelu": nn.GELU,
-}
 
 WORTH_PLANES = 70_000_000
 """Multiplications a plane, for each thread, from which on a block is computed by planes: of fewer, the many steps cost
