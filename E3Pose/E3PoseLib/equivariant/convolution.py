@@ -12,13 +12,13 @@ from torch.nn import functional
 
 from . import fourier
 from .basis import coupled_basis
-from .factorised import HarmonicWindows
+from .factorised import HarmonicWindows, PairWeights
 from .pairs import Learned, Pair, find_pairs
 from .reach import only, reached
 from .ways import DENSE, WINDOWS, fastest_way
 
-Prepared = torch.Tensor | fourier.KernelSpectra | list[torch.Tensor | None]
-"""A kernel, its spectra, or stacked weights."""
+Prepared = torch.Tensor | fourier.KernelSpectra | dict[tuple[int, int], PairWeights]
+"""A kernel, its spectra, or weights by pair."""
 
 
 class SelfConnection(nn.Module):
@@ -211,7 +211,7 @@ class SteerableConvolution(nn.Module):
     def prepare(self, way: str | int) -> Prepared:
         """What an evaluation in that way needs of the weights; differentiable."""
         if way == WINDOWS:
-            return self._windows.stack(self.learned())
+            return self._windows.weights(self.learned())
         if way == DENSE:
             return self.kernel()
         inputs, outputs = (parities.to(self.weight.device) for parities in self._parities)

@@ -181,10 +181,10 @@ def correlate(features: Tensor, kernel: KernelSpectra) -> Tensor:
         ordered = stacked.index_select(1, kernel.outputs.order).unflatten(2, (-1, *features.shape[3:]))
         return ordered[:, :, : features.shape[2]]
     # On a CPU a slice of the grid at a time, so that all of its spectra stay in the cache.
-    windows = [(column, _windows(group, valid, n)) for column, group in groups]
+    windows = [(column, tile_windows(group, valid, n)) for column, group in groups]
     result = features.new_empty(len(features), len(kernel.outputs.order), *features.shape[2:])
     for row, part in enumerate(result.split(valid, dim=2)):
-        tiles = [(column, _position_major(window[:, row : row + 1])) for column, window in windows]
+        tiles = [(column, position_major(window[:, row : row + 1])) for column, window in windows]
         for group, runs in zip(_correlate_tiles(tiles, kernel, matrices), kernel.outputs.runs, strict=True):
             # Run by run, as a transposed copy is quick, and one into any order is not.
             for run, channels in zip(runs, group.split([run.stop - run.start for run in runs], dim=-1), strict=True):
@@ -236,7 +236,7 @@ def _grid(tiles: Tensor, shape: torch.Size) -> Tensor:
     return grid.movedim(-1, 1)
 
 
-def _windows(features: Tensor, valid: int, n: int) -> Tensor:
+def tile_windows(features: Tensor, valid: int, n: int) -> Tensor:
     """Overlapping tiles of a zero-padded grid ``[B, C, D, H, W]``: a view ``[B, t, t, t, C, n, n, n]``."""
     margin = (n - valid) // 2
     padding = [0, 0]
@@ -248,7 +248,7 @@ def _windows(features: Tensor, valid: int, n: int) -> Tensor:
     return windows
 
 
-def _position_major(windows: Tensor) -> Tensor:
+def position_major(windows: Tensor) -> Tensor:
     """Windows ``[B, t, t, t, C, n, n, n]`` as ``[n, n, n, tiles, C]``."""
     return windows.permute(5, 6, 7, 0, 1, 2, 3, 4).flatten(3, 6)
 
@@ -258,9 +258,9 @@ class Tiles(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, features: Tensor, valid: int, n: int) -> Tensor:
-        windows = _windows(features, valid, n)
+        windows = tile_windows(features, valid, n)
         ctx.shape, ctx.valid, ctx.counts = features.shape, valid, windows.shape[1:4]
-        return _position_major(windows)
+        return position_major(windows)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
