@@ -57,12 +57,12 @@ def fastest_way(
     if frozen:
         costs: dict[str | int, float] = {
             DENSE: pairs * taps * (0.3 + 0.02 * voxels),
-            WINDOWS: voxels * channels_in * (262 + 3.6 * taps),
+            WINDOWS: voxels * channels_in * (170 + 2.0 * taps),
         }
     else:
         costs = {
             DENSE: pairs * taps * (6.3 + 0.0616 * voxels),
-            WINDOWS: voxels * channels_in * (785 + 10.9 * taps),
+            WINDOWS: voxels * channels_in * (213 + 8.1 * taps),
         }
     if on_cuda:
         costs[DENSE] += CUDA_TERM * channels_in * taps
