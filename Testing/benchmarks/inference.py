@@ -71,6 +71,8 @@ def kept_bytes(layer: SteerableConvolution) -> int:
     def size(kept: object) -> int:
         if isinstance(kept, Tensor):
             return kept.nbytes if kept.is_floating_point() else 0
+        if isinstance(kept, dict):
+            kept = list(kept.values())
         return sum(map(size, kept)) if isinstance(kept, list | tuple) else 0
 
     return sum(map(size, layer.kept.values()))

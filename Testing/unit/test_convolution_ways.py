@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import conv3d
 
+from E3PoseLib.equivariant import factorised
 from E3PoseLib.equivariant.convolution import SteerableConvolution
 from E3PoseLib.equivariant.ways import WINDOWS
 
@@ -35,11 +36,14 @@ def compare(way, layer: SteerableConvolution, shape: tuple[int, ...]) -> None:
             assert relative(ours, theirs) < 1e-5
 
 
+# Of five radial functions the first sees the centre tap alone, and in a kernel of 3³ taps the second sees none; of two
+# both see others too.
+@pytest.mark.parametrize("n_radial", [2, 5])
 @pytest.mark.parametrize("kernel_size", [3, 5])
 @pytest.mark.parametrize("irreps", LAYERS.values(), ids=LAYERS)
-def test_weights_behind_the_basis(irreps, kernel_size):
+def test_weights_behind_the_basis(irreps, kernel_size, n_radial):
     torch.manual_seed(0)
-    layer = SteerableConvolution(*irreps, kernel_size=kernel_size)
+    layer = SteerableConvolution(*irreps, kernel_size=kernel_size, n_radial=n_radial)
     compare(lambda x: layer.evaluate(WINDOWS, layer.prepare(WINDOWS), x), layer, (2, layer.irreps_in.dim, 4, 3, 5))
 
 
@@ -52,9 +56,10 @@ def test_fourier_domain(irreps, valid, kernel_size):
     compare(lambda x: layer.evaluate(valid, layer.prepare(valid), x), layer, (2, layer.irreps_in.dim, 9, 8, 11))
 
 
-@pytest.mark.parametrize("way", [WINDOWS, 4, 8])
-def test_frozen_in_slices(way):
+@pytest.mark.parametrize(("way", "at_once"), [(WINDOWS, 1), (WINDOWS, 20_000), (4, 0), (8, 0)])
+def test_frozen_in_slices(way, at_once, monkeypatch):
     torch.manual_seed(0)
+    monkeypatch.setattr(factorised, "FEATURES_AT_ONCE", at_once // torch.get_num_threads())
     layer = SteerableConvolution(*LAYERS["all irreps"])
     features = torch.randn(2, layer.irreps_in.dim, 9, 8, 11)
     with torch.inference_mode():
