@@ -153,18 +153,19 @@ class _Convolution:
 
     def __init__(self, sources: Sequence[_Planes], layer: nn.Conv3d) -> None:
         self._sources, self._bias = sources, layer.bias
-        parts = _summed_taps(layer.weight).split([source.n_channels for source in sources], dim=2)
-        self._kernels = [kernel.contiguous(memory_format=torch.channels_last) for part in parts for kernel in part]
-        self._to_planes = layer.weight.new_tensor(SUMS_OF_PRODUCTS).repeat(1, len(sources))
+        taps = _summed_taps(layer.weight)
+        self._kernels = [kernel.contiguous(memory_format=torch.channels_last) for kernel in taps]
+        self._to_planes = layer.weight.new_tensor(SUMS_OF_PRODUCTS)
 
     def __call__(self, start: int, out: Tensor) -> Tensor:
         """Up to four planes from `start` on, into ``[n, H, W, C_out]``."""
-        images = [image[None] for source in self._sources for image in source.sums(start)]
+        sums = [source.sums(start) for source in self._sources]
+        images = sums[0] if len(sums) == 1 else torch.cat(sums, dim=1)
         products = [
             torch.mkldnn_convolution(
                 image, kernel, self._bias if index == IN_EVERY_PLANE else None, (1, 1), (1, 1), (1, 1), 1
             )
-            for index, (image, kernel) in enumerate(zip(images, self._kernels, strict=True))
+            for index, (image, kernel) in enumerate(zip(images.split(1), self._kernels, strict=True))
         ]
         stacked = torch.cat(products).permute(0, 2, 3, 1).flatten(1)
         torch.mm(self._to_planes[: len(out)], stacked, out=out.flatten(1))
