@@ -62,7 +62,7 @@ class HarmonicWindows(nn.Module):
         centre = len(offsets) // 2
         beside = torch.arange(len(offsets)) != centre
         sees_neighbours = radial[beside].any(0)
-        self._neighbours = sees_neighbours.nonzero()[:, 0].tolist()
+        self.register_buffer("_neighbours", sees_neighbours.nonzero()[:, 0], persistent=False)
         self.register_buffer("_at_centre", torch.where(sees_neighbours, 0, radial[centre]), persistent=False)
         for parity, orders in enumerate((range(0, lmax + 1, 2), range(1, lmax + 1, 2))):
             harmonics = o3.Irreps([(1, (order, (-1) ** order)) for order in orders])
@@ -87,7 +87,7 @@ class HarmonicWindows(nn.Module):
                 # of the identity.
                 unit = self.irreps_in[blocks[0]].ir.dim ** -0.5
                 point_wise = point_wise + torch.tensordot(self._at_centre * unit, paths[0], dims=1)
-            result[blocks] = PairWeights(paths[:, self._neighbours].flatten(0, 2), point_wise)
+            result[blocks] = PairWeights(paths.index_select(1, self._neighbours).flatten(0, 2), point_wise)
         return result
 
     def forward(self, features: Tensor, weights: Mapping[tuple[int, int], PairWeights]) -> Tensor:
@@ -114,14 +114,8 @@ class HarmonicWindows(nn.Module):
         """Channels ``[voxels, irreps_out.dim]`` from each block's windows ``[k, k, k, component · voxels, copy]``."""
         sums: list[Tensor | None] = [None] * len(self.irreps_out)
 
-        def add(b: int, factor: Tensor, weight: Tensor) -> None:
-            total = sums[b]
-            if total is None:
-                sums[b] = factor @ weight
-            elif torch.is_grad_enabled():
-                sums[b] = torch.addmm(total, factor, weight)
-            else:
-                total.addmm_(factor, weight)
+        def add(b: int, product: Tensor) -> None:
+            sums[b] = product if sums[b] is None else sums[b] + product
 
         for a, (mul_in, irrep_in) in enumerate(self.irreps_in):
             taps = windows[a].flatten(0, 2)
@@ -142,9 +136,9 @@ class HarmonicWindows(nn.Module):
                     # [component_out, paths · radial, voxels, copy] to [component_out · voxels, paths · radial · copy]
                     part = part.reshape(pair.irrep_out.dim, -1, n_voxels, mul_in).transpose(1, 2)
                     paths, point_wise = weights[pair.blocks]
-                    add(pair.blocks[1], part.reshape(-1, len(paths)), paths)
+                    add(pair.blocks[1], part.reshape(-1, len(paths)) @ paths)
                     if point_wise is not None:
-                        add(pair.blocks[1], field, point_wise)
+                        add(pair.blocks[1], field @ point_wise)
         channels = []
         for (mul, irrep), total in zip(self.irreps_out, sums, strict=True):
             if total is None:
