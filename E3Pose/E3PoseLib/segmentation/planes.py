@@ -99,7 +99,7 @@ class _Planes:
     """Channels that go into a convolution, plane by plane: ``[C, D, H, W]``."""
 
     def __init__(self, features: Tensor) -> None:
-        self.n_channels, self.n_planes = features.shape[:2]
+        self.n_planes = features.shape[1]
         self._volume = features.permute(1, 2, 3, 0)
         self._matrix = features.new_tensor(SUMS_OF_PLANES)
 
