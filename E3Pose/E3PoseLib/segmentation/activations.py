@@ -26,15 +26,20 @@ class ExponentialLinear(nn.ELU):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map features of any shape to as many; they are overwritten."""
-        flat = _in_order_of_memory(features)
-        exact = features.device.type == "cpu" and features.dtype == torch.float32
-        if flat is None or not exact or torch.is_grad_enabled():
+        flat = _in_order_of_memory(features) if evaluated_in_float32(features) else None
+        if flat is None:
             return super().forward(features)
         for piece in flat.split(PIECE * torch.get_num_threads()):
             # Exponentials that are too small for a float32, or too large, take many times as long.
             exponential = piece.clamp(SATURATED, 0).exp_()
             torch.maximum(piece, exponential.sub_(1), out=piece)
         return features
+
+
+def evaluated_in_float32(features: torch.Tensor) -> bool:
+    """Whether features are on a CPU, in float32 and without gradients."""
+    exact = features.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return features.device.type == "cpu" and exact and not torch.is_grad_enabled()
 
 
 def _in_order_of_memory(features: torch.Tensor) -> torch.Tensor | None:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .activations import ACTIVATIONS
+from .activations import ACTIVATIONS, evaluated_in_float32
 from .boxes import Box
 from .planes import block_by_planes, linear_weights
 
@@ -147,10 +147,8 @@ class _Convolution(nn.Conv3d):
 
 
 def _by_onednn(features: torch.Tensor) -> bool:
-    """Whether features are for oneDNN: on a CPU, in float32 and without gradients."""
-    on_cpu = features.device.type == "cpu" and torch.backends.mkldnn.is_available()
-    exact = features.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    return on_cpu and exact and not torch.is_grad_enabled()
+    """Whether features are for oneDNN."""
+    return evaluated_in_float32(features) and torch.backends.mkldnn.is_available()
 
 
 class _Block(nn.Sequential):
