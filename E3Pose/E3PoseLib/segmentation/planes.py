@@ -1,9 +1,9 @@
-"""Convolutions of 3³ taps four planes at a time: half the multiplications, and what lies between stays in the cache.
+"""Convolutions of 3³ taps six planes at a time: less than half the multiplications, and what lies between stays at hand.
 
-Along the first axis four planes come from six products instead of twelve, of sums of the six planes that they depend on
-with sums of the taps: Winograd's minimal filtering F(4, 3), with the matrices of Lavin and Gray, *Fast algorithms for
-convolutional neural networks*, CVPR 2016. Within planes the taps stay what they are: the sums of all three axes would
-cost more than the products that they save.
+Along the first axis six planes come from eight products instead of eighteen, of sums of the eight planes that they
+depend on with sums of the taps: Winograd's minimal filtering, as in Lavin and Gray, *Fast algorithms for convolutional
+neural networks*, CVPR 2016, here F(6, 3) at the points 0, ±1, ±2, ±1/2 and infinity. Within planes the taps stay what
+they are: the sums of all three axes would cost more than the products that they save.
 """
 
 from __future__ import annotations
@@ -16,38 +16,41 @@ from torch.nn import functional
 
 from .boxes import Box, whole
 
-PLANES = 4
+PLANES = 6
 """That are computed together."""
 
 SUMS_OF_PLANES = (
-    (4.0, 0.0, -5.0, 0.0, 1.0, 0.0),
-    (0.0, -4.0, -4.0, 1.0, 1.0, 0.0),
-    (0.0, 4.0, -4.0, -1.0, 1.0, 0.0),
-    (0.0, -2.0, -1.0, 2.0, 1.0, 0.0),
-    (0.0, 2.0, -1.0, -2.0, 1.0, 0.0),
-    (0.0, 4.0, 0.0, -5.0, 0.0, 1.0),
+    (1.0, 0.0, -21 / 4, 0.0, 21 / 4, 0.0, -1.0, 0.0),
+    (0.0, 1.0, 1.0, -17 / 4, -17 / 4, 1.0, 1.0, 0.0),
+    (0.0, -1.0, 1.0, 17 / 4, -17 / 4, -1.0, 1.0, 0.0),
+    (0.0, 1 / 2, 1 / 4, -5 / 2, -5 / 4, 2.0, 1.0, 0.0),
+    (0.0, -1 / 2, 1 / 4, 5 / 2, -5 / 4, -2.0, 1.0, 0.0),
+    (0.0, 2.0, 4.0, -5 / 2, -5.0, 1 / 2, 1.0, 0.0),
+    (0.0, -2.0, 4.0, 5 / 2, -5.0, -1 / 2, 1.0, 0.0),
+    (0.0, -1.0, 0.0, 21 / 4, 0.0, -21 / 4, 0.0, 1.0),
 )
 SUMS_OF_TAPS = (
-    (1 / 4, 0.0, 0.0),
-    (-1 / 6, -1 / 6, -1 / 6),
-    (-1 / 6, 1 / 6, -1 / 6),
-    (1 / 24, 1 / 12, 1 / 6),
-    (1 / 24, -1 / 12, 1 / 6),
+    (1.0, 0.0, 0.0),
+    (-2 / 9, -2 / 9, -2 / 9),
+    (-2 / 9, 2 / 9, -2 / 9),
+    (1 / 90, 1 / 45, 2 / 45),
+    (1 / 90, -1 / 45, 2 / 45),
+    (32 / 45, 16 / 45, 8 / 45),
+    (32 / 45, -16 / 45, 8 / 45),
     (0.0, 0.0, 1.0),
 )
 SUMS_OF_PRODUCTS = (
-    (1.0, 1.0, 1.0, 1.0, 1.0, 0.0),
-    (0.0, 1.0, -1.0, 2.0, -2.0, 0.0),
-    (0.0, 1.0, 1.0, 4.0, 4.0, 0.0),
-    (0.0, 1.0, -1.0, 8.0, -8.0, 1.0),
+    (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0),
+    (0.0, 1.0, -1.0, 2.0, -2.0, 1 / 2, -1 / 2, 0.0),
+    (0.0, 1.0, 1.0, 4.0, 4.0, 1 / 4, 1 / 4, 0.0),
+    (0.0, 1.0, -1.0, 8.0, -8.0, 1 / 8, -1 / 8, 0.0),
+    (0.0, 1.0, 1.0, 16.0, 16.0, 1 / 16, 1 / 16, 0.0),
+    (0.0, 1.0, -1.0, 32.0, -32.0, 1 / 32, -1 / 32, 1.0),
 )
 """Bᵀ, G and Aᵀ of the paper: products are those of a sum of planes and a sum of taps, planes are sums of products."""
 
-WINDOW = 3 * PLANES
-"""Planes kept between two convolutions: the six that the second needs, which lie in three of the first's fours."""
-
 IN_EVERY_PLANE = 1
-"""The product that goes into each of the four planes once: the bias is added to it."""
+"""The product that goes into each of the planes once: the bias is added to it."""
 
 
 def block_by_planes(
@@ -78,20 +81,23 @@ def block_by_planes(
     n_planes, *size = features.shape[2:]
     result = features.new_empty(len(features), n_planes, *size, second.out_channels)
     for sample, planes in enumerate(result):
-        between = features.new_zeros(WINDOW, *size, first.out_channels)
         sources = [_Planes(features[sample])]
         if coarse is not None:
             sources.append(_DoubledPlanes(coarse[sample], box or whole(features)))
-        inner, outer = _Convolution(sources, first), _Convolution([_LatestPlanes(between, n_planes)], second)
-        # The second follows the first in its steps, four planes behind, as it looks one plane ahead.
-        for start in range(0, n_planes + PLANES, PLANES):
+        # Planes between the two convolutions: those that were computed last, and one before and behind that the second
+        # sees as well. It follows the first one plane behind.
+        window = features.new_zeros(PLANES + 2, *size, first.out_channels)
+        latest = window[2:]
+        inner, outer = _Convolution(sources, first), _Convolution([_Planes(window.permute(3, 0, 1, 2))], second)
+        for start in range(0, n_planes + 1, PLANES):
+            window[:2] = window[-2:]
+            latest[n_planes - start :] = 0
             if start < n_planes:
-                place = start % WINDOW
-                four = inner(start, between[place : place + min(PLANES, n_planes - start)])
-                four.copy_(activation(four))
-            if start > 0:
-                four = outer(start - PLANES, planes[start - PLANES : start])
-                torch.addcmul(shift, activation(four), scale, out=four)
+                part = inner(start, latest[: n_planes - start])
+                part.copy_(activation(part))
+            behind = start - 1
+            part = outer(1, planes[max(behind, 0) : behind + PLANES], skipped=max(-behind, 0))
+            torch.addcmul(shift, activation(part), scale, out=part)
     return result.permute(0, 4, 1, 2, 3)
 
 
@@ -104,12 +110,12 @@ class _Planes:
         self._matrix = features.new_tensor(SUMS_OF_PLANES)
 
     def sums(self, start: int) -> Tensor:
-        """Six sums ``[6, C, H, W]`` of planes, for the four that begin at `start`; there are zeros beyond the grid."""
+        """Sums ``[8, C, H, W]`` of planes, for the six that begin at `start`; there are zeros beyond the grid."""
         first, last = max(start - 1, 0), min(start + PLANES + 1, self.n_planes)
         return self._summed(self._matrix[:, first - start + 1 : last - start + 1], slice(first, last))
 
     def _summed(self, matrix: Tensor, planes: slice) -> Tensor:
-        """Such sums of some of the planes, the matrix being of shape ``[6, planes]``."""
+        """Such sums of some of the planes, the matrix being of shape ``[8, planes]``."""
         sums = matrix @ self._volume[planes].flatten(1)
         return sums.unflatten(1, self._volume.shape[1:]).permute(0, 3, 1, 2)
 
@@ -132,22 +138,6 @@ class _DoubledPlanes(_Planes):
         return functional.interpolate(coarse, scale_factor=2, mode="bilinear")[(..., *self._rows_and_columns)]
 
 
-class _LatestPlanes(_Planes):
-    """Channels of which the latest planes alone are kept, each in the place of an earlier one.
-
-    They are written into the window ``[WINDOW, H, W, C]``, of which this is a view.
-    """
-
-    def __init__(self, window: Tensor, n_planes: int) -> None:
-        super().__init__(window.permute(3, 0, 1, 2))
-        self.n_planes = n_planes
-
-    def _summed(self, matrix: Tensor, planes: slice) -> Tensor:
-        places = matrix.new_zeros(len(matrix), WINDOW)
-        places[:, torch.arange(planes.start, planes.stop) % WINDOW] = matrix
-        return super()._summed(places, slice(None))
-
-
 class _Convolution:
     """A convolution of sources, the channels of one behind those of the other."""
 
@@ -157,8 +147,8 @@ class _Convolution:
         self._kernels = [kernel.contiguous(memory_format=torch.channels_last) for kernel in taps]
         self._to_planes = layer.weight.new_tensor(SUMS_OF_PRODUCTS)
 
-    def __call__(self, start: int, out: Tensor) -> Tensor:
-        """Up to four planes from `start` on, into ``[n, H, W, C_out]``."""
+    def __call__(self, start: int, out: Tensor, skipped: int = 0) -> Tensor:
+        """Up to six planes from `start` on, but for the first that are skipped, into ``[n, H, W, C_out]``."""
         sums = [source.sums(start) for source in self._sources]
         images = sums[0] if len(sums) == 1 else torch.cat(sums, dim=1)
         products = [
@@ -168,12 +158,12 @@ class _Convolution:
             for index, (image, kernel) in enumerate(zip(images.split(1), self._kernels, strict=True))
         ]
         stacked = torch.cat(products).permute(0, 2, 3, 1).flatten(1)
-        torch.mm(self._to_planes[: len(out)], stacked, out=out.flatten(1))
+        torch.mm(self._to_planes[skipped : skipped + len(out)], stacked, out=out.flatten(1))
         return out
 
 
 def _summed_taps(weight: Tensor) -> Tensor:
-    """Six kernels ``[6, C_out, C_in, 3, 3]`` for images from one ``[C_out, C_in, 3, 3, 3]`` for volumes."""
+    """Kernels ``[8, C_out, C_in, 3, 3]`` for images from one ``[C_out, C_in, 3, 3, 3]`` for volumes."""
     taps = weight.permute(2, 0, 3, 4, 1)
     sums = weight.new_tensor(SUMS_OF_TAPS) @ taps.reshape(3, -1)
     return sums.unflatten(1, taps.shape[1:]).permute(0, 1, 4, 2, 3)
