@@ -28,7 +28,7 @@ from .replay import Replay
 from .resampling import cut, nearest_on_grid, rescale
 from .second_thoughts import is_surer, may_be_elsewhere, shows_a_head, try_others
 from .segmentation.crop import crop_around, crop_views, cube_around, sample_grids, upright_cube
-from .segmentation.padding import segment_without_padding
+from .segmentation.padding import find_object_without_padding
 from .segmentation.posterior import centre_of_mass, largest_components, posterior_to_object
 from .stopwatch import Progress, Stopwatch
 from .views import assemble_rotation, combine_views, view_rotations
@@ -175,8 +175,8 @@ class PoseEstimator:
         if not scans:
             return {}, {}
         clock.begin("segment", 0.05)
-        logits = dict(zip(scans, self._run(self._segment, [scan.array for scan in scans.values()]), strict=True))
-        return _attempt(scans, lambda index: self._localise(scans[index], logits[index]))
+        found = dict(zip(scans, self._run(self._find_object, [scan.array for scan in scans.values()]), strict=True))
+        return _attempt(scans, lambda index: self._localise(scans[index], found[index].cpu().numpy()))
 
     def _estimate_from(
         self, scans: dict[int, PreparedScan], masks: dict[int, np.ndarray], clock: Stopwatch
@@ -240,11 +240,11 @@ class PoseEstimator:
         stride = self.model.segmentation_network.stride
         return prepare(volume, self.model.header, stride, self.as_official, like)
 
-    def _localise(self, scan: PreparedScan, logits: torch.Tensor) -> list[np.ndarray]:
-        """What may be the brain on the model's grid, largest first."""
+    def _localise(self, scan: PreparedScan, is_object: np.ndarray) -> list[np.ndarray]:
+        """What may be the brain on the model's grid, largest first, of all that the U-Net calls so."""
         settings = self.model.header
         least = LEAST_CANDIDATE_ML * 1000 / settings.spacing_mm**3
-        masks = largest_components(self._to_object(logits), settings.candidates, least)
+        masks = largest_components(is_object, settings.candidates, least)
         masks = [mask for mask in masks if mask[scan.field_of_view].any()]
         if not masks:
             raise NoHeadFoundError(
@@ -253,7 +253,7 @@ class PoseEstimator:
             )
         return masks
 
-    def _to_object(self, logits: torch.Tensor) -> np.ndarray:
+    def _to_object(self, logits: torch.Tensor) -> torch.Tensor:
         return posterior_to_object(logits, self.model.header.thresholds, self.model.header.object_label)
 
     def _look_closer(self, scans: dict[int, PreparedScan], masks: dict[int, np.ndarray]) -> dict[int, Look]:
@@ -335,24 +335,25 @@ class PoseEstimator:
             eyes=rotation.eyes,
         )
 
-    def _segment(self, batch: torch.Tensor) -> torch.Tensor:
+    def _find_object(self, batch: torch.Tensor) -> torch.Tensor:
+        """What the U-Net calls brain, bool ``[B, D, H, W]``, of scans ``[B, 1, D, H, W]``."""
         network = self.model.segmentation_network
         if self.precision == "auto":
             self.precision = fastest_precision(network, batch, self._to_object)
         if batch.device.type != "cpu":
             # Where calls are replayed the same is computed each time, whatever the batch shows.
-            return segment(network, self.precision, batch)
-        return segment_without_padding(partial(segment, network, self.precision), batch, self._to_object)
+            return self._to_object(segment(network, self.precision, batch))
+        return find_object_without_padding(partial(segment, network, self.precision), batch, self._to_object)
 
     def _run(self, network: Callable[[torch.Tensor], torch.Tensor], arrays: list[np.ndarray]) -> list[torch.Tensor]:
-        """Arrays ``[D, H, W]`` through a network, those of one shape together: ``[C, d, h, w]`` each."""
+        """Arrays ``[D, H, W]`` through a network, those of one shape together."""
         outputs: list[torch.Tensor | None] = [None] * len(arrays)
         for shape in dict.fromkeys(array.shape for array in arrays):
             indices = [index for index, array in enumerate(arrays) if array.shape == shape]
             batch = torch.from_numpy(np.stack([arrays[index] for index in indices]))[:, None]
             with torch.inference_mode(), memory_errors(self.device):
                 for index, output in zip(indices, self._replay(network, batch.to(self.device)), strict=True):
-                    outputs[index] = output.float()
+                    outputs[index] = output
         return outputs
 
 

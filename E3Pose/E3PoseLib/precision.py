@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import numpy as np
 import torch
 
 from .segmentation.boxes import Box
@@ -20,12 +19,14 @@ SAME_MASK_DICE = 0.998
 
 
 def segment(network: UNet, precision: str, batch: torch.Tensor, box: Box | None = None) -> torch.Tensor:
-    """Logits ``[B, C, D, H, W]``, the convolutions in one of `PRECISIONS`; in a box alone where nothing is outside."""
+    """Logits ``[B, C, D, H, W]`` in float32, the convolutions in one of `PRECISIONS`; in a box alone where nothing is
+    outside.
+    """
     with torch.autocast(batch.device.type, PRECISIONS[precision], enabled=precision != "float32"):
-        return network(batch) if box is None else logits_within(network, batch, box)
+        return (network(batch) if box is None else logits_within(network, batch, box)).float()
 
 
-def fastest_precision(network: UNet, batch: torch.Tensor, to_mask: Callable[[torch.Tensor], np.ndarray]) -> str:
+def fastest_precision(network: UNet, batch: torch.Tensor, to_mask: Callable[[torch.Tensor], torch.Tensor]) -> str:
     """float32, or the device's lower precision where that is quicker on this batch and finds the same brains.
 
     Parameters
@@ -34,7 +35,7 @@ def fastest_precision(network: UNet, batch: torch.Tensor, to_mask: Callable[[tor
     batch : torch.Tensor
         Shape ``[B, 1, D, H, W]``, scans as the network sees them.
     to_mask : callable
-        From a scan's logits ``[C, D, H, W]`` to the voxels that are brain.
+        From logits ``[B, C, D, H, W]`` to the voxels ``[B, D, H, W]`` that are brain.
 
     Returns
     -------
@@ -49,6 +50,6 @@ def fastest_precision(network: UNet, batch: torch.Tensor, to_mask: Callable[[tor
         started = time.perf_counter()
         logits = segment(network, precision, batch).cpu()
         seconds[precision] = time.perf_counter() - started
-        masks[precision] = np.stack([to_mask(one) for one in logits.float()])
+        masks[precision] = to_mask(logits).numpy()
     same = dice_overlap(masks["float32"], masks[lower]) >= SAME_MASK_DICE
     return lower if same and seconds[lower] < seconds["float32"] else "float32"

@@ -2,7 +2,6 @@
 
 import time
 
-import numpy as np
 import pytest
 import torch
 from phantoms import make_small_model
@@ -11,7 +10,7 @@ from E3PoseLib.precision import fastest_precision
 from E3PoseLib.segmentation.posterior import posterior_to_object
 
 
-def to_mask(logits: torch.Tensor) -> np.ndarray:
+def to_mask(logits: torch.Tensor) -> torch.Tensor:
     return posterior_to_object(logits, (0.5, 0.5), 1)
 
 

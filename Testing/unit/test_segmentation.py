@@ -21,7 +21,7 @@ def test_the_object_is_the_first_most_probable_label_and_its_components_come_by_
         probabilities = logits.softmax(dim=0).numpy()
         probabilities[probabilities <= np.float32(thresholds)[:, None, None, None]] = 0
         expected = probabilities.argmax(axis=0) == label
-        found = posterior_to_object(logits, thresholds, label)
+        found = posterior_to_object(logits[None], thresholds, label)[0].numpy()
         np.testing.assert_array_equal(found, expected)
         labels, n = ndimage.label(expected)
         sizes = np.bincount(labels.ravel())[1:]
@@ -36,7 +36,7 @@ def test_the_object_is_the_first_most_probable_label_and_its_components_come_by_
 
 def test_where_nothing_is_the_object_there_is_no_component():
     for logits in (torch.zeros(3, 8, 8, 8), torch.full((3, 8, 8, 8), torch.nan)):
-        found = posterior_to_object(logits, (0.0, 0.5, 0.5), 1)
+        found = posterior_to_object(logits[None], (0.0, 0.5, 0.5), 1)[0].numpy()
         assert not found.any()
         assert largest_components(found, 3) == []
 

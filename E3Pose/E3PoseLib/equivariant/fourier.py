@@ -180,7 +180,7 @@ def correlate(features: Tensor, kernel: KernelSpectra) -> Tensor:
         stacked = samples[0][None] if len(samples) == 1 else torch.stack(samples)
         ordered = stacked.index_select(1, kernel.outputs.order).unflatten(2, (-1, *features.shape[3:]))
         return ordered[:, :, : features.shape[2]]
-    # On a CPU a few slices of the grid at a time, so that their spectra stay in the cache: as many as weigh no less than
+    # On a CPU few slices of the grid at a time, so that their spectra stay in the cache: as many as weigh no less than
     # the kernel's, which is read for each time.
     windows = [(column, tile_windows(group, valid, n)) for column, group in groups]
     n_in, n_out = (len(parities.order) for parities in (kernel.inputs, kernel.outputs))

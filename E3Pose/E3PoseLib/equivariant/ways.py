@@ -16,10 +16,10 @@ DENSE, WINDOWS = "dense", "windows"
 FOURIER_COSTS = {4: (86.0, 1.2), 8: (41.0, 0.47), 16: (22.0, 0.26)}
 """By `valid`: per voxel and channel for the transforms, per voxel and pair of channels for the product."""
 
-FROZEN_FOURIER_COSTS = {4: (22.0, 0.31), 8: (12.4, 0.16), 16: (12.0, 0.15)}
+FROZEN_FOURIER_COSTS = {4: (22.0, 0.31), 8: (12.4, 0.16), 16: (11.0, 0.2)}
 """The same with frozen weights, whose spectra are at hand."""
 
-FROZEN_BYTES = 150_000_000
+FROZEN_BYTES = 100_000_000
 """The spectra of no kernel may take up more than this."""
 
 CUDA_TERM = 38.0

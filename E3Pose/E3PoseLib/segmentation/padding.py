@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch.nn import functional
 
@@ -15,9 +14,6 @@ from .unet import UNet, cells, interpolate
 
 WORTH_SPARING = 0.2
 """Share of the grid from which on padding is left out: less saves too little for what a second pass may cost."""
-
-CERTAIN = 100.0
-"""Logit of the background in the padding."""
 
 BLOCK_REACH = 2
 """Two convolutions of 3³ taps see so many voxels to each side."""
@@ -29,15 +25,15 @@ EMPTY_EDGE = 24
 """In a cube of so much padding something is left after these levels that the grid's border does not reach."""
 
 
-def segment_without_padding(
+def find_object_without_padding(
     segment: Callable[[torch.Tensor, Box | None], torch.Tensor],
     batch: torch.Tensor,
-    to_object: Callable[[torch.Tensor], np.ndarray],
+    to_object: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
-    """Logits of scans, computed where they show anything and one voxel around.
+    """The object in scans, looked for where they show anything and one voxel around.
 
-    The object is the very one that the whole grid would show, unless that lay in the padding altogether: where it
-    reaches the voxel around, the whole grid is computed after all.
+    It is the very one that the whole grid would show, unless that lay in the padding altogether: where it reaches the
+    voxel around, the whole grid is computed after all.
 
     Parameters
     ----------
@@ -47,25 +43,23 @@ def segment_without_padding(
     batch : torch.Tensor
         Shape ``[B, 1, D, H, W]``, scans with zeros around.
     to_object : callable
-        From a scan's logits ``[C, D, H, W]`` to the voxels that are the object.
+        From logits ``[B, C, D, H, W]`` to the voxels ``[B, D, H, W]`` that are the object.
 
     Returns
     -------
     torch.Tensor
-        Shape ``[B, C, D, H, W]``; of what was not computed, background for certain.
+        Shape ``[B, D, H, W]``, bool.
     """
     grid = whole(batch)
     shown = bounding_box((batch != 0).flatten(0, 1).any(0).numpy())
     box = grid if shown is None else grown(shown, 1, grid)
     if _size(box) > (1 - WORTH_SPARING) * _size(grid):
-        return segment(batch, None)
-    logits = segment(batch, box)
-    for is_object in map(to_object, logits.float()):
-        if is_object.sum() > part_of(is_object, shown, box).sum():
-            return segment(batch, None)
-    result = logits.new_zeros(*logits.shape[:2], *batch.shape[2:])
-    result[:, 0] = CERTAIN
-    part_of(result, box, grid).copy_(logits)
+        return to_object(segment(batch, None))
+    is_object = to_object(segment(batch, box))
+    if is_object.sum() > part_of(is_object, shown, box).sum():
+        return to_object(segment(batch, None))
+    result = is_object.new_zeros(len(batch), *batch.shape[2:])
+    part_of(result, box, grid).copy_(is_object)
     return result
 
 

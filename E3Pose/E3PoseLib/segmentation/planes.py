@@ -1,4 +1,4 @@
-"""Convolutions of 3³ taps six planes at a time: less than half the multiplications, and what lies between stays at hand.
+"""Convolutions of 3³ taps six planes at a time: half the multiplications, and what lies between stays at hand.
 
 Along the first axis six planes come from eight products instead of eighteen, of sums of the eight planes that they
 depend on with sums of the taps: Winograd's minimal filtering, as in Lavin and Gray, *Fast algorithms for convolutional

@@ -14,7 +14,7 @@ LOG_ROUNDING = 1e-3
 """More than rounding changes the logarithm of a probability."""
 
 
-def posterior_to_object(logits: torch.Tensor, thresholds: tuple[float, ...], label: int) -> np.ndarray:
+def posterior_to_object(logits: torch.Tensor, thresholds: tuple[float, ...], label: int) -> torch.Tensor:
     """The voxels that are labelled as the object.
 
     In each channel probabilities up to its threshold count as 0; the label is the channel of largest probability.
@@ -22,7 +22,7 @@ def posterior_to_object(logits: torch.Tensor, thresholds: tuple[float, ...], lab
     Parameters
     ----------
     logits : torch.Tensor
-        Shape ``[C, D, H, W]``.
+        Shape ``[B, C, D, H, W]``.
     thresholds : tuple of float
         One for each channel.
     label : int
@@ -30,22 +30,25 @@ def posterior_to_object(logits: torch.Tensor, thresholds: tuple[float, ...], lab
 
     Returns
     -------
-    np.ndarray
-        Shape ``[D, H, W]``, bool.
+    torch.Tensor
+        Shape ``[B, D, H, W]``, bool.
     """
-    flat = logits.flatten(1)
+    flat = logits.movedim(1, 0).flatten(1)
     # Only where the object may exceed its threshold is there anything to compute: elsewhere it counts as 0, and the
     # channel before it as no less. No probability is more than e to the power of its logit's lead on the largest.
-    least = math.log(thresholds[label]) - LOG_ROUNDING if label > 0 and thresholds[label] > 0 else -math.inf
-    (near,) = (flat[label] >= flat.amax(dim=0) + least).nonzero(as_tuple=True)
+    # Graphics would wait for the processor to learn where that is, and are as quick everywhere.
+    near = slice(None)
+    if label > 0 and thresholds[label] > 0 and not logits.is_cuda:
+        least = math.log(thresholds[label]) - LOG_ROUNDING
+        (near,) = (flat[label] >= flat.amax(dim=0) + least).nonzero(as_tuple=True)
     probabilities = flat[:, near].softmax(dim=0)
-    limits = torch.tensor(thresholds, device=logits.device, dtype=logits.dtype)[:, None]
-    probabilities = probabilities.masked_fill(probabilities <= limits, 0)
+    for of_channel, threshold in zip(probabilities, thresholds, strict=True):
+        of_channel.masked_fill_(of_channel <= threshold, 0)
     # Where argmax, the first of equal ones, is the label; torch's own takes many times as long on a CPU.
     own = probabilities[label]
     is_object = torch.zeros_like(flat[label], dtype=torch.bool)
     is_object[near] = (probabilities[:label] < own).all(dim=0) & (probabilities[label + 1 :] <= own).all(dim=0)
-    return is_object.unflatten(0, logits.shape[1:]).cpu().numpy()
+    return is_object.view(len(logits), *logits.shape[2:])
 
 
 def largest_components(mask: np.ndarray, n: int = 1, least_voxels: float = 0) -> list[np.ndarray]:
