@@ -305,11 +305,11 @@ class PoseEstimator:
     def _assemble(self, scan: PreparedScan, seen: _Axes, look: Look) -> PoseEstimate:
         """Translation from the mask, rotation from the axes that were seen and the eyes, all carried to RAS."""
         centre = transform_points(scan.grid_to_ras, centre_of_mass(look.mask))
-        brain_volume_ml = float(look.mask.sum() * self.model.header.spacing_mm**3 / 1000)
+        brain_volume_ml = np.count_nonzero(look.mask) * self.model.header.spacing_mm**3 / 1000
         by_network = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
         rotation = _rotate(by_network, centre, brain_volume_ml, look)
         oriented = scan.oriented
-        on_scan = nearest_on_grid(look.mask.astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
+        on_scan = nearest_on_grid(look.mask.view(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
         confidence = Confidence(
             axis_concentration=tuple(seen.concentration.tolist()),
             orthogonality_error_degrees=orthogonality_error(seen.axes),

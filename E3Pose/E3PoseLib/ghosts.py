@@ -31,7 +31,7 @@ def is_ghost(array: np.ndarray, mask: np.ndarray) -> bool:
     """
     if _copies_something(array, mask):
         return True
-    above_least = array - array.min()
+    above_least = array > array.min()
     if not above_least.any():
         return False
     # Somebody may have put margins there, though the scanner may as well have found nothing to show in them.
@@ -50,8 +50,7 @@ def _copies_something(array: np.ndarray, mask: np.ndarray) -> bool:
     for axis, length in enumerate(array.shape):
         for half in {length // 2, length - length // 2}:
             places = (np.arange(box[axis].start, box[axis].stop) + half) % length
-            beside = (*box[:axis], slice(None), *box[axis + 1 :])
-            there = array[beside].take(places, axis).ravel()
+            there = array[(*box[:axis], places, *box[axis + 1 :])].ravel()
             if there.std() >= TIMES_FAINTER * here.std() and np.corrcoef(here, there)[0, 1] >= LEAST_LIKENESS:
                 return True
     return False

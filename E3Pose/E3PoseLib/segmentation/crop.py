@@ -135,7 +135,7 @@ def upright_cube(mask: np.ndarray, rotation: np.ndarray, edge: int) -> np.ndarra
     np.ndarray
         Shape ``[4, 4]``: from the cube's voxels, the axes of which are the head's, to the grid's.
     """
-    radius = (mask.sum() * 3 / (4 * math.pi)) ** (1 / 3)
+    radius = (np.count_nonzero(mask) * 3 / (4 * math.pi)) ** (1 / 3)
     cube_to_grid = np.eye(4)
     cube_to_grid[:3, :3] = rotation * radius * UPRIGHT_RADII / edge
     middle = np.full(3, (edge - 1) / 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -51,12 +52,12 @@ def find_object_without_padding(
         Shape ``[B, D, H, W]``, bool.
     """
     grid = whole(batch)
-    shown = bounding_box((batch != 0).flatten(0, 1).any(0).numpy())
+    shown = bounding_box((batch.numpy() != 0).any(axis=(0, 1)))
     box = grid if shown is None else grown(shown, 1, grid)
     if _size(box) > (1 - WORTH_SPARING) * _size(grid):
         return to_object(segment(batch, None))
     is_object = to_object(segment(batch, box))
-    if is_object.sum() > part_of(is_object, shown, box).sum():
+    if np.count_nonzero(is_object) > np.count_nonzero(part_of(is_object, shown, box)):
         return to_object(segment(batch, None))
     result = is_object.new_zeros(len(batch), *batch.shape[2:])
     part_of(result, box, grid).copy_(is_object)

@@ -37,10 +37,10 @@ def posterior_to_object(logits: torch.Tensor, thresholds: tuple[float, ...], lab
     # Only where the object may exceed its threshold is there anything to compute: elsewhere it counts as 0, and the
     # channel before it as no less. No probability is more than e to the power of its logit's lead on the largest.
     # Graphics would wait for the processor to learn where that is, and are as quick everywhere.
-    near = slice(None)
-    if label > 0 and thresholds[label] > 0 and not logits.is_cuda:
+    near: slice | np.ndarray = slice(None)
+    if label > 0 and thresholds[label] > 0 and logits.device.type == "cpu":
         least = math.log(thresholds[label]) - LOG_ROUNDING
-        (near,) = (flat[label] >= flat.amax(dim=0) + least).nonzero(as_tuple=True)
+        (near,) = ((flat[label] - flat.amax(dim=0)).numpy() >= least).nonzero()
     probabilities = flat[:, near].softmax(dim=0)
     for of_channel, threshold in zip(probabilities, thresholds, strict=True):
         of_channel.masked_fill_(of_channel <= threshold, 0)
@@ -145,5 +145,5 @@ def box_around(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
 
 def dice_overlap(one: np.ndarray, other: np.ndarray) -> float:
     """Twice what two bool arrays share over the sum of both, in [0, 1]; 0 where both are empty."""
-    total = int(one.sum()) + int(other.sum())
-    return 2 * int((one & other).sum()) / total if total else 0.0
+    total = np.count_nonzero(one) + np.count_nonzero(other)
+    return 2 * np.count_nonzero(one & other) / total if total else 0.0
