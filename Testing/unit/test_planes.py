@@ -61,6 +61,20 @@ def test_coarse_features_are_doubled_and_a_box_of_them_taken(box):
         assert_close(found, layers.double()(torch.cat([features.double(), doubled], dim=1)))
 
 
+@pytest.mark.parametrize("depth", range(5, 19))
+@pytest.mark.parametrize(("rows", "columns"), [((2, 5), (2, 7)), ((0, 7), (2, 7)), ((2, 5), (1, 4))])
+def test_what_is_wanted_is_what_the_whole_grid_gives(depth, rows, columns):
+    torch.manual_seed(0)
+    layers, features, coarse = block(7, 2), torch.randn(1, 3, depth, 7, 9), torch.randn(1, 4, depth, 6, 6)
+    box = (slice(3, depth + 3), slice(4, 11), slice(1, 10))
+    together = torch.cat([features, double(coarse)[(..., *box)]], dim=1).double()
+    with torch.inference_mode():
+        for planes in ((2, depth - 2), (0, depth - 2), (3, depth - 1)):
+            wanted = tuple(slice(*edges) for edges in (planes, rows, columns))
+            found = block_by_planes(layers.float(), features, coarse, box, wanted)
+            assert_close(found, layers.double()(together)[(..., *wanted)])
+
+
 @pytest.mark.parametrize("input_stride", [1, 2])
 def test_a_network_says_the_same_by_planes_of_a_grid_and_of_a_box_in_it(input_stride, monkeypatch):
     torch.manual_seed(0)

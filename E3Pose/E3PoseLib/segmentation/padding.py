@@ -10,14 +10,12 @@ import torch
 from torch.nn import functional
 
 from .boxes import Box, coarser, covering, finer, grown, part_of, part_within, whole
+from .planes import REACH
 from .posterior import bounding_box
 from .unet import UNet, cells, interpolate
 
 WORTH_SPARING = 0.2
 """Share of the grid from which on padding is left out: less saves too little for what a second pass may cost."""
-
-BLOCK_REACH = 2
-"""Two convolutions of 3³ taps see so many voxels to each side."""
 
 SPARED_LEVELS = 2
 """Of the encoder: nearly all of its work."""
@@ -86,43 +84,39 @@ def logits_within(network: UNet, batch: torch.Tensor, box: Box) -> torch.Tensor:
     """
     stride, grid = network.input_stride, whole(batch)
     wanted = box if stride == 1 else coarser(box, stride, grid)
-    features, known = _features_within(network, cells(batch, stride), wanted)
-    logits = part_of(network.last_conv(features), wanted, known)
+    logits = network.last_conv(_features_within(network, cells(batch, stride), wanted))
     return logits if stride == 1 else part_of(interpolate(logits, stride), box, finer(wanted, stride))
 
 
-def _features_within(network: UNet, features: torch.Tensor, box: Box) -> tuple[torch.Tensor, Box]:
-    """The decoder's last features in a box outside of which those that come in, ``[B, C, D, H, W]``, are zero.
-
-    They are given with a margin, and the box that has it.
-    """
+def _features_within(network: UNet, features: torch.Tensor, box: Box) -> torch.Tensor:
+    """The decoder's last features in a box outside of which those that come in, ``[B, C, D, H, W]``, are zero."""
     boxes, skips = [box], []
     spared = SPARED_LEVELS if min(features.shape[2:]) >= EMPTY_EDGE else 0
     empty = features.new_zeros(1, features.shape[1], *[EMPTY_EDGE] * 3)
     for level, block in enumerate(network.list_encoder_blocks[:-1]):
         grid = whole(features)
-        around = grown(boxes[-1], BLOCK_REACH, grid)
+        around = grown(boxes[-1], REACH, grid)
         if level < spared:
             pairs = covering(around, 2)
-            known = grown(finer(pairs, 2), BLOCK_REACH, grid)
-            skip = block(part_of(features, known, grid))
+            known = finer(pairs, 2)
+            seen = grown(known, REACH, grid)
+            skip = block(part_of(features, seen, grid), wanted=part_within(known, seen))
             empty = functional.max_pool3d(block(empty), 2)
-            pooled = part_of(functional.max_pool3d(skip, 2), pairs, covering(known, 2))
-            features = _embedded(pooled, pairs, empty, covering(grid, 2))
+            features = _embedded(functional.max_pool3d(skip, 2), pairs, empty, covering(grid, 2))
         else:
             known, skip = grid, block(features)
             features = functional.max_pool3d(skip, 2)
         skips.append((part_of(skip, around, known), around))
         boxes.append(coarser(around, 2, grid))
     features = network.list_encoder_blocks[-1](features)
-    known = whole(features)
+    features = part_of(features, boxes[-1], whole(features))
     for block in network.list_decoder_blocks:
+        known = finer(boxes.pop(), 2)
         skip, around = skips.pop()
-        box = boxes.pop()
         # In order, else torch interpolates by code that takes twice as long.
-        coarse = part_of(features, box, known).contiguous(memory_format=torch.channels_last_3d)
-        features, known = block(skip, coarse, part_within(around, finer(box, 2))), around
-    return features, known
+        coarse = features.contiguous(memory_format=torch.channels_last_3d)
+        features = block(skip, coarse, part_within(around, known), part_within(boxes[-1], around))
+    return features
 
 
 def _embedded(features: torch.Tensor, box: Box, empty: torch.Tensor, grid: Box) -> torch.Tensor:

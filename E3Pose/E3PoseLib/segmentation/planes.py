@@ -49,12 +49,19 @@ SUMS_OF_PRODUCTS = (
 )
 """Bᵀ, G and Aᵀ of the paper: products are those of a sum of planes and a sum of taps, planes are sums of products."""
 
+REACH = 2
+"""A block's two convolutions see so many voxels to each side."""
+
 IN_EVERY_PLANE = 1
 """The product that goes into each of the planes once: the bias is added to it."""
 
 
 def block_by_planes(
-    block: Sequence[nn.Module], features: Tensor, coarse: Tensor | None = None, box: Box | None = None
+    block: Sequence[nn.Module],
+    features: Tensor,
+    coarse: Tensor | None = None,
+    box: Box | None = None,
+    wanted: Box | None = None,
 ) -> Tensor:
     """What a block of a U-Net makes of its features; without gradients.
 
@@ -69,36 +76,48 @@ def block_by_planes(
         Shape ``[B, C', d, h, w]``: the others, once interpolated to twice the edges (trilinear).
     box : Box, optional
         Where in the doubled coarse features the others lie; None where both are of one size.
+    wanted : Box, optional
+        What is asked for of the grid of `features`; None for all. Along an axis where that leaves out `REACH` voxels on
+        each side no more is computed.
 
     Returns
     -------
     torch.Tensor
-        Shape ``[B, C_out, D, H, W]``, contiguous in `torch.channels_last_3d`.
+        Shape ``[B, C_out, *wanted]``, the channels next to each other in memory.
     """
     first, activation, second, _, norm = block
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     shift = norm.bias - norm.running_mean * scale
-    n_planes, *size = features.shape[2:]
-    result = features.new_empty(len(features), n_planes, *size, second.out_channels)
+    grid = whole(features)
+    wanted = wanted or grid
+    # Axes along which no zeros are needed beyond the grid: each convolution leaves out a voxel on each side.
+    inside = [edges == slice(REACH, limits.stop - REACH) for edges, limits in zip(wanted, grid, strict=True)]
+    n_between, *between = (limits.stop - 2 * within for limits, within in zip(grid, inside, strict=True))
+    computed = [length - 2 * within for length, within in zip((n_between, *between), inside, strict=True)]
+    skipped, *padding = inside[0], *(1 - within for within in inside[1:])
+    result = features.new_empty(len(features), *computed, second.out_channels)
     for sample, planes in enumerate(result):
         sources = [_Planes(features[sample])]
         if coarse is not None:
-            sources.append(_DoubledPlanes(coarse[sample], box or whole(features)))
+            sources.append(_DoubledPlanes(coarse[sample], box or grid))
         # Planes between the two convolutions: those that were computed last, and one before and behind that the second
         # sees as well. It follows the first one plane behind.
-        window = features.new_zeros(PLANES + 2, *size, first.out_channels)
+        window = features.new_zeros(PLANES + 2, *between, first.out_channels)
         latest = window[2:]
-        inner, outer = _Convolution(sources, first), _Convolution([_Planes(window.permute(3, 0, 1, 2))], second)
-        for start in range(0, n_planes + 1, PLANES):
+        inner = _Convolution(sources, first, padding)
+        outer = _Convolution([_Planes(window.permute(3, 0, 1, 2))], second, padding)
+        for start in range(0, n_between + 1 - skipped, PLANES):
             window[:2] = window[-2:]
-            latest[n_planes - start :] = 0
-            if start < n_planes:
-                part = inner(start, latest[: n_planes - start])
+            latest[n_between - start :] = 0
+            if start < n_between:
+                part = inner(start + skipped, latest[: n_between - start])
                 part.copy_(activation(part))
             behind = start - 1
-            part = outer(1, planes[max(behind, 0) : behind + PLANES], skipped=max(-behind, 0))
+            since, until = max(behind, skipped), min(behind + PLANES, n_between - skipped)
+            part = outer(1, planes[since - skipped : until - skipped], since - behind)
             torch.addcmul(shift, activation(part), scale, out=part)
-    return result.permute(0, 4, 1, 2, 3)
+    rest = [slice(None) if within else edges for edges, within in zip(wanted, inside, strict=True)]
+    return result.permute(0, 4, 1, 2, 3)[(..., *rest)]
 
 
 class _Planes:
@@ -141,8 +160,8 @@ class _DoubledPlanes(_Planes):
 class _Convolution:
     """A convolution of sources, the channels of one behind those of the other."""
 
-    def __init__(self, sources: Sequence[_Planes], layer: nn.Conv3d) -> None:
-        self._sources, self._bias = sources, layer.bias
+    def __init__(self, sources: Sequence[_Planes], layer: nn.Conv3d, padding: Sequence[int]) -> None:
+        self._sources, self._bias, self._padding = sources, layer.bias, padding
         taps = _summed_taps(layer.weight)
         self._kernels = [kernel.contiguous(memory_format=torch.channels_last) for kernel in taps]
         self._to_planes = layer.weight.new_tensor(SUMS_OF_PRODUCTS)
@@ -153,7 +172,7 @@ class _Convolution:
         images = sums[0] if len(sums) == 1 else torch.cat(sums, dim=1)
         products = [
             torch.mkldnn_convolution(
-                image, kernel, self._bias if index == IN_EVERY_PLANE else None, (1, 1), (1, 1), (1, 1), 1
+                image, kernel, self._bias if index == IN_EVERY_PLANE else None, self._padding, (1, 1), (1, 1), 1
             )
             for index, (image, kernel) in enumerate(zip(images.split(1), self._kernels, strict=True))
         ]

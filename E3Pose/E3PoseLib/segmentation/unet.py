@@ -164,7 +164,11 @@ class _Block(nn.Sequential):
         )
 
     def forward(
-        self, features: torch.Tensor, coarse: torch.Tensor | None = None, box: Box | None = None
+        self,
+        features: torch.Tensor,
+        coarse: torch.Tensor | None = None,
+        box: Box | None = None,
+        wanted: Box | None = None,
     ) -> torch.Tensor:
         """Map features, and behind them coarse ones at twice their edges, to those of the block.
 
@@ -176,17 +180,20 @@ class _Block(nn.Sequential):
             Shape ``[B, C', d, h, w]``.
         box : Box, optional
             Where in the doubled coarse features the others lie; None where both are of one size.
+        wanted : Box, optional
+            What is asked for of the grid of `features`; None for all.
 
         Returns
         -------
         torch.Tensor
-            Shape ``[B, n_out, D, H, W]``.
+            Shape ``[B, n_out, *wanted]``.
         """
         multiplications = (self[0].weight.numel() + self[2].weight.numel()) * features[0, 0, 0].numel()
         worth_planes = multiplications >= WORTH_PLANES * torch.get_num_threads()
         if worth_planes and not self.training and _by_onednn(features):
-            return block_by_planes(self, features, coarse, box)
+            return block_by_planes(self, features, coarse, box, wanted)
         if coarse is not None:
             doubled = double(coarse)
             features = torch.cat([features, doubled if box is None else doubled[(..., *box)]], dim=1)
-        return super().forward(features)
+        result = super().forward(features)
+        return result if wanted is None else result[(..., *wanted)]
