@@ -1,4 +1,4 @@
-"""A U-Net's blocks four planes at a time give what they give at once."""
+"""A U-Net's blocks six planes at a time give what they give at once."""
 
 from __future__ import annotations
 
