@@ -346,7 +346,7 @@ class PoseEstimator:
         return find_object_without_padding(partial(segment, network, self.precision), batch, self._to_object)
 
     def _run(self, network: Callable[[torch.Tensor], torch.Tensor], arrays: list[np.ndarray]) -> list[torch.Tensor]:
-        """Arrays ``[D, H, W]`` through a network, those of one shape together."""
+        """What a network makes of arrays ``[D, H, W]``, those of one shape together."""
         outputs: list[torch.Tensor | None] = [None] * len(arrays)
         for shape in dict.fromkeys(array.shape for array in arrays):
             indices = [index for index, array in enumerate(arrays) if array.shape == shape]

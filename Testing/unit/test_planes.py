@@ -13,7 +13,7 @@ from E3PoseLib.segmentation.planes import block_by_planes
 from E3PoseLib.segmentation.unet import UNet, double
 
 CLOSE = 1e-5
-"""Share of the largest number: some hundred times float32's last bit, as the sums of planes weigh up to 21."""
+"""Share of the largest number: some hundred times float32's last bit, as the sums of products weigh up to 67."""
 
 
 def with_statistics(network: nn.Module) -> nn.Module:

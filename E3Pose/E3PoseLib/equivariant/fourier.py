@@ -180,15 +180,15 @@ def correlate(features: Tensor, kernel: KernelSpectra) -> Tensor:
         stacked = samples[0][None] if len(samples) == 1 else torch.stack(samples)
         ordered = stacked.index_select(1, kernel.outputs.order).unflatten(2, (-1, *features.shape[3:]))
         return ordered[:, :, : features.shape[2]]
-    # On a CPU few slices of the grid at a time, so that their spectra stay in the cache: as many as weigh no less than
-    # the kernel's, which is read for each time.
-    windows = [(column, tile_windows(group, valid, n)) for column, group in groups]
+    # On a CPU few slices of the grid at a time, so that their spectra stay in the cache; but where the kernel's weigh
+    # more, which are read anew each time, as many as weigh no more than these.
     n_in, n_out = (len(parities.order) for parities in (kernel.inputs, kernel.outputs))
-    n_tiles = len(features) * math.prod(windows[0][1].shape[2:4])
-    rows = max(1, n_in * n_out // (2 * n_tiles * (n_in + n_out)))
+    tiles_a_row = len(features) * math.prod(-(-size // valid) for size in features.shape[3:])
+    n_rows = max(1, n_in * n_out // (2 * tiles_a_row * (n_in + n_out)))
+    windows = [(column, tile_windows(group, valid, n).split(n_rows, dim=1)) for column, group in groups]
     result = features.new_empty(len(features), n_out, *features.shape[2:])
-    for index, part in enumerate(result.split(rows * valid, dim=2)):
-        tiles = [(column, position_major(window[:, index * rows :][:, :rows])) for column, window in windows]
+    for index, part in enumerate(result.split(n_rows * valid, dim=2)):
+        tiles = [(column, position_major(rows[index])) for column, rows in windows]
         for group, runs in zip(_correlate_tiles(tiles, kernel, matrices), kernel.outputs.runs, strict=True):
             # Run by run, as a transposed copy is quick, and one into any order is not.
             for run, channels in zip(runs, group.split([run.stop - run.start for run in runs], dim=-1), strict=True):

@@ -90,11 +90,11 @@ def block_by_planes(
     shift = norm.bias - norm.running_mean * scale
     grid = whole(features)
     wanted = wanted or grid
-    # Axes along which no zeros are needed beyond the grid: each convolution leaves out a voxel on each side.
-    inside = [edges == slice(REACH, limits.stop - REACH) for edges, limits in zip(wanted, grid, strict=True)]
-    n_between, *between = (limits.stop - 2 * within for limits, within in zip(grid, inside, strict=True))
-    computed = [length - 2 * within for length, within in zip((n_between, *between), inside, strict=True)]
-    skipped, *padding = inside[0], *(1 - within for within in inside[1:])
+    # Voxels that each convolution leaves out on each side: one along the axes where none needs zeros beyond the grid.
+    less = [int(edges == slice(REACH, limits.stop - REACH)) for edges, limits in zip(wanted, grid, strict=True)]
+    n_between, *between = (limits.stop - 2 * n for limits, n in zip(grid, less, strict=True))
+    computed = [limits.stop - 4 * n for limits, n in zip(grid, less, strict=True)]
+    ends, padding = less[0], [1 - n for n in less[1:]]
     result = features.new_empty(len(features), *computed, second.out_channels)
     for sample, planes in enumerate(result):
         sources = [_Planes(features[sample])]
@@ -106,17 +106,17 @@ def block_by_planes(
         latest = window[2:]
         inner = _Convolution(sources, first, padding)
         outer = _Convolution([_Planes(window.permute(3, 0, 1, 2))], second, padding)
-        for start in range(0, n_between + 1 - skipped, PLANES):
+        for start in range(0, n_between + 1 - ends, PLANES):
             window[:2] = window[-2:]
             latest[n_between - start :] = 0
             if start < n_between:
-                part = inner(start + skipped, latest[: n_between - start])
+                part = inner(start + ends, latest[: n_between - start])
                 part.copy_(activation(part))
             behind = start - 1
-            since, until = max(behind, skipped), min(behind + PLANES, n_between - skipped)
-            part = outer(1, planes[since - skipped : until - skipped], since - behind)
+            first_plane, stop = max(behind, ends), min(behind + PLANES, n_between - ends)
+            part = outer(1, planes[first_plane - ends : stop - ends], skipped=first_plane - behind)
             torch.addcmul(shift, activation(part), scale, out=part)
-    rest = [slice(None) if within else edges for edges, within in zip(wanted, inside, strict=True)]
+    rest = [slice(None) if n else edges for edges, n in zip(wanted, less, strict=True)]
     return result.permute(0, 4, 1, 2, 3)[(..., *rest)]
 
 
