@@ -135,7 +135,7 @@ class Volume:
         sentences = list(self.notes)
         if not self.has_orthogonal_axes:
             sentences.append("the voxel axes are not at right angles, which costs accuracy")
-        n_bad = self.array.size - int(np.isfinite(self.array).sum())
+        n_bad = self.array.size - np.count_nonzero(np.isfinite(self.array))
         if n_bad:
             sentences.append(f"{n_bad} voxels are NaN or infinite and were taken as background")
         return tuple(sentences)
