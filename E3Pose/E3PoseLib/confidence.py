@@ -251,9 +251,9 @@ def touches_border(array: np.ndarray, mask: np.ndarray, spacing_mm: float) -> bo
     box = box_around(mask, margin)
     ends = [(margin * (edges.start == 0), margin * (edges.stop == n)) for edges, n in zip(box, mask.shape, strict=True)]
     empty = np.pad(array[box] == 0, ends, constant_values=True)
-    if not empty.any():
+    beyond = ndimage.binary_opening(empty, np.ones((3, 3, 3))) if empty.any() else empty
+    if not beyond.any():
         return False
-    beyond = ndimage.binary_opening(empty, np.ones((3, 3, 3)))
     distance = ndimage.distance_transform_edt(~np.pad(mask[box], ends))
     return bool((distance[beyond] <= reach).any())
 
