@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
-from .errors import E3PoseError
+from .errors import E3PoseError, WorkerError
 from .estimator import PoseEstimator
 from .results import (
     Settings,
@@ -21,6 +22,7 @@ from .results import (
 )
 from .tables import check_tables, write_tables
 from .tasks import Task
+from .team import Team
 from .volume import Volume, read_volume
 
 
@@ -45,7 +47,7 @@ class Report:
 
 def run_batch(
     tasks: Sequence[Task],
-    estimator: PoseEstimator,
+    estimator: PoseEstimator | Team,
     folder: str | os.PathLike,
     settings: Settings,
     *,
@@ -54,7 +56,7 @@ def run_batch(
     further: Writers = MappingProxyType({}),
     on_result: Callable[[Task, str], None] = lambda task, message: None,
 ) -> Report:
-    """Estimate scans one by one; a scan whose results stand already is skipped, one that fails does not stop the rest.
+    """Estimate the pose in each scan; what stands already is skipped, and a scan that fails does not stop the rest.
 
     ``poses.csv`` and ``failures.csv`` are written anew from all that lies in the folder when the run ends, also by an
     interrupt.
@@ -62,19 +64,20 @@ def run_batch(
     Parameters
     ----------
     tasks : sequence of Task
-    estimator : PoseEstimator
+    estimator : PoseEstimator or Team
+        A team's processes take the scans as they come to them.
     folder : path-like
         Of the results; made if need be.
     settings : Settings
     overwrite : bool
         Estimate scans again whose results stand.
     read : callable, optional
-        How to read a scan, `read_volume` if not given.
+        How to read a scan, `read_volume` if not given. For a team to be pickled, as `further` is.
     further : mapping of str to callable
         Endings of further files, without which a scan's results do not stand, and what writes them: given the path, the
         scan and its estimate.
     on_result : callable, optional
-        Told of each scan and why it failed ("" where it did not).
+        Told of each scan, in their order, and why it failed ("" where it did not).
 
     Returns
     -------
@@ -84,23 +87,26 @@ def run_batch(
     ------
     OutputError
         If nothing can be written to the folder, or scans or tables of another program lie in it.
+    WorkerError
+        If a process of a team ended before its time; what is done stays.
     """
     folder = prepare_folder(folder)
     check_folder(folder, tasks)
     if not overwrite:
         check_tables(folder)
+    same_for_all = (folder, settings, overwrite, read, dict(further))
+    if isinstance(estimator, Team):
+        waiting = {task.name: estimator.submit(estimate_one, task, *same_for_all) for task in tasks}
     low: list[str] = []
-    read = read or (lambda task: read_volume(task.path, task.frame))
 
     def work(task: Task) -> bool:
-        if not overwrite and stands(task, folder, settings, further):
-            return False
-        volume = read(task)
-        estimate = estimator.estimate(volume)
-        write_results(folder, task, volume, estimate, settings, further)
-        if estimate.confidence.level == "low":
+        if isinstance(estimator, Team):
+            level = estimator.result_of(waiting[task.name])
+        else:
+            level = estimate_one(task, *same_for_all, estimator)
+        if level == "low":
             low.append(task.name)
-        return True
+        return level is not None
 
     def keep(task: Task, message: str) -> None:
         if message:
@@ -114,7 +120,34 @@ def run_batch(
         report.low = low
         return report
     finally:
+        if isinstance(estimator, Team):
+            # What its processes are at belongs into the tables.
+            estimator.close()
         write_tables(folder)
+
+
+def estimate_one(
+    task: Task,
+    folder: Path,
+    settings: Settings,
+    overwrite: bool,
+    read: Callable[[Task], Volume] | None,
+    further: Writers,
+    estimator: PoseEstimator,
+) -> str | None:
+    """Estimate the pose in a scan and write its results; see `run_batch`.
+
+    Returns
+    -------
+    str or None
+        The level of confidence; None where the results stood already.
+    """
+    if not overwrite and stands(task, folder, settings, further):
+        return None
+    volume = read_volume(task.path, task.frame) if read is None else read(task)
+    estimate = estimator.estimate(volume)
+    write_results(folder, task, volume, estimate, settings, further)
+    return estimate.confidence.level
 
 
 def run_each(
@@ -141,6 +174,9 @@ def run_each(
         message = ""
         try:
             (report.done if work(task) else report.skipped).append(task.name)
+        except WorkerError:
+            # No scan's fault, and none is to follow.
+            raise
         except E3PoseError as error:
             message = report.failed[task.name] = str(error)
         except Exception as error:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from . import __version__
 from .ending import SOME_FAILED, SUCCESS, exit_status
 from .errors import E3PoseError, ModelError
+
+if TYPE_CHECKING:
+    from .tasks import Task
+    from .team import Team
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,12 +71,19 @@ def _parser() -> argparse.ArgumentParser:
         help="also write NAME_resliced.nii.gz, the scan in the head's planes with voxels of SPACING mm",
     )
     estimate.add_argument("--overwrite", action="store_true", help="replace results that stand")
-    team = estimate.add_argument_group("many devices and nodes (training package)")
-    team.add_argument(
-        "--devices", type=positive_int, default=1, metavar="N", help="processes on each node (default: 1)"
+    estimate.add_argument(
+        "--devices",
+        type=positive_int,
+        default=1,
+        metavar="N",
+        help="processes that share the scans, on NVIDIA GPUs in turn (default: 1)",
     )
-    team.add_argument(
-        "--num-nodes", type=positive_int, default=1, metavar="N", help="nodes, started by SLURM (default: 1)"
+    estimate.add_argument(
+        "--num-nodes",
+        type=positive_int,
+        default=1,
+        metavar="N",
+        help="nodes that share them, started by SLURM, one task on each; needs the training package (default: 1)",
     )
     estimate.set_defaults(run=_estimate)
 
@@ -152,36 +164,46 @@ def positive_int(text: str) -> int:
 def _estimate(options: argparse.Namespace) -> int:
     if options.model is not None and (options.unet or options.e3cnn):
         raise ModelError("give either --model or --unet and --e3cnn, not both")
-    # Here, so that help and errors of usage do not wait for torch.
+    # Here, so that help and errors of usage do not wait for numpy and torch.
+    from .tasks import find_tasks
+    from .team import Team
+
+    tasks = find_tasks(options.input, options.frame, options.all_frames)
+    nodes = _training_part("E3PoseTraining.nodes").Nodes(options.num_nodes) if options.num_nodes > 1 else None
+    if nodes:
+        tasks = nodes.share(tasks)
+    # No more processes than scans: each takes seconds to begin.
+    processes = min(options.devices, len(tasks))
+    source = "default" if options.model is None else options.model
+    model = {"source": source, "unet": options.unet, "e3cnn": options.e3cnn}
+    with Team(model, options.device, options.precision, processes) if processes > 1 else nullcontext() as team:
+        status = _estimate_all(tasks, options, model, team)
+    if nodes and nodes.until_all_are_done():
+        from .tables import write_tables
+
+        write_tables(options.output)
+    return status
+
+
+def _estimate_all(tasks: Sequence[Task], options: argparse.Namespace, model: dict, team: Team | None) -> int:
+    """Estimate the pose in scans, by a team or in this very process; returns the exit status."""
     from .estimator import PoseEstimator
     from .memory import keep_freed_memory
     from .model import load_model
     from .results import Settings, prepare_folder
-    from .tables import write_tables
-    from .tasks import find_tasks
 
     keep_freed_memory()
-    tasks = find_tasks(options.input, options.frame, options.all_frames)
     prepare_folder(options.output)
-    model = load_model("default" if options.model is None else options.model, unet=options.unet, e3cnn=options.e3cnn)
+    estimator = team or PoseEstimator(load_model(**model), options.device, precision=options.precision)
     settings = Settings(
-        model=model.identity,
+        model=team.model if team else estimator.model.identity,
         space=options.space,
         direction=options.direction,
         save_mask=options.save_mask,
         precision=options.precision,
         reslice_spacing=options.save_resliced,
     )
-    if options.devices * options.num_nodes == 1:
-        estimator = PoseEstimator(model, options.device, precision=options.precision)
-        return run_with_progress(tasks, estimator, options.output, settings, options.overwrite)
-    team = _training_part("E3PoseTraining.spread").Team(options.device, options.devices, options.num_nodes)
-    estimator = PoseEstimator(model, team.device, precision=options.precision)
-    status = run_with_progress(team.share(tasks), estimator, options.output, settings, options.overwrite)
-    some_failed = team.total(status == SOME_FAILED) > 0
-    if team.is_first:
-        write_tables(options.output)
-    return SOME_FAILED if some_failed else SUCCESS
+    return run_with_progress(tasks, estimator, options.output, settings, options.overwrite)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What a pose costs, as ratios taken in one run: each convolution of the official E(3)-CNN, the network, a volume.
 
-    python Testing/benchmarks/inference.py [--model FILE --scan FILE…] [--plain] [--clock cpu --threads 1] [-o PLOT.png]
+    python Testing/benchmarks/inference.py [--model FILE --scan FILE… [--precision float32 bfloat16]] [--plain]
+        [--clock cpu --threads 1] [-o PLOT.png]
 
 On a machine that others use too, `--clock cpu --threads 1` counts the process's own seconds on one core; the wall's are
 what a user waits for. Without a model the weights are random, which costs the same.
@@ -27,7 +28,7 @@ from E3PoseLib.equivariant.convolution import SteerableConvolution
 from E3PoseLib.equivariant.network import E3CNN
 from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.memory import keep_freed_memory
-from E3PoseLib.model import Model
+from E3PoseLib.precision import PRECISIONS
 from E3PoseLib.volume import read_volume
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -110,33 +111,38 @@ class Layers:
         return rows
 
 
-def time_poses(model: Model, paths: list[Path], layers: Layers, timer: Timer) -> None:
-    """Print what a pose takes from array to pose, scan by scan, and the median ratio to the dense convolutions.
+def time_poses(estimators: dict[str, PoseEstimator], paths: list[Path], layers: Layers, timer: Timer) -> None:
+    """Print what a pose takes from array to pose, scan by scan, and by precision the median ratio to the dense calls.
 
     Dense calls and scans take turns, so that a noisy minute does not fall on one of them alone; the fastest counts.
     """
-    estimator, scans = PoseEstimator(model, "cpu", as_official=True), {}
+    scans = {}
     for path in paths:
         scan = read_volume(path)
         try:
-            estimator.estimate(scan)
+            for estimator in estimators.values():
+                estimator.estimate(scan)
             scans[path.name] = scan
         except NoHeadFoundError as error:
             print(error)
-    floor, seconds, timings = math.inf, dict.fromkeys(scans, math.inf), {}
+    poses = [(precision, name) for name in scans for precision in estimators]
+    floor, seconds, timings = math.inf, dict.fromkeys(poses, math.inf), {}
     for _ in range(timer.repeats):
         floor = min(floor, timer.once(layers.all_dense))
-        for name, scan in scans.items():
+        for precision, name in poses:
             results = []
-            taken = timer.once(lambda scan=scan, results=results: results.append(estimator.estimate(scan)))
-            if taken < seconds[name]:
-                seconds[name], timings[name] = taken, results[0].timings
+            estimate = partial(estimators[precision].estimate, scans[name])
+            taken = timer.once(lambda estimate=estimate, results=results: results.append(estimate()))
+            if taken < seconds[precision, name]:
+                seconds[precision, name], timings[precision, name] = taken, results[0].timings
     print(f"dense convolutions {floor:.2f} s")
-    for name, taken in seconds.items():
-        steps = ", ".join(f"{step} {part / timings[name]['total']:.0%}" for step, part in timings[name].items())
-        print(f"{name}: {taken:.2f} s, ratio to dense {taken / floor:.2f}; of the wall time {steps}")
-    if seconds:
-        print(f"median ratio to dense {median(seconds.values()) / floor:.2f}")
+    for (precision, name), taken in seconds.items():
+        steps = timings[precision, name]
+        shares = ", ".join(f"{step} {part / steps['total']:.0%}" for step, part in steps.items())
+        print(f"{name}, {precision}: {taken:.2f} s, ratio to dense {taken / floor:.2f}; of the wall time {shares}")
+    for precision in estimators if scans else ():
+        middle = median(seconds[precision, name] for name in scans)
+        print(f"{precision}: median {middle:.2f} s, ratio to dense {middle / floor:.2f}")
 
 
 def draw(rows: list[tuple[str, float, float]], path: Path) -> None:
@@ -157,8 +163,9 @@ def draw(rows: list[tuple[str, float, float]], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="name or .safetensors file")
+    parser.add_argument("--model", help="'default', or the .safetensors file of an official pair")
     parser.add_argument("--scan", type=Path, nargs="+", help="NIfTI files for the time of a whole pose")
+    parser.add_argument("--precision", choices=PRECISIONS, nargs="+", default=["float32"], help="of the U-Net")
     parser.add_argument("--plain", action="store_true", help="also time a plain e3nn implementation")
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -169,8 +176,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     keep_freed_memory()  # as the command line does
     timer = Timer(options.clock, options.repeats)
-    model = load_model(options.model) if options.model else None
-    network = model.rotation_network if model else E3CNN().eval().requires_grad_(False)
+    is_official = options.model not in (None, "default")
+    network = load_model(options.model).rotation_network if is_official else E3CNN().eval().requires_grad_(False)
     network.freeze()
     volume = torch.rand(1, 1, 64, 64, 64)
     machine = f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
@@ -190,8 +197,12 @@ def main() -> None:
             plain = PlainE3CNN(network)
             seconds = timer.once(lambda: plain(volume))
             print(f"plain e3nn {seconds:.2f} s, ratio to dense {seconds / floor:.2f}")
-    if model and options.scan:
-        time_poses(model, options.scan, layers, timer)
+    if options.model and options.scan:
+        estimators = {
+            precision: PoseEstimator(load_model(options.model), "cpu", as_official=is_official, precision=precision)
+            for precision in options.precision
+        }
+        time_poses(estimators, options.scan, layers, timer)
     print(f"peak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
     if options.output:
         draw(rows, options.output)

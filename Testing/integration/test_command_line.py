@@ -362,25 +362,28 @@ def test_results_that_cannot_be_replaced_stand_as_they_were(scans, estimate, sma
     assert "0 estimated, 1 already there" in capsys.readouterr().out.splitlines()[-1]
 
 
+@pytest.mark.parametrize("flags", [[], ["--devices", "2"]])
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_keeps_what_is_done_and_a_second_run_does_the_rest(small_model_file, tmp_path, end):
+def test_an_interrupt_keeps_what_is_done_and_a_second_run_does_the_rest(small_model_file, tmp_path, end, flags):
     folder, out = tmp_path / "scans", tmp_path / "out"
     folder.mkdir()
     for number in range(40):
         write_volume(folder / f"scan{number:02d}.nii.gz", make_head(seed=number))
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs start deaf to it
-    run = subprocess.Popen(command(folder, out, small_model_file), stderr=subprocess.PIPE, text=True, preexec_fn=heed)
+    call = [*command(folder, out, small_model_file), *flags]
+    run = subprocess.Popen(call, stderr=subprocess.PIPE, text=True, preexec_fn=heed, start_new_session=True)
     while not list(out.glob("[!.]*.json")):  # hidden ones are still being written
         assert run.poll() is None
         time.sleep(0.02)
-    run.send_signal(end)
+    # A terminal interrupts all processes of a command.
+    (os.killpg if end == signal.SIGINT else os.kill)(run.pid, end)
     _, errors = run.communicate(timeout=60)
     assert run.returncode == 130 and "Traceback" not in errors and "interrupted" in errors
     done = {path.name for path in out.glob("*.json")}
     assert 1 <= len(done) < 40 and not list(out.glob(".part-*"))
     with (out / "poses.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == len(done)
-    again = subprocess.run(command(folder, out, small_model_file), capture_output=True, text=True)
+    again = subprocess.run(call, capture_output=True, text=True)
     assert again.returncode == 0
     assert f"{40 - len(done)} estimated" in again.stdout and f"{len(done)} already there" in again.stdout
 

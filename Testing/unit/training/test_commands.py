@@ -17,10 +17,9 @@ import pytest
 import torch
 from phantoms import make_model_with_upright_eyes
 
-from E3PoseLib.equivariant.network import E3CNN
 from E3PoseLib.errors import OutputError
 from E3PoseLib.estimator import PoseEstimator
-from E3PoseLib.model import Model, ModelHeader, load_model
+from E3PoseLib.model import load_model
 from E3PoseLib.segmentation.unet import UNet
 from E3PoseLib.volume import read_volume
 from E3PoseTraining.augmentation.pipelines import SegmentationInput
@@ -176,42 +175,6 @@ def test_a_process_that_finds_no_object_does_not_keep_the_other_waiting(data, tm
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-2000:]
     assert sorted(read_curves(tmp_path / "run" / "logs" / "csv")["val_centre_mm"]) == [0]
-
-
-def test_two_processes_share_a_folder_and_write_what_one_writes(data, tmp_path, random_model):
-    scans = str(data / "train" / "images")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for name, flags in (("one", []), ("two", ["--devices", "2"])):
-        command = [sys.executable, "-m", "E3PoseLib", "estimate", scans, "-o", str(tmp_path / name)]
-        command += ["--model", str(random_model), "--device", "cpu", *flags]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr[-2000:]
-    one, two = (list(csv.DictReader((tmp_path / n / "poses.csv").open())) for n in ("one", "two"))
-    assert [row["frame_id"] for row in one] == [row["frame_id"] for row in two] and len(one) == 8
-    for row in one:
-        poses = [np.load(tmp_path / n / f"{row['frame_id']}.npy") for n in ("one", "two")]
-        assert np.allclose(*poses, atol=1e-6)
-
-
-@pytest.fixture(scope="module")
-def random_model(tmp_path_factory) -> Path:
-    """A model of untrained networks whose U-Net calls every voxel the object."""
-    torch.manual_seed(0)
-    unet = UNet(n_levels=1, n_features=2)
-    torch.nn.init.zeros_(unet.last_conv.weight)
-    unet.last_conv.bias.data = torch.tensor([0.0, 20.0, 0.0])
-    e3cnn = E3CNN(1, 3, multiplicity=1, lmax=2)
-    header = ModelHeader(
-        "random",
-        segmentation={"n_levels": 1, "n_features": 2},
-        rotation={"n_levels": 1, "kernel_size": 3, "multiplicity": 1, "lmax": 2},
-        spacing_mm=6,
-        segmentation_edge=24,
-        rotation_edge=12,
-    )
-    path = tmp_path_factory.mktemp("models") / "random.safetensors"
-    Model(unet, e3cnn, header).save(path)
-    return path
 
 
 @pytest.mark.parametrize(

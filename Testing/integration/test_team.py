@@ -1,0 +1,151 @@
+"""Processes that share scans: the answers of one process, and no scan lost whatever becomes of them."""
+
+import csv
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from phantoms import make_head
+from team_work import process_and_threads, read_but_die_at_scan3
+
+from E3PoseLib.batch import run_batch
+from E3PoseLib.cli import main
+from E3PoseLib.errors import DeviceError, ModelError, WorkerError
+from E3PoseLib.results import Settings
+from E3PoseLib.tasks import find_tasks
+from E3PoseLib.team import Team
+from E3PoseLib.volume import write_volume
+
+
+@pytest.fixture
+def scans(tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for seed in range(6):
+        write_volume(folder / f"scan{seed}.nii.gz", make_head(seed=seed))
+    return folder
+
+
+def rows_of(table) -> list[dict[str, str]]:
+    with table.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_two_processes_write_what_one_writes(scans, small_model_file, tmp_path, capsys):
+    (scans / "broken.nii.gz").write_bytes(b"no scan")
+    for name, devices in (("one", "1"), ("two", "2")):
+        flags = ["-o", str(tmp_path / name), "--model", str(small_model_file), "--device", "cpu", "--devices", devices]
+        assert main(["estimate", str(scans), *flags]) == 1
+        assert "6 estimated, 0 already there, 1 failed" in capsys.readouterr().out
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert {path.name for path in one.iterdir()} == {path.name for path in two.iterdir()}
+    assert rows_of(one / "failures.csv") == rows_of(two / "failures.csv")
+    for ours, theirs in zip(rows_of(one / "poses.csv"), rows_of(two / "poses.csv"), strict=True):
+        assert ours["frame_id"] == theirs["frame_id"] and ours["confidence"] == theirs["confidence"]
+        np.testing.assert_allclose(*(np.load(folder / f"{ours['frame_id']}.npy") for folder in (one, two)), atol=1e-5)
+
+
+def test_what_no_process_can_use_is_said_as_by_one(scans, small_model_file, tmp_path, capfd):
+    for flags, error, message in (
+        ({"source": "nobody"}, ModelError, "no model named 'nobody'"),
+        ({"source": str(small_model_file), "device": "cuda:99"}, DeviceError, "cuda:99"),
+    ):
+        device = flags.pop("device", "cpu")
+        with Team(flags, device, "float32", 2) as team, pytest.raises(error, match=message):
+            print(team.model)
+    assert main(["estimate", str(scans), "-o", str(tmp_path / "o"), "--model", "nobody", "--devices", "2"]) == 2
+    shown = capfd.readouterr().err
+    assert "no model named 'nobody'" in shown and "Traceback" not in shown
+
+
+@pytest.mark.parametrize("asked", [None, "2"])
+def test_each_process_has_its_share_of_the_threads(small_model_file, monkeypatch, asked):
+    if asked is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        usual = "import torch; print(torch.get_num_threads())"
+        run = subprocess.run([sys.executable, "-c", usual], capture_output=True, text=True, check=True)
+        share = max(1, int(run.stdout) // 2)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+        share = int(asked)
+    before = torch.get_num_threads()
+    with Team({"source": str(small_model_file)}, "cpu", "float32", 2) as team:
+        answers = [team.result_of(future) for future in [team.submit(process_and_threads) for _ in range(6)]]
+    assert len({process for process, _ in answers} - {os.getpid()}) == 2
+    assert {threads for _, threads in answers} == {share} and torch.get_num_threads() == before
+
+
+def test_where_a_process_is_killed_the_run_ends_and_what_is_done_stays(scans, small_model_file, tmp_path):
+    tasks, out, told = find_tasks([scans]), tmp_path / "out", []
+    model = {"source": str(small_model_file)}
+    with Team(model, "cpu", "float32", 2) as team, pytest.raises(WorkerError, match="killed"):
+        run_batch(
+            tasks,
+            team,
+            out,
+            Settings(team.model),
+            read=read_but_die_at_scan3,
+            on_result=lambda *result: told.append(result),
+        )
+    assert [(task.name, message) for task, message in told][:3] == [(f"scan{n}", "") for n in range(3)]
+    done = [row["frame_id"] for row in rows_of(out / "poses.csv")]
+    assert {"scan0", "scan1", "scan2"} <= set(done) < {task.name for task in tasks}
+    assert not (out / "failures.csv").exists()
+    with Team(model, "cpu", "float32", 2) as team:
+        report = run_batch(tasks, team, out, Settings(team.model))
+    assert report.skipped == done and len(report.done) == 6 - len(done) and not report.failed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_the_others_end_with_the_first(small_model_file):
+    code = (
+        "import sys, time\n"
+        "from E3PoseLib.team import Team\n"
+        "from team_work import process_and_threads\n"
+        "team = Team({'source': sys.argv[1]}, 'cpu', 'float32', 2)\n"
+        "print(team.submit(process_and_threads).result()[0], flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", code, str(small_model_file)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    member = Path("/proc", run.stdout.readline().strip())
+    assert member.is_dir() and member.name.isdigit()
+    run.kill()
+    run.wait()
+    deadline = time.monotonic() + 20
+    while member.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not member.exists()
+
+
+def test_nodes_share_a_folder_and_the_first_lists_what_all_did(scans, small_model_file, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    (scans / "scan1.nii.gz").write_bytes(b"no scan")
+    call = [sys.executable, "-m", "E3PoseLib", "estimate", str(scans), "-o", str(tmp_path / "out"), "--device", "cpu"]
+    nodes = [
+        subprocess.Popen(
+            [*call, "--model", str(small_model_file), "--num-nodes", "2"],
+            env={**os.environ, **meeting, "NODE_RANK": rank, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    shown = [node.communicate(timeout=120)[0] for node in nodes]
+    # The bad scan is one of the second node's.
+    assert [node.returncode for node in nodes] == [0, 1]
+    assert "3 estimated" in shown[0] and "2 estimated" in shown[1]
+    assert [row["frame_id"] for row in rows_of(tmp_path / "out" / "poses.csv")] == [f"scan{n}" for n in (0, 2, 3, 4, 5)]
+    assert [row["frame_id"] for row in rows_of(tmp_path / "out" / "failures.csv")] == ["scan1"]

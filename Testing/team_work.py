@@ -1,0 +1,24 @@
+"""What tests have the processes of a team do: they import it by name."""
+
+import os
+import signal
+import time
+
+import torch
+
+from E3PoseLib.tasks import Task
+from E3PoseLib.volume import Volume, read_volume
+
+
+def process_and_threads(estimator) -> tuple[int, int]:
+    """Of this process its number, and torch's threads."""
+    time.sleep(0.2)  # so that the others get their turn
+    return os.getpid(), torch.get_num_threads()
+
+
+def read_but_die_at_scan3(task: Task) -> Volume:
+    """A scan; at one of them the process is killed, as the system does for lack of memory."""
+    if task.name == "scan3":
+        time.sleep(1)  # what the other process has begun is done by then
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read_volume(task.path)
