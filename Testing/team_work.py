@@ -4,13 +4,15 @@ import os
 import signal
 import time
 
+import numpy as np
 import torch
 
+from E3PoseLib.estimator import PoseEstimator
 from E3PoseLib.tasks import Task
 from E3PoseLib.volume import Volume, read_volume
 
 
-def process_and_threads(estimator) -> tuple[int, int]:
+def process_and_threads(estimator: PoseEstimator) -> tuple[int, int]:
     """Of this process its number, and torch's threads."""
     time.sleep(0.2)  # so that the others get their turn
     return os.getpid(), torch.get_num_threads()
@@ -22,3 +24,9 @@ def read_but_die_at_scan3(task: Task) -> Volume:
         time.sleep(1)  # what the other process has begun is done by then
         os.kill(os.getpid(), signal.SIGKILL)
     return read_volume(task.path)
+
+
+def pose_and_device(volume: Volume, estimator: PoseEstimator) -> tuple[np.ndarray, str]:
+    """The pose of the head in a scan, and where it was estimated."""
+    estimate = estimator.estimate(volume)
+    return estimate.canonical_to_ras, estimate.device

@@ -20,8 +20,9 @@ the share of the whole below which it is another thing than that."""
 ANOTHER_POSE = (3.0, 3.0)
 """Degrees and mm from which on two poses are not the same: an observer's landmarks are no more certain."""
 
-TWIN_SHARE, TWIN_MM = 0.3, 60.0
-"""A further thing of this share of the largest is looked at too; it is another head where a sure pose lies so far."""
+TWIN_SHARE, TWIN_MM, TWIN_SCORE = 0.3, 60.0, LOW_SCORE / 2
+"""A further thing of this share of the largest is looked at too; it is another head where a pose of this score lies so
+far: wrong organs score less, and one reason to doubt a pose halves its score (docs/accuracy.md)."""
 
 NOT_THE_LARGEST = "something larger looked like a brain too: check that the mask is in the head"
 
@@ -78,8 +79,8 @@ def try_others(
             chosen[index] = estimate.with_evidence(by_core=True)
     for index, estimates in found.items():
         here = chosen[index]
-        sure = [one.canonical_to_ras for one in estimates if one.confidence.score >= LOW_SCORE]
-        furthest = max((pose_difference(pose, here.canonical_to_ras)[1] for pose in sure), default=0.0)
+        heads = [one for one in estimates if one.confidence.score >= TWIN_SCORE and not one.confidence.in_ghost]
+        furthest = max((pose_difference(one.canonical_to_ras, here.canonical_to_ras)[1] for one in heads), default=0.0)
         if furthest > TWIN_MM:
             chosen[index] = here.with_evidence(another_head_mm=furthest)
     return chosen

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from team_work import pose_and_device
 from torch.nn.functional import conv3d
 
 from E3PoseLib import PoseEstimator, load_model
@@ -15,6 +16,7 @@ from E3PoseLib.errors import DeviceError
 from E3PoseLib.geometry import pose_difference
 from E3PoseLib.replay import MOST_RECORDINGS, Replay
 from E3PoseLib.segmentation.posterior import dice_overlap
+from E3PoseLib.team import Team
 from E3PoseLib.volume import read_volume
 from E3PoseTraining.inference import official_matrix
 from E3PoseTraining.recording import RecordedField
@@ -202,3 +204,12 @@ class TestRecordedSteps:
         with torch.no_grad():
             for _ in range(3):
                 assert not field(batch).requires_grad
+
+
+def test_processes_that_share_a_card(sample):
+    volume, expected = sample
+    with Team({"source": "default"}, "cuda", "float32", 2) as team:
+        found = [team.result_of(future) for future in [team.submit(pose_and_device, volume) for _ in range(4)]]
+    for pose, device in found:
+        degrees, mm = pose_difference(pose, expected.canonical_to_ras)
+        assert degrees < 0.1 and mm < 0.1 and device.startswith("cuda:")

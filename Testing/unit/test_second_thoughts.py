@@ -1,0 +1,64 @@
+"""Of two things that look like a brain: which is taken, and whether the other is said to be another head."""
+
+import numpy as np
+import pytest
+
+from E3PoseLib.confidence import Confidence
+from E3PoseLib.estimate import PoseEstimate
+from E3PoseLib.second_thoughts import NOT_THE_LARGEST, try_others
+
+
+def block(start: int, edge: int) -> np.ndarray:
+    mask = np.zeros((60, 20, 20), bool)
+    mask[start : start + edge, :edge, :edge] = True
+    return mask
+
+
+def at(mm: float, concentration: float, **evidence) -> PoseEstimate:
+    pose = np.eye(4)
+    pose[0, 3] = mm
+    confidence = Confidence((concentration,) * 3, 0.0, 200.0, touches_border=False, **evidence)
+    return PoseEstimate(pose, block(0, 10), confidence, confidence.warnings(), {}, "cpu", "float32")
+
+
+def settled(first: PoseEstimate, second: PoseEstimate, second_edge: int = 8) -> tuple[PoseEstimate, list[int]]:
+    """The answer where the second is a smaller thing, and how large those things were that were looked at."""
+    looked_at = []
+
+    def estimate_from(masks):
+        looked_at.extend(np.count_nonzero(mask) for mask in masks.values())
+        return dict.fromkeys(masks, second)
+
+    (answer,) = try_others({0: [block(0, 10), block(40, second_edge)]}, {0: first}, 2, estimate_from).values()
+    return answer, looked_at
+
+
+@pytest.mark.parametrize(
+    ("second", "another"),
+    [
+        (at(100.0, 0.9), 100.0),
+        (at(100.0, 0.36), 100.0),
+        (at(100.0, 0.34), None),
+        (at(100.0, 0.9, interleave_ratio=1.1), 100.0),  # a head that moved, its score is half
+        (at(50.0, 0.9), None),
+        (at(100.0, 0.9, in_ghost=True), None),
+    ],
+)
+def test_what_has_half_the_score_of_a_sure_pose_is_another_head(second, another):
+    answer, looked_at = settled(at(0.0, 0.9), second)
+    assert answer.canonical_to_ras[0, 3] == 0 and looked_at == [512]
+    assert answer.confidence.another_head_mm == another
+    assert answer.confidence.level == ("high" if another is None else "moderate")
+    assert any("another head 100 mm away" in sentence for sentence in answer.warnings) == (another is not None)
+
+
+def test_beside_a_sure_pose_nothing_small_is_looked_at():
+    answer, looked_at = settled(at(0.0, 0.9), at(100.0, 0.9), second_edge=6)
+    assert looked_at == [] and answer.confidence.another_head_mm is None
+
+
+@pytest.mark.parametrize(("score_of_first", "another"), [(0.5, 100.0), (0.1, None)])
+def test_the_surer_one_is_taken_and_a_doubtful_largest_one_may_be_a_head_too(score_of_first, another):
+    answer, _ = settled(at(0.0, score_of_first), at(100.0, 0.9), second_edge=6)
+    assert answer.canonical_to_ras[0, 3] == 100 and NOT_THE_LARGEST in answer.warnings
+    assert answer.confidence.another_head_mm == another
