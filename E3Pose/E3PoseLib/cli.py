@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         "--precision",
         choices=("float32", "bfloat16", "float16", "auto"),
         default="float32",
-        help="of the U-Net; bfloat16 is faster on CPUs with AVX512-BF16 or AMX, and masks may change by some voxels; "
+        help="of the U-Net; less may be faster on GPUs and on CPUs with AMX, and masks may change by some voxels; "
         "auto tries it on the first scan and keeps it where it is faster and the mask the same",
     )
     estimate.add_argument(

@@ -5,7 +5,7 @@ SCANS, LABELS and the table are what `E3PoseTraining.synthesize` wrote (scans of
 - twins: the scan and beside it the same turned by half a turn, in turns with both heads next to where they meet, what
   is beyond being cut off, and with the heads at the far ends;
 - a mirrored one: its header has the sign of an axis wrong;
-- a stretched one: its slices are in truth a third thinner than its header says.
+- a stretched one: its header has the slices a third thicker than they are.
 
 The answer is compared with the pose that the picture shows by its header. Of twins it is right for either head, and it
 is told how often the other was noticed.
