@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -65,7 +66,7 @@ def run_batch(
     ----------
     tasks : sequence of Task
     estimator : PoseEstimator or Team
-        A team's processes take the scans as they come to them.
+        A team's processes take the scans as they come to them; it ends with the run.
     folder : path-like
         Of the results; made if need be.
     settings : Settings
@@ -96,14 +97,21 @@ def run_batch(
         check_tables(folder)
     same_for_all = (folder, settings, overwrite, read, dict(further))
     if isinstance(estimator, Team):
+        until_done = estimator
         waiting = {task.name: estimator.submit(estimate_one, task, *same_for_all) for task in tasks}
+
+        def level_of(task: Task) -> str | None:
+            return estimator.result_of(waiting[task.name])
+    else:
+        until_done = nullcontext()
+
+        def level_of(task: Task) -> str | None:
+            return estimate_one(task, *same_for_all, estimator)
+
     low: list[str] = []
 
     def work(task: Task) -> bool:
-        if isinstance(estimator, Team):
-            level = estimator.result_of(waiting[task.name])
-        else:
-            level = estimate_one(task, *same_for_all, estimator)
+        level = level_of(task)
         if level == "low":
             low.append(task.name)
         return level is not None
@@ -116,13 +124,12 @@ def run_batch(
         on_result(task, message)
 
     try:
-        report = run_each(tasks, work, keep)
+        # What a team's processes are at when the run ends belongs into the tables.
+        with until_done:
+            report = run_each(tasks, work, keep)
         report.low = low
         return report
     finally:
-        if isinstance(estimator, Team):
-            # What its processes are at belongs into the tables.
-            estimator.close()
         write_tables(folder)
 
 

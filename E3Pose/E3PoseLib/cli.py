@@ -140,6 +140,12 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--e3cnn", metavar="PTH", help="official E(3)-CNN weights, together with --unet")
 
 
+def _model_asked_for(options: argparse.Namespace) -> dict[str, str | None]:
+    """The arguments of `load_model`."""
+    source = "default" if options.model is None else options.model
+    return {"source": source, "unet": options.unet, "e3cnn": options.e3cnn}
+
+
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
@@ -174,8 +180,7 @@ def _estimate(options: argparse.Namespace) -> int:
         tasks = nodes.share(tasks)
     # No more processes than scans: each takes seconds to begin.
     processes = min(options.devices, len(tasks))
-    source = "default" if options.model is None else options.model
-    model = {"source": source, "unet": options.unet, "e3cnn": options.e3cnn}
+    model = _model_asked_for(options)
     with Team(model, options.device, options.precision, processes) if processes > 1 else nullcontext() as team:
         status = _estimate_all(tasks, options, model, team)
     if nodes and nodes.until_all_are_done():
@@ -249,7 +254,7 @@ def _demo(options: argparse.Namespace) -> int:
     volume = read_volume(task.path)
     folder = prepare_folder(options.output)
     check_folder(folder, [task])
-    model = load_model("default" if options.model is None else options.model, unet=options.unet, e3cnn=options.e3cnn)
+    model = load_model(**_model_asked_for(options))
     settings = Settings(model.identity, save_mask=True, reslice_spacing=1.0)
     picture = {".png": draw_estimate}
     if not options.overwrite:

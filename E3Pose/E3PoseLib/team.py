@@ -57,7 +57,8 @@ class Team:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.close()
+        """Wait for what is being done, and let go what has not begun."""
+        self._pool.shutdown(cancel_futures=True)
 
     @cached_property
     def model(self) -> str:
@@ -92,10 +93,6 @@ class Team:
                 "a process was killed, most likely for lack of memory; what is done stays: try again with fewer "
                 "--devices"
             ) from error
-
-    def close(self) -> None:
-        """Wait for what is being done, and let go what has not begun."""
-        self._pool.shutdown(cancel_futures=True)
 
 
 def _begin(places: SimpleQueue, processes: int, model: dict[str, Any], device: str, precision: str) -> None:

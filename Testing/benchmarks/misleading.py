@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from harder import SUCCESS
 
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.errors import E3PoseError
@@ -28,9 +29,6 @@ from E3PoseLib.rotations import orthonormalise
 from E3PoseLib.segmentation.posterior import bounding_box
 from E3PoseLib.volume import Volume, read_volume
 from E3PoseTraining.evaluation.poses import read_truth
-
-SUCCESS = (15.0, 10.0)
-"""Degrees and mm."""
 
 HEAD_MARGIN_MM = 25.0
 """Between a brain and where twins' scans meet."""
@@ -60,28 +58,26 @@ def twins(scan: Volume, label: Volume, pose: np.ndarray, heads_meet: bool) -> Mi
     n = scan.shape[axis]
     margin = int(np.ceil(HEAD_MARGIN_MM / scan.spacing[axis]))
     # The scan comes first, so its head has to be at its end where heads meet, and at its beginning where they do not.
+    turned = (axis, (axis + 1) % 3)
     flipped = bool(side) != heads_meet
-    turn = np.eye(4)
-    for other in (axis, (axis + 1) % 3):
-        turn[other, other], turn[other, 3] = -1, scan.shape[other] - 1
-    half_turn = (axis, (axis + 1) % 3)
-    first = np.flip(scan.array, half_turn) if flipped else scan.array
-    first_from_scan = turn if flipped else np.eye(4)
-    kept = n
+    first = np.flip(scan.array, turned) if flipped else scan.array
+    first_from_scan = half_turn(scan.shape, turned) if flipped else np.eye(4)
     if heads_meet:
         beyond = head[axis].start if flipped else n - head[axis].stop
-        kept = n - max(0, beyond - margin)
-    first = np.take(first, np.arange(kept), axis)
-    joined = np.concatenate([first, np.flip(first, half_turn)], axis)
-    # The second is the joined grid's own half turn of the first.
-    about_middle = np.eye(4)
-    for other in half_turn:
-        about_middle[other, other], about_middle[other, 3] = -1, joined.shape[other] - 1
-    to_ras = scan.voxel_to_ras
-    poses = [
-        to_ras @ voxel @ np.linalg.inv(to_ras) @ pose for voxel in (first_from_scan, about_middle @ first_from_scan)
-    ]
+        first = np.take(first, np.arange(n - max(0, beyond - margin)), axis)
+    joined = np.concatenate([first, np.flip(first, turned)], axis)
+    second_from_scan = half_turn(joined.shape, turned) @ first_from_scan
+    to_ras, from_ras = scan.voxel_to_ras, np.linalg.inv(scan.voxel_to_ras)
+    poses = [to_ras @ voxel @ from_ras @ pose for voxel in (first_from_scan, second_from_scan)]
     return Misleading("twins, heads together" if heads_meet else "twins, heads apart", Volume(joined, to_ras), poses)
+
+
+def half_turn(shape: tuple[int, ...], axes: tuple[int, int]) -> np.ndarray:
+    """What a grid's voxels become, ``[4, 4]``, where two of its axes are flipped."""
+    turn = np.eye(4)
+    for axis in axes:
+        turn[axis, axis], turn[axis, 3] = -1, shape[axis] - 1
+    return turn
 
 
 def mirrored(scan: Volume, pose: np.ndarray) -> Misleading:
