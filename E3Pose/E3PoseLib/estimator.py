@@ -26,8 +26,9 @@ from .precision import PRECISIONS, fastest_precision, segment
 from .prepared import PreparedScan, prepare
 from .replay import Replay
 from .resampling import cut, nearest_on_grid, rescale
+from .sampling import sample_grids
 from .second_thoughts import is_surer, may_be_elsewhere, shows_a_head, try_others
-from .segmentation.crop import crop_around, crop_views, cube_around, sample_grids, upright_cube
+from .segmentation.crop import crop_around, crop_views, cube_around, upright_cube
 from .segmentation.padding import find_object_without_padding
 from .segmentation.posterior import centre_of_mass, largest_components, posterior_to_object
 from .stopwatch import Progress, Stopwatch
@@ -350,7 +351,9 @@ class PoseEstimator:
         outputs: list[torch.Tensor | None] = [None] * len(arrays)
         for shape in dict.fromkeys(array.shape for array in arrays):
             indices = [index for index, array in enumerate(arrays) if array.shape == shape]
-            batch = torch.from_numpy(np.stack([arrays[index] for index in indices]))[:, None]
+            alike = [arrays[index] for index in indices]
+            # That of a single scan is no copy.
+            batch = torch.from_numpy(np.stack(alike) if len(alike) > 1 else alike[0][None])[:, None]
             with torch.inference_mode(), memory_errors(self.device):
                 for index, output in zip(indices, self._replay(network, batch.to(self.device)), strict=True):
                     outputs[index] = output

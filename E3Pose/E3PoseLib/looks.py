@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from .geometry import rigid
 from .resampling import cut, put_back, reached_box
-from .segmentation.crop import sample_grids
+from .sampling import sample_grids
 from .segmentation.posterior import bounding_box, box_around, dice_overlap, largest_components
 from .segmentation.unet import UNet
 

@@ -40,9 +40,8 @@ def rescale(array: np.ndarray, clip_fraction: float = 0.0) -> np.ndarray:
     low, high = array.min(), array.max()
     if low == high:
         return np.zeros(array.shape, np.float32)
-    scaled = np.subtract(array, low, dtype=np.float32)
-    scaled /= high - low
-    return scaled
+    scaled = np.subtract(array, low, dtype=np.float32) if low else array
+    return np.divide(scaled, high - low, dtype=np.float32)
 
 
 def darken_fill(array: np.ndarray) -> None:

@@ -123,7 +123,8 @@ class Volume:
             # Each divided by itself, as their difference may be more than even float64 holds.
             scale = max(-low, high)
             values = (values / scale - low / scale) / (high / scale - low / scale or 1)
-        values = values.astype(np.float32)
+        # NIfTI files count their first axis fastest; whatever works along the axes would copy that anew each time.
+        values = values.astype(np.float32, order="C")
         if bad:
             values[~finite] = values[finite].min()
         if values.min() == values.max():

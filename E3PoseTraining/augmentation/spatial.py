@@ -13,7 +13,8 @@ from torch import Tensor
 
 from E3PoseLib.eyes import CANONICAL_PITCH_DEGREES, rotation_from_eyes
 from E3PoseLib.rotations import euler_to_matrix
-from E3PoseLib.segmentation.crop import sample_grids, upright_cube
+from E3PoseLib.sampling import sample_grids
+from E3PoseLib.segmentation.crop import upright_cube
 from E3PoseTraining.augmentation.sample import (
     RandSampleTransform,
     Sample,

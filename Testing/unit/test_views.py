@@ -7,7 +7,8 @@ import torch
 from E3PoseLib.geometry import transform_points
 from E3PoseLib.resampling import rescale
 from E3PoseLib.rotations import geodesic_angle, random_rotations
-from E3PoseLib.segmentation.crop import UPRIGHT_RADII, crop_views, sample_grids, upright_cube
+from E3PoseLib.sampling import sample_grids
+from E3PoseLib.segmentation.crop import UPRIGHT_RADII, crop_views, upright_cube
 from E3PoseLib.views import combine_views
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..resampling import cut, rescale
+from ..resampling import rescale
+from ..sampling import sample_grids
 from .posterior import bounding_box, centre_of_mass
 
 UPRIGHT_RADII = 3.6
@@ -141,51 +142,6 @@ def upright_cube(mask: np.ndarray, rotation: np.ndarray, edge: int) -> np.ndarra
     middle = np.full(3, (edge - 1) / 2)
     cube_to_grid[:3, 3] = centre_of_mass(mask) - cube_to_grid[:3, :3] @ middle
     return cube_to_grid
-
-
-def sample_grids(
-    array: np.ndarray,
-    grids_to_array: np.ndarray,
-    shape: tuple[int, int, int],
-    *,
-    nearest: bool = False,
-    device: torch.device | str = "cpu",
-) -> torch.Tensor:
-    """What an array holds at the voxels of other grids, turned ones mostly; zero where these leave it.
-
-    Parameters
-    ----------
-    array : np.ndarray
-        Shape ``[D, H, W]``.
-    grids_to_array : np.ndarray
-        Shape ``[V, 4, 4]``, from the voxels of each grid to those of the array.
-    shape : tuple of int
-        Of each grid.
-    nearest : bool
-        Take the nearest voxel's value instead of interpolating linearly.
-    device : torch.device or str
-        Where they are sampled.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape ``[V, *shape]``, float32, on that device.
-    """
-    size, linear, offset = np.array(shape), grids_to_array[:, :3, :3], grids_to_array[:, :3, 3]
-    # Of the array what the grids' corners reach, with zeros beyond it: little of it, so that it stays in the cache.
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (size - 1)
-    reach = corners @ linear.transpose(0, 2, 1) + offset[:, None]
-    first, last = np.floor(reach.min(axis=(0, 1))).astype(int), np.ceil(reach.max(axis=(0, 1))).astype(int)
-    content = cut(array, tuple(slice(start, stop + 1) for start, stop in zip(first, last, strict=True)))
-    # affine_grid counts from the outer faces of the border voxels, half an edge as 1, and the last axis first.
-    extent = np.array(content.shape)
-    theta = np.empty((len(linear), 3, 4), np.float32)
-    theta[..., :3] = (linear * size / extent[:, None])[:, ::-1, ::-1]
-    theta[..., 3] = ((linear @ (size - 1) + 2 * (offset - first) + 1) / extent - 1)[:, ::-1]
-    grids = functional.affine_grid(torch.from_numpy(theta).to(device), (len(theta), 1, *shape), align_corners=False)
-    contents = torch.from_numpy(content).to(device).float().expand(len(theta), 1, *content.shape)
-    mode = "nearest" if nearest else "bilinear"
-    return functional.grid_sample(contents, grids, mode=mode, align_corners=False)[:, 0]
 
 
 def _cube_around(mask: np.ndarray, object_fraction: float) -> tuple[np.ndarray, float]:
