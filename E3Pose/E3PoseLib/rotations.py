@@ -10,12 +10,15 @@ import math
 
 import torch
 
+from .compiler import compiler_left_out
+
 try:
     from pytorch3d import transforms as _backend
 
     BACKEND = "pytorch3d"
 except ImportError:
-    import roma as _backend
+    with compiler_left_out():
+        import roma as _backend
 
     BACKEND = "roma"
 
