@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from .errors import E3PoseError, WorkerError
-from .estimator import PoseEstimator
 from .results import (
     Settings,
     Writers,
@@ -25,6 +25,10 @@ from .tables import check_tables, write_tables
 from .tasks import Task
 from .team import Team
 from .volume import Volume, read_volume
+
+if TYPE_CHECKING:
+    # With it comes torch, for which the first process of a team need not wait.
+    from .estimator import PoseEstimator
 
 
 @dataclass

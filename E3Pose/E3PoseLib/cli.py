@@ -16,6 +16,7 @@ from .ending import SOME_FAILED, SUCCESS, exit_status
 from .errors import E3PoseError, ModelError
 
 if TYPE_CHECKING:
+    from .estimator import PoseEstimator
     from .tasks import Task
     from .team import Team
 
@@ -192,14 +193,10 @@ def _estimate(options: argparse.Namespace) -> int:
 
 def _estimate_all(tasks: Sequence[Task], options: argparse.Namespace, model: dict, team: Team | None) -> int:
     """Estimate the pose in scans, by a team or in this very process; returns the exit status."""
-    from .estimator import PoseEstimator
-    from .memory import keep_freed_memory
-    from .model import load_model
     from .results import Settings, prepare_folder
 
-    keep_freed_memory()
     prepare_folder(options.output)
-    estimator = team or PoseEstimator(load_model(**model), options.device, precision=options.precision)
+    estimator = team or _own_estimator(model, options)
     settings = Settings(
         model=team.model if team else estimator.model.identity,
         space=options.space,
@@ -209,6 +206,18 @@ def _estimate_all(tasks: Sequence[Task], options: argparse.Namespace, model: dic
         reslice_spacing=options.save_resliced,
     )
     return run_with_progress(tasks, estimator, options.output, settings, options.overwrite)
+
+
+def _own_estimator(model: dict, options: argparse.Namespace) -> PoseEstimator:
+    """One in this process, which ends with its work."""
+    from .memory import keep_freed_memory, made_to_stay
+
+    keep_freed_memory()
+    with made_to_stay():
+        from .estimator import PoseEstimator
+        from .model import load_model
+
+        return PoseEstimator(load_model(**model), options.device, precision=options.precision)
 
 
 @contextmanager
@@ -239,13 +248,16 @@ def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> in
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from .catalog import sample_scan
-    from .estimator import PoseEstimator
-    from .model import load_model
-    from .picture import check_can_draw, draw_estimate
-    from .results import Settings, check_folder, prepare_folder, stands, write_results
-    from .tasks import find_tasks
-    from .volume import read_volume
+    from .memory import made_to_stay
+
+    with made_to_stay():
+        from .catalog import sample_scan
+        from .estimator import PoseEstimator
+        from .model import load_model
+        from .picture import check_can_draw, draw_estimate
+        from .results import Settings, check_folder, prepare_folder, stands, write_results
+        from .tasks import find_tasks
+        from .volume import read_volume
 
     check_can_draw()
     task, *more = find_tasks([options.scan or sample_scan()])

@@ -12,17 +12,19 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import OutputError, TransformError
-from .estimate import PoseEstimate
 from .files import PART_PREFIX
 from .geometry import read_json, write_itk, write_json, write_npy
-from .resampling import reslice
-from .summary import eyes_in_numbers
 from .tasks import Task
 from .volume import Volume, write_volume
+
+if TYPE_CHECKING:
+    # With it comes torch, for which a process that only hands out scans need not wait.
+    from .estimate import PoseEstimate
 
 FORMAT = "e3pose-pose-1"
 FAILURE_FORMAT = "e3pose-failure-1"
@@ -36,7 +38,7 @@ SUFFIXES = {
 }
 """How the files of each kind end, in the order in which they take their places: where the last stands, all do."""
 
-Writers = Mapping[str, Callable[[Path, Volume, PoseEstimate], None]]
+Writers = Mapping[str, Callable[[Path, Volume, "PoseEstimate"], None]]
 """How further files of a scan's results are written, a picture for instance, by their endings."""
 
 FAILED_SUFFIX = ".failed"
@@ -240,6 +242,9 @@ def _write(
     settings: Settings,
     further: list[str],
 ) -> None:
+    from .resampling import reslice
+    from .summary import eyes_in_numbers
+
     matrix = settings.matrix(volume, estimate)
     write_npy(parts["npy"], matrix)
     inward = settings.direction == DIRECTIONS[1]

@@ -97,14 +97,16 @@ class Team:
 
 def _begin(places: SimpleQueue, processes: int, model: dict[str, Any], device: str, precision: str) -> None:
     threading.Thread(target=_end_with_the_first, daemon=True).start()
-    import torch
-
-    from .device import pick_device
-    from .estimator import PoseEstimator
-    from .memory import keep_freed_memory
-    from .model import load_model
+    from .memory import keep_freed_memory, made_to_stay
 
     keep_freed_memory()
+    with made_to_stay():
+        import torch
+
+        from .device import pick_device
+        from .estimator import PoseEstimator
+        from .model import load_model
+
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, torch.get_num_threads() // processes))
     place = places.get()

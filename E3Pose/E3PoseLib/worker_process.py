@@ -63,7 +63,10 @@ class Tasks:
     def _warm_session(self):
         if self._session is None:
             self._output.send("progress", stage="Loading PyTorch", fraction=0.0)
-            from E3PoseLib.session import Session
+            from E3PoseLib.memory import made_to_stay
+
+            with made_to_stay():
+                from E3PoseLib.session import Session
 
             self._session = Session()
         return self._session

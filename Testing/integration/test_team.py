@@ -51,6 +51,14 @@ def test_two_processes_write_what_one_writes(scans, small_model_file, tmp_path, 
         np.testing.assert_allclose(*(np.load(folder / f"{ours['frame_id']}.npy") for folder in (one, two)), atol=1e-5)
 
 
+def test_the_process_that_hands_out_scans_does_not_wait_for_torch(scans, small_model_file, tmp_path):
+    program = "import sys; from E3PoseLib.cli import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
+    command = ["estimate", scans, "-o", tmp_path / "out", "--model", small_model_file, "--device", "cpu", "--devices"]
+    for devices, has_torch in (("1", True), ("2", False)):
+        run = subprocess.run([sys.executable, "-c", program, *command, devices], capture_output=True, text=True)
+        assert run.stdout.splitlines()[-1] == f"0 {has_torch}", run.stderr
+
+
 def test_what_no_process_can_use_is_said_as_by_one(scans, small_model_file, tmp_path, capfd):
     for flags, error, message in (
         ({"source": "nobody"}, ModelError, "no model named 'nobody'"),

@@ -1,10 +1,14 @@
-"""What freed memory costs when it is needed again."""
+"""What freed memory costs when it is needed again, and what stays when nobody looks for garbage in it."""
 
+import gc
 import platform
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
+
+from E3PoseLib.memory import made_to_stay
 
 BLOCK_BYTES, TIMES = 100_000_000, 10
 
@@ -33,3 +37,44 @@ def test_the_system_clears_the_pages_of_a_large_block_once_not_each_time():
         command = [sys.executable, "-c", PROGRAM.format(kept=kept)]
         faults[kept] = int(subprocess.run(command, capture_output=True, check=True).stdout)
     assert faults[True] < 1.5 * faults[False] / TIMES
+
+
+class Cycle:
+    """Garbage once nothing else refers to it."""
+
+    def __init__(self):
+        self.itself = self
+
+
+def collected(made_so) -> int:
+    """How many cycles of two, one made as given and one as any other, are found to be garbage."""
+    with made_so:
+        kept = Cycle()
+    other = Cycle()
+    gc.collect()
+    del kept, other
+    return gc.collect()
+
+
+def test_what_is_made_to_stay_is_not_looked_through_for_garbage():
+    try:
+        as_ever, to_stay = collected(nullcontext()), collected(made_to_stay())
+    finally:
+        gc.unfreeze()
+    assert to_stay == as_ever / 2
+    assert gc.isenabled()
+
+
+def test_meanwhile_nothing_is_collected_and_afterwards_as_before():
+    try:
+        with pytest.raises(KeyError), made_to_stay():
+            assert not gc.isenabled()
+            raise KeyError
+        assert gc.isenabled()
+        gc.disable()
+        with made_to_stay():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+        gc.unfreeze()
