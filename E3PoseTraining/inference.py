@@ -19,6 +19,7 @@ from E3PoseLib.ending import SOME_FAILED, SUCCESS, exit_status
 from E3PoseLib.estimate import PoseEstimate
 from E3PoseLib.estimator import PoseEstimator
 from E3PoseLib.geometry import direction_cosines, invert_rigid, rigid, transform_points, write_npy
+from E3PoseLib.memory import keep_freed_memory, made_to_stay
 from E3PoseLib.model import import_official
 from E3PoseLib.results import check_folder, prepare_folder
 from E3PoseLib.tasks import Task, find_tasks
@@ -101,14 +102,16 @@ def _run(options: argparse.Namespace) -> int:
     folder = prepare_folder(options.output_dir)
     if options.save_masks:  # which the next run would take for scans
         check_folder(folder, tasks)
-    model = import_official(
-        options.unet,
-        options.e3cnn,
-        segmentation={name: value for name, value in segmentation.items() if value is not None},
-        rotation={name: value for name, value in rotation.items() if value is not None},
-        **header,
-    )
-    estimator = PoseEstimator(model, options.device, as_official=True)
+    keep_freed_memory()
+    with made_to_stay():
+        model = import_official(
+            options.unet,
+            options.e3cnn,
+            segmentation={name: value for name, value in segmentation.items() if value is not None},
+            rotation={name: value for name, value in rotation.items() if value is not None},
+            **header,
+        )
+        estimator = PoseEstimator(model, options.device, as_official=True)
     with progress(len(tasks)) as tell:
         report = run_each(tasks, lambda task: _estimate(task, estimator, folder, options), tell)
     print(f"{len(report.done)} of {len(tasks)} poses written to {folder}")

@@ -23,7 +23,7 @@ from .tasks import Task
 from .volume import Volume, write_volume
 
 if TYPE_CHECKING:
-    # With it comes torch, for which a process that only hands out scans need not wait.
+    # With it comes torch, as with what `_write` needs; a process that only hands out scans need not wait for that.
     from .estimate import PoseEstimate
 
 FORMAT = "e3pose-pose-1"
