@@ -19,14 +19,18 @@ def turned_grids(n: int, middle: tuple[float, float, float], step: float) -> np.
     return grids
 
 
+def places_of(grid: np.ndarray) -> np.ndarray:
+    """Where a grid's voxels lie in the array, ``[n, 3]``."""
+    return transform_points(grid, np.stack(np.indices(SHAPE), axis=-1).reshape(-1, 3))
+
+
 def test_a_slope_is_interpolated_without_error():
     grids = turned_grids(4, (19.0, 17.5, 21.25), 0.7)
     slope, voxels = np.array([2.0, -3.0, 5.0]), np.stack(np.indices((40, 36, 44)), axis=-1)
     found = sample_grids((voxels @ slope).astype(np.float32), grids, SHAPE)
     assert found.dtype == torch.float32 and found.shape == (4, *SHAPE)
     for grid, seen in zip(grids, found.numpy(), strict=True):
-        places = transform_points(grid, np.stack(np.indices(SHAPE), axis=-1).reshape(-1, 3))
-        np.testing.assert_allclose(seen.ravel(), places @ slope, atol=1e-4)
+        np.testing.assert_allclose(seen.ravel(), places_of(grid) @ slope, atol=1e-4)
 
 
 @pytest.mark.parametrize("nearest", [False, True])
@@ -50,7 +54,7 @@ def test_beyond_the_array_there_is_nothing(middle, nearest):
     grids = turned_grids(3, middle, 0.5)
     found = sample_grids(np.ones((10, 11, 12), bool), grids, SHAPE, nearest=nearest).numpy()
     for grid, seen in zip(grids, found, strict=True):
-        places = transform_points(grid, np.stack(np.indices(SHAPE), axis=-1).reshape(-1, 3))
+        places = places_of(grid)
         depth = np.minimum(places, np.array([9, 10, 11]) - places).min(axis=1)
         assert seen.ravel()[depth >= 1e-4] == pytest.approx(1, abs=1e-5)
         assert (seen.ravel()[depth < (-0.5001 if nearest else -1.0001)] == 0).all()

@@ -2,5 +2,6 @@
 
 from ..compiler import compiler_left_out
 
+# Before any of the layers imports it.
 with compiler_left_out():
     import e3nn.o3  # noqa: F401
