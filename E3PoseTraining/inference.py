@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from E3PoseLib.batch import run_each
 from E3PoseLib.cli import add_device_option, progress
-from E3PoseLib.ending import SOME_FAILED, SUCCESS, exit_status
-from E3PoseLib.estimate import PoseEstimate
-from E3PoseLib.estimator import PoseEstimator
-from E3PoseLib.geometry import direction_cosines, invert_rigid, rigid, transform_points, write_npy
-from E3PoseLib.memory import keep_freed_memory, made_to_stay
-from E3PoseLib.model import import_official
-from E3PoseLib.results import check_folder, prepare_folder
-from E3PoseLib.tasks import Task, find_tasks
-from E3PoseLib.volume import Volume, read_volume, write_volume
+from E3PoseLib.imaging.geometry import direction_cosines, invert_rigid, rigid, transform_points, write_npy
+from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
+from E3PoseLib.method.estimate import PoseEstimate
+from E3PoseLib.method.estimator import PoseEstimator
+from E3PoseLib.models.model import import_official
+from E3PoseLib.running.batch import run_each
+from E3PoseLib.running.ending import SOME_FAILED, SUCCESS, exit_status
+from E3PoseLib.running.memory import keep_freed_memory, made_to_stay
+from E3PoseLib.running.results import check_folder, prepare_folder
+from E3PoseLib.running.tasks import Task, find_tasks
 
 
 def official_matrix(

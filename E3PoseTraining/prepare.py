@@ -6,13 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from E3PoseLib.ending import exit_status
 from E3PoseLib.errors import OutputError
+from E3PoseLib.running.ending import exit_status
 
-from .dhcp import prepare_dhcp
-from .landmarks import prepare_landmark_scans
-from .mixture import mix
-from .options import non_negative_int, positive_int
+from .data.dhcp import prepare_dhcp
+from .data.landmarks import prepare_landmark_scans
+from .data.mixture import mix
+from .training.options import non_negative_int, positive_int
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from E3PoseLib.ending import exit_status
 from E3PoseLib.errors import OutputError
-from E3PoseLib.files import PART_PREFIX
-from E3PoseLib.geometry import read_json, write_json
-from E3PoseLib.volume import Volume, write_volume
-from E3PoseTraining.annotations import axes_from_pose, write_rotations, write_table
+from E3PoseLib.imaging.files import PART_PREFIX
+from E3PoseLib.imaging.geometry import read_json, write_json
+from E3PoseLib.imaging.volume import Volume, write_volume
+from E3PoseLib.running.ending import exit_status
+from E3PoseTraining.data.annotations import axes_from_pose, write_rotations, write_table
 from E3PoseTraining.synthesis import FetalHeadGenerator
 from E3PoseTraining.synthesis.growth import AGE_RANGE_WEEKS
 

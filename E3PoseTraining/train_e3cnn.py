@@ -7,17 +7,17 @@ import sys
 
 from lightning.pytorch import seed_everything
 
-from E3PoseLib.ending import exit_status
-from E3PoseLib.equivariant.network import E3CNN
 from E3PoseLib.errors import TrainingError
+from E3PoseLib.networks.equivariant.network import E3CNN
+from E3PoseLib.running.ending import exit_status
 
 from .augmentation.pipelines import HeadCrop, rotation_augmentation
-from .export import e3cnn_architecture, export_e3cnn, initialise
-from .modules import RotationModule
-from .options import add_shared_options, non_negative_int, parse, positive_int, probability
-from .pictures import RotationPicture
-from .run import GO_ON, train
-from .sources import find_both_sides
+from .data.sources import find_both_sides
+from .training.export import e3cnn_architecture, export_e3cnn, initialise
+from .training.modules import RotationModule
+from .training.options import add_shared_options, non_negative_int, parse, positive_int, probability
+from .training.pictures import RotationPicture
+from .training.run import GO_ON, train
 
 USAGE = """python -m E3PoseTraining.train_e3cnn TRAIN_IMAGES/ TRAIN_LABELS/ TRAIN_ANNOTATIONS.csv
            VAL_IMAGES/ VAL_LABELS/ VAL_ANNOTATIONS.csv OUTPUT/ [flags]

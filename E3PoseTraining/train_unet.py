@@ -8,20 +8,20 @@ import sys
 import torch
 from lightning.pytorch import seed_everything
 
-from E3PoseLib.catalog import OFFICIAL_THRESHOLDS
-from E3PoseLib.ending import exit_status
 from E3PoseLib.errors import TrainingError
-from E3PoseLib.model import N_EYES_CLASSES
-from E3PoseLib.segmentation.activations import ACTIVATIONS
-from E3PoseLib.segmentation.unet import UNet
+from E3PoseLib.models.catalog import OFFICIAL_THRESHOLDS
+from E3PoseLib.models.model import N_EYES_CLASSES
+from E3PoseLib.networks.unet.activations import ACTIVATIONS
+from E3PoseLib.networks.unet.unet import UNet
+from E3PoseLib.running.ending import exit_status
 
 from .augmentation.pipelines import SegmentationInput, UprightInput, segmentation_augmentation
-from .export import export_unet, initialise, unet_architecture
-from .modules import SegmentationModule
-from .options import add_shared_options, parse, positive_int
-from .pictures import SegmentationPicture
-from .run import GO_ON, train
-from .sources import find_both_sides
+from .data.sources import find_both_sides
+from .training.export import export_unet, initialise, unet_architecture
+from .training.modules import SegmentationModule
+from .training.options import add_shared_options, parse, positive_int
+from .training.pictures import SegmentationPicture
+from .training.run import GO_ON, train
 
 USAGE = """python -m E3PoseTraining.train_unet TRAIN_IMAGES/ TRAIN_LABELS/ VAL_IMAGES/ VAL_LABELS/ OUTPUT/ [flags]
        python -m E3PoseTraining.train_unet IMAGES/ LABELS/ FOLDS.csv OUTPUT/ [flags]"""

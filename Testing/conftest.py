@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from phantoms import make_head, make_small_model
 
-from E3PoseLib.model import Model, load_model
-from E3PoseLib.volume import Volume
+from E3PoseLib.imaging.volume import Volume
+from E3PoseLib.models.model import Model, load_model
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

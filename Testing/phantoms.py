@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from E3PoseLib.equivariant.network import E3CNN
-from E3PoseLib.geometry import rigid
-from E3PoseLib.model import Model, ModelHeader
-from E3PoseLib.rotations import random_rotations
-from E3PoseLib.segmentation.unet import UNet
-from E3PoseLib.volume import Volume
+from E3PoseLib.imaging.geometry import rigid
+from E3PoseLib.imaging.rotations import random_rotations
+from E3PoseLib.imaging.volume import Volume
+from E3PoseLib.models.model import Model, ModelHeader
+from E3PoseLib.networks.equivariant.network import E3CNN
+from E3PoseLib.networks.unet.unet import UNet
 
 
 def make_small_model(seed: int = 0) -> Model:

@@ -10,7 +10,7 @@ import numpy as np
 from nibabel.orientations import apply_orientation, inv_ornt_aff
 from scipy import ndimage
 
-from E3PoseLib.volume import Volume
+from E3PoseLib.imaging.volume import Volume
 
 
 def orientations() -> Iterator[np.ndarray]:

@@ -1,7 +1,6 @@
 """E(3)-Pose: how a fetus's head lies in an MR scan.
 
->>> from E3PoseLib import PoseEstimator, load_model
->>> from E3PoseLib.volume import read_volume
+>>> from E3PoseLib import PoseEstimator, load_model, read_volume
 >>> estimator = PoseEstimator(load_model("official.safetensors"))  # doctest: +SKIP
 >>> estimator.estimate(read_volume("scan.nii.gz")).canonical_to_ras  # doctest: +SKIP
 
@@ -15,12 +14,13 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOMES = {
-    "PoseEstimate": "estimate",
-    "PoseEstimator": "estimator",
-    "Volume": "volume",
-    "load_model": "model",
+    "PoseEstimate": "method.estimate",
+    "PoseEstimator": "method.estimator",
+    "Volume": "imaging.volume",
+    "load_model": "models.model",
+    "read_volume": "imaging.volume",
 }
-__all__ = ["PoseEstimate", "PoseEstimator", "Volume", "load_model"]
+__all__ = ["PoseEstimate", "PoseEstimator", "Volume", "load_model", "read_volume"]
 
 
 def __getattr__(name: str):

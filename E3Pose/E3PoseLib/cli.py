@@ -12,13 +12,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from . import __version__
-from .ending import SOME_FAILED, SUCCESS, exit_status
 from .errors import E3PoseError, ModelError
+from .running.ending import SOME_FAILED, SUCCESS, exit_status
 
 if TYPE_CHECKING:
-    from .estimator import PoseEstimator
-    from .tasks import Task
-    from .team import Team
+    from .method.estimator import PoseEstimator
+    from .running.tasks import Task
+    from .running.team import Team
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -172,11 +172,11 @@ def _estimate(options: argparse.Namespace) -> int:
     if options.model is not None and (options.unet or options.e3cnn):
         raise ModelError("give either --model or --unet and --e3cnn, not both")
     # Here, so that help and errors of usage do not wait for numpy and torch.
-    from .tasks import find_tasks
-    from .team import Team
+    from .running.tasks import find_tasks
+    from .running.team import Team
 
     tasks = find_tasks(options.input, options.frame, options.all_frames)
-    nodes = _training_part("E3PoseTraining.nodes").Nodes(options.num_nodes) if options.num_nodes > 1 else None
+    nodes = _training_part("E3PoseTraining.training.nodes").Nodes(options.num_nodes) if options.num_nodes > 1 else None
     if nodes:
         tasks = nodes.share(tasks)
     # No more processes than scans: each takes seconds to begin.
@@ -185,7 +185,7 @@ def _estimate(options: argparse.Namespace) -> int:
     with Team(model, options.device, options.precision, processes) if processes > 1 else nullcontext() as team:
         status = _estimate_all(tasks, options, model, team)
     if nodes and nodes.until_all_are_done():
-        from .tables import write_tables
+        from .running.tables import write_tables
 
         write_tables(options.output)
     return status
@@ -193,7 +193,7 @@ def _estimate(options: argparse.Namespace) -> int:
 
 def _estimate_all(tasks: Sequence[Task], options: argparse.Namespace, model: dict, team: Team | None) -> int:
     """Estimate the pose in scans, by a team or in this very process; returns the exit status."""
-    from .results import Settings, prepare_folder
+    from .running.results import Settings, prepare_folder
 
     prepare_folder(options.output)
     estimator = team or _own_estimator(model, options)
@@ -210,12 +210,12 @@ def _estimate_all(tasks: Sequence[Task], options: argparse.Namespace, model: dic
 
 def _own_estimator(model: dict, options: argparse.Namespace) -> PoseEstimator:
     """One in this process, which ends with its work."""
-    from .memory import keep_freed_memory, made_to_stay
+    from .running.memory import keep_freed_memory, made_to_stay
 
     keep_freed_memory()
     with made_to_stay():
-        from .estimator import PoseEstimator
-        from .model import load_model
+        from .method.estimator import PoseEstimator
+        from .models.model import load_model
 
         return PoseEstimator(load_model(**model), options.device, precision=options.precision)
 
@@ -237,8 +237,8 @@ def progress(n_scans: int) -> Iterator[Callable]:
 
 def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> int:
     """Run a batch with a progress bar, print what failed, and return the exit status."""
-    from .batch import run_batch
-    from .tables import FAILURES, POSES
+    from .running.batch import run_batch
+    from .running.tables import FAILURES, POSES
 
     with progress(len(tasks)) as tell:
         report = run_batch(tasks, estimator, folder, settings, overwrite=overwrite, on_result=tell)
@@ -248,16 +248,16 @@ def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> in
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from .memory import made_to_stay
+    from .running.memory import made_to_stay
 
     with made_to_stay():
-        from .catalog import sample_scan
-        from .estimator import PoseEstimator
-        from .model import load_model
-        from .picture import check_can_draw, draw_estimate
-        from .results import Settings, check_folder, prepare_folder, stands, write_results
-        from .tasks import find_tasks
-        from .volume import read_volume
+        from .imaging.volume import read_volume
+        from .method.estimator import PoseEstimator
+        from .models.catalog import sample_scan
+        from .models.model import load_model
+        from .running.picture import check_can_draw, draw_estimate
+        from .running.results import Settings, check_folder, prepare_folder, stands, write_results
+        from .running.tasks import find_tasks
 
     check_can_draw()
     task, *more = find_tasks([options.scan or sample_scan()])
@@ -291,7 +291,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _import_weights(options: argparse.Namespace) -> int:
     from .errors import OutputError
-    from .model import import_official
+    from .models.model import import_official
 
     target = Path(options.output)
     if target.suffix != ".safetensors":
@@ -305,7 +305,7 @@ def _import_weights(options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from .catalog import CARD_FIELDS, available_models, model_folders, read_header
+    from .models.catalog import CARD_FIELDS, available_models, model_folders, read_header
 
     models = available_models()
     if not models:

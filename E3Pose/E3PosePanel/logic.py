@@ -49,7 +49,7 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         """
         self.checkPackages()
         scan = self.readScan(volumeNode, transformNode)
-        from E3PoseLib.summary import summarise
+        from E3PoseLib.running.summary import summarise
 
         estimate = self._warmSession().estimate(scan.volume, {"model": str(model)}, progress=progress, **options)
         self.writeEstimate(scan, summarise(estimate), estimate.mask, direction, transformNode, segmentationNode)
@@ -57,7 +57,7 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
 
     def _warmSession(self):
         if self._session is None:
-            from E3PoseLib.session import Session
+            from E3PoseLib.running.session import Session
 
             self._session = Session()
         return self._session

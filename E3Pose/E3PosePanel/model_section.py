@@ -7,9 +7,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from E3PoseLib.catalog import available_models, model_folders, read_header
 from E3PoseLib.errors import E3PoseError, ModelError
-from E3PoseLib.files import whole_file
+from E3PoseLib.imaging.files import whole_file
+from E3PoseLib.models.catalog import available_models, model_folders, read_header
 
 
 class ModelSection:

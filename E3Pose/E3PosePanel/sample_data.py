@@ -7,7 +7,7 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from E3PoseLib.catalog import resources, sample_scan
+from E3PoseLib.models.catalog import resources, sample_scan
 
 CATEGORY = "E3Pose"
 

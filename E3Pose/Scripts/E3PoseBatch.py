@@ -21,10 +21,10 @@ import slicer
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from E3PoseLib import dependencies, mrml
-from E3PoseLib.catalog import find_model
 from E3PoseLib.cli import voxel_size
-from E3PoseLib.ending import SOME_FAILED, SUCCESS, WRONG_USAGE, exit_status
 from E3PoseLib.errors import DependencyError, OutputError, VolumeError
+from E3PoseLib.models.catalog import find_model
+from E3PoseLib.running.ending import SOME_FAILED, SUCCESS, WRONG_USAGE, exit_status
 
 NIFTI = (".nii", ".nii.gz")
 SUFFIXES = (*NIFTI, ".hdr", ".img.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".mgh.gz", ".mnc", ".gipl")
@@ -54,7 +54,7 @@ class SlicerScans:
 
     def save_scene(self, path, volume, estimate):
         """Write the scan with its pose and mask as a scene for Slicer."""
-        from E3PoseLib.summary import summarise
+        from E3PoseLib.running.summary import summarise
 
         name = self.node.GetName()
         transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", f"{name} head pose")
@@ -67,7 +67,7 @@ class SlicerScans:
     @staticmethod
     def _check_frames(path: Path) -> None:
         """Say what is wrong with a 4-D NIfTI file; Slicer's own reader only says that it cannot read it."""
-        from E3PoseLib.volume import count_frames
+        from E3PoseLib.imaging.volume import count_frames
 
         n_frames = 1
         with contextlib.suppress(VolumeError):  # what nibabel cannot read is left to Slicer's reader
@@ -84,11 +84,11 @@ def run(chosen: argparse.Namespace) -> int:
     if missing:
         raise DependencyError(f"not installed: {missing}; press Install in the section Setup of the module E3-Pose")
     find_model(chosen.model)
-    from E3PoseLib.batch import run_batch
-    from E3PoseLib.estimator import PoseEstimator
-    from E3PoseLib.model import load_model
-    from E3PoseLib.results import Settings, prepare_folder
-    from E3PoseLib.tasks import find_tasks
+    from E3PoseLib.method.estimator import PoseEstimator
+    from E3PoseLib.models.model import load_model
+    from E3PoseLib.running.batch import run_batch
+    from E3PoseLib.running.results import Settings, prepare_folder
+    from E3PoseLib.running.tasks import find_tasks
 
     # Absolute, as a MRML scene looks for relative names in a folder of its own.
     tasks = find_tasks([Path(name).absolute() for name in chosen.input], suffixes=SUFFIXES)

@@ -11,12 +11,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from E3PoseTraining.augmentation.sample import (
-    RandSampleTransform,
-    Sample,
-    affine_coordinates,
-    object_points,
-)
+from E3PoseTraining.augmentation.sample import RandSampleTransform, Sample, affine_coordinates, object_points
 
 
 class RandSpinHistory(RandSampleTransform):

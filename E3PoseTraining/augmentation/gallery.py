@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from E3PoseLib.ending import exit_status
+from E3PoseLib.running.ending import exit_status
 
-from ..datasets import Case, load_sample
-from ..progress import save_figure
+from ..data.datasets import Case, load_sample
+from ..training.progress import save_figure
 from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory, RandSurroundings
 from .intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
 from .resolution import RandIsotropicResolution, RandThickSlices

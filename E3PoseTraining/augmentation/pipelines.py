@@ -7,11 +7,11 @@ import dataclasses
 
 import numpy as np
 import torch
+from E3PoseLib.imaging.masks import bounding_box
 from monai.transforms import Compose, ResizeWithPadOrCrop
 
-from E3PoseLib.resampling import cut, rescale, whole_multiple
-from E3PoseLib.segmentation.crop import crop_around, crop_views, cube_around
-from E3PoseLib.segmentation.posterior import bounding_box
+from E3PoseLib.imaging.resampling import cut, rescale, whole_multiple
+from E3PoseLib.method.crop import crop_around, crop_views, cube_around
 
 from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory, RandSurroundings
 from .intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
@@ -94,7 +94,7 @@ class SegmentationInput:
     Args:
         edge: of the cube, voxels; None for the whole scan, padded.
         stride: each edge becomes a multiple of this many voxels.
-        clip_fraction: see `E3PoseLib.resampling.rescale`.
+        clip_fraction: see `E3PoseLib.imaging.resampling.rescale`.
         around_object: the cube is centred on the object, not on the scan.
     """
 
@@ -125,7 +125,7 @@ class UprightInput:
 
     Args:
         edge: of the cube, voxels.
-        clip_fraction: see `E3PoseLib.resampling.rescale`.
+        clip_fraction: see `E3PoseLib.imaging.resampling.rescale`.
     """
 
     def __init__(self, edge: int, clip_fraction: float = 0.0) -> None:

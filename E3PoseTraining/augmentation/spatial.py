@@ -11,10 +11,10 @@ import torch
 from monai.transforms import Resample
 from torch import Tensor
 
-from E3PoseLib.eyes import CANONICAL_PITCH_DEGREES, rotation_from_eyes
-from E3PoseLib.rotations import euler_to_matrix
-from E3PoseLib.sampling import sample_grids
-from E3PoseLib.segmentation.crop import upright_cube
+from E3PoseLib.imaging.rotations import euler_to_matrix
+from E3PoseLib.imaging.sampling import sample_grids
+from E3PoseLib.method.crop import upright_cube
+from E3PoseLib.method.eyes import CANONICAL_PITCH_DEGREES, rotation_from_eyes
 from E3PoseTraining.augmentation.sample import (
     RandSampleTransform,
     Sample,
@@ -97,7 +97,7 @@ class RandPlacement(RandSampleTransform):
 
 
 class RandUprightHead(RandSampleTransform):
-    """The head upright at a fixed size (`E3PoseLib.segmentation.crop.upright_cube`), as well as a first look knows.
+    """The head upright at a fixed size (`E3PoseLib.method.crop.upright_cube`), as well as a first look knows.
 
     Args:
         edge: of the cube, voxels.
@@ -249,7 +249,7 @@ class RandShear(RandSampleTransform):
     """A static field that varies linearly across the head shears and stretches an echo-planar scan.
 
     All along its phase-encoding axis. How the head then lies is what its landmarks say: the axes are those of the moved
-    brain centre and eyes (`E3PoseLib.eyes.rotation_from_eyes`). Without it a network reads the rotation
+    brain centre and eyes (`E3PoseLib.method.eyes.rotation_from_eyes`). Without it a network reads the rotation
     about the brain's long axis off the outline's second moments, which a shear of a seventh turns by a dozen degrees.
 
     Args:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from E3PoseLib.ending import exit_status
+from E3PoseLib.running.ending import exit_status
 
 from .command import add_arguments, run
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from E3PoseLib.errors import DatasetError, OutputError
 
-from ..options import positive_int
+from ..training.options import positive_int
 from .figures import draw_cumulative_errors, draw_reliability, draw_worst_cases
 from .metrics import PoseErrors, pose_errors, summarise
 from .poses import Truth, read_estimates, read_scores, read_truth

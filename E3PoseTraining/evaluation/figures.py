@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from E3PoseLib.confidence import LOW_SCORE, MODERATE_SCORE
-from E3PoseLib.resampling import reslice
-from E3PoseLib.volume import read_volume
+from E3PoseLib.imaging.resampling import reslice
+from E3PoseLib.imaging.volume import read_volume
+from E3PoseLib.method.confidence import LOW_SCORE, MODERATE_SCORE
 
-from ..datasets import volumes_by_id
-from ..progress import save_figure
+from ..data.datasets import volumes_by_id
+from ..training.progress import save_figure
 from .metrics import PoseErrors
 from .poses import Truth
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.stats import binomtest
 
-from E3PoseLib.rotations import geodesic_angle
+from E3PoseLib.imaging.rotations import geodesic_angle
 
 AXES = ("right", "anterior", "superior")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from E3PoseLib.errors import DatasetError, TransformError
-from E3PoseLib.geometry import check_rigid, read_json, read_npy, transform_points
-from E3PoseLib.results import FORMAT
-from E3PoseLib.volume import Volume, read_volume
+from E3PoseLib.imaging.geometry import check_rigid, read_json, read_npy, transform_points
+from E3PoseLib.imaging.volume import Volume, read_volume
+from E3PoseLib.running.results import FORMAT
 
-from ..annotations import ANGLE_COLUMNS, angles_to_axes, number, pose_rotation_from_axes, read_table
-from ..datasets import OBJECT_LABEL, volumes_by_id
+from ..data.annotations import ANGLE_COLUMNS, angles_to_axes, number, pose_rotation_from_axes, read_table
+from ..data.datasets import OBJECT_LABEL, volumes_by_id
 
 MATRIX_COLUMNS = tuple(f"m{i}{j}" for i in range(4) for j in range(4))
 TOLERANCE = 1e-3

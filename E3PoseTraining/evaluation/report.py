@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from E3PoseLib.files import whole_file
+from E3PoseLib.imaging.files import whole_file
 
-from ..annotations import write_table
+from ..data.annotations import write_table
 from .metrics import AXES, Interval, PoseErrors
 from .poses import Truth
 

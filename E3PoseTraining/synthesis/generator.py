@@ -8,14 +8,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
-from E3PoseTraining.synthesis.acquisition import (
-    Grid,
-    View,
-    centre_trajectory,
-    corrupt,
-    distortion,
-    draw_trajectory,
-)
+from E3PoseTraining.synthesis.acquisition import Grid, View, centre_trajectory, corrupt, distortion, draw_trajectory
 from E3PoseTraining.synthesis.body import Body, draw_body, paint_body
 from E3PoseTraining.synthesis.brain import Brain, ParametricBrain
 from E3PoseTraining.synthesis.contrast import draw_contrast

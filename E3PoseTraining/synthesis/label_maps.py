@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from E3PoseLib.errors import VolumeError
-from E3PoseLib.volume import read_volume
+from E3PoseLib.imaging.volume import read_volume
 from E3PoseTraining.synthesis.brain import LabelMapBrain, Tissue
 
 _SUFFIX = "_parcellation.nii.gz"

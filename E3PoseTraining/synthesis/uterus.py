@@ -12,16 +12,7 @@ from E3PoseTraining.synthesis.body import Body, body_distance
 from E3PoseTraining.synthesis.contrast import Contrast
 from E3PoseTraining.synthesis.head import Head
 from E3PoseTraining.synthesis.mother import draw_mother
-from E3PoseTraining.synthesis.shapes import (
-    Points,
-    capsule,
-    coverage,
-    ellipsoid,
-    move,
-    over,
-    smooth_noise,
-    smooth_union,
-)
+from E3PoseTraining.synthesis.shapes import Points, capsule, coverage, ellipsoid, move, over, smooth_noise, smooth_union
 
 STRIDE = 2
 

@@ -16,10 +16,10 @@ from scipy.spatial.transform import Rotation
 
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.errors import E3PoseError
-from E3PoseLib.geometry import rigid, transform_points
-from E3PoseLib.resampling import reslice
-from E3PoseLib.rotations import random_rotations
-from E3PoseLib.volume import Volume, read_volume
+from E3PoseLib.imaging.geometry import rigid, transform_points
+from E3PoseLib.imaging.resampling import reslice
+from E3PoseLib.imaging.rotations import random_rotations
+from E3PoseLib.imaging.volume import Volume, read_volume
 
 EDGE_MM, SPACING_MM = 216.0, 3.0
 BACKGROUND, NOISE = 0.1, 0.03

@@ -18,20 +18,20 @@ import torch
 from lightning.pytorch import seed_everything
 from torch import Tensor, nn
 
-from E3PoseLib.equivariant.network import E3CNN, pool_axes
-from E3PoseLib.rotations import geodesic_angle
-from E3PoseLib.segmentation.crop import crop_views
-from E3PoseLib.views import assemble_rotation, combine_views, view_rotations
+from E3PoseLib.imaging.rotations import geodesic_angle
+from E3PoseLib.method.crop import crop_views
+from E3PoseLib.method.views import assemble_rotation, combine_views, view_rotations
+from E3PoseLib.networks.equivariant.network import E3CNN, pool_axes
 from E3PoseTraining.augmentation.pipelines import OBJECT_FRACTION, HeadCrop, rotation_augmentation
-from E3PoseTraining.datasets import OBJECT_LABEL, Case, load_sample
-from E3PoseTraining.export import e3cnn_architecture
-from E3PoseTraining.modules import RotationModule
-from E3PoseTraining.options import parse
-from E3PoseTraining.pictures import RotationPicture
-from E3PoseTraining.progress import read_curves
-from E3PoseTraining.run import train
-from E3PoseTraining.sources import Sources, find_cases
+from E3PoseTraining.data.datasets import OBJECT_LABEL, Case, load_sample
+from E3PoseTraining.data.sources import Sources, find_cases
 from E3PoseTraining.train_e3cnn import build_parser
+from E3PoseTraining.training.export import e3cnn_architecture
+from E3PoseTraining.training.modules import RotationModule
+from E3PoseTraining.training.options import parse
+from E3PoseTraining.training.pictures import RotationPicture
+from E3PoseTraining.training.progress import read_curves
+from E3PoseTraining.training.run import train
 
 SMALL = [
     *("--img_res", "3", "--image_size", "24", "--views", "8", "--n_levels", "3", "--kernel_size", "3"),

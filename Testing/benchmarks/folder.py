@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from E3PoseLib.catalog import sample_scan
+from E3PoseLib.models.catalog import sample_scan
 
 
 def estimate(scans: Path, output: Path, model: str, processes: int) -> float:

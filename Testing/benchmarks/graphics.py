@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from E3PoseLib import PoseEstimator, load_model
-from E3PoseLib.device import exact_float32
-from E3PoseLib.equivariant.convolution import SteerableConvolution
-from E3PoseLib.equivariant.pooling import NormMaxPool
-from E3PoseLib.precision import segment
-from E3PoseLib.replay import Replay
-from E3PoseLib.volume import read_volume
+from E3PoseLib.imaging.volume import read_volume
+from E3PoseLib.networks.device import exact_float32
+from E3PoseLib.networks.equivariant.convolution import SteerableConvolution
+from E3PoseLib.networks.equivariant.pooling import NormMaxPool
+from E3PoseLib.networks.precision import segment
+from E3PoseLib.networks.replay import Replay
 
 REPEATS = 10
 

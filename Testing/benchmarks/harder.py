@@ -15,8 +15,8 @@ from scipy import ndimage
 
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.errors import E3PoseError
-from E3PoseLib.geometry import pose_difference, rigid, transform_points
-from E3PoseLib.volume import Volume, read_volume
+from E3PoseLib.imaging.geometry import pose_difference, rigid, transform_points
+from E3PoseLib.imaging.volume import Volume, read_volume
 from E3PoseTraining.evaluation.poses import read_truth
 from E3PoseTraining.synthesis.acquisition import receive_field
 

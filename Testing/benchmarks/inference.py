@@ -24,12 +24,12 @@ from torch import Tensor
 from torch.nn.functional import conv3d
 
 from E3PoseLib import PoseEstimator, load_model
-from E3PoseLib.equivariant.convolution import SteerableConvolution
-from E3PoseLib.equivariant.network import E3CNN
 from E3PoseLib.errors import NoHeadFoundError
-from E3PoseLib.memory import keep_freed_memory
-from E3PoseLib.precision import PRECISIONS
-from E3PoseLib.volume import read_volume
+from E3PoseLib.imaging.volume import read_volume
+from E3PoseLib.networks.equivariant.convolution import SteerableConvolution
+from E3PoseLib.networks.equivariant.network import E3CNN
+from E3PoseLib.networks.precision import PRECISIONS
+from E3PoseLib.running.memory import keep_freed_memory
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from E3PoseLib.imaging.masks import bounding_box
 from scipy import ndimage
 
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.errors import E3PoseError
-from E3PoseLib.segmentation.posterior import bounding_box
-from E3PoseLib.volume import Volume, read_volume
+from E3PoseLib.imaging.volume import Volume, read_volume
 
 HEAD_MARGIN_MM = 25.0
 """From the brain's bounding box to where no part of the head is left; the face is further out in front only."""

@@ -12,9 +12,9 @@ from e3nn.nn import BatchNorm, Gate
 from torch import nn
 from torch.nn import functional
 
-from E3PoseLib.equivariant.basis import lattice, radial_functions
-from E3PoseLib.equivariant.network import E3CNN, pool_axes
-from E3PoseLib.equivariant.pooling import NormMaxPool
+from E3PoseLib.networks.equivariant.basis import lattice, radial_functions
+from E3PoseLib.networks.equivariant.network import E3CNN, pool_axes
+from E3PoseLib.networks.equivariant.pooling import NormMaxPool
 
 
 def positions(irreps: o3.Irreps, carried: o3.Irreps) -> torch.Tensor:

@@ -23,10 +23,10 @@ from plain_e3nn import positions
 from torch import Tensor, nn
 from torch.nn.functional import conv3d
 
-from E3PoseLib.equivariant.basis import lattice, radial_functions
-from E3PoseLib.equivariant.convolution import SteerableConvolution
-from E3PoseLib.equivariant.network import E3CNN
-from E3PoseTraining.losses import AxesLoss
+from E3PoseLib.networks.equivariant.basis import lattice, radial_functions
+from E3PoseLib.networks.equivariant.convolution import SteerableConvolution
+from E3PoseLib.networks.equivariant.network import E3CNN
+from E3PoseTraining.training.losses import AxesLoss
 
 
 class PerStepConvolution(nn.Module):

@@ -41,10 +41,10 @@ def installed_model(app) -> Path:
     """A model of the real architectures, but tiny and untrained, as the one called ``default``; it finds some head."""
     import torch
 
-    from E3PoseLib.catalog import ModelHeader
-    from E3PoseLib.equivariant.network import E3CNN
-    from E3PoseLib.model import Model
-    from E3PoseLib.segmentation.unet import UNet
+    from E3PoseLib.models.catalog import ModelHeader
+    from E3PoseLib.models.model import Model
+    from E3PoseLib.networks.equivariant.network import E3CNN
+    from E3PoseLib.networks.unet.unet import UNet
 
     torch.manual_seed(0)
     segmentation = {"n_levels": 2, "n_features": 4}

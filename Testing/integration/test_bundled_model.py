@@ -14,14 +14,14 @@ from scipy import ndimage
 from storages import orientations, sheared, stored
 
 from E3PoseLib import PoseEstimator, load_model
-from E3PoseLib.catalog import read_header, resources, sample_scan
 from E3PoseLib.errors import NoHeadFoundError
-from E3PoseLib.geometry import pose_difference, rigid
-from E3PoseLib.motion import halfway
-from E3PoseLib.rotations import euler_to_matrix
-from E3PoseLib.volume import Volume, read_volume
+from E3PoseLib.imaging.geometry import pose_difference, rigid
+from E3PoseLib.imaging.rotations import euler_to_matrix
+from E3PoseLib.imaging.volume import Volume, read_volume
+from E3PoseLib.method.motion import halfway
+from E3PoseLib.models.catalog import read_header, resources, sample_scan
 from E3PoseTraining import train_e3cnn, train_unet
-from E3PoseTraining.options import parse
+from E3PoseTraining.training.options import parse
 
 MODEL = resources() / "Models" / "default.safetensors"
 SAMPLE = sample_scan()
@@ -194,8 +194,8 @@ def test_the_recipe_builds_every_stage_in_order(tmp_path):
     assert stages.count("E3PoseTraining.train_unet") == 3 + 2 + 1
     # The rotation network in three, and without each fetus.
     assert stages.count("E3PoseTraining.train_e3cnn") == 3 + 3
-    assert stages.count("E3PoseTraining.join") == 1 + 3
-    assert stages.count("E3PoseTraining.card") == 1
+    assert stages.count("E3PoseTraining.training.join") == 1 + 3
+    assert stages.count("E3PoseTraining.training.card") == 1
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

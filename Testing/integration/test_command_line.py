@@ -18,8 +18,8 @@ from phantoms import make_head
 from storages import orientations, stored
 
 from E3PoseLib.cli import main
-from E3PoseLib.geometry import read_itk, read_npy, transform_points
-from E3PoseLib.volume import read_volume, write_volume
+from E3PoseLib.imaging.geometry import read_itk, read_npy, transform_points
+from E3PoseLib.imaging.volume import read_volume, write_volume
 
 
 @pytest.fixture

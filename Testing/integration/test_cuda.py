@@ -3,23 +3,23 @@
 import numpy as np
 import pytest
 import torch
+from E3PoseLib.imaging.masks import dice_overlap
 from team_work import pose_and_device
 from torch.nn.functional import conv3d
 
 from E3PoseLib import PoseEstimator, load_model
-from E3PoseLib.catalog import sample_scan
-from E3PoseLib.device import exact_float32
-from E3PoseLib.equivariant.convolution import SteerableConvolution
-from E3PoseLib.equivariant.network import E3CNN
-from E3PoseLib.equivariant.ways import DENSE, WINDOWS
 from E3PoseLib.errors import DeviceError
-from E3PoseLib.geometry import pose_difference
-from E3PoseLib.replay import MOST_RECORDINGS, Replay
-from E3PoseLib.segmentation.posterior import dice_overlap
-from E3PoseLib.team import Team
-from E3PoseLib.volume import read_volume
+from E3PoseLib.imaging.geometry import pose_difference
+from E3PoseLib.imaging.volume import read_volume
+from E3PoseLib.models.catalog import sample_scan
+from E3PoseLib.networks.device import exact_float32
+from E3PoseLib.networks.equivariant.convolution import SteerableConvolution
+from E3PoseLib.networks.equivariant.network import E3CNN
+from E3PoseLib.networks.equivariant.ways import DENSE, WINDOWS
+from E3PoseLib.networks.replay import MOST_RECORDINGS, Replay
+from E3PoseLib.running.team import Team
 from E3PoseTraining.inference import official_matrix
-from E3PoseTraining.recording import RecordedField
+from E3PoseTraining.training.recording import RecordedField
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU and a torch that uses it")
 

@@ -9,8 +9,8 @@ from phantoms import make_head, make_small_model
 
 from E3PoseLib import PoseEstimator
 from E3PoseLib.cli import main
-from E3PoseLib.picture import draw_estimate
-from E3PoseLib.volume import read_volume, write_volume
+from E3PoseLib.imaging.volume import read_volume, write_volume
+from E3PoseLib.running.picture import draw_estimate
 
 
 def coloured(picture: np.ndarray, red: bool, green: bool, blue: bool) -> np.ndarray:

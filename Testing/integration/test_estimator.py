@@ -10,9 +10,9 @@ from storages import orientations, sheared, stored
 
 from E3PoseLib import PoseEstimator
 from E3PoseLib.errors import DeviceError, NoHeadFoundError, VolumeError
-from E3PoseLib.geometry import pose_difference, transform_points
-from E3PoseLib.summary import summarise
-from E3PoseLib.volume import Volume, read_volume
+from E3PoseLib.imaging.geometry import pose_difference, transform_points
+from E3PoseLib.imaging.volume import Volume, read_volume
+from E3PoseLib.running.summary import summarise
 
 
 @pytest.fixture(scope="module")

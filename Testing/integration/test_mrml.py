@@ -14,10 +14,10 @@ vtk = pytest.importorskip("vtk")
 
 from E3PoseLib import mrml  # noqa: E402
 from E3PoseLib.errors import TransformError, VolumeError  # noqa: E402
-from E3PoseLib.geometry import pose_difference, rigid, transform_points  # noqa: E402
-from E3PoseLib.resampling import RESLICED_EDGE_MM  # noqa: E402
-from E3PoseLib.resampling import reslice as reslice_directly  # noqa: E402
-from E3PoseLib.volume import Volume, read_volume  # noqa: E402
+from E3PoseLib.imaging.geometry import pose_difference, rigid, transform_points  # noqa: E402
+from E3PoseLib.imaging.resampling import RESLICED_EDGE_MM  # noqa: E402
+from E3PoseLib.imaging.resampling import reslice as reslice_directly  # noqa: E402
+from E3PoseLib.imaging.volume import Volume, read_volume  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("scene")
 
@@ -75,7 +75,7 @@ def write_pose(volume, pose=POSE, direction=mrml.ALIGN_VOLUME):
 
 @pytest.fixture(scope="module")
 def session(installed_model):
-    from E3PoseLib.session import Session
+    from E3PoseLib.running.session import Session
 
     session = Session()
 

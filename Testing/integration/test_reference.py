@@ -8,11 +8,11 @@ import torch
 
 from E3PoseLib import PoseEstimator
 from E3PoseLib.cli import main as e3pose
-from E3PoseLib.equivariant.network import pool_axes
 from E3PoseLib.errors import NoHeadFoundError
-from E3PoseLib.geometry import head_axes_to_ras, pose_difference, read_npy, rigid, transform_points
-from E3PoseLib.views import assemble_rotation
-from E3PoseLib.volume import read_volume
+from E3PoseLib.imaging.geometry import head_axes_to_ras, pose_difference, read_npy, rigid, transform_points
+from E3PoseLib.imaging.volume import read_volume
+from E3PoseLib.method.views import assemble_rotation
+from E3PoseLib.networks.equivariant.network import pool_axes
 from E3PoseTraining.inference import main as inference
 from E3PoseTraining.inference import official_matrix
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from phantoms import make_small_model
 
-from E3PoseLib import session as session_module
-from E3PoseLib.device import memory_errors
 from E3PoseLib.errors import DeviceError
-from E3PoseLib.estimator import PoseEstimator
-from E3PoseLib.geometry import pose_difference
-from E3PoseLib.session import Session
+from E3PoseLib.imaging.geometry import pose_difference
+from E3PoseLib.method.estimator import PoseEstimator
+from E3PoseLib.networks.device import memory_errors
+from E3PoseLib.running import session as session_module
+from E3PoseLib.running.session import Session
 
 
 def test_half_precision_changes_the_segmentation_by_rounding_alone(small_model_file, head):
@@ -69,13 +69,13 @@ def test_a_full_graphics_card_hands_over_to_the_processor(small_model_file, head
 LIMITED = """
 import resource, sys
 import numpy as np
-from E3PoseLib.catalog import ModelHeader
-from E3PoseLib.equivariant.network import E3CNN
+from E3PoseLib.models.catalog import ModelHeader
+from E3PoseLib.networks.equivariant.network import E3CNN
 from E3PoseLib.errors import DeviceError
-from E3PoseLib.model import Model
-from E3PoseLib.segmentation.unet import UNet
-from E3PoseLib.session import Session
-from E3PoseLib.volume import Volume
+from E3PoseLib.models.model import Model
+from E3PoseLib.networks.unet.unet import UNet
+from E3PoseLib.running.session import Session
+from E3PoseLib.imaging.volume import Volume
 
 sizes = {"n_levels": 1, "n_features": 64}
 rotation = {"n_levels": 1, "multiplicity": 1}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from head_phantom import head_phantom
 
-from E3PoseLib.catalog import resources
+from E3PoseLib.models.catalog import resources
 
 from .conftest import REPOSITORY, SHARED
 
@@ -71,8 +71,8 @@ def scans(app, tmp_path_factory):
 
 
 def test_batch_of_formats_with_a_bad_one_then_resume(scans, installed_model, tmp_path):
-    from E3PoseLib.session import Session
-    from E3PoseLib.volume import read_volume
+    from E3PoseLib.imaging.volume import read_volume
+    from E3PoseLib.running.session import Session
 
     every = [scans / "a.nii.gz", scans / "b.nrrd", scans / "deeper" / "c.mha", scans / "d.nii"]
     wanted = ("--output", tmp_path, "--save-mask", "--save-resliced", 4, "--save-scene")
@@ -196,8 +196,8 @@ def test_clinical_scan_as_by_the_library(app, tmp_path):
 
     By the bundled model: the reference weights' axes turn by 0.14° where a header is rounded otherwise by 1e-7 mm.
     """
-    from E3PoseLib.session import Session
-    from E3PoseLib.volume import read_volume
+    from E3PoseLib.imaging.volume import read_volume
+    from E3PoseLib.running.session import Session
 
     scan = SHARED / "data" / "epi" / "ep2d_14.nii.gz"
     status, output = run("--input", scan, "--output", tmp_path / "out", "--model", BUNDLED, "--device", "cpu")

@@ -14,13 +14,13 @@ import torch
 from phantoms import make_head
 from team_work import process_and_threads, read_but_die_at_scan3
 
-from E3PoseLib.batch import run_batch
 from E3PoseLib.cli import main
 from E3PoseLib.errors import DeviceError, ModelError, WorkerError
-from E3PoseLib.results import Settings
-from E3PoseLib.tasks import find_tasks
-from E3PoseLib.team import Team
-from E3PoseLib.volume import write_volume
+from E3PoseLib.imaging.volume import write_volume
+from E3PoseLib.running.batch import run_batch
+from E3PoseLib.running.results import Settings
+from E3PoseLib.running.tasks import find_tasks
+from E3PoseLib.running.team import Team
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_where_a_process_is_killed_the_run_ends_and_what_is_done_stays(scans, sm
 def test_the_others_end_with_the_first(small_model_file):
     code = (
         "import sys, time\n"
-        "from E3PoseLib.team import Team\n"
+        "from E3PoseLib.running.team import Team\n"
         "from team_work import process_and_threads\n"
         "team = Team({'source': sys.argv[1]}, 'cpu', 'float32', 2)\n"
         "print(team.submit(process_and_threads).result()[0], flush=True)\n"

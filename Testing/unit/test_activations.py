@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from E3PoseLib.segmentation.activations import PIECE, ExponentialLinear
+from E3PoseLib.networks.unet.activations import PIECE, ExponentialLinear
 
 ROUNDING = 2.0**-23
 """Of a float32 of size one."""

@@ -11,8 +11,8 @@ from E3PoseLib.compiler import compiler_left_out
 
 ESTIMATES = """
 from E3PoseLib import PoseEstimator, load_model
-from E3PoseLib.catalog import sample_scan
-from E3PoseLib.volume import read_volume
+from E3PoseLib.models.catalog import sample_scan
+from E3PoseLib.imaging.volume import read_volume
 PoseEstimator(load_model("default"), "cpu").estimate(read_volume(sample_scan()))
 assert not any(name.startswith("torch._dynamo") for name in sys.modules)
 assert "_dynamo" not in vars(torch)
@@ -20,7 +20,7 @@ assert "_dynamo" not in vars(torch)
 
 COMPILES = """
 from e3nn.o3 import change_basis_real_to_complex
-from E3PoseLib.rotations import orthonormalise
+from E3PoseLib.imaging.rotations import orthonormalise
 
 def both(matrix):
     return change_basis_real_to_complex(1).abs().sum() * orthonormalise(matrix)

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from E3PoseLib.confidence import (
-    Confidence,
-    axis_concentration,
-    orthogonality_error,
-    touches_border,
-)
+from E3PoseLib.method.confidence import Confidence, axis_concentration, orthogonality_error, touches_border
 
 
 def confidence(**changes) -> Confidence:

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn.functional import conv3d
 
-from E3PoseLib.equivariant import factorised
-from E3PoseLib.equivariant.convolution import SteerableConvolution
-from E3PoseLib.equivariant.ways import WINDOWS
+from E3PoseLib.networks.equivariant import factorised
+from E3PoseLib.networks.equivariant.convolution import SteerableConvolution
+from E3PoseLib.networks.equivariant.ways import WINDOWS
 
 LAYERS = {
     "all irreps": ("4x0e + 3x0o + 2x1e + 3x1o + 2x2e + 1x2o", "5x0e + 2x0o + 3x1o + 2x1e + 2x2e + 1x2o"),

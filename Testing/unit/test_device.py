@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from E3PoseLib.device import exact_float32
+from E3PoseLib.networks.device import exact_float32
 
 NEW_NAMES = hasattr(torch.backends.cuda.matmul, "fp32_precision")
 

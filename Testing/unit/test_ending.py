@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from E3PoseLib.ending import INTERRUPTED, NO_READER, SUCCESS, WRONG_USAGE, exit_status
 from E3PoseLib.errors import DatasetError
+from E3PoseLib.running.ending import INTERRUPTED, NO_READER, SUCCESS, WRONG_USAGE, exit_status
 
 
 def fail(error):
@@ -39,7 +39,7 @@ def test_a_mistake_of_the_program_is_not_hidden():
 def test_a_reader_that_has_enough_is_no_error(lines):
     """Whether the output fits into Python's buffer, and so is written at the end, or not."""
     program = (
-        "import sys, time; from E3PoseLib.ending import exit_status; time.sleep(0.5); "
+        "import sys, time; from E3PoseLib.running.ending import exit_status; time.sleep(0.5); "
         f"sys.exit(exit_status('tool', lambda: print('a line\\n' * {lines})))"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

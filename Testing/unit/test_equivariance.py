@@ -8,12 +8,12 @@ from plain_e3nn import PlainE3CNN
 from scipy.ndimage import gaussian_filter, map_coordinates
 from storages import orientations, signed_permutation
 
-from E3PoseLib.equivariant.basis import lattice
-from E3PoseLib.equivariant.convolution import SteerableConvolution
-from E3PoseLib.equivariant.gate import Gate
-from E3PoseLib.equivariant.network import E3CNN, pool_axes
-from E3PoseLib.equivariant.pooling import NormMaxPool
-from E3PoseLib.rotations import random_rotations
+from E3PoseLib.imaging.rotations import random_rotations
+from E3PoseLib.networks.equivariant.basis import lattice
+from E3PoseLib.networks.equivariant.convolution import SteerableConvolution
+from E3PoseLib.networks.equivariant.gate import Gate
+from E3PoseLib.networks.equivariant.network import E3CNN, pool_axes
+from E3PoseLib.networks.equivariant.pooling import NormMaxPool
 
 
 def rough_volume(edge: int, seed: int = 0) -> np.ndarray:

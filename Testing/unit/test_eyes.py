@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from E3PoseLib.eyes import CANONICAL_PITCH_DEGREES, Eyes, average_with_eyes, find_eyes, rotation_from_eyes
-from E3PoseLib.geometry import rigid, transform_points
-from E3PoseLib.resampling import cut, put_back
-from E3PoseLib.rotations import euler_to_matrix, geodesic_angle, random_rotations
-from E3PoseLib.segmentation.crop import cube_around
+from E3PoseLib.imaging.geometry import rigid, transform_points
+from E3PoseLib.imaging.resampling import cut, put_back
+from E3PoseLib.imaging.rotations import euler_to_matrix, geodesic_angle, random_rotations
+from E3PoseLib.method.crop import cube_around
+from E3PoseLib.method.eyes import CANONICAL_PITCH_DEGREES, Eyes, average_with_eyes, find_eyes, rotation_from_eyes
 
 CENTRE = np.array([12.0, -30.0, 55.0])
 BRAIN_ML = 200.0

@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from E3PoseLib.errors import OutputError, TransformError
-from E3PoseLib.geometry import (
+from E3PoseLib.imaging.geometry import (
     check_rigid,
     head_axes_to_ras,
     invert_rigid,
@@ -20,7 +20,7 @@ from E3PoseLib.geometry import (
     write_json,
     write_npy,
 )
-from E3PoseLib.rotations import random_rotations
+from E3PoseLib.imaging.rotations import random_rotations
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from contextlib import nullcontext
 
 import pytest
 
-from E3PoseLib.memory import made_to_stay
+from E3PoseLib.running.memory import made_to_stay
 
 BLOCK_BYTES, TIMES = 100_000_000, 10
 
 PROGRAM = f"""
 import ctypes
 import resource
-from E3PoseLib.memory import keep_freed_memory
+from E3PoseLib.running.memory import keep_freed_memory
 
 glibc = ctypes.CDLL(None)
 glibc.malloc.restype = ctypes.c_void_p

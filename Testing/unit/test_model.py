@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from E3PoseLib import load_model
 from E3PoseLib.errors import ModelError
-from E3PoseLib.model import Model, available_models, read_header
-from E3PoseLib.segmentation.unet import UNet
+from E3PoseLib.models.model import Model, available_models, read_header
+from E3PoseLib.networks.unet.unet import UNet
 
 
 def test_a_saved_model_gives_the_same_numbers(small_model, small_model_file):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from storages import orientations, stored
 
-from E3PoseLib.confidence import Confidence
-from E3PoseLib.estimate import PoseEstimate
-from E3PoseLib.eyes import Eyes
-from E3PoseLib.geometry import rigid
-from E3PoseLib.motion import FURTHEST_DEGREES, between, every_other_slice, halfway, interleave_ratios
-from E3PoseLib.volume import Volume
+from E3PoseLib.imaging.geometry import rigid
+from E3PoseLib.imaging.volume import Volume
+from E3PoseLib.method.confidence import Confidence
+from E3PoseLib.method.estimate import PoseEstimate
+from E3PoseLib.method.eyes import Eyes
+from E3PoseLib.method.motion import FURTHEST_DEGREES, between, every_other_slice, halfway, interleave_ratios
 
 
 def blob(shift: float) -> tuple[np.ndarray, np.ndarray]:

@@ -8,11 +8,11 @@ from e3nn.nn import Gate as PlainGate
 from plain_e3nn import positions
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from E3PoseLib.equivariant.gate import Gate
-from E3PoseLib.equivariant.network import E3CNN
-from E3PoseLib.equivariant.norm import InstanceNorm
-from E3PoseLib.equivariant.norm_gate import normalise_and_gate
-from E3PoseLib.equivariant.reach import only, reached
+from E3PoseLib.networks.equivariant.gate import Gate
+from E3PoseLib.networks.equivariant.network import E3CNN
+from E3PoseLib.networks.equivariant.norm import InstanceNorm
+from E3PoseLib.networks.equivariant.norm_gate import normalise_and_gate
+from E3PoseLib.networks.equivariant.reach import only, reached
 
 OUT = o3.Irreps("4x0e + 3x0o + 2x1e + 3x1o + 1x2e + 2x2o")
 REACH = {

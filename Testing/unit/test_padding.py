@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from E3PoseLib.segmentation.padding import find_object_without_padding, logits_within
-from E3PoseLib.segmentation.posterior import posterior_to_object
-from E3PoseLib.segmentation.unet import UNet
+from E3PoseLib.method.posterior import posterior_to_object
+from E3PoseLib.networks.unet.padding import find_object_without_padding, logits_within
+from E3PoseLib.networks.unet.unet import UNet
 
 BOXES = [
     (slice(0, 48), slice(0, 48), slice(0, 48)),

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from E3PoseLib.segmentation import unet
-from E3PoseLib.segmentation.activations import ACTIVATIONS
-from E3PoseLib.segmentation.padding import logits_within
-from E3PoseLib.segmentation.planes import block_by_planes
-from E3PoseLib.segmentation.unet import UNet, double
+from E3PoseLib.networks.unet import unet
+from E3PoseLib.networks.unet.activations import ACTIVATIONS
+from E3PoseLib.networks.unet.padding import logits_within
+from E3PoseLib.networks.unet.planes import block_by_planes
+from E3PoseLib.networks.unet.unet import UNet, double
 
 CLOSE = 1e-5
 """Share of the largest number: some hundred times float32's last bit, as the sums of products weigh up to 67."""

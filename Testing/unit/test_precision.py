@@ -6,8 +6,8 @@ import pytest
 import torch
 from phantoms import make_small_model
 
-from E3PoseLib.precision import fastest_precision
-from E3PoseLib.segmentation.posterior import posterior_to_object
+from E3PoseLib.method.posterior import posterior_to_object
+from E3PoseLib.networks.precision import fastest_precision
 
 
 def to_mask(logits: torch.Tensor) -> torch.Tensor:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from phantoms import make_head
 
-from E3PoseLib.geometry import has_orthogonal_axes, rigid, transform_points
-from E3PoseLib.resampling import (
+from E3PoseLib.imaging.geometry import has_orthogonal_axes, rigid, transform_points
+from E3PoseLib.imaging.resampling import (
     crop_or_pad,
     darken_fill,
     nearest_on_grid,
@@ -16,8 +16,8 @@ from E3PoseLib.resampling import (
     shown_box,
     straighten,
 )
-from E3PoseLib.rotations import euler_to_matrix
-from E3PoseLib.volume import Volume
+from E3PoseLib.imaging.rotations import euler_to_matrix
+from E3PoseLib.imaging.volume import Volume
 
 
 def ramp(shape, voxel_to_ras, gradient=(1.0, 2.0, -3.0)):

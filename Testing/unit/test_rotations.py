@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from E3PoseLib.rotations import (
+from E3PoseLib.imaging.rotations import (
     euler_to_matrix,
     geodesic_angle,
     matrix_to_euler,

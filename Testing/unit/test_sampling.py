@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from E3PoseLib.geometry import transform_points
-from E3PoseLib.rotations import random_rotations
-from E3PoseLib.sampling import _by_gathering, _by_torch, sample_grids
+from E3PoseLib.imaging.geometry import transform_points
+from E3PoseLib.imaging.rotations import random_rotations
+from E3PoseLib.imaging.sampling import _by_gathering, _by_torch, sample_grids
 
 SHAPE = (20, 14, 9)
 

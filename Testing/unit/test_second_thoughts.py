@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from E3PoseLib.confidence import Confidence
-from E3PoseLib.estimate import PoseEstimate
-from E3PoseLib.second_thoughts import NOT_THE_LARGEST, try_others
+from E3PoseLib.method.confidence import Confidence
+from E3PoseLib.method.estimate import PoseEstimate
+from E3PoseLib.method.second_thoughts import NOT_THE_LARGEST, try_others
 
 
 def block(start: int, edge: int) -> np.ndarray:

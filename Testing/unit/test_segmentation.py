@@ -3,15 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from E3PoseLib.imaging.masks import box_around, dice_overlap, largest_components, thickest_part
 from scipy import ndimage
 
-from E3PoseLib.segmentation.posterior import (
-    box_around,
-    dice_overlap,
-    largest_components,
-    posterior_to_object,
-    thickest_part,
-)
+from E3PoseLib.method.posterior import posterior_to_object
 
 
 def test_the_object_is_the_first_most_probable_label_and_its_components_come_by_size():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import conv3d
 
-from E3PoseLib.segmentation import unet
+from E3PoseLib.networks.unet import unet
 
 
 @pytest.mark.parametrize("width", [7, 8])

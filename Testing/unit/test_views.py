@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from E3PoseLib.geometry import transform_points
-from E3PoseLib.resampling import rescale
-from E3PoseLib.rotations import geodesic_angle, random_rotations
-from E3PoseLib.sampling import sample_grids
-from E3PoseLib.segmentation.crop import UPRIGHT_RADII, crop_views, upright_cube
-from E3PoseLib.views import combine_views
+from E3PoseLib.imaging.geometry import transform_points
+from E3PoseLib.imaging.resampling import rescale
+from E3PoseLib.imaging.rotations import geodesic_angle, random_rotations
+from E3PoseLib.imaging.sampling import sample_grids
+from E3PoseLib.method.crop import UPRIGHT_RADII, crop_views, upright_cube
+from E3PoseLib.method.views import combine_views
 
 
 def blobs(places: np.ndarray, edge: int = 60) -> np.ndarray:

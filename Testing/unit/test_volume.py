@@ -9,8 +9,8 @@ from phantoms import make_head
 from storages import orientations, stored
 
 from E3PoseLib.errors import VolumeError
-from E3PoseLib.geometry import transform_points
-from E3PoseLib.volume import Volume, count_frames, orientation_notes, read_volume, write_volume
+from E3PoseLib.imaging.geometry import transform_points
+from E3PoseLib.imaging.volume import Volume, count_frames, orientation_notes, read_volume, write_volume
 
 
 def save(path, array):

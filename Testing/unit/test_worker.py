@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from E3PoseLib.errors import ModelError, WorkerError
-from E3PoseLib.volume import Volume
-from E3PoseLib.worker import Failed, PoseWorker, Progress, describe_exit
+from E3PoseLib.imaging.volume import Volume
+from E3PoseLib.running.worker import Failed, PoseWorker, Progress, describe_exit
 
 
 def launch(arguments):

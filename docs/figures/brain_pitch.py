@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
-from E3PoseLib.volume import read_volume
+from E3PoseLib.imaging.volume import read_volume
 
 RING_MM = 5.0
 FIELD_MM = 80.0

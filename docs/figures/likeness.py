@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from E3PoseLib.volume import read_volume
+from E3PoseLib.imaging.volume import read_volume
 from E3PoseTraining.synthesis import FetalHeadGenerator
 from E3PoseTraining.synthesis.growth import head_size
 

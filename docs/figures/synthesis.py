@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from scipy.ndimage import map_coordinates
 
-from E3PoseLib.volume import read_volume
+from E3PoseLib.imaging.volume import read_volume
 from E3PoseTraining.synthesis import FetalHeadGenerator
 from E3PoseTraining.synthesis.head import build_head
 

@@ -6,7 +6,7 @@ import numpy as np
 import vtk
 
 from E3PoseLib.errors import TransformError
-from E3PoseLib.geometry import has_orthogonal_axes
+from E3PoseLib.imaging.geometry import has_orthogonal_axes
 from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk
 from E3PoseLib.mrml.scan import VOLUME_REFERENCE, Scan, place, time_point
 

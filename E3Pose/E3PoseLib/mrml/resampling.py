@@ -7,7 +7,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from E3PoseLib.geometry import transform_points
+from E3PoseLib.imaging.geometry import transform_points
 from E3PoseLib.mrml.matrices import to_vtk, voxel_to_parent, voxel_to_world
 
 LARGEST_GRID = 2**26

@@ -8,7 +8,7 @@ import slicer
 import vtk
 
 from E3PoseLib.errors import VolumeError
-from E3PoseLib.geometry import has_orthogonal_axes
+from E3PoseLib.imaging.geometry import has_orthogonal_axes
 from E3PoseLib.mrml.matrices import is_set, voxel_to_parent, voxel_to_world, voxels
 from E3PoseLib.mrml.resampling import landmarks_in_world, resample_to_world
 
@@ -63,7 +63,7 @@ class Scan:
         VolumeError
             Too few voxels, or an impossible geometry.
         """
-        from E3PoseLib.volume import Volume, orientation_notes
+        from E3PoseLib.imaging.volume import Volume, orientation_notes
 
         return Volume(self.array, self.grid_to_world, self.name, orientation_notes(self.file) if self.file else ())
 

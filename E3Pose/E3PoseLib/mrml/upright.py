@@ -5,7 +5,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
 from E3PoseLib.errors import VolumeError
-from E3PoseLib.geometry import transform_points
+from E3PoseLib.imaging.geometry import transform_points
 from E3PoseLib.mrml.matrices import to_vtk, voxel_to_world
 from E3PoseLib.mrml.pose import DIRECTION_ATTRIBUTE, PLACE_AXES, head_pose
 from E3PoseLib.mrml.resampling import reslice

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from E3PoseLib.rotations import random_rotations
-from E3PoseLib.volume import Volume, write_volume
-from E3PoseTraining.annotations import axes_from_pose, write_rotations
+from E3PoseLib.imaging.rotations import random_rotations
+from E3PoseLib.imaging.volume import Volume, write_volume
+from E3PoseTraining.data.annotations import axes_from_pose, write_rotations
 
 SPACING = 6.0
 

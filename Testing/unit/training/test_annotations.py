@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from E3PoseLib.errors import DatasetError
-from E3PoseLib.volume import read_volume
-from E3PoseTraining.annotations import (
+from E3PoseLib.imaging.volume import read_volume
+from E3PoseTraining.data.annotations import (
     angles_to_axes,
     axes_from_pose,
     axes_to_angles,
@@ -17,7 +17,7 @@ from E3PoseTraining.annotations import (
     read_rotations,
     write_rotations,
 )
-from E3PoseTraining.landmarks import pose_from_landmarks
+from E3PoseTraining.data.landmarks import pose_from_landmarks
 from E3PoseTraining.prepare import main as prepare
 
 EPI = Path(__file__).parents[4] / "shared" / "data" / "epi"

@@ -9,8 +9,8 @@ import torch
 from monai.transforms import Compose
 from scipy.ndimage import distance_transform_edt
 
-from E3PoseLib.rotations import euler_to_matrix, geodesic_angle, orthonormalise
-from E3PoseLib.segmentation.crop import UPRIGHT_RADII
+from E3PoseLib.imaging.rotations import euler_to_matrix, geodesic_angle, orthonormalise
+from E3PoseLib.method.crop import UPRIGHT_RADII
 from E3PoseTraining.augmentation.artifacts import (
     RandCroppedFieldOfView,
     RandGhosting,

@@ -18,19 +18,19 @@ import torch
 from phantoms import make_model_with_upright_eyes
 
 from E3PoseLib.errors import OutputError
-from E3PoseLib.estimator import PoseEstimator
-from E3PoseLib.model import load_model
-from E3PoseLib.segmentation.unet import UNet
-from E3PoseLib.volume import read_volume
+from E3PoseLib.imaging.volume import read_volume
+from E3PoseLib.method.estimator import PoseEstimator
+from E3PoseLib.models.model import load_model
+from E3PoseLib.networks.unet.unet import UNet
 from E3PoseTraining.augmentation.pipelines import SegmentationInput
 from E3PoseTraining.augmentation.sample import Sample
-from E3PoseTraining.average import main as average
-from E3PoseTraining.checkpoints import AtomicCheckpointIO
-from E3PoseTraining.export import widened
-from E3PoseTraining.join import main as join
-from E3PoseTraining.progress import read_curves
 from E3PoseTraining.train_e3cnn import main as train_e3cnn
 from E3PoseTraining.train_unet import main as train_unet
+from E3PoseTraining.training.average import main as average
+from E3PoseTraining.training.checkpoints import AtomicCheckpointIO
+from E3PoseTraining.training.export import widened
+from E3PoseTraining.training.join import main as join
+from E3PoseTraining.training.progress import read_curves
 
 TINY_UNET = [
     *("--device", "cpu", "--img_res", "6", "--crop_size", "24", "--n_levels", "2", "--unet_feat", "4"),
@@ -315,7 +315,7 @@ KILLED_WHILE_WRITING = """
 import os, sys, torch
 from E3PoseTraining.augmentation.pipelines import SegmentationInput
 from E3PoseTraining.augmentation.sample import Sample
-from E3PoseTraining.checkpoints import AtomicCheckpointIO
+from E3PoseTraining.training.checkpoints import AtomicCheckpointIO
 
 def cut_short(checkpoint, file):
     file.write(b"half a checkpoint")

@@ -11,11 +11,11 @@ from monai.transforms import Compose
 from torch.utils.data import DataLoader
 
 from E3PoseLib.errors import DatasetError
-from E3PoseLib.volume import Volume, read_volume, write_volume
-from E3PoseTraining.annotations import axes_from_pose, pose_rotation_from_axes
+from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
 from E3PoseTraining.augmentation.intensity import RandNoise
 from E3PoseTraining.augmentation.sample import object_points
-from E3PoseTraining.datasets import (
+from E3PoseTraining.data.annotations import axes_from_pose, pose_rotation_from_axes
+from E3PoseTraining.data.datasets import (
     Case,
     EpochSampler,
     PreparedScans,
@@ -24,7 +24,7 @@ from E3PoseTraining.datasets import (
     load_sample,
     split_by_fold,
 )
-from E3PoseTraining.dhcp import prepare_dhcp
+from E3PoseTraining.data.dhcp import prepare_dhcp
 from E3PoseTraining.prepare import main as prepare
 
 

@@ -12,9 +12,9 @@ from scipy.spatial.transform import Rotation
 
 from E3PoseLib.cli import main as e3pose
 from E3PoseLib.errors import DatasetError
-from E3PoseLib.geometry import write_npy
-from E3PoseLib.volume import read_volume, write_volume
-from E3PoseTraining.annotations import pose_rotation_from_axes, read_rotations
+from E3PoseLib.imaging.geometry import write_npy
+from E3PoseLib.imaging.volume import read_volume, write_volume
+from E3PoseTraining.data.annotations import pose_rotation_from_axes, read_rotations
 from E3PoseTraining.evaluation.__main__ import main as evaluate
 from E3PoseTraining.evaluation.figures import middle_planes
 from E3PoseTraining.evaluation.metrics import bootstrap, pose_errors, share, summarise

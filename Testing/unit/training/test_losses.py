@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from E3PoseLib.rotations import random_rotations
-from E3PoseTraining.losses import AxesLoss, SegmentationLoss
+from E3PoseLib.imaging.rotations import random_rotations
+from E3PoseTraining.training.losses import AxesLoss, SegmentationLoss
 
 
 @pytest.fixture

@@ -1,0 +1,226 @@
+"""Frames, rigid poses and the files that hold them.
+
+World is RAS in millimetres; points are column vectors; a matrix ``a_to_b`` takes points of frame a to frame b.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import TransformError
+from .files import whole_file
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""ITK's world to ours, and back: the matrix is its own inverse."""
+
+RIGHT_ANGLE_TOLERANCE = 0.01
+"""Cosine between two voxel axes from which a scan is resampled onto axes at right angles: half a degree."""
+
+_ITK_HEADER = "#Insight Transform File V1.0"
+_ITK_CLASSES = ("AffineTransform_double_3_3", "MatrixOffsetTransformBase_double_3_3")
+
+
+def rigid(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """A 4×4 float64 matrix from a 3×3 rotation and a translation in mm.
+
+    >>> rigid(np.eye(3), [1, 2, 3])[:3, 3].tolist()
+    [1.0, 2.0, 3.0]
+    """
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation
+    matrix[:3, 3] = translation
+    return matrix
+
+
+def invert_rigid(matrix: np.ndarray) -> np.ndarray:
+    """Inverse of a 4×4 rigid matrix, by transposition.
+
+    Raises
+    ------
+    TransformError
+        If the matrix is not rigid: see `check_rigid`.
+    """
+    matrix = check_rigid(matrix)
+    rotation = matrix[:3, :3].T
+    return rigid(rotation, -rotation @ matrix[:3, 3])
+
+
+def check_rigid(matrix: np.ndarray, tolerance: float = 1e-4) -> np.ndarray:
+    """Return a matrix as float64 if it is a rotation and a translation.
+
+    Raises
+    ------
+    TransformError
+        If it is not 4×4, not finite, has another last row than 0 0 0 1, is not orthonormal or has determinant −1.
+    """
+    matrix = np.asarray(matrix, dtype=np.float64)
+    if matrix.shape != (4, 4):
+        raise TransformError(f"a pose is a 4×4 matrix, got shape {matrix.shape}")
+    if not np.isfinite(matrix).all() or not np.allclose(matrix[3], [0, 0, 0, 1], atol=tolerance):
+        raise TransformError(f"a pose has finite entries and the last row 0 0 0 1, got {matrix.tolist()}")
+    rotation = matrix[:3, :3]
+    if not np.allclose(rotation.T @ rotation, np.eye(3), atol=tolerance):
+        raise TransformError(f"the 3×3 part of a pose is orthonormal, got {rotation.tolist()}")
+    if np.linalg.det(rotation) < 0:
+        raise TransformError("the 3×3 part of a pose is a rotation, this one is a reflection (determinant −1)")
+    return matrix
+
+
+def pose_difference(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """How far two poses are apart.
+
+    Parameters
+    ----------
+    one, other : np.ndarray
+        Shape ``[4, 4]``, rigid, mm.
+
+    Returns
+    -------
+    degrees : float
+        The angle between their rotations A and B, 2 arcsin(‖A − B‖ / √8), [0, 180].
+    mm : float
+        Between their origins.
+
+    >>> pose_difference(np.eye(4), rigid(np.diag([-1, -1, 1]), [3, 0, 4]))
+    (180.0, 5.0)
+    """
+    apart = np.linalg.norm(one[:3, :3] - other[:3, :3]) / np.sqrt(8)
+    return float(np.rad2deg(2 * np.arcsin(min(apart, 1.0)))), float(np.linalg.norm(one[:3, 3] - other[:3, 3]))
+
+
+def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Apply a 4×4 matrix to points of shape ``[..., 3]``."""
+    return np.asarray(points) @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def voxel_sizes(voxel_to_ras: np.ndarray) -> np.ndarray:
+    """Lengths in mm of the three voxel edges."""
+    return np.linalg.norm(np.asarray(voxel_to_ras)[:3, :3], axis=0)
+
+
+def direction_cosines(voxel_to_ras: np.ndarray) -> np.ndarray:
+    """Unit vectors of the voxel axes in RAS, as columns of a 3×3 matrix; determinant −1 for left-handed voxels."""
+    return np.asarray(voxel_to_ras)[:3, :3] / voxel_sizes(voxel_to_ras)
+
+
+def has_orthogonal_axes(voxel_to_ras: np.ndarray, tolerance: float = RIGHT_ANGLE_TOLERANCE) -> bool:
+    """Whether the voxel axes are at right angles, within ``tolerance`` of the cosine."""
+    directions = direction_cosines(voxel_to_ras)
+    return bool(np.abs(directions.T @ directions - np.eye(3)).max() < tolerance)
+
+
+def head_axes_to_ras(axes: np.ndarray, voxel_to_ras: np.ndarray) -> np.ndarray:
+    """Carry the rotation network's axes from voxel axes to RAS, each by its own law.
+
+    A vector turns with the grid. A pseudovector, such as the head's right, which a mirror image keeps, gains the sign
+    of the determinant as well.
+
+    Parameters
+    ----------
+    axes : np.ndarray
+        Shape ``[3, 3]``: rows are the pseudovector x and the vectors y and z in voxel axes (i, j, k).
+    voxel_to_ras : np.ndarray
+        Shape ``[4, 4]``.
+
+    Returns
+    -------
+    np.ndarray
+        Shape ``[3, 3]``: rows are x, y, z in RAS.
+    """
+    directions = direction_cosines(voxel_to_ras)
+    carried = np.asarray(axes, dtype=np.float64) @ directions.T
+    carried[0] *= np.sign(np.linalg.det(directions))
+    return carried
+
+
+def write_npy(path: str | os.PathLike, matrix: np.ndarray) -> None:
+    """Write a 4×4 matrix as ``.npy``, float64."""
+    with whole_file(path) as temporary, temporary.open("wb") as stream:
+        np.save(stream, np.asarray(matrix, dtype=np.float64))
+
+
+def read_npy(path: str | os.PathLike) -> np.ndarray:
+    """Read a 4×4 matrix from ``.npy``.
+
+    Raises
+    ------
+    TransformError
+        If the file is missing, not an array, or of another shape.
+    """
+    try:
+        matrix = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise TransformError(f"{path}: not a readable .npy file ({error})") from error
+    if matrix.shape != (4, 4):
+        raise TransformError(f"{path}: a transform is 4×4, this array has shape {matrix.shape}")
+    return matrix.astype(np.float64)
+
+
+def write_itk(path: str | os.PathLike, matrix: np.ndarray) -> None:
+    """Write a 4×4 RAS matrix as an ITK text transform (``.tfm``, in LPS as ITK has it).
+
+    ITK's habit is that a file holds the transform from the output's points to the input's, so a file of
+    ``canonical_to_ras`` resamples the scan upright in ITK, SimpleITK and ANTs, and 3D Slicer, which inverts such a file
+    on loading, turns a scan upright that is put under it.
+    """
+    lps = LPS_TO_RAS @ np.asarray(matrix, dtype=np.float64) @ LPS_TO_RAS
+    parameters = " ".join(repr(float(value)) for value in [*lps[:3, :3].ravel(), *lps[:3, 3]])
+    text = (
+        f"{_ITK_HEADER}\n#Transform 0\nTransform: {_ITK_CLASSES[0]}\nParameters: {parameters}\nFixedParameters: 0 0 0\n"
+    )
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="ascii")
+
+
+def read_itk(path: str | os.PathLike) -> np.ndarray:
+    """Read an ITK text transform of one affine matrix into a 4×4 RAS matrix.
+
+    Raises
+    ------
+    TransformError
+        If the file cannot be read, or holds anything but one 3-D affine transform.
+    """
+    try:
+        lines = Path(path).read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TransformError(f"{path}: not a readable ITK text transform ({error})") from error
+    fields = dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+    kind = fields.get("Transform", "").strip()
+    n_transforms = sum(line.startswith("Transform:") for line in lines)
+    if not lines or lines[0].strip() != _ITK_HEADER or n_transforms != 1 or kind not in _ITK_CLASSES:
+        raise TransformError(f"{path}: not an ITK text file of one affine transform")
+    try:
+        parameters = np.array(fields["Parameters"].split(), dtype=np.float64)
+        centre = np.array(fields.get("FixedParameters", "0 0 0").split(), dtype=np.float64)
+        linear = parameters[:9].reshape(3, 3)
+        offset = parameters[9:] + centre - linear @ centre
+        return LPS_TO_RAS @ rigid(linear, offset) @ LPS_TO_RAS
+    except (KeyError, ValueError) as error:
+        raise TransformError(f"{path}: the parameters of the transform are not 12 + 3 numbers") from error
+
+
+def write_json(path: str | os.PathLike, document: dict) -> None:
+    """Write a JSON document; numpy arrays and numbers become lists and numbers."""
+    with whole_file(path) as temporary:
+        temporary.write_text(
+            json.dumps(document, indent=2, default=lambda value: value.tolist(), allow_nan=False) + "\n",
+            encoding="utf-8",
+        )
+
+
+def read_json(path: str | os.PathLike) -> dict:
+    """Read a JSON document.
+
+    Raises
+    ------
+    TransformError
+        If the file is missing or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TransformError(f"{path}: not a readable JSON file ({error})") from error

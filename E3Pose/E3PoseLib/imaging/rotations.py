@@ -1,0 +1,124 @@
+"""Rotations as tensors: Euler angles, 6-D, nearest rotation, angle between two, random ones.
+
+Conversions come from ``pytorch3d.transforms`` where it is installed, else from ``roma``. All functions take and give
+tensors with any leading dimensions, keep their dtype and device, and are differentiable.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from ..compiler import compiler_left_out
+
+try:
+    from pytorch3d import transforms as _backend
+
+    BACKEND = "pytorch3d"
+except ImportError:
+    with compiler_left_out():
+        import roma as _backend
+
+    BACKEND = "roma"
+
+
+def euler_to_matrix(angles: torch.Tensor) -> torch.Tensor:
+    """Rotations from Euler angles in the "xyz" order: about the fixed axes x, then y, then z (R = Rz·Ry·Rx).
+
+    Parameters
+    ----------
+    angles : torch.Tensor
+        Shape ``[..., 3]``, degrees about x, y, z.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``[..., 3, 3]``.
+
+    >>> euler_to_matrix(torch.tensor([0.0, 0.0, 90.0])).round().int().tolist()
+    [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
+    """
+    if BACKEND == "pytorch3d":
+        return _backend.euler_angles_to_matrix(torch.deg2rad(angles).flip(-1), "ZYX")
+    return _backend.euler_to_rotmat("xyz", angles, degrees=True)
+
+
+def matrix_to_euler(matrix: torch.Tensor) -> torch.Tensor:
+    """Euler angles "xyz" in degrees, the inverse of `euler_to_matrix`; y lies in [-90, 90].
+
+    Parameters
+    ----------
+    matrix : torch.Tensor
+        Shape ``[..., 3, 3]``, rotations.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``[..., 3]``. At y = ±90° the split between x and z is arbitrary, the rotation they give is right.
+    """
+    if BACKEND == "pytorch3d":
+        return torch.rad2deg(_backend.matrix_to_euler_angles(matrix, "ZYX").flip(-1))
+    angles = _backend.rotmat_to_euler("xyz", matrix, degrees=True)
+    # roma before 1.8 returns the three angles apart.
+    return angles if isinstance(angles, torch.Tensor) else torch.stack(angles, dim=-1)
+
+
+def matrix_to_rotation_6d(matrix: torch.Tensor) -> torch.Tensor:
+    """The first two rows of a rotation, ``[..., 3, 3]`` to ``[..., 6]`` (Zhou et al., CVPR 2019)."""
+    return matrix[..., :2, :].flatten(-2)
+
+
+def rotation_6d_to_matrix(rotation_6d: torch.Tensor) -> torch.Tensor:
+    """Rotation ``[..., 3, 3]`` whose first two rows are those of ``[..., 6]`` after Gram-Schmidt."""
+    if BACKEND == "pytorch3d":
+        return _backend.rotation_6d_to_matrix(rotation_6d)
+    return _backend.special_gramschmidt(rotation_6d.unflatten(-1, (2, 3)).mT).mT
+
+
+def orthonormalise(matrix: torch.Tensor) -> torch.Tensor:
+    """The rotation nearest to a matrix in the Frobenius norm: U·diag(1, 1, det UVᵀ)·Vᵀ of its SVD.
+
+    Parameters
+    ----------
+    matrix : torch.Tensor
+        Shape ``[..., 3, 3]``.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``[..., 3, 3]``, determinant +1.
+    """
+    u, _, vh = torch.linalg.svd(matrix)
+    sign = torch.linalg.det(u @ vh)
+    return torch.cat([u[..., :2], u[..., 2:] * sign[..., None, None]], dim=-1) @ vh
+
+
+def geodesic_angle(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Angle in degrees, [0, 180], of the rotation that takes a to b; exact for small angles too.
+
+    Parameters
+    ----------
+    a, b : torch.Tensor
+        Shapes that broadcast to ``[..., 3, 3]``.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``[...]``.
+    """
+    relative = a.mT @ b
+    if BACKEND == "pytorch3d":
+        radians = _backend.matrix_to_axis_angle(relative).norm(dim=-1)
+        return torch.rad2deg(torch.minimum(radians, 2 * math.pi - radians))
+    return torch.rad2deg(_backend.rotmat_to_rotvec(relative).norm(dim=-1))
+
+
+def random_rotations(
+    n: int, generator: torch.Generator | None = None, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """Rotations ``[n, 3, 3]``, uniform over SO(3): unit quaternions from normal variables."""
+    quaternions = torch.nn.functional.normalize(torch.randn(n, 4, generator=generator, dtype=dtype), dim=-1)
+    if BACKEND == "pytorch3d":
+        return _backend.quaternion_to_matrix(quaternions)
+    return _backend.unitquat_to_rotmat(quaternions)

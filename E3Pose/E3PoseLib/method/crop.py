@@ -1,0 +1,155 @@
+"""What the rotation network sees: the head at a fixed size."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from ..imaging.masks import bounding_box, centre_of_mass
+from ..imaging.resampling import rescale
+from ..imaging.sampling import sample_grids
+
+UPRIGHT_RADII = 3.6
+"""Edge of the cube in which the head is shown upright, in radii of a ball of the brain's volume: the eyes are 1.15 of
+them from its centre."""
+
+
+def cube_around(mask: np.ndarray, edge: int) -> tuple[slice, ...]:
+    """A cube of fixed size with the brain in its middle.
+
+    Parameters
+    ----------
+    mask : np.ndarray
+        Shape ``[D, H, W]``, the brain, not empty.
+    edge : int
+        Of the cube, voxels.
+
+    Returns
+    -------
+    tuple of slice
+        Voxels of the grid; the cube may reach beyond it on any side: `resampling.cut` and `put_back` take it so.
+    """
+    starts = [(edges.start + edges.stop - edge) // 2 for edges in bounding_box(mask)]
+    return tuple(slice(start, start + edge) for start in starts)
+
+
+def crop_around(
+    mask: np.ndarray,
+    array: np.ndarray,
+    field_of_view: tuple[slice, ...],
+    edge: int,
+    object_fraction: float,
+    minimum_edge: int,
+    clip_fraction: float = 0.0,
+) -> np.ndarray:
+    """Crop a cube around the brain, as large as brings the brain to a fixed fraction of it, and resize.
+
+    Parameters
+    ----------
+    mask, array : np.ndarray
+        Shape ``[D, H, W]``, the brain and the intensities on cubic voxels.
+    field_of_view : tuple of slice
+        What the scan covers; the crop ends there, and then is no cube. Some of the brain lies in it.
+    edge : int
+        Voxels along the longest edge of the result.
+    object_fraction : float
+        Mean extent of the brain relative to the cube's edge.
+    minimum_edge : int
+        Shorter edges are zero-padded to this many voxels, the least that the network can halve at every level.
+    clip_fraction : float
+        See `rescale`.
+
+    Returns
+    -------
+    np.ndarray
+        Intensities in [0, 1], float32.
+    """
+    array = array[field_of_view]
+    middle, half = _cube_around(mask[field_of_view], object_fraction)
+    start = np.rint(middle - half).astype(int).clip(min=0)
+    stop = np.minimum(np.rint(middle + half).astype(int), array.shape)
+    cropped = array[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+    size = [max(1, round(n * edge / max(cropped.shape))) for n in cropped.shape]
+    resized = functional.interpolate(torch.from_numpy(cropped)[None, None], size=size, mode="trilinear")[0, 0]
+    missing = [max(0, minimum_edge - n) for n in size]
+    return np.pad(rescale(resized.numpy(), clip_fraction), [(n // 2, n - n // 2) for n in missing])
+
+
+def crop_views(
+    mask: np.ndarray,
+    array: np.ndarray,
+    edge: int,
+    object_fraction: float,
+    rotations: np.ndarray,
+    clip_fraction: float = 0.0,
+    device: torch.device | str = "cpu",
+) -> np.ndarray:
+    """The same cube as `crop_around` seen from several sides, zero where it leaves the scan.
+
+    Parameters
+    ----------
+    mask, array : np.ndarray
+        Shape ``[D, H, W]``, the brain, not empty, and the intensities on cubic voxels.
+    edge : int
+        Voxels along each edge of a view.
+    object_fraction : float
+        Mean extent of the brain relative to the cube's edge.
+    rotations : np.ndarray
+        Shape ``[V, 3, 3]``, proper: a vector v of a view is R·v in the scan's axes.
+    clip_fraction : float
+        See `rescale`.
+    device : torch.device or str
+        Where the views are sampled.
+
+    Returns
+    -------
+    np.ndarray
+        Shape ``[V, edge, edge, edge]``, intensities in [0, 1], float32.
+    """
+    middle, half = _cube_around(mask, object_fraction)
+    # Twice as fine and then averaged, so that structures between coarse samples are not lost.
+    fine = 2 * edge
+    views_to_array = np.tile(np.eye(4), (len(rotations), 1, 1))
+    views_to_array[:, :3, :3] = rotations * half / edge
+    views_to_array[:, :3, 3] = middle - views_to_array[:, :3, :3].sum(axis=2) * (fine - 1) / 2
+    views = sample_grids(array, views_to_array, (fine,) * 3, device=device)
+    return np.stack([rescale(view, clip_fraction) for view in functional.avg_pool3d(views, 2).cpu().numpy()])
+
+
+def upright_cube(mask: np.ndarray, rotation: np.ndarray, edge: int) -> np.ndarray:
+    """The cube in which a head stands upright at a fixed size: the brain's centre of mass is its middle.
+
+    Parameters
+    ----------
+    mask : np.ndarray
+        Shape ``[D, H, W]``, the brain, not empty, on cubic voxels.
+    rotation : np.ndarray
+        Shape ``[3, 3]``: columns the head's right, anterior and superior axes in the grid's axes, orthonormal.
+    edge : int
+        Of the cube, voxels.
+
+    Returns
+    -------
+    np.ndarray
+        Shape ``[4, 4]``: from the cube's voxels, the axes of which are the head's, to the grid's.
+    """
+    radius = (np.count_nonzero(mask) * 3 / (4 * math.pi)) ** (1 / 3)
+    cube_to_grid = np.eye(4)
+    cube_to_grid[:3, :3] = rotation * radius * UPRIGHT_RADII / edge
+    middle = np.full(3, (edge - 1) / 2)
+    cube_to_grid[:3, 3] = centre_of_mass(mask) - cube_to_grid[:3, :3] @ middle
+    return cube_to_grid
+
+
+def _cube_around(mask: np.ndarray, object_fraction: float) -> tuple[np.ndarray, float]:
+    """Middle ``[3]`` and half of the edge of the cube in which the object has its fraction, voxels.
+
+    Extent and middle are taken between the centres of the first and last voxel, as the networks were trained.
+    """
+    box = bounding_box(mask)
+    first = np.array([edges.start for edges in box])
+    last = np.array([edges.stop - 1 for edges in box])
+    return (first + last) / 2, max((last - first).mean(), 1) / object_fraction / 2

@@ -1,0 +1,118 @@
+"""A scan as the networks take it: reoriented, without margins, on cubic voxels, of bounded intensities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import VolumeError
+from ..imaging.geometry import rigid
+from ..imaging.masks import bounding_box
+from ..imaging.resampling import (
+    GRID_TOLERANCE,
+    crop_or_pad,
+    darken_fill,
+    nearest_on_grid,
+    resample_isotropic,
+    rescale,
+    shown_box,
+    straighten,
+    whole_multiple,
+)
+from ..imaging.volume import Volume
+from ..models.catalog import ModelHeader
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedScan:
+    """A scan on its way through the networks.
+
+    Parameters
+    ----------
+    volume : Volume
+        As it was given.
+    oriented : Volume
+        The same in the axis order that the networks see, float32.
+    shown : tuple of slice
+        What of its grid is not empty: its margins are left off.
+    array : np.ndarray
+        Shape ``[D, H, W]``, float32 in [0, 1], on the model's grid.
+    grid_to_ras : np.ndarray
+        Shape ``[4, 4]``, of that grid.
+    field_of_view : tuple of slice
+        What of that grid the scan covers.
+    """
+
+    volume: Volume
+    oriented: Volume
+    shown: tuple[slice, ...]
+    array: np.ndarray
+    grid_to_ras: np.ndarray
+    field_of_view: tuple[slice, ...]
+
+    @property
+    def place(self) -> tuple[tuple[slice, ...], np.ndarray]:
+        """What of the grid the scan covers, and where the grid lies in RAS."""
+        return self.field_of_view, self.grid_to_ras
+
+    def on_grid(self, mask: np.ndarray) -> np.ndarray:
+        """A mask of the scan's own voxels on the model's grid, by the nearest voxel; bool."""
+        shown = replace(self.volume, array=mask).closest_canonical()
+        return nearest_on_grid(shown.array, shown.voxel_to_ras, self.array.shape, self.grid_to_ras) > 0
+
+    def brightened(self) -> PreparedScan:
+        """The same by the square root of its intensities: what lies far from the coils comes out of the dark."""
+        above_least = self.oriented.array - self.oriented.array.min()
+        return replace(self, oriented=replace(self.oriented, array=np.sqrt(above_least)), array=np.sqrt(self.array))
+
+
+def prepare(
+    volume: Volume, settings: ModelHeader, stride: int, as_official: bool = False, like: PreparedScan | None = None
+) -> PreparedScan:
+    """Reorient, resample to the model's cubic voxels, crop or pad to what its U-Net takes, rescale to [0, 1].
+
+    Parameters
+    ----------
+    volume : Volume
+    settings : ModelHeader
+        Of the model.
+    stride : int
+        The edges of what its U-Net takes are multiples of this.
+    as_official : bool
+        In the file's own axis order, with its margins, on the very grid of the official program.
+    like : PreparedScan, optional
+        A scan on the same voxels, with whose margins this one's are cut, so that both come to the same grid.
+
+    Returns
+    -------
+    PreparedScan
+
+    Raises
+    ------
+    VolumeError
+        If the intensities are of no use, see `Volume.intensities`, or what the U-Net takes is empty.
+    """
+    oriented = volume if as_official else volume.closest_canonical()
+    oriented = replace(oriented, array=oriented.intensities())
+    if not as_official:
+        darken_fill(oriented.array)
+    straight = oriented if as_official or oriented.has_orthogonal_axes else straighten(oriented)
+    array = rescale(straight.array)
+    if as_official:
+        shown = tuple(slice(0, size) for size in array.shape)
+    else:
+        # Else the fraction that is clipped, of all voxels, would depend on how much nothing there is around.
+        shown = like.shown if like is not None else shown_box(array)
+    array, grid = resample_isotropic(
+        array[shown],
+        straight.voxel_to_ras @ rigid(np.eye(3), [edges.start for edges in shown]),
+        settings.spacing_mm,
+        tolerance=0.0 if as_official else GRID_TOLERANCE,
+    )
+    array, grid = crop_or_pad(array, grid, settings.segmentation_edge or whole_multiple(array.shape, stride))
+    array = rescale(array, settings.clip_fraction)
+    field_of_view = bounding_box(array != 0)
+    if field_of_view is None:
+        raise VolumeError(f"{volume.name}: the middle of the scan is empty; crop the scan to what it shows")
+    return PreparedScan(volume, oriented, shown, array, grid, field_of_view)

@@ -1,0 +1,193 @@
+"""Which models there are, and what their files say of themselves; nothing here imports PyTorch."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from ..errors import ModelError
+
+FORMAT_VERSION = 1
+HEADER_KEY = "e3pose"
+MAXIMUM_HEADER_BYTES = 100_000_000
+"""As safetensors has it."""
+
+OFFICIAL_THRESHOLDS = (0.9, 0.8)
+"""Of background and object, in the official program."""
+
+CARD_FIELDS = ("description", "training_data", "licence", "citation")
+"""What a header says to people."""
+_SUFFIX = ".safetensors"
+_LIBRARY = Path(__file__).parents[1]
+_PLACES = (_LIBRARY.parent / "Resources", _LIBRARY / "resources")
+
+
+def thresholds_of(n_classes: int, given: Sequence[float] = OFFICIAL_THRESHOLDS) -> tuple[float, ...]:
+    """One threshold for each class: those given, and none (-1) for the classes that follow."""
+    return (*given, *[-1.0] * n_classes)[:n_classes]
+
+
+@dataclass(frozen=True)
+class ModelHeader:
+    """What a model file says of itself.
+
+    Parameters
+    ----------
+    name : str
+    segmentation, rotation : dict
+        Arguments of `UNet` and `E3CNN`.
+    spacing_mm : float
+        Voxels that both networks see.
+    segmentation_edge : int or None
+        Edge of the cube that the U-Net sees, voxels; None: the whole scan.
+    rotation_edge : int
+        Longest edge of what the rotation network sees, voxels.
+    object_fraction : float
+        Extent of the brain relative to the rotation network's input.
+    views : int
+        In how many orientations the crop is shown to the rotation network, whose answers are averaged; 0: once, cut to
+        the scan, as the official program does.
+    clip_fraction : float
+        This fraction of the intensities is clipped at either end before a network sees them, so that a few bright
+        voxels (vessels, fat beside the coil) do not set the contrast.
+    candidates : int
+        Where the pose of the largest thing that the U-Net calls brain is doubtful, poses of the next largest are
+        estimated too, of so many in all, and the most certain one counts. 1: the largest alone, as in the official
+        program.
+    thresholds : tuple of float
+        For each class, the probability up to which it counts as 0.
+    object_label : int
+        Class of the brain.
+    eyes : dict
+        Arguments of a second `UNet`, which looks at the head alone for the brain (its class 1) and the eyes (2); empty:
+        there is none, as in the official program.
+    eyes_edge : int
+        Edge of the cube that it sees, voxels.
+    upright : dict
+        Arguments of a third `UNet`, which sees the head upright and at a fixed size, and tells better than the second
+        where the eyes are; empty: there is none.
+    upright_edge : int
+        Edge of the cube that it sees, voxels.
+    description, training_data, licence, citation : str
+        The model card.
+    format_version : int
+    """
+
+    name: str
+    segmentation: dict = field(default_factory=dict)
+    rotation: dict = field(default_factory=dict)
+    spacing_mm: float = 3.0
+    segmentation_edge: int | None = 128
+    rotation_edge: int = 64
+    object_fraction: float = 0.6
+    views: int = 0
+    clip_fraction: float = 0.0
+    candidates: int = 1
+    thresholds: tuple[float, ...] = (*OFFICIAL_THRESHOLDS, -1.0)
+    object_label: int = 1
+    eyes: dict = field(default_factory=dict)
+    eyes_edge: int = 48
+    upright: dict = field(default_factory=dict)
+    upright_edge: int = 40
+    description: str = ""
+    training_data: str = ""
+    licence: str = ""
+    citation: str = ""
+    format_version: int = FORMAT_VERSION
+
+
+def parse_header(path: Path, metadata: dict[str, str]) -> ModelHeader:
+    if HEADER_KEY not in metadata:
+        raise ModelError(f"{path}: holds weights but no E3Pose header; make the file with 'e3pose import-weights'")
+    try:
+        document = json.loads(metadata[HEADER_KEY])
+        version = document["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: the model's header is damaged") from error
+    if version != FORMAT_VERSION:
+        raise ModelError(f"{path}: format {version}; this E3Pose reads format {FORMAT_VERSION}: update one of the two")
+    try:
+        document["thresholds"] = tuple(document["thresholds"])
+        return ModelHeader(**document)
+    except (KeyError, TypeError) as error:
+        known = ", ".join(part.name for part in fields(ModelHeader))
+        raise ModelError(f"{path}: the model's header is damaged; its fields are {known}") from error
+
+
+def resources() -> Path:
+    """The folder of what comes with E3Pose: beside the library in Slicer and in a checkout, within it in a wheel."""
+    return next((place for place in _PLACES if place.is_dir()), _PLACES[0])
+
+
+def sample_scan() -> Path:
+    """The synthetic scan that comes with E3Pose; its true pose stands beside it."""
+    return resources() / "SampleData" / "SyntheticFetalEPI.nii.gz"
+
+
+def model_folders() -> list[Path]:
+    """Where named models lie: those that come with E3Pose, then the user's own.
+
+    The latter in the folder that the environment variable ``E3POSE_MODELS`` names, else in ``~/.e3pose/models``.
+    """
+    own = os.environ.get("E3POSE_MODELS") or Path.home() / ".e3pose" / "models"
+    return [resources() / "Models", Path(own)]
+
+
+def available_models() -> dict[str, Path]:
+    """Files of all named models, by name; a user's own takes the place of a built-in one of the same name."""
+    return {path.stem: path for folder in model_folders() for path in sorted(folder.glob(f"*{_SUFFIX}"))}
+
+
+def find_model(source: str | os.PathLike) -> Path:
+    """The file of a model that is given by name or path.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    if Path(source).suffix == _SUFFIX or os.sep in str(source):
+        if not Path(source).is_file():
+            raise ModelError(f"{source}: no such model file")
+        return Path(source)
+    models = available_models()
+    if str(source) not in models:
+        raise ModelError(f"no model named {str(source)!r}; {_known(models)}")
+    return models[str(source)]
+
+
+def _known(models: Iterable[str]) -> str:
+    names = ", ".join(models)
+    if names:
+        return f"there are: {names}"
+    return "none is installed: give a .safetensors file, or official weights (--unet and --e3cnn)"
+
+
+def read_header(path: str | os.PathLike) -> ModelHeader:
+    """The header of a model file, without its weights.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged or not a model.
+    """
+    path = find_model(path)
+    # Read by hand, as Slicer shows a model's card before any package is installed: the length of a JSON document, it,
+    # and the tensors.
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > MAXIMUM_HEADER_BYTES:
+                raise ValueError(f"a header of {length} bytes")
+            tensors = json.loads(file.read(length))
+            metadata = tensors.pop("__metadata__", {})
+            end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
+            if end != path.stat().st_size:
+                raise ValueError(f"{path.stat().st_size} bytes instead of {end}")
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error) as error:
+        raise ModelError(f"{path}: not a readable model file ({error})") from error
+    return parse_header(path, metadata)

@@ -1,0 +1,269 @@
+"""Models: one safetensors file with both networks and all that is needed to use them; import of official weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ..errors import ModelError
+from ..imaging.files import whole_file
+from ..networks.equivariant.network import E3CNN
+from ..networks.unet.unet import UNet
+from .catalog import (
+    HEADER_KEY,
+    ModelHeader,
+    available_models,
+    find_model,
+    model_folders,
+    parse_header,
+    read_header,
+    thresholds_of,
+)
+from .official import import_e3cnn, import_unet
+
+__all__ = [
+    "Model",
+    "ModelHeader",
+    "available_models",
+    "find_model",
+    "import_official",
+    "load_model",
+    "model_folders",
+    "read_header",
+]
+
+N_EYES_CLASSES = 3
+"""Of the eyes' network: background, brain, eyes."""
+
+
+class Model:
+    """The networks, ready for inference, and their header.
+
+    Parameters
+    ----------
+    segmentation_network : UNet
+    rotation_network : E3CNN
+    header : ModelHeader
+    eyes_network, upright_network : UNet, optional
+        See `ModelHeader.eyes` and `ModelHeader.upright`.
+
+    Raises
+    ------
+    ModelError
+        If weights are not finite, or the header does not fit the networks.
+    """
+
+    def __init__(
+        self,
+        segmentation_network: UNet,
+        rotation_network: E3CNN,
+        header: ModelHeader,
+        eyes_network: UNet | None = None,
+        upright_network: UNet | None = None,
+    ) -> None:
+        n_classes = segmentation_network.last_conv.out_channels
+        if len(header.thresholds) != n_classes or not 0 < header.object_label < n_classes:
+            raise ModelError(
+                f"model {header.name!r}: {n_classes} classes need as many thresholds and an object label among them, "
+                f"got thresholds {header.thresholds} and label {header.object_label}"
+            )
+        if header.segmentation_edge is not None and header.segmentation_edge % segmentation_network.stride:
+            raise ModelError(
+                f"model {header.name!r}: the segmentation edge {header.segmentation_edge} is no multiple of "
+                f"{segmentation_network.stride}, as its U-Net needs"
+            )
+        if header.rotation_edge < 2**rotation_network.n_levels:
+            raise ModelError(
+                f"model {header.name!r}: a rotation edge of {header.rotation_edge} voxels cannot be halved "
+                f"{rotation_network.n_levels} times"
+            )
+        for part, network, edge in (
+            ("eyes", eyes_network, header.eyes_edge),
+            ("upright", upright_network, header.upright_edge),
+        ):
+            if network is None:
+                continue
+            if edge % network.stride:
+                raise ModelError(
+                    f"model {header.name!r}: the {part} network's edge {edge} is no multiple of {network.stride}, as "
+                    "it needs"
+                )
+            if network.last_conv.out_channels != N_EYES_CLASSES:
+                raise ModelError(
+                    f"model {header.name!r}: the {part} network needs the classes background, brain and eyes"
+                )
+        if upright_network is not None and eyes_network is None:
+            raise ModelError(
+                f"model {header.name!r}: the upright network needs the eyes network, which finds the brain"
+            )
+        self.segmentation_network = segmentation_network
+        self.rotation_network = rotation_network
+        self.eyes_network = eyes_network
+        self.upright_network = upright_network
+        self.header = header
+        for network in self.networks.values():
+            if not all(weight.isfinite().all() for weight in network.state_dict().values()):
+                raise ModelError(f"model {header.name!r}: some weights are NaN or infinite; the file is damaged")
+            network.eval().requires_grad_(False)
+            if isinstance(network, UNet):
+                network.to(memory_format=torch.channels_last_3d)
+        rotation_network.freeze()
+
+    @property
+    def networks(self) -> dict[str, UNet | E3CNN]:
+        """The networks by the name that begins their weights' names in a model file."""
+        networks = {
+            "segmentation": self.segmentation_network,
+            "rotation": self.rotation_network,
+            "eyes": self.eyes_network,
+            "upright": self.upright_network,
+        }
+        return {part: network for part, network in networks.items() if network is not None}
+
+    @property
+    def identity(self) -> str:
+        """The name with a fingerprint of all weights: equal for equal models only."""
+        digest = hashlib.sha256(json.dumps(asdict(self.header), sort_keys=True).encode())
+        for network in self.networks.values():
+            for name, tensor in sorted(network.state_dict().items()):
+                digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return f"{self.header.name}-{digest.hexdigest()[:12]}"
+
+    def to(self, device: torch.device | str) -> Model:
+        """Move the networks to a device."""
+        for network in self.networks.values():
+            network.to(device)
+        return self
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the model to one ``.safetensors`` file, whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        """
+        tensors = {
+            f"{part}.{name}": tensor.cpu().contiguous()
+            for part, network in self.networks.items()
+            for name, tensor in network.state_dict().items()
+        }
+        with whole_file(path) as temporary:
+            try:
+                save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(asdict(self.header))})
+            except SafetensorError as error:
+                raise OSError(str(error)) from error
+
+
+def load_model(
+    source: str | os.PathLike = "default",
+    *,
+    unet: str | os.PathLike | None = None,
+    e3cnn: str | os.PathLike | None = None,
+    device: str | torch.device = "cpu",
+) -> Model:
+    """Load a model, ready for inference.
+
+    Parameters
+    ----------
+    source : str or path-like
+        The name of a built-in or installed model, or a ``.safetensors`` file.
+    unet, e3cnn : path-like, optional
+        Official weights instead: the U-Net's ``.ckpt`` and the E(3)-CNN's ``.pth``, both or none.
+    device : str or torch.device
+        Where the networks go.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or the file is damaged, of a newer format or another architecture, or holds more
+        than weights.
+    """
+    if (unet is None) != (e3cnn is None):
+        raise ModelError("official weights come in pairs: give both the U-Net's .ckpt and the E(3)-CNN's .pth")
+    if unet is not None:
+        return import_official(unet, e3cnn).to(device)
+    return _read(find_model(source)).to(device)
+
+
+def import_official(unet: str | os.PathLike, e3cnn: str | os.PathLike, **changes) -> Model:
+    """Build a model from official weights; the architectures are read off the weights' shapes.
+
+    Parameters
+    ----------
+    unet, e3cnn : path-like
+        The U-Net's Lightning checkpoint ``.ckpt`` and the E(3)-CNN's ``.pth``.
+    **changes
+        Fields of `ModelHeader` that differ from the official defaults; ``segmentation`` and ``rotation`` are merged
+        into the architectures found.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged, holds more than weights, or does not fit the architecture.
+    """
+    segmentation, segmentation_weights = import_unet(unet)
+    rotation, rotation_weights = import_e3cnn(e3cnn)
+    segmentation |= changes.pop("segmentation", {})
+    rotation |= changes.pop("rotation", {})
+    header = ModelHeader(
+        name=Path(unet).stem,
+        segmentation=segmentation,
+        rotation=rotation,
+        thresholds=thresholds_of(segmentation["n_classes"]),
+        description=f"Imported from {Path(unet).name} and {Path(e3cnn).name}.",
+        licence="as the imported weights",
+        citation="Muthukrishnan et al., Equivariant Symmetry-Aware Head Pose Estimation for Fetal MRI, 2025",
+    )
+    header = replace(header, **changes)
+    return Model(
+        _filled(UNet, header.segmentation, segmentation_weights, unet),
+        _filled(E3CNN, header.rotation, rotation_weights, e3cnn),
+        header,
+    )
+
+
+def _read(path: Path) -> Model:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a readable model file ({error})") from error
+    header = parse_header(path, metadata)
+    parts = {
+        part: {name.removeprefix(f"{part}."): tensor for name, tensor in tensors.items() if name.startswith(f"{part}.")}
+        for part in ("segmentation", "rotation", "eyes", "upright")
+    }
+    return Model(
+        _filled(UNet, header.segmentation, parts["segmentation"], path),
+        _filled(E3CNN, header.rotation, parts["rotation"], path),
+        header,
+        _filled(UNet, header.eyes, parts["eyes"], path) if header.eyes else None,
+        _filled(UNet, header.upright, parts["upright"], path) if header.upright else None,
+    )
+
+
+def _filled(network_class: type, arguments: dict, weights: dict[str, torch.Tensor], path: str | os.PathLike):
+    """A network of that architecture with those weights."""
+    try:
+        network = network_class(**arguments)
+        network.load_state_dict(weights)
+    except (TypeError, ValueError, RuntimeError) as error:
+        described = ", ".join(f"{name}={value}" for name, value in arguments.items())
+        first_lines = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"{path}: the weights are not those of {network_class.__name__}({described}): {first_lines}"
+        ) from error
+    return network

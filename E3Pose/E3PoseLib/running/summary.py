@@ -1,0 +1,33 @@
+"""An estimate as plain numbers and words, for a JSON file, a scene or another process."""
+
+from __future__ import annotations
+
+import torch
+
+from ..imaging.rotations import matrix_to_euler
+from ..method.estimate import PoseEstimate
+
+
+def eyes_in_numbers(estimate: PoseEstimate) -> dict | None:
+    """The eyes ``left`` and ``right`` in RAS mm and their ``probability``, or None where none were found."""
+    eyes = estimate.eyes
+    if eyes is None:
+        return None
+    return {"left": eyes.left.tolist(), "right": eyes.right.tolist(), "probability": eyes.probability}
+
+
+def summarise(estimate: PoseEstimate) -> dict:
+    """Everything of an estimate but its mask.
+
+    ``canonical_to_ras`` is 4×4 in RAS mm; ``euler_xyz_degrees`` are the angles of its rotation, see `rotations`.
+    """
+    rotation = torch.from_numpy(estimate.canonical_to_ras[:3, :3])
+    return {
+        "canonical_to_ras": estimate.canonical_to_ras.tolist(),
+        "euler_xyz_degrees": matrix_to_euler(rotation).tolist(),
+        "confidence": estimate.confidence.as_dict(),
+        "eyes": eyes_in_numbers(estimate),
+        "warnings": list(estimate.warnings),
+        "timings": estimate.timings,
+        "device": estimate.device,
+    }

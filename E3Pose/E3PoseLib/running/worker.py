@@ -1,0 +1,283 @@
+"""The host's end of the worker: a process of its own that keeps a model warm and estimates poses.
+
+The window that shows the panel must stay alive while a pose is computed, a crash must not take it down, and a
+cancelled computation must be gone at once: so the computation lives in another process
+(`E3PoseLib.running.worker_process`), and nothing here ever waits for it. The two share a folder and the process's
+output:
+
+* a request is ``request-N.json`` (written whole, then renamed) with its voxels in ``request-N.npy``;
+* everything the worker says is a line of its output; a line with `MARKER` in it carries one JSON message, any
+  other is a log line, kept as last words;
+* the mask of an answer is ``answer-N.npy``.
+
+Example::
+
+    worker = PoseWorker(lambda args: subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+    worker.estimate(volume, model={"model": "default"})
+    while worker.busy:                       # the panel does this from a timer
+        for event in worker.poll():
+            print(event)                     # Progress, ..., Finished
+"""
+
+import collections
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from E3PoseLib import errors
+from E3PoseLib.errors import WorkerError
+
+MARKER = "\x1eE3POSE "
+"""Starts a message in the worker's output; the control character keeps it apart from any log line."""
+
+PROCESS_SCRIPT = Path(__file__).with_name("worker_process.py")
+
+IDLE_SECONDS = 600
+"""How long a worker without work keeps its memory before it leaves by itself."""
+
+LAST_WORDS = 12
+"""Log lines kept for the report of a worker's death."""
+
+LAUNCHER_SAYS = "exit abnormally"
+"""What Slicer's launcher of Python prints where a signal has ended what it launched."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the worker does now; ``fraction`` in [0, 1]."""
+
+    stage: str
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A request is done. ``answer`` holds the message's own fields; ``mask`` is uint8 [I, J, K], or None."""
+
+    answer: dict = field(repr=False)
+    mask: np.ndarray | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A request failed, or the worker died in it; ``error`` is the typed error to show."""
+
+    error: errors.E3PoseError
+
+
+class PoseWorker:
+    """Starts the worker at the first request, keeps it for the next ones, and tells by `poll` what it says.
+
+    ``launch`` starts a process from an argument list and returns its ``Popen`` with a ``stdout`` pipe that
+    carries the errors too (in Slicer: ``slicer.util.launchConsoleProcess``). ``python`` is the interpreter to
+    run.
+    """
+
+    def __init__(
+        self,
+        launch: Callable[[list[str]], subprocess.Popen],
+        python: str = sys.executable,
+        idle_seconds: float = IDLE_SECONDS,
+    ):
+        self._launch = launch
+        self._idle_seconds = idle_seconds
+        self._python = python
+        self._process: subprocess.Popen | None = None
+        self._folder: Path | None = None
+        self._worker_pid: int | None = None
+        self._unread = b""
+        self._log: collections.deque[str] = collections.deque(maxlen=LAST_WORDS)
+        self._request_count = 0
+        self._busy = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request awaits its answer."""
+        return self._busy
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker's process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """The process that computes, once it has said hello; a launcher in between is another one."""
+        return self._worker_pid
+
+    def estimate(self, volume, model: dict, **options) -> None:
+        """Ask for a pose. ``volume``: array [I, J, K], ``voxel_to_ras`` 4x4 in RAS mm, ``name`` and ``notes``.
+
+        ``model`` holds the arguments of `load_model`, ``options`` those of `Session.estimate`.
+
+        Raises
+        ------
+        WorkerError
+            A request is under way, or the worker cannot be started.
+        """
+        self._send(
+            {
+                "task": "estimate",
+                "model": model,
+                "options": options,
+                "name": volume.name,
+                "voxel_to_ras": np.asarray(volume.voxel_to_ras, dtype=float).tolist(),
+                "notes": list(volume.notes),
+            },
+            volume.array,
+        )
+
+    def import_weights(self, model: dict, output: str) -> None:
+        """Ask to read weights by ``load_model(**model)`` and save them as one model file at ``output``.
+
+        Raises
+        ------
+        WorkerError
+            A request is under way, or the worker cannot be started.
+        """
+        self._send({"task": "import", "model": model, "output": str(output)})
+
+    def poll(self) -> list[Progress | Finished | Failed]:
+        """What the worker has said since the last call; never waits."""
+        if self._process is None:
+            return []
+        ended = not self.alive
+        events = [event for line in self._new_lines() if (event := self._understand(line)) is not None]
+        if ended:
+            events += self._bury()
+        return events
+
+    def stop(self) -> None:
+        """End the worker now, whatever it does, and remove its files; the next request starts a fresh one."""
+        if self._process is None:
+            return
+        if not self.alive:  # it has left by itself, and its number may be another process's by now
+            self._forget()
+            return
+        try:
+            # A launcher, as Slicer's PythonSlicer is one, outlives no child: it needs no signal of its own.
+            os.kill(self._worker_pid or self._process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        except OSError:
+            self._process.kill()
+        self._forget()
+
+    def _start(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="E3Pose-"))
+        arguments = [self._python, str(PROCESS_SCRIPT), str(self._folder), str(self._idle_seconds)]
+        try:
+            self._process = self._launch(arguments)
+        except OSError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise WorkerError(f"cannot start the worker process {self._python}: {error}") from error
+        os.set_blocking(self._process.stdout.fileno(), False)
+        self._worker_pid = None
+        self._unread = b""
+        self._log.clear()
+
+    def _send(self, message: dict, array: np.ndarray | None = None) -> None:
+        if self._busy:
+            raise WorkerError("the worker is busy: wait for its answer or cancel it")
+        if not self.alive:
+            self._forget()
+            self._start()
+        self._request_count += 1
+        name = f"request-{self._request_count}"
+        try:
+            if array is not None:
+                np.save(self._folder / f"{name}.npy", array)
+            unfinished = self._folder / f"{name}.unfinished"
+            unfinished.write_text(json.dumps({"request": self._request_count, **message}), encoding="utf-8")
+            unfinished.replace(self._folder / f"{name}.json")
+        except OSError as error:
+            raise WorkerError(f"cannot hand the scan to the worker in {self._folder}: {error}") from error
+        self._busy = True
+
+    def _new_lines(self) -> list[str]:
+        descriptor = self._process.stdout.fileno()
+        while True:
+            try:
+                chunk = os.read(descriptor, 1 << 16)
+            except OSError:  # nothing to read now (BlockingIOError; on Windows EPIPE) or nothing ever again
+                break
+            if not chunk:
+                break
+            self._unread += chunk
+        *lines, self._unread = self._unread.split(b"\n")
+        return [line.decode("utf-8", errors="replace").rstrip("\r") for line in lines]
+
+    def _understand(self, line: str) -> Progress | Finished | Failed | None:
+        text, marker, payload = line.partition(MARKER)
+        if text.strip():
+            self._log.append(text)
+        if not marker or not payload:
+            return None
+        message = json.loads(payload)
+        kind = message.pop("kind")
+        if kind == "hello":
+            self._worker_pid = message["pid"]
+            return None
+        if kind == "progress":
+            return Progress(message["stage"], message["fraction"])
+        self._busy = False
+        if kind == "error":
+            error_class = getattr(errors, message["type"], WorkerError)
+            return Failed(error_class(message["message"]))
+        mask_file = message.pop("mask_file", None)
+        if mask_file is None:
+            return Finished(message)
+        try:
+            mask = np.load(mask_file)
+            Path(mask_file).unlink()
+        except (OSError, ValueError) as error:
+            return Failed(WorkerError(f"the brain mask cannot be read from {mask_file}: {error}"))
+        return Finished(message, mask)
+
+    def _bury(self) -> list[Failed]:
+        was_busy, last_words = self._busy, "\n".join(self._log)
+        cause = describe_exit(self._process.returncode, last_words)
+        self._forget()
+        if not was_busy:
+            return []
+        report = f" Its last words:\n{last_words}" if last_words else ""
+        return [Failed(WorkerError(f"the worker process {cause} before it had an answer.{report}"))]
+
+    def _forget(self) -> None:
+        if self._process is not None:
+            self._process.stdout.close()
+            # A killed process is reaped here so that it does not linger; it may need a moment to give its
+            # memory back.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=0.05)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._process = self._folder = self._worker_pid = None
+        self._busy = False
+
+
+def describe_exit(status: int, last_words: str = "") -> str:
+    """A process's end in words.
+
+    A shell in between reports signal N as status 128 + N. Slicer's launcher reports status 1 for any, and says
+    `LAUNCHER_SAYS` among the last words.
+
+    >>> describe_exit(-9), describe_exit(3)
+    ('was killed (SIGKILL; if nobody did, the computer ran out of memory)', 'ended with status 3')
+    """
+    if status > 0 and LAUNCHER_SAYS in last_words:
+        return "was killed or crashed (if nobody killed it, the computer ran out of memory)"
+    number = -status if status < 0 else status - 128 if status > 128 else 0
+    if number not in set(signal.Signals):
+        return f"ended with status {status}"
+    name = signal.Signals(number).name
+    hint = "; if nobody did, the computer ran out of memory" if name == "SIGKILL" else ""
+    return f"was killed ({name}{hint})" if name in ("SIGKILL", "SIGTERM") else f"crashed ({name})"

@@ -1,0 +1,133 @@
+"""The worker's own end: runs as a script in a process of its own; see `E3PoseLib.running.worker` for what passes
+between.
+
+It leaves when its host does: nobody reading its output, or its folder being gone, ends it, so that a crashed
+or killed host leaves no process behind with a model in memory.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+if __name__ == "__main__":
+    # Run by path, Python would look for modules in this folder instead of beside E3PoseLib.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+import numpy as np
+
+from E3PoseLib.running.worker import MARKER
+
+POLL_SECONDS = 0.02
+HEARTBEAT_SECONDS = 0.5
+
+
+class Output:
+    """Writes messages to the process's standard output, one at a time, and ends the process when nobody reads
+    them.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._descriptor = os.dup(sys.stdout.fileno())
+
+    def send(self, kind: str = "", **fields) -> None:
+        payload = json.dumps({"kind": kind, **fields}) if kind else ""
+        with self._lock:
+            try:
+                os.write(self._descriptor, f"{MARKER}{payload}\n".encode())
+            except OSError:
+                os._exit(1)
+
+
+def beat(output: Output, folder: Path) -> None:
+    """Tell twice a second that the worker lives; leave if the host does not."""
+    while True:
+        time.sleep(HEARTBEAT_SECONDS)
+        output.send()
+        if not folder.is_dir():
+            os._exit(0)
+
+
+class Tasks:
+    """What a host may ask for. The method is imported at the first request, which needs it, not at the start."""
+
+    def __init__(self, output: Output, folder: Path):
+        self._output = output
+        self._folder = folder
+        self._session = None
+
+    def _warm_session(self):
+        if self._session is None:
+            self._output.send("progress", stage="Loading PyTorch", fraction=0.0)
+            from E3PoseLib.running.memory import made_to_stay
+
+            with made_to_stay():
+                from E3PoseLib.running.session import Session
+
+            self._session = Session()
+        return self._session
+
+    def estimate(self, request: dict) -> dict:
+        """A pose: its summary, and the file with the mask."""
+        session = self._warm_session()
+        from E3PoseLib.imaging.volume import Volume
+        from E3PoseLib.running.summary import summarise
+
+        array_file = self._folder / f"request-{request['request']}.npy"
+        volume = Volume(
+            np.load(array_file), np.array(request["voxel_to_ras"]), request["name"], tuple(request["notes"])
+        )
+        array_file.unlink()
+        self._output.send("progress", stage="Loading the model", fraction=0.0)
+        estimate = session.estimate(
+            volume,
+            request["model"],
+            **request["options"],
+            progress=lambda stage, fraction: self._output.send("progress", stage=stage, fraction=fraction),
+        )
+        mask_file = self._folder / f"answer-{request['request']}.npy"
+        np.save(mask_file, estimate.mask)
+        return {**summarise(estimate), "mask_file": str(mask_file)}
+
+    def import_weights(self, request: dict) -> dict:
+        """One model file of the weights given."""
+        session = self._warm_session()
+        self._output.send("progress", stage="Reading the weights", fraction=0.3)
+        session.model(request["model"]).save(request["output"])
+        return {"output": request["output"]}
+
+
+def serve(folder: Path, idle_seconds: float) -> None:
+    """Answer requests until the host is gone or has been silent for ``idle_seconds``."""
+    if hasattr(os, "nice"):
+        os.nice(5)  # the host's window comes first
+    output = Output()
+    output.send("hello", pid=os.getpid())
+    threading.Thread(target=beat, args=(output, folder), daemon=True).start()
+    tasks = Tasks(output, folder)
+    handlers = {"estimate": tasks.estimate, "import": tasks.import_weights}
+    idle_since = time.monotonic()
+    while time.monotonic() - idle_since < idle_seconds:
+        waiting = sorted(folder.glob("request-*.json"))
+        if not waiting:
+            time.sleep(POLL_SECONDS)
+            continue
+        request = json.loads(waiting[0].read_text(encoding="utf-8"))
+        waiting[0].unlink()
+        try:
+            answer = handlers[request["task"]](request)
+        except Exception as error:
+            traceback.print_exc()
+            output.send("error", type=type(error).__name__, message=str(error) or type(error).__name__)
+        else:
+            output.send("result", **answer)
+        idle_since = time.monotonic()
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), float(sys.argv[2]))
+    os._exit(0)  # at once: taking PyTorch down in order would only hold the memory longer

@@ -1,1 +1,0 @@
-"""Where the head is: the segmentation network and its posterior's way to a mask."""

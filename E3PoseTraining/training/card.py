@@ -1,0 +1,51 @@
+"""Gives a trained model its name and card: ``python -m E3PoseTraining.training.card MODEL CARD.yaml -o FILE``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from E3PoseLib.errors import TrainingError
+from E3PoseLib.models.catalog import CARD_FIELDS
+from E3PoseLib.models.model import Model, load_model
+from E3PoseLib.running.ending import exit_status
+
+from .options import read_yaml
+
+
+def with_card(model: Model, path: Path, name: str) -> Model:
+    """The same networks under a name and with the texts of a YAML file.
+
+    Args:
+        model: the networks.
+        path: YAML of ``description``, ``training_data``, ``licence`` and ``citation``, all of them.
+        name: what the model is called.
+
+    Raises:
+        TrainingError: the file is unreadable, or a text is missing, empty or unknown.
+    """
+    texts = read_yaml(path, "model card")
+    if not isinstance(texts, dict) or set(texts) != set(CARD_FIELDS) or not all(texts.values()):
+        raise TrainingError(f"The model card {path} needs the texts {', '.join(CARD_FIELDS)}, and no other.")
+    stripped = {field: " ".join(str(text).split()) for field, text in texts.items()}
+    header = replace(model.header, name=name, **stripped)
+    return Model(model.segmentation_network, model.rotation_network, header, model.eyes_network, model.upright_network)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m E3PoseTraining.training.card", description=__doc__)
+    parser.add_argument("model", type=Path, help="the trained model, .safetensors")
+    parser.add_argument("card", type=Path, help="YAML of its texts")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write; its name is the model's")
+    options = parser.parse_args(arguments)
+
+    def write() -> None:
+        with_card(load_model(options.model), options.card, options.output.stem).save(options.output)
+
+    return exit_status("card", write)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

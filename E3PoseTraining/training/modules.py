@@ -1,0 +1,176 @@
+"""The two networks as Lightning modules: what a training step and a validation are."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from monai.metrics import compute_dice
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import CatMetric, MeanMetric
+
+from E3PoseLib.errors import TrainingError
+from E3PoseLib.imaging.rotations import geodesic_angle
+from E3PoseLib.method.views import assemble_rotation
+from E3PoseLib.networks.equivariant.network import pool_axes
+
+from ..augmentation.sample import Sample
+from .losses import AxesLoss, SegmentationLoss
+from .options import plain
+from .recording import RecordedField
+
+
+class TrainingModule(LightningModule):
+    """What both networks share: optimiser and schedule.
+
+    The network is the attribute ``model``, so that a checkpoint holds its weights under ``model.``, as the
+    method's own files do.
+
+    Args:
+        model: the network.
+        options: the command's flags; saved with every checkpoint.
+    """
+
+    def __init__(self, model: nn.Module, options: argparse.Namespace) -> None:
+        super().__init__()
+        self.model = model
+        self.options = options
+        self.save_hyperparameters({"options": plain(options)})
+
+    def configure_optimizers(self) -> dict:
+        optimizer = build_optimizer(self.model, self.options)
+        factor = ScheduleFactor(self.options.schedule, self.options.warmup_epochs, self.options.n_epochs)
+        return {"optimizer": optimizer, "lr_scheduler": LambdaLR(optimizer, factor)}
+
+    def on_train_epoch_end(self) -> None:
+        """Raises TrainingError where the training has diverged; nothing is saved then."""
+        if not all(weight.isfinite().all() for weight in self.model.parameters()):
+            raise TrainingError(
+                f"The training has diverged: after epoch {self.current_epoch} the weights are no longer finite. Lower "
+                "--lr, or limit the gradient by --clip_gradient."
+            )
+
+
+def build_optimizer(model: nn.Module, options: argparse.Namespace) -> torch.optim.Optimizer:
+    """The optimiser that ``options.optimizer`` names, with the learning rate, weight decay and momentum there."""
+    common = {"lr": options.lr, "weight_decay": options.weight_decay}
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), momentum=options.momentum, **common)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimizer](model.parameters(), **common)
+
+
+class ScheduleFactor:
+    """Multiple of the learning rate by epoch: a linear warm-up, then constant, cosine or polynomial to zero."""
+
+    def __init__(self, schedule: str, warmup_epochs: int, n_epochs: int) -> None:
+        self.schedule = schedule
+        self.warmup_epochs = warmup_epochs
+        self.n_epochs = n_epochs
+
+    def __call__(self, epoch: int) -> float:
+        if epoch < self.warmup_epochs:
+            return (epoch + 1) / (self.warmup_epochs + 1)
+        progress = min(1.0, (epoch - self.warmup_epochs) / max(1, self.n_epochs - self.warmup_epochs))
+        if self.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * progress))
+        # The power 0.9 is that of Chen et al., DeepLab, IEEE TPAMI 40(4), 2018.
+        return (1 - progress) ** 0.9 if self.schedule == "polynomial" else 1.0
+
+
+class SegmentationModule(TrainingModule):
+    """Trains the U-Net; validates the object's Dice overlap and the distance of its centre of mass."""
+
+    def __init__(self, model, options) -> None:
+        super().__init__(model, options)
+        self.loss = SegmentationLoss(options.class_weights, options.dice_weight)
+        self.distances = MeanMetric()
+
+    def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
+        images, labels = _images(batch), _labels(batch)
+        loss = self.loss(self.model(images), labels)
+        self.log("train_loss", loss, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
+        images, labels = _images(batch), _labels(batch)
+        logits = self.model(images)
+        self.log("val_loss", self.loss(logits, labels), sync_dist=True, batch_size=len(batch))
+        found, truth = logits.argmax(1, keepdim=True) == 1, labels == 1
+        dice = compute_dice(found.float(), truth.float(), ignore_empty=False).mean()
+        self.log("val_dice", dice, sync_dist=True, batch_size=len(batch), prog_bar=True)
+        distances = [
+            torch.linalg.vector_norm(_centre(a) - _centre(b)) * sample.spacing
+            for a, b, sample in zip(found, truth, batch, strict=True)
+            if a.any() and b.any()
+        ]
+        self.distances.update(torch.stack(distances) if distances else images.new_empty(0))
+
+    def on_validation_epoch_end(self) -> None:
+        # Of all processes, those too that found no object: what one does not take part in the others wait for.
+        mean = self.distances.compute()
+        self.distances.reset()
+        if mean.isfinite():
+            self.log("val_centre_mm", mean, rank_zero_only=False)
+
+
+class RotationModule(TrainingModule):
+    """Trains the E(3)-CNN, or any network with its ``axes_field``; validates the median rotation error."""
+
+    def __init__(self, model, options) -> None:
+        super().__init__(model, options)
+        self.loss = AxesLoss()
+        self.errors = CatMetric()
+
+    def on_fit_start(self) -> None:
+        # Here and not before: a recording reads the weights where they lie in this training.
+        self.axes_field = RecordedField(self.model)
+
+    def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
+        # Crops that the border of a scan cut short differ in shape, so those of one shape go through the network
+        # together; the instance normalisation makes that the same as one by one.
+        losses = []
+        for shape in dict.fromkeys(s.shape for s in batch):
+            alike = [s for s in batch if s.shape == shape]
+            losses.append(self.loss(self.axes_field(_images(alike)), _axes(alike)) * len(alike))
+        loss = torch.stack(losses).sum() / len(batch)
+        self.log("train_loss", loss, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
+        axes = _axes(batch)
+        field = self.model.axes_field(_images(batch))
+        self.log("val_loss", self.loss(field, axes), sync_dist=True, batch_size=len(batch))
+        estimates = torch.from_numpy(axes_of_field(field))
+        self.errors.update(geodesic_angle(estimates, axes.cpu()).to(self.device))
+
+    def on_validation_epoch_end(self) -> None:
+        errors = self.errors.compute()
+        self.errors.reset()
+        self.log("val_rotation_degrees", errors.median().float(), prog_bar=True, rank_zero_only=False)
+
+
+def axes_of_field(field: Tensor) -> np.ndarray:
+    """The head's axes ``[B, 3, 3]`` (rows, a proper rotation in voxel axes) by an E(3)-CNN's ``axes_field``."""
+    raw = pool_axes(field).double().cpu().numpy().reshape(-1, 3, 3)
+    return np.stack([assemble_rotation(axes).T for axes in raw])
+
+
+def _images(batch: list[Sample]) -> Tensor:
+    return torch.stack([s.image for s in batch])
+
+
+def _labels(batch: list[Sample]) -> Tensor:
+    return torch.stack([s.label for s in batch])
+
+
+def _axes(batch: list[Sample]) -> Tensor:
+    return torch.stack([s.axes for s in batch]).to(batch[0].image.device)
+
+
+def _centre(mask: Tensor) -> Tensor:
+    """Centre of mass ``[3]`` of a mask ``[1, D, H, W]``, voxels."""
+    return mask[0].nonzero().float().mean(0)

@@ -1,0 +1,228 @@
+"""One training run: its folder, its checkpoints, its logs, and the Lightning trainer that carries it out."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import (
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+)
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from monai.transforms import Compose
+from torch.utils.data import DataLoader
+
+from E3PoseLib.errors import DeviceError, ModelError
+from E3PoseLib.networks.device import pick_device
+
+from ..augmentation.sample import Sample
+from ..data.datasets import EpochSampler, PreparedScans, ScanDataset
+from ..data.sources import Sources
+from .checkpoints import AtomicCheckpointIO
+from .export import check_partner
+from .folder import RunFolder
+from .options import plain
+from .progress import LearningCurves, RunProgressBar
+
+GO_ON = "go on from the last whole epoch with --resume"
+"""What an interrupted training command says."""
+
+
+def accelerator(device: str, devices: int) -> str:
+    """Lightning's name of a kind of device of which `devices` are wanted.
+
+    Raises:
+        DeviceError: it is not one of auto, cpu, cuda and mps, or this machine has too few.
+    """
+    if device not in ("auto", "cpu", "cuda", "mps"):
+        raise DeviceError(f"unknown device {device!r}; choose auto, cpu, cuda or mps")
+    kind = pick_device(device).type
+    if kind == "cuda" and devices > torch.cuda.device_count():
+        raise DeviceError(f"--devices {devices}: this machine has {torch.cuda.device_count()} CUDA device(s)")
+    return {"cuda": "gpu"}.get(kind, kind)
+
+
+def build_trainer(
+    options: argparse.Namespace, folder: RunFolder, monitor: str, mode: str, pictures: list[Callback]
+) -> Trainer:
+    """The Lightning trainer of a run.
+
+    Args:
+        options: the flags of `options.add_shared_options`, with ``n_epochs``.
+        folder: of the run.
+        monitor: logged validation figure that tells the best checkpoint.
+        mode: "min" or "max" of it.
+        pictures: callbacks of the network at hand.
+    """
+    kind = accelerator(options.device, options.devices)
+    callbacks = [
+        # Both names are fixed: a new file replaces the old one in a single rename.
+        ModelCheckpoint(
+            folder.checkpoints,
+            filename="best",
+            monitor=monitor,
+            mode=mode,
+            save_top_k=1,
+            enable_version_counter=False,
+            save_on_train_epoch_end=False,
+        ),
+        ModelCheckpoint(
+            folder.checkpoints, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+        ),
+        LearningRateMonitor(logging_interval="epoch"),
+        LearningCurves(folder.logs / "csv", folder.path / "learning_curves.png"),
+        RunProgressBar(),
+        *pictures,
+    ]
+    if options.ema:
+        callbacks.append(EMAWeightAveraging(decay=options.ema))
+    if options.early_stopping:
+        callbacks.append(EarlyStopping(monitor=monitor, mode=mode, patience=options.early_stopping))
+    parallel = options.devices * options.num_nodes > 1
+    plugins: list[Any] = [AtomicCheckpointIO()]
+    if SLURMEnvironment.detect():
+        # A requeued job runs the same command again, which goes on by `--resume auto` from a whole epoch.
+        plugins.append(SLURMEnvironment(auto_requeue=False))
+    return Trainer(
+        accelerator=kind,
+        devices=options.devices,
+        num_nodes=options.num_nodes,
+        strategy="ddp" if parallel else "auto",
+        precision=options.precision,
+        max_epochs=options.n_epochs,
+        accumulate_grad_batches=options.accumulate,
+        gradient_clip_val=options.clip_gradient or None,
+        check_val_every_n_epoch=options.validate_every_n_epoch,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        callbacks=callbacks,
+        logger=[CSVLogger(folder.logs, name="csv"), TensorBoardLogger(folder.logs, name="tensorboard")],
+        plugins=plugins,
+        use_distributed_sampler=False,
+        sync_batchnorm=parallel and kind != "cpu",
+        enable_model_summary=False,
+    )
+
+
+class ScanDataModule(LightningDataModule):
+    """Training and validation batches: each process's share, in an order that seed and epoch decide.
+
+    Every process takes every n-th scan of one common permutation, so n processes with 1/n of the batch each see
+    together, step by step, the batches that one process would see.
+
+    Args:
+        training, validation: the scans.
+        options: the flags of `options.add_shared_options`.
+        batch_size: scans a step and process.
+    """
+
+    def __init__(
+        self, training: PreparedScans, validation: PreparedScans, options: argparse.Namespace, batch_size: int
+    ) -> None:
+        super().__init__()
+        self.training = training
+        self.validation = validation
+        self.options = options
+        self.batch_size = batch_size
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader(self.training, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader(self.validation, shuffle=False)
+
+    def _loader(self, dataset: PreparedScans, shuffle: bool) -> DataLoader:
+        world, rank = self.trainer.world_size, self.trainer.global_rank
+        sampler = EpochSampler(dataset, world, rank, shuffle=shuffle, seed=self.options.seed)
+        # Lightning sets the epoch of a resumed run too late for readers, which begin with the loader.
+        sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size if shuffle else 1,
+            sampler=sampler,
+            num_workers=self.options.num_workers,
+            collate_fn=list[Sample],
+            persistent_workers=self.options.num_workers > 0,
+        )
+
+
+def fit(trainer: Trainer, module: LightningModule, data: ScanDataModule, resume: Path | None) -> None:
+    """Trains, from a checkpoint where one is given.
+
+    Raises:
+        ModelError: the checkpoint is damaged or of another network.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        except SystemExit as end:
+            if isinstance(end.__context__, KeyboardInterrupt):  # Lightning turns one into the other
+                raise KeyboardInterrupt from end
+            raise
+        except RuntimeError as error:
+            if resume and "state_dict" in str(error):
+                raise ModelError(
+                    f"{resume} does not fit the network that the flags describe: {error}. Resume with the flags in "
+                    f"{resume.parent.parent / 'options.json'}."
+                ) from error
+            raise
+
+
+def train(
+    module: LightningModule,
+    options: argparse.Namespace,
+    sources: Sources,
+    augmentation: Compose,
+    preparation: Callable[[Sample], Sample],
+    *,
+    batch_size: int,
+    n_classes: int,
+    monitor: str,
+    mode: str,
+    picture: type,
+    export: Callable[[RunFolder, argparse.Namespace], None],
+) -> None:
+    """Carries out a training command: checks everything, trains, and writes the weights and the model file.
+
+    Args:
+        module: the network with its losses.
+        options: the command's flags.
+        sources: the scans and the output folder.
+        augmentation, preparation: see `PreparedScans`.
+        batch_size: scans a step and process.
+        n_classes: labels must be below this.
+        monitor, mode: see `build_trainer`.
+        picture: callback class that draws sample predictions to a PNG.
+        export: writes the results from the finished run's folder.
+
+    Raises:
+        E3PoseError: what is wrong with the data, the flags or the machine.
+    """
+    check_partner(options)
+    folder = RunFolder(sources.output)
+    trainer = build_trainer(options, folder, monitor, mode, [picture(folder.path / "predictions.png")])
+    resume = folder.checkpoint_to_resume(plain(options), options.resume)
+    readers = max(1, options.num_workers)
+    memory_per_scan = options.memory_gb / (len(sources.training) + len(sources.validation))
+    scans = [
+        ScanDataset(cases, options.img_res, n_classes, memory_per_scan * len(cases), readers)
+        for cases in (sources.training, sources.validation)
+    ]
+    if resume is None:
+        folder.make(plain(options))
+    training = PreparedScans(scans[0], preparation, augmentation, options.seed)
+    validation = PreparedScans(scans[1], preparation)
+    fit(trainer, module, ScanDataModule(training, validation, options, batch_size), resume)
+    if trainer.is_global_zero:
+        export(folder, options)
