@@ -12,9 +12,12 @@ demo: $(VENV)/installed
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest
 
+## lint: style, the arrows between layers (pyproject.toml), types
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	PYTHONPATH=E3Pose $(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/python -m mypy
 
 ## format: rewrite the code in the house style
 format: $(VENV)/installed
@@ -52,4 +55,4 @@ lock: $(VENV)/installed
 	rm requirements.lock.all
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
