@@ -7,10 +7,11 @@ import dataclasses
 
 import numpy as np
 import torch
-from E3PoseLib.imaging.masks import bounding_box
 from monai.transforms import Compose, ResizeWithPadOrCrop
 
-from E3PoseLib.imaging.resampling import cut, rescale, whole_multiple
+from E3PoseLib.imaging.cropping import cut, whole_multiple
+from E3PoseLib.imaging.intensities import rescale
+from E3PoseLib.imaging.masks import bounding_box
 from E3PoseLib.method.crop import crop_around, crop_views, cube_around
 
 from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory, RandSurroundings
@@ -94,7 +95,7 @@ class SegmentationInput:
     Args:
         edge: of the cube, voxels; None for the whole scan, padded.
         stride: each edge becomes a multiple of this many voxels.
-        clip_fraction: see `E3PoseLib.imaging.resampling.rescale`.
+        clip_fraction: see `E3PoseLib.imaging.intensities.rescale`.
         around_object: the cube is centred on the object, not on the scan.
     """
 
@@ -125,7 +126,7 @@ class UprightInput:
 
     Args:
         edge: of the cube, voxels.
-        clip_fraction: see `E3PoseLib.imaging.resampling.rescale`.
+        clip_fraction: see `E3PoseLib.imaging.intensities.rescale`.
     """
 
     def __init__(self, edge: int, clip_fraction: float = 0.0) -> None:

@@ -13,7 +13,8 @@ from monai.transforms import Compose
 from torch.utils.data import Dataset, DistributedSampler
 
 from E3PoseLib.errors import DatasetError, E3PoseError
-from E3PoseLib.imaging.resampling import nearest_on_grid, resample_isotropic, rescale
+from E3PoseLib.imaging.intensities import rescale
+from E3PoseLib.imaging.resampling import nearest_on_grid, resample_isotropic
 from E3PoseLib.imaging.volume import Volume, read_volume
 
 from ..augmentation.sample import Sample

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from E3PoseLib.imaging.masks import bounding_box
 from harder import SUCCESS
 
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.errors import E3PoseError
 from E3PoseLib.imaging.geometry import pose_difference, rigid
+from E3PoseLib.imaging.masks import bounding_box
 from E3PoseLib.imaging.rotations import orthonormalise
 from E3PoseLib.imaging.volume import Volume, read_volume
 from E3PoseTraining.evaluation.poses import read_truth

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from E3PoseLib.imaging.masks import bounding_box
 from scipy import ndimage
 
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.errors import E3PoseError
+from E3PoseLib.imaging.masks import bounding_box
 from E3PoseLib.imaging.volume import Volume, read_volume
 
 HEAD_MARGIN_MM = 25.0

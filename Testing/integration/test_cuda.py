@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from E3PoseLib.imaging.masks import dice_overlap
 from team_work import pose_and_device
 from torch.nn.functional import conv3d
 
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.errors import DeviceError
 from E3PoseLib.imaging.geometry import pose_difference
+from E3PoseLib.imaging.masks import dice_overlap
 from E3PoseLib.imaging.volume import read_volume
 from E3PoseLib.models.catalog import sample_scan
 from E3PoseLib.networks.device import exact_float32

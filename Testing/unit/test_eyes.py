@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from E3PoseLib.imaging.cropping import cut, put_back
 from E3PoseLib.imaging.geometry import rigid, transform_points
-from E3PoseLib.imaging.resampling import cut, put_back
 from E3PoseLib.imaging.rotations import euler_to_matrix, geodesic_angle, random_rotations
 from E3PoseLib.method.crop import cube_around
 from E3PoseLib.method.eyes import CANONICAL_PITCH_DEGREES, Eyes, average_with_eyes, find_eyes, rotation_from_eyes

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from E3PoseLib.imaging.masks import centre_of_mass, dice_overlap
 
 from E3PoseLib.imaging.geometry import rigid, transform_points
+from E3PoseLib.imaging.masks import centre_of_mass, dice_overlap
 from E3PoseLib.imaging.rotations import euler_to_matrix
 from E3PoseLib.method.crop import upright_cube
 from E3PoseLib.method.looks import HALF_TURN, LEFT_AND_RIGHT, Look, closer_look, mirrored_posterior, upright_look

@@ -5,17 +5,10 @@ import pytest
 import torch
 from phantoms import make_head
 
+from E3PoseLib.imaging.cropping import crop_or_pad, shown_box
 from E3PoseLib.imaging.geometry import has_orthogonal_axes, rigid, transform_points
-from E3PoseLib.imaging.resampling import (
-    crop_or_pad,
-    darken_fill,
-    nearest_on_grid,
-    resample_isotropic,
-    rescale,
-    reslice,
-    shown_box,
-    straighten,
-)
+from E3PoseLib.imaging.intensities import darken_fill, rescale
+from E3PoseLib.imaging.resampling import nearest_on_grid, resample_isotropic, reslice, straighten
 from E3PoseLib.imaging.rotations import euler_to_matrix
 from E3PoseLib.imaging.volume import Volume
 

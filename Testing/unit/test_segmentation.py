@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from E3PoseLib.imaging.masks import box_around, dice_overlap, largest_components, thickest_part
 from scipy import ndimage
 
+from E3PoseLib.imaging.masks import box_around, dice_overlap, largest_components, thickest_part
 from E3PoseLib.method.posterior import posterior_to_object
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from E3PoseLib.imaging.geometry import transform_points
-from E3PoseLib.imaging.resampling import rescale
+from E3PoseLib.imaging.intensities import rescale
 from E3PoseLib.imaging.rotations import geodesic_angle, random_rotations
 from E3PoseLib.imaging.sampling import sample_grids
 from E3PoseLib.method.crop import UPRIGHT_RADII, crop_views, upright_cube

@@ -1,5 +1,5 @@
-"""Scans, frames, grids and whole files: everything that can be said of a scan without a network.
+"""Scans, coordinate frames, voxel grids and files: all work on a scan that needs no network.
 
-May import `errors` and `compiler` alone. Start with `volume.py` (a scan and where its voxels lie) and `geometry.py`
-(poses and their files).
+May import `errors` and `compiler` only. Start with `volume.py` (a scan and its position in the world) and
+`geometry.py` (poses and the files that hold them).
 """

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Writing files whole or not at all: under a temporary name first, which is then renamed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from ..errors import OutputError
 
 PART_PREFIX = ".part-"
-"""Begins the names of what is being written; what is left of a program that was killed bears it for good."""
+"""First characters of the names of files being written; a program that was killed may leave such files."""
 
 
 @contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it takes the name `path`, on any error it vanishes.
+    """Yield a temporary path beside `path`; it is renamed to `path` on success and deleted on any error.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     temporary = None
     try:
-        # The suffixes stay at the end: writers choose the format by them.
+        # The suffix stays at the end, as writers choose the format by it.
         handle, name = tempfile.mkstemp(prefix=PART_PREFIX, suffix="-" + path.name, dir=path.parent)
         os.close(handle)
         temporary = Path(name)

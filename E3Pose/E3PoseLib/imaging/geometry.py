@@ -8,23 +8,25 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import TransformError
 from .files import whole_file
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-"""ITK's world to ours, and back: the matrix is its own inverse."""
+"""From LPS, the world of ITK and DICOM, to RAS and back: the matrix is its own inverse."""
 
 RIGHT_ANGLE_TOLERANCE = 0.01
-"""Cosine between two voxel axes from which a scan is resampled onto axes at right angles: half a degree."""
+"""Largest cosine between two voxel axes that count as orthogonal: half a degree off a right angle."""
 
 _ITK_HEADER = "#Insight Transform File V1.0"
 _ITK_CLASSES = ("AffineTransform_double_3_3", "MatrixOffsetTransformBase_double_3_3")
 
 
-def rigid(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+def rigid(rotation: np.ndarray, translation: ArrayLike) -> np.ndarray:
     """A 4×4 float64 matrix from a 3×3 rotation and a translation in mm.
 
     >>> rigid(np.eye(3), [1, 2, 3])[:3, 3].tolist()
@@ -37,7 +39,7 @@ def rigid(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
 
 
 def invert_rigid(matrix: np.ndarray) -> np.ndarray:
-    """Inverse of a 4×4 rigid matrix, by transposition.
+    """Inverse of a 4×4 rigid matrix.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def check_rigid(matrix: np.ndarray, tolerance: float = 1e-4) -> np.ndarray:
 
 
 def pose_difference(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """How far two poses are apart.
+    """Rotation angle and distance between two poses.
 
     Parameters
     ----------
@@ -81,9 +83,9 @@ def pose_difference(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     Returns
     -------
     degrees : float
-        The angle between their rotations A and B, 2 arcsin(‖A − B‖ / √8), [0, 180].
+        Angle of the rotation from A to B, 2 arcsin(‖A − B‖ / √8), in [0, 180].
     mm : float
-        Between their origins.
+        Distance between their origins.
 
     >>> pose_difference(np.eye(4), rigid(np.diag([-1, -1, 1]), [3, 0, 4]))
     (180.0, 5.0)
@@ -92,13 +94,13 @@ def pose_difference(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     return float(np.rad2deg(2 * np.arcsin(min(apart, 1.0)))), float(np.linalg.norm(one[:3, 3] - other[:3, 3]))
 
 
-def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+def transform_points(matrix: np.ndarray, points: ArrayLike) -> np.ndarray:
     """Apply a 4×4 matrix to points of shape ``[..., 3]``."""
     return np.asarray(points) @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def voxel_sizes(voxel_to_ras: np.ndarray) -> np.ndarray:
-    """Lengths in mm of the three voxel edges."""
+    """Lengths of the three voxel edges, ``[3]``, mm."""
     return np.linalg.norm(np.asarray(voxel_to_ras)[:3, :3], axis=0)
 
 
@@ -114,15 +116,15 @@ def has_orthogonal_axes(voxel_to_ras: np.ndarray, tolerance: float = RIGHT_ANGLE
 
 
 def head_axes_to_ras(axes: np.ndarray, voxel_to_ras: np.ndarray) -> np.ndarray:
-    """Carry the rotation network's axes from voxel axes to RAS, each by its own law.
+    """Transform the rotation network's axes from voxel axes to RAS.
 
-    A vector turns with the grid. A pseudovector, such as the head's right, which a mirror image keeps, gains the sign
-    of the determinant as well.
+    Vectors are multiplied by the direction cosines. The head's right is a pseudovector, which a reflection leaves
+    unchanged; it is also multiplied by the sign of their determinant.
 
     Parameters
     ----------
     axes : np.ndarray
-        Shape ``[3, 3]``: rows are the pseudovector x and the vectors y and z in voxel axes (i, j, k).
+        Shape ``[3, 3]``; rows are the pseudovector x and the vectors y and z, in voxel axes (i, j, k).
     voxel_to_ras : np.ndarray
         Shape ``[4, 4]``.
 
@@ -138,7 +140,13 @@ def head_axes_to_ras(axes: np.ndarray, voxel_to_ras: np.ndarray) -> np.ndarray:
 
 
 def write_npy(path: str | os.PathLike, matrix: np.ndarray) -> None:
-    """Write a 4×4 matrix as ``.npy``, float64."""
+    """Write a 4×4 matrix as ``.npy``, float64, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
     with whole_file(path) as temporary, temporary.open("wb") as stream:
         np.save(stream, np.asarray(matrix, dtype=np.float64))
 
@@ -163,9 +171,14 @@ def read_npy(path: str | os.PathLike) -> np.ndarray:
 def write_itk(path: str | os.PathLike, matrix: np.ndarray) -> None:
     """Write a 4×4 RAS matrix as an ITK text transform (``.tfm``, in LPS as ITK has it).
 
-    ITK's habit is that a file holds the transform from the output's points to the input's, so a file of
-    ``canonical_to_ras`` resamples the scan upright in ITK, SimpleITK and ANTs, and 3D Slicer, which inverts such a file
-    on loading, turns a scan upright that is put under it.
+    By ITK's convention a file holds the transform from points of the output to points of the input. So a file of
+    ``canonical_to_ras`` resamples the scan upright in ITK, SimpleITK and ANTs. 3D Slicer inverts such a file on
+    loading, so a scan that is put under the transform is shown upright there.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
     """
     lps = LPS_TO_RAS @ np.asarray(matrix, dtype=np.float64) @ LPS_TO_RAS
     parameters = " ".join(repr(float(value)) for value in [*lps[:3, :3].ravel(), *lps[:3, 3]])
@@ -203,8 +216,14 @@ def read_itk(path: str | os.PathLike) -> np.ndarray:
         raise TransformError(f"{path}: the parameters of the transform are not 12 + 3 numbers") from error
 
 
-def write_json(path: str | os.PathLike, document: dict) -> None:
-    """Write a JSON document; numpy arrays and numbers become lists and numbers."""
+def write_json(path: str | os.PathLike, document: dict[str, Any]) -> None:
+    """Write a JSON document; numpy arrays and numbers become lists and numbers.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
     with whole_file(path) as temporary:
         temporary.write_text(
             json.dumps(document, indent=2, default=lambda value: value.tolist(), allow_nan=False) + "\n",
@@ -212,15 +231,18 @@ def write_json(path: str | os.PathLike, document: dict) -> None:
         )
 
 
-def read_json(path: str | os.PathLike) -> dict:
+def read_json(path: str | os.PathLike) -> dict[str, Any]:
     """Read a JSON document.
 
     Raises
     ------
     TransformError
-        If the file is missing or not JSON.
+        If the file is missing or holds no JSON object.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise TransformError(f"{path}: not a readable JSON file ({error})") from error
+    if not isinstance(document, dict):
+        raise TransformError(f"{path}: holds a JSON {type(document).__name__}; an object is needed")
+    return document

@@ -1,29 +1,29 @@
-"""Bool masks on grids: their components, boxes and centres, and how far two of them overlap."""
+"""Boolean masks: connected components, bounding boxes, centres, and the overlap of two masks."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
 
-from .boxes import grown
+from .boxes import Box, grown
 
 
 def largest_components(mask: np.ndarray, n: int = 1, least_voxels: float = 0) -> list[np.ndarray]:
-    """The largest 6-connected components of a bool array, largest first; of equal ones the first in memory order.
+    """The largest 6-connected components of a mask, largest first; among equals the first in memory order.
 
     Parameters
     ----------
     mask : np.ndarray
-        Bool.
+        Any shape, bool.
     n : int
-        At most so many.
+        The largest number of components returned.
     least_voxels : float
-        Components of fewer are left out, but for the largest.
+        Smaller components are left out, except the largest of all.
 
     Returns
     -------
     list of np.ndarray
-        Of the mask's shape, bool; empty where nothing is true.
+        Masks of the same shape, bool; an empty list for an empty mask.
     """
     box = bounding_box(mask)
     if box is None:
@@ -32,7 +32,7 @@ def largest_components(mask: np.ndarray, n: int = 1, least_voxels: float = 0) ->
     if n_components == 1:
         return [mask]
     sizes = np.bincount(labels.ravel())[1:]
-    components = []
+    components: list[np.ndarray] = []
     for index in np.argsort(-sizes, kind="stable")[:n]:
         if not components or sizes[index] >= least_voxels:
             component = np.zeros_like(mask)
@@ -42,21 +42,21 @@ def largest_components(mask: np.ndarray, n: int = 1, least_voxels: float = 0) ->
 
 
 def thickest_part(mask: np.ndarray, reach: float) -> np.ndarray:
-    """What of a thing lies about its thickest place: of two that touch, one.
+    """The part of a mask around the largest ball that fits into it; separates a thick object from what touches it.
 
     Parameters
     ----------
     mask : np.ndarray
         Shape ``[D, H, W]``, bool, not empty.
     reach : float
-        How far from the centre of the largest ball that fits in, in radii of that ball.
+        Largest distance from the centre of that ball, in radii of the ball.
 
     Returns
     -------
     np.ndarray
-        Of the mask's shape, bool.
+        The same shape, bool.
     """
-    box = bounding_box(mask)
+    box = filled_box(mask)
     depth = ndimage.distance_transform_edt(np.pad(mask[box], 1))[1:-1, 1:-1, 1:-1]
     centre = np.unravel_index(depth.argmax(), depth.shape)
     from_centre = np.linalg.norm(np.moveaxis(np.indices(depth.shape), 0, -1) - centre, axis=-1)
@@ -65,42 +65,53 @@ def thickest_part(mask: np.ndarray, reach: float) -> np.ndarray:
     return part
 
 
-def bounding_box(mask: np.ndarray) -> tuple[slice, ...] | None:
-    """Slices around the true voxels of an array, or None where there are none."""
+def bounding_box(mask: np.ndarray) -> Box | None:
+    """The smallest box that holds all true voxels of a bool array; None for an empty mask."""
     if mask.ndim == 1:
         (where,) = mask.nonzero()
         return (slice(int(where[0]), int(where[-1]) + 1),) if len(where) else None
-    # Without the first axis it is a small array.
-    behind = bounding_box(mask.any(axis=0))
+    # The first axis is left out first, which makes the array small.
+    behind = bounding_box(np.asarray(mask.any(axis=0)))
     if behind is None:
         return None
-    return bounding_box(mask[(slice(None), *behind)].any(axis=tuple(range(1, mask.ndim)))) + behind
+    within = (slice(None), *behind)
+    return filled_box(np.asarray(mask[within].any(axis=tuple(range(1, mask.ndim))))) + behind
+
+
+def filled_box(mask: np.ndarray) -> Box:
+    """The smallest box that holds all true voxels of a bool array that has some.
+
+    Raises
+    ------
+    ValueError
+        If no voxel is true.
+    """
+    box = bounding_box(mask)
+    if box is None:
+        raise ValueError(f"a mask of shape {mask.shape} without a true voxel has no bounding box")
+    return box
 
 
 def centre_of_mass(mask: np.ndarray) -> np.ndarray:
-    """Of the true voxels of a bool array that has some, ``[ndim]``, voxels."""
-    box = bounding_box(mask)
+    """Centre of mass of the true voxels of a mask that is not empty, ``[ndim]``, voxels."""
+    box = filled_box(mask)
     return np.array(ndimage.center_of_mass(mask[box])) + [edges.start for edges in box]
 
 
-def box_around(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
-    """The part of a grid that holds the brain and a margin.
+def box_around(mask: np.ndarray, margin: int) -> Box:
+    """The box of the brain mask and a margin around it.
 
     Parameters
     ----------
     mask : np.ndarray
-        Shape ``[D, H, W]``, the brain, not empty.
+        Shape ``[D, H, W]``, bool, not empty.
     margin : int
-        Voxels on each side of the brain, fewer where the grid ends.
-
-    Returns
-    -------
-    tuple of slice
+        Voxels on each side, fewer where the grid ends.
     """
-    return grown(bounding_box(mask), margin, tuple(slice(0, size) for size in mask.shape))
+    return grown(filled_box(mask), margin, tuple(slice(0, size) for size in mask.shape))
 
 
 def dice_overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Twice what two bool arrays share over the sum of both, in [0, 1]; 0 where both are empty."""
+    """Dice coefficient of two masks, twice their intersection over the sum of their sizes; 0 if both are empty."""
     total = np.count_nonzero(one) + np.count_nonzero(other)
     return 2 * np.count_nonzero(one & other) / total if total else 0.0

@@ -1,4 +1,4 @@
-"""Grids: isotropic resampling, crop and pad, the way back to the scan's own grid, and reslicing by a pose."""
+"""Resampling: to cubic voxels, to another grid, to orthogonal axes, and to the head's planes by a pose."""
 
 from __future__ import annotations
 
@@ -8,86 +8,27 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 
+from .boxes import Box
 from .geometry import direction_cosines, rigid, transform_points, voxel_sizes
-from .masks import bounding_box
 from .volume import Volume
 
 RESLICED_EDGE_MM = 180.0
-"""Edge of the resliced cube: a head at term with room around it."""
-
+"""Edge of the resliced cube; holds the head of a fetus at term with a margin."""
 
 GRID_TOLERANCE = 1e-4
-"""Fraction of a voxel that a new grid may leave uncovered at its end; absorbs the rounding of headers."""
+"""Fraction of a voxel that a new grid may leave uncovered at its end; for the rounding of voxel sizes in headers."""
 
 SAME_SAMPLE = 1e-6
-"""Fraction of a voxel by which two samples may lie apart and be one: of intensities float32 keeps no more."""
-
-
-def rescale(array: np.ndarray, clip_fraction: float = 0.0) -> np.ndarray:
-    """Intensities to [0, 1] by minimum and maximum, float32; a constant array becomes 0.
-
-    Parameters
-    ----------
-    array : np.ndarray
-    clip_fraction : float
-        This fraction of the values is clipped at either end first.
-    """
-    if clip_fraction:
-        low, high = np.quantile(array, (clip_fraction, 1 - clip_fraction)).tolist()
-        # Where all but a few values are equal, those few are what there is to see.
-        if low < high:
-            array = np.clip(array, low, high)
-    low, high = array.min(), array.max()
-    if low == high:
-        return np.zeros(array.shape, np.float32)
-    scaled = np.subtract(array, low, dtype=np.float32) if low else array
-    return np.divide(scaled, high - low, dtype=np.float32)
-
-
-def darken_fill(array: np.ndarray) -> None:
-    """Give what fills a grid around what a scan shows the scan's least value; in place.
-
-    A scan that was interpolated onto another grid is filled up with some dark value, which its own may fall below by
-    then. It is that of at least four of the eight corners, and not the brightest of all.
-
-    Parameters
-    ----------
-    array : np.ndarray
-        Shape ``[I, J, K]``.
-    """
-    corners = array[np.ix_(*[(0, -1)] * 3)]
-    values, counts = np.unique(corners, return_counts=True)
-    fill, least = values[counts.argmax()], array.min()
-    if counts.max() >= 4 and least < fill <= np.median(array) and fill < array.max():
-        array[array == fill] = least
-
-
-def shown_box(array: np.ndarray) -> tuple[slice, ...]:
-    """What of a grid is not a margin of zeros, however wide somebody has made that; two voxels at least each way.
-
-    Parameters
-    ----------
-    array : np.ndarray
-        Shape ``[I, J, K]``, not all 0.
-
-    Returns
-    -------
-    tuple of slice
-    """
-    box = []
-    for edges, size in zip(bounding_box(array != 0), array.shape, strict=True):
-        start = min(edges.start, size - 2)
-        box.append(slice(start, max(edges.stop, start + 2)))
-    return tuple(box)
+"""Distance, in voxels, below which two sample positions count as the same: below the precision of float32."""
 
 
 def resample_isotropic(
     array: np.ndarray, voxel_to_ras: np.ndarray, spacing: float, tolerance: float = GRID_TOLERANCE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Linear resampling along the array's own axes to cubic voxels; the corner of the volume stays where it is.
+    """Resample linearly along the array's own axes to cubic voxels; the first corner of the volume keeps its position.
 
-    The new grid covers the old one; its last sample of an axis may lie beyond the volume and is then 0. Within the
-    outer half of a border voxel its value holds (ITK's convention, and so TorchIO's).
+    The new grid covers the old one. The last sample along an axis may lie beyond the volume and is then 0. Within the
+    outer half of a border voxel the value is constant, as in ITK and TorchIO.
 
     Parameters
     ----------
@@ -98,15 +39,15 @@ def resample_isotropic(
     spacing : float
         Edge of the new voxels, mm.
     tolerance : float
-        Fraction of a new voxel that may stay uncovered at the end. A header's rounding (3.0000002 mm) would else add a
-        sample, as it does in the official program.
+        Fraction of a new voxel that may stay uncovered at the end. Without it the rounding of a header (3.0000002 mm)
+        would add a sample, as it does in the official program.
 
     Returns
     -------
     array : np.ndarray
         Shape ``ceil(n · old spacing / spacing - tolerance)``, float32.
     voxel_to_ras : np.ndarray
-        Of the new grid.
+        Shape ``[4, 4]``, of the new grid.
     """
     factors = spacing / voxel_sizes(voxel_to_ras)
     for axis, factor in enumerate(factors):
@@ -117,7 +58,7 @@ def resample_isotropic(
 
 
 def _resample_axis(array: np.ndarray, axis: int, factor: float, tolerance: float) -> np.ndarray:
-    """One axis of `resample_isotropic`; the array itself where its samples stay where they are."""
+    """One axis of `resample_isotropic`; returns the array itself where no sample moves."""
     n_old = array.shape[axis]
     n_new = max(1, math.ceil(n_old / factor - tolerance))
     position = (np.arange(n_new) + 0.5) * factor - 0.5
@@ -125,7 +66,7 @@ def _resample_axis(array: np.ndarray, axis: int, factor: float, tolerance: float
         return array
     clipped = np.clip(position, 0, n_old - 1)
     low = np.minimum(clipped.astype(int), n_old - 2)
-    # Positions in float64, as sums of many voxels; what is left of them in one voxel needs no more than float32.
+    # Positions are float64, as they grow with the array; their fraction within one voxel is exact enough in float32.
     weight = (clipped - low).astype(np.float32)
     along = [1, 1, 1]
     along[axis] = -1
@@ -137,74 +78,10 @@ def _resample_axis(array: np.ndarray, axis: int, factor: float, tolerance: float
     return resampled
 
 
-def crop_or_pad(
-    array: np.ndarray, voxel_to_ras: np.ndarray, edges: int | tuple[int, int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Crop or zero-pad around the middle; of an odd number of voxels the larger half stands in front.
-
-    Parameters
-    ----------
-    array : np.ndarray
-        Shape ``[I, J, K]``.
-    voxel_to_ras : np.ndarray
-        Shape ``[4, 4]``.
-    edges : int or tuple of int
-        Voxels along each axis of the result, or of a cube.
-
-    Returns
-    -------
-    array : np.ndarray
-        Shape ``edges``.
-    voxel_to_ras : np.ndarray
-        Of the result.
-    """
-    shape = (edges,) * 3 if isinstance(edges, int) else edges
-    halves = [math.ceil(abs(edge - size) / 2) for size, edge in zip(array.shape, shape, strict=True)]
-    start = [half if size > edge else -half for half, size, edge in zip(halves, array.shape, shape, strict=True)]
-    box = tuple(slice(first, first + edge) for first, edge in zip(start, shape, strict=True))
-    return cut(array, box), voxel_to_ras @ rigid(np.eye(3), start)
-
-
-def cut(array: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
-    """What an array ``[I, J, K]`` shows in a box of voxels, which may reach beyond it on any side: zeros there."""
-    result = np.zeros([edges.stop - edges.start for edges in box], array.dtype)
-    inside, within = _overlap(array.shape, box)
-    result[within] = array[inside]
-    return result
-
-
-def put_back(content: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...]) -> np.ndarray:
-    """An array of that shape with the content of a box in its place, and zeros elsewhere; the inverse of `cut`."""
-    result = np.zeros(shape, content.dtype)
-    inside, within = _overlap(shape, box)
-    result[inside] = content[within]
-    return result
-
-
-def _overlap(shape: tuple[int, ...], box: tuple[slice, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Where grid and box have voxels in common: as slices of the grid, and as slices of the box."""
-    inside = tuple(
-        slice(min(max(edges.start, 0), n), min(max(edges.stop, 0), n)) for edges, n in zip(box, shape, strict=True)
-    )
-    within = tuple(
-        slice(part.start - edges.start, part.stop - edges.start) for part, edges in zip(inside, box, strict=True)
-    )
-    return inside, within
-
-
-def whole_multiple(shape: tuple[int, ...], stride: int) -> tuple[int, ...]:
-    """The least edges, each a multiple of `stride` voxels, that hold a volume of some shape.
-
-    >>> whole_multiple((110, 16, 30), 16)
-    (112, 16, 32)
-    """
-    return tuple(-(-n // stride) * stride for n in shape)
-
-
 def nearest_on_grid(
     labels: np.ndarray, labels_to_ras: np.ndarray, shape: tuple[int, int, int], voxel_to_ras: np.ndarray
 ) -> np.ndarray:
-    """Labels carried to another grid by the nearest voxel; 0 outside.
+    """Resample labels to another grid by nearest neighbour; 0 outside.
 
     Parameters
     ----------
@@ -213,12 +90,12 @@ def nearest_on_grid(
     labels_to_ras, voxel_to_ras : np.ndarray
         Shape ``[4, 4]``.
     shape : tuple of int
-        Of the other grid.
+        Shape of the other grid.
 
     Returns
     -------
     np.ndarray
-        Of that shape, in the type of `labels`.
+        Shape `shape`, with the dtype of `labels`.
     """
     voxel_to_label = np.linalg.inv(labels_to_ras) @ voxel_to_ras
     linear = voxel_to_label[:3, :3]
@@ -229,37 +106,35 @@ def nearest_on_grid(
         size = tuple(edges.stop - edges.start for edges in box)
         carried[box] = ndimage.affine_transform(labels, linear, offset, output_shape=size, order=0)
         return carried
-    # Axes that run alike need no more than an index for each.
+    # Parallel axes: one array of indices for each axis is enough.
     target = []
-    for axis, size in enumerate(shape):
-        index = np.rint(np.arange(size) * voxel_to_label[axis, axis] + voxel_to_label[axis, 3]).astype(int)
+    for axis, n in enumerate(shape):
+        index = np.rint(np.arange(n) * voxel_to_label[axis, axis] + voxel_to_label[axis, 3]).astype(int)
         inside = ((index >= 0) & (index < labels.shape[axis])).nonzero()[0]
         labels = labels.take(index[inside], axis)
-        # Indices grow or shrink along an axis, so those inside follow each other.
+        # The indices are monotonic, so those inside are consecutive.
         target.append(slice(inside[0], inside[-1] + 1) if len(inside) else slice(0))
     carried = np.zeros(shape, labels.dtype)
     carried[tuple(target)] = labels
     return carried
 
 
-def reached_box(
-    content_shape: tuple[int, int, int], content_to_grid: np.ndarray, shape: tuple[int, int, int]
-) -> tuple[slice, ...]:
-    """The box of a grid's voxels, ``[I, J, K]`` of them, that may show any of an array that stands askew in it.
+def reached_box(content_shape: tuple[int, ...], content_to_grid: np.ndarray, shape: tuple[int, int, int]) -> Box:
+    """The box of a grid's voxels that an array placed obliquely in that grid can overlap.
 
     Parameters
     ----------
     content_shape : tuple of int
-        Of the array.
+        Shape of the array, ``(D, H, W)``.
     content_to_grid : np.ndarray
         Shape ``[4, 4]``, from the array's voxels to those of the grid.
     shape : tuple of int
-        Of the grid.
+        Shape of the grid.
 
     Returns
     -------
-    tuple of slice
-        Within the grid; empty along an axis on which the array lies beside it.
+    Box
+        Within the grid; empty along an axis on which the two do not overlap.
     """
     corners = np.array(list(np.ndindex(2, 2, 2))) * np.array(content_shape) - 0.5
     reach = transform_points(content_to_grid, corners)
@@ -269,7 +144,7 @@ def reached_box(
 
 
 def straighten(volume: Volume) -> Volume:
-    """A scan whose voxel axes are not at right angles, sampled on the nearest grid whose axes are.
+    """Resample a scan whose voxel axes are not orthogonal to the nearest grid with orthogonal axes.
 
     Parameters
     ----------
@@ -278,12 +153,13 @@ def straighten(volume: Volume) -> Volume:
     Returns
     -------
     Volume
-        Linearly interpolated, float32, with the same voxel sizes; it covers the scan, with its least value around it.
+        Interpolated linearly, float32, with the same voxel sizes. It covers the scan;
+        the rest has the scan's least value.
 
     Raises
     ------
     VolumeError
-        If the intensities are of no use, see `Volume.intensities`.
+        If the intensities cannot be used; see `Volume.intensities`.
     """
     left, _, right = np.linalg.svd(direction_cosines(volume.voxel_to_ras))
     axes = rigid(left @ right, np.zeros(3))
@@ -301,7 +177,7 @@ def straighten(volume: Volume) -> Volume:
 
 
 def reslice(volume: Volume, canonical_to_ras: np.ndarray, spacing: float, edge: float = RESLICED_EDGE_MM) -> Volume:
-    """The scan as seen from the head: a cube around its origin along its right, anterior and superior axes.
+    """Resample a scan to a cube around the head, along the head's right, anterior and superior axes.
 
     Parameters
     ----------
@@ -314,8 +190,8 @@ def reslice(volume: Volume, canonical_to_ras: np.ndarray, spacing: float, edge: 
     Returns
     -------
     Volume
-        Linearly interpolated, float32, 0 outside of the scan; its world is the head's frame, so any viewer shows the
-        head upright.
+        Interpolated linearly, float32, 0 outside the scan. Its world is the head's frame, so any viewer shows the head
+        upright.
 
     Raises
     ------

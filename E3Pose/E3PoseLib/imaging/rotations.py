@@ -1,4 +1,4 @@
-"""Rotations as tensors: Euler angles, 6-D, nearest rotation, angle between two, random ones.
+"""Rotations as tensors: Euler angles, the 6-D form, the nearest rotation, angles between two, random rotations.
 
 Conversions come from ``pytorch3d.transforms`` where it is installed, else from ``roma``. All functions take and give
 tensors with any leading dimensions, keep their dtype and device, and are differentiable.
@@ -95,7 +95,7 @@ def orthonormalise(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def geodesic_angle(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Angle in degrees, [0, 180], of the rotation that takes a to b; exact for small angles too.
+    """Angle in degrees, [0, 180], of the rotation from a to b; accurate for small angles too.
 
     Parameters
     ----------

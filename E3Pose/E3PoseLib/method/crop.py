@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from ..imaging.intensities import rescale
 from ..imaging.masks import bounding_box, centre_of_mass
-from ..imaging.resampling import rescale
 from ..imaging.sampling import sample_grids
 
 UPRIGHT_RADII = 3.6
@@ -30,7 +30,7 @@ def cube_around(mask: np.ndarray, edge: int) -> tuple[slice, ...]:
     Returns
     -------
     tuple of slice
-        Voxels of the grid; the cube may reach beyond it on any side: `resampling.cut` and `put_back` take it so.
+        Voxels of the grid; the cube may reach beyond it on any side: `cropping.cut` and `put_back` take it so.
     """
     starts = [(edges.start + edges.stop - edge) // 2 for edges in bounding_box(mask)]
     return tuple(slice(start, start + edge) for start in starts)

@@ -12,9 +12,11 @@ import numpy as np
 import torch
 
 from ..errors import E3PoseError, NoHeadFoundError, VolumeError
+from ..imaging.cropping import cut
 from ..imaging.geometry import head_axes_to_ras, rigid, transform_points
+from ..imaging.intensities import rescale
 from ..imaging.masks import centre_of_mass, largest_components
-from ..imaging.resampling import cut, nearest_on_grid, rescale
+from ..imaging.resampling import nearest_on_grid
 from ..imaging.sampling import sample_grids
 from ..imaging.volume import Volume
 from ..models.model import Model

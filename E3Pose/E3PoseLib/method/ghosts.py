@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..imaging.cropping import shown_box
 from ..imaging.masks import box_around
-from ..imaging.resampling import shown_box
 
 LEAST_LIKENESS = 0.6
 """Correlation with what lies half a field of view away from which one is a copy of the other: heads that were no ghosts

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from ..imaging.cropping import cut, put_back
 from ..imaging.geometry import rigid
 from ..imaging.masks import bounding_box, box_around, dice_overlap, largest_components
-from ..imaging.resampling import cut, put_back, reached_box
+from ..imaging.resampling import reached_box
 from ..imaging.sampling import sample_grids
 from ..networks.unet.unet import UNet
 

@@ -7,19 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import VolumeError
+from ..imaging.cropping import crop_or_pad, shown_box, whole_multiple
 from ..imaging.geometry import rigid
+from ..imaging.intensities import darken_fill, rescale
 from ..imaging.masks import bounding_box
-from ..imaging.resampling import (
-    GRID_TOLERANCE,
-    crop_or_pad,
-    darken_fill,
-    nearest_on_grid,
-    resample_isotropic,
-    rescale,
-    shown_box,
-    straighten,
-    whole_multiple,
-)
+from ..imaging.resampling import GRID_TOLERANCE, nearest_on_grid, resample_isotropic, straighten
 from ..imaging.volume import Volume
 from ..models.catalog import ModelHeader
 

@@ -1,4 +1,4 @@
-"""Model files: their header, their weights, where they lie, and the import of official checkpoints.
+"""Model files: their header and weights, where they are found, and the import of official checkpoints.
 
-May import `networks` and what is below it. Start with `model.py`; `catalog.py` reads headers without PyTorch.
+May import `networks` and the layers below it. Start with `model.py`; `catalog.py` reads headers without PyTorch.
 """

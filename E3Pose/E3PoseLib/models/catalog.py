@@ -1,4 +1,4 @@
-"""Which models there are, and what their files say of themselves; nothing here imports PyTorch."""
+"""Finding model files and reading their headers; nothing here imports PyTorch."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from ..errors import ModelError
 FORMAT_VERSION = 1
 HEADER_KEY = "e3pose"
 MAXIMUM_HEADER_BYTES = 100_000_000
-"""As safetensors has it."""
+"""The limit of the safetensors format."""
 
 OFFICIAL_THRESHOLDS = (0.9, 0.8)
-"""Of background and object, in the official program."""
+"""Thresholds of the classes background and brain in the official program."""
 
 CARD_FIELDS = ("description", "training_data", "licence", "citation")
-"""What a header says to people."""
+"""Fields of the header that form the model card."""
+
 _SUFFIX = ".safetensors"
 _LIBRARY = Path(__file__).parents[1]
 _PLACES = (_LIBRARY.parent / "Resources", _LIBRARY / "resources")
 
 
 def thresholds_of(n_classes: int, given: Sequence[float] = OFFICIAL_THRESHOLDS) -> tuple[float, ...]:
-    """One threshold for each class: those given, and none (-1) for the classes that follow."""
+    """One threshold for each class: those given, then -1, which is no threshold, for the remaining classes."""
     return (*given, *[-1.0] * n_classes)[:n_classes]
 
 
 @dataclass(frozen=True)
 class ModelHeader:
-    """What a model file says of itself.
+    """The header of a model file: architectures, input sizes and thresholds, and the model card.
 
     Parameters
     ----------
@@ -41,37 +42,37 @@ class ModelHeader:
     segmentation, rotation : dict
         Arguments of `UNet` and `E3CNN`.
     spacing_mm : float
-        Voxels that both networks see.
+        Voxel size of the input of both networks, mm.
     segmentation_edge : int or None
-        Edge of the cube that the U-Net sees, voxels; None: the whole scan.
+        Edge of the U-Net's input, a cube, in voxels; None: the input is the whole scan.
     rotation_edge : int
-        Longest edge of what the rotation network sees, voxels.
+        Longest edge of the rotation network's input, voxels.
     object_fraction : float
         Extent of the brain relative to the rotation network's input.
     views : int
-        In how many orientations the crop is shown to the rotation network, whose answers are averaged; 0: once, cut to
-        the scan, as the official program does.
+        Number of orientations in which the rotation network sees the crop; its answers are averaged. 0: one view, cut
+        to the scan, as in the official program.
     clip_fraction : float
-        This fraction of the intensities is clipped at either end before a network sees them, so that a few bright
-        voxels (vessels, fat beside the coil) do not set the contrast.
+        This fraction of the intensities is clipped at each end before a network sees them, so that a few bright voxels
+        (vessels, fat beside the coil) do not set the contrast.
     candidates : int
-        Where the pose of the largest thing that the U-Net calls brain is doubtful, poses of the next largest are
-        estimated too, of so many in all, and the most certain one counts. 1: the largest alone, as in the official
+        Number of components of the brain mask that are tried. Where the pose of the largest is doubtful, poses of the
+        next largest are estimated too, and the most certain one is returned. 1: the largest only, as in the official
         program.
     thresholds : tuple of float
         For each class, the probability up to which it counts as 0.
     object_label : int
         Class of the brain.
     eyes : dict
-        Arguments of a second `UNet`, which looks at the head alone for the brain (its class 1) and the eyes (2); empty:
-        there is none, as in the official program.
+        Arguments of a second `UNet`, which sees the head closer and finds the brain (class 1) and the eyes (class 2);
+        empty: there is none, as in the official program.
     eyes_edge : int
-        Edge of the cube that it sees, voxels.
+        Edge of its input, a cube, in voxels.
     upright : dict
-        Arguments of a third `UNet`, which sees the head upright and at a fixed size, and tells better than the second
-        where the eyes are; empty: there is none.
+        Arguments of a third `UNet`, which sees the head turned upright and scaled to a fixed size, and finds the eyes
+        better than the second; empty: there is none.
     upright_edge : int
-        Edge of the cube that it sees, voxels.
+        Edge of its input, a cube, in voxels.
     description, training_data, licence, citation : str
         The model card.
     format_version : int
@@ -101,6 +102,13 @@ class ModelHeader:
 
 
 def parse_header(path: Path, metadata: dict[str, str]) -> ModelHeader:
+    """The header in the metadata of a safetensors file.
+
+    Raises
+    ------
+    ModelError
+        If there is none, it is of another format, or damaged.
+    """
     if HEADER_KEY not in metadata:
         raise ModelError(f"{path}: holds weights but no E3Pose header; make the file with 'e3pose import-weights'")
     try:
@@ -119,31 +127,31 @@ def parse_header(path: Path, metadata: dict[str, str]) -> ModelHeader:
 
 
 def resources() -> Path:
-    """The folder of what comes with E3Pose: beside the library in Slicer and in a checkout, within it in a wheel."""
+    """The folder of the files that come with E3Pose; in Slicer beside the library, in a wheel inside it."""
     return next((place for place in _PLACES if place.is_dir()), _PLACES[0])
 
 
 def sample_scan() -> Path:
-    """The synthetic scan that comes with E3Pose; its true pose stands beside it."""
+    """The synthetic scan that comes with E3Pose; its true pose is in the same folder."""
     return resources() / "SampleData" / "SyntheticFetalEPI.nii.gz"
 
 
 def model_folders() -> list[Path]:
-    """Where named models lie: those that come with E3Pose, then the user's own.
+    """The folders of named models: those that come with E3Pose, then the user's own.
 
-    The latter in the folder that the environment variable ``E3POSE_MODELS`` names, else in ``~/.e3pose/models``.
+    The user's folder is the environment variable ``E3POSE_MODELS``, or else ``~/.e3pose/models``.
     """
     own = os.environ.get("E3POSE_MODELS") or Path.home() / ".e3pose" / "models"
     return [resources() / "Models", Path(own)]
 
 
 def available_models() -> dict[str, Path]:
-    """Files of all named models, by name; a user's own takes the place of a built-in one of the same name."""
+    """Files of all named models, by name; a user's own model replaces a built-in one of the same name."""
     return {path.stem: path for folder in model_folders() for path in sorted(folder.glob(f"*{_SUFFIX}"))}
 
 
 def find_model(source: str | os.PathLike) -> Path:
-    """The file of a model that is given by name or path.
+    """The file of a model given by name or path.
 
     Raises
     ------
@@ -176,8 +184,8 @@ def read_header(path: str | os.PathLike) -> ModelHeader:
         If the file is missing, damaged or not a model.
     """
     path = find_model(path)
-    # Read by hand, as Slicer shows a model's card before any package is installed: the length of a JSON document, it,
-    # and the tensors.
+    # Read here, not by safetensors, as Slicer shows model cards before any package is installed. The file holds the
+    # length of a JSON document, the document, and the tensors.
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))

@@ -1,4 +1,4 @@
-"""Models: one safetensors file with both networks and all that is needed to use them; import of official weights."""
+"""Models: all networks and their header in one safetensors file; import of official weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -40,11 +41,14 @@ __all__ = [
 ]
 
 N_EYES_CLASSES = 3
-"""Of the eyes' network: background, brain, eyes."""
+"""Classes of the networks that find the eyes: background, brain, eyes."""
+
+
+Network = TypeVar("Network", UNet, E3CNN)
 
 
 class Model:
-    """The networks, ready for inference, and their header.
+    """Networks ready for inference, and their header.
 
     Parameters
     ----------
@@ -84,18 +88,18 @@ class Model:
                 f"model {header.name!r}: a rotation edge of {header.rotation_edge} voxels cannot be halved "
                 f"{rotation_network.n_levels} times"
             )
-        for part, network, edge in (
+        for part, closer_network, edge in (
             ("eyes", eyes_network, header.eyes_edge),
             ("upright", upright_network, header.upright_edge),
         ):
-            if network is None:
+            if closer_network is None:
                 continue
-            if edge % network.stride:
+            if edge % closer_network.stride:
                 raise ModelError(
-                    f"model {header.name!r}: the {part} network's edge {edge} is no multiple of {network.stride}, as "
-                    "it needs"
+                    f"model {header.name!r}: the {part} network's edge {edge} is no multiple of "
+                    f"{closer_network.stride}, as it needs"
                 )
-            if network.last_conv.out_channels != N_EYES_CLASSES:
+            if closer_network.last_conv.out_channels != N_EYES_CLASSES:
                 raise ModelError(
                     f"model {header.name!r}: the {part} network needs the classes background, brain and eyes"
                 )
@@ -113,13 +117,13 @@ class Model:
                 raise ModelError(f"model {header.name!r}: some weights are NaN or infinite; the file is damaged")
             network.eval().requires_grad_(False)
             if isinstance(network, UNet):
-                network.to(memory_format=torch.channels_last_3d)
+                network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # as torch documents it
         rotation_network.freeze()
 
     @property
     def networks(self) -> dict[str, UNet | E3CNN]:
-        """The networks by the name that begins their weights' names in a model file."""
-        networks = {
+        """The networks by the prefix of their weights' names in a model file."""
+        networks: dict[str, UNet | E3CNN | None] = {
             "segmentation": self.segmentation_network,
             "rotation": self.rotation_network,
             "eyes": self.eyes_network,
@@ -129,7 +133,7 @@ class Model:
 
     @property
     def identity(self) -> str:
-        """The name with a fingerprint of all weights: equal for equal models only."""
+        """The model's name and a fingerprint of header and weights; different for different models."""
         digest = hashlib.sha256(json.dumps(asdict(self.header), sort_keys=True).encode())
         for network in self.networks.values():
             for name, tensor in sorted(network.state_dict().items()):
@@ -137,7 +141,7 @@ class Model:
         return f"{self.header.name}-{digest.hexdigest()[:12]}"
 
     def to(self, device: torch.device | str) -> Model:
-        """Move the networks to a device."""
+        """Move the networks to a device, in place."""
         for network in self.networks.values():
             network.to(device)
         return self
@@ -187,18 +191,18 @@ def load_model(
     Raises
     ------
     ModelError
-        If there is no such model, or the file is damaged, of a newer format or another architecture, or holds more
-        than weights.
+        If there is no such model, or the file is damaged, of a newer format or another architecture, or holds
+        anything but weights.
     """
-    if (unet is None) != (e3cnn is None):
+    if unet is None and e3cnn is None:
+        return _read(find_model(source)).to(device)
+    if unet is None or e3cnn is None:
         raise ModelError("official weights come in pairs: give both the U-Net's .ckpt and the E(3)-CNN's .pth")
-    if unet is not None:
-        return import_official(unet, e3cnn).to(device)
-    return _read(find_model(source)).to(device)
+    return import_official(unet, e3cnn).to(device)
 
 
-def import_official(unet: str | os.PathLike, e3cnn: str | os.PathLike, **changes) -> Model:
-    """Build a model from official weights; the architectures are read off the weights' shapes.
+def import_official(unet: str | os.PathLike, e3cnn: str | os.PathLike, **changes: Any) -> Model:
+    """Build a model from official weights; the architectures follow from the shapes of the weights.
 
     Parameters
     ----------
@@ -211,7 +215,7 @@ def import_official(unet: str | os.PathLike, e3cnn: str | os.PathLike, **changes
     Raises
     ------
     ModelError
-        If a file is missing, damaged, holds more than weights, or does not fit the architecture.
+        If a file is missing, damaged, holds anything but weights, or does not fit the architecture.
     """
     segmentation, segmentation_weights = import_unet(unet)
     rotation, rotation_weights = import_e3cnn(e3cnn)
@@ -255,8 +259,10 @@ def _read(path: Path) -> Model:
     )
 
 
-def _filled(network_class: type, arguments: dict, weights: dict[str, torch.Tensor], path: str | os.PathLike):
-    """A network of that architecture with those weights."""
+def _filled(
+    network_class: type[Network], arguments: dict, weights: dict[str, torch.Tensor], path: str | os.PathLike
+) -> Network:
+    """A network of that class, built with these arguments and weights."""
     try:
         network = network_class(**arguments)
         network.load_state_dict(weights)

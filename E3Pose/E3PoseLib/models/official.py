@@ -1,4 +1,4 @@
-"""Reading checkpoints of the official program and of this project's training: nothing but weights, under our names."""
+"""Reading weights from checkpoints of the official program and of this project's training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def import_unet(path: str | os.PathLike) -> tuple[dict, dict[str, torch.Tensor]]
     Raises
     ------
     ModelError
-        If the file is missing, damaged, holds more than weights, or is not such a checkpoint.
+        If the file is missing, damaged, holds anything but weights, or is not such a checkpoint.
     """
     checkpoint, architecture = _read_weights(path, "state_dict", "a U-Net's Lightning checkpoint (.ckpt)")
     weights = {
@@ -46,12 +46,12 @@ def import_unet(path: str | os.PathLike) -> tuple[dict, dict[str, torch.Tensor]]
 def import_e3cnn(path: str | os.PathLike) -> tuple[dict, dict[str, torch.Tensor]]:
     """Architecture (arguments of `E3CNN`) and weights from an E(3)-CNN's ``.pth``.
 
-    Only what was learned is taken; lattices, harmonics and couplings are this project's own.
+    Only learned weights are taken; lattices, spherical harmonics and couplings are computed by this project.
 
     Raises
     ------
     ModelError
-        If the file is missing, damaged, holds more than weights, or is not such a file.
+        If the file is missing, damaged, holds anything but weights, or is not such a file.
     """
     checkpoint, architecture = _read_weights(path, "net_state_dict", "an E(3)-CNN's .pth file")
     weights = {}
