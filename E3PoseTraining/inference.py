@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from E3PoseLib.cli import add_device_option, progress
+from E3PoseLib.cli import add_device_option
 from E3PoseLib.imaging.geometry import direction_cosines, invert_rigid, rigid, transform_points, write_npy
 from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
 from E3PoseLib.method.estimate import PoseEstimate
@@ -22,8 +22,9 @@ from E3PoseLib.models.model import import_official
 from E3PoseLib.running.batch import run_each
 from E3PoseLib.running.ending import SOME_FAILED, SUCCESS, exit_status
 from E3PoseLib.running.memory import keep_freed_memory, made_to_stay
-from E3PoseLib.running.results import check_folder, prepare_folder
-from E3PoseLib.running.tasks import Task, find_tasks
+from E3PoseLib.running.progress import progress
+from E3PoseLib.running.results.folder import check_folder, prepare_folder
+from E3PoseLib.running.scans.tasks import Task, find_tasks
 
 
 def official_matrix(

@@ -9,7 +9,7 @@ import torch
 
 from E3PoseLib.imaging.volume import Volume, read_volume
 from E3PoseLib.method.estimator import PoseEstimator
-from E3PoseLib.running.tasks import Task
+from E3PoseLib.running.scans.tasks import Task
 
 
 def process_and_threads(estimator: PoseEstimator) -> tuple[int, int]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from . import __version__
 from .errors import E3PoseError, ModelError
-from .running.ending import SOME_FAILED, SUCCESS, exit_status
+from .running.ending import SUCCESS, exit_status
 
 if TYPE_CHECKING:
     from .method.estimator import PoseEstimator
-    from .running.tasks import Task
+    from .running.scans.tasks import Task
     from .running.team import Team
 
 
@@ -172,7 +171,7 @@ def _estimate(options: argparse.Namespace) -> int:
     if options.model is not None and (options.unet or options.e3cnn):
         raise ModelError("give either --model or --unet and --e3cnn, not both")
     # Here, so that help and errors of usage do not wait for numpy and torch.
-    from .running.tasks import find_tasks
+    from .running.scans.tasks import find_tasks
     from .running.team import Team
 
     tasks = find_tasks(options.input, options.frame, options.all_frames)
@@ -185,7 +184,7 @@ def _estimate(options: argparse.Namespace) -> int:
     with Team(model, options.device, options.precision, processes) if processes > 1 else nullcontext() as team:
         status = _estimate_all(tasks, options, model, team)
     if nodes and nodes.until_all_are_done():
-        from .running.tables import write_tables
+        from .running.results.tables import write_tables
 
         write_tables(options.output)
     return status
@@ -193,12 +192,19 @@ def _estimate(options: argparse.Namespace) -> int:
 
 def _estimate_all(tasks: Sequence[Task], options: argparse.Namespace, model: dict, team: Team | None) -> int:
     """Estimate the pose in scans, by a team or in this very process; returns the exit status."""
-    from .running.results import Settings, prepare_folder
+    from .running.progress import run_with_progress
+    from .running.results.folder import prepare_folder
+    from .running.results.settings import Settings
 
     prepare_folder(options.output)
-    estimator = team or _own_estimator(model, options)
+    estimator: PoseEstimator | Team
+    if team:
+        estimator, identity = team, team.model
+    else:
+        estimator = _own_estimator(model, options)
+        identity = estimator.model.identity
     settings = Settings(
-        model=team.model if team else estimator.model.identity,
+        model=identity,
         space=options.space,
         direction=options.direction,
         save_mask=options.save_mask,
@@ -220,72 +226,13 @@ def _own_estimator(model: dict, options: argparse.Namespace) -> PoseEstimator:
         return PoseEstimator(load_model(**model), options.device, precision=options.precision)
 
 
-@contextmanager
-def progress(n_scans: int) -> Iterator[Callable]:
-    """A progress bar; inside, a function to be told of each task and why it failed, or "" where it did not."""
-    from tqdm import tqdm
-
-    with tqdm(total=n_scans, unit="scan", desc="poses", disable=None) as bar:
-
-        def tell(task, message: str) -> None:
-            if message:
-                bar.write(f"{task.name}: failed: {message}", file=sys.stderr)
-            bar.update()
-
-        yield tell
-
-
-def run_with_progress(tasks, estimator, folder, settings, overwrite: bool) -> int:
-    """Run a batch with a progress bar, print what failed, and return the exit status."""
-    from .running.batch import run_batch
-    from .running.tables import FAILURES, POSES
-
-    with progress(len(tasks)) as tell:
-        report = run_batch(tasks, estimator, folder, settings, overwrite=overwrite, on_result=tell)
-    tables = {"results": Path(folder) / POSES.name, "failures": Path(folder) / FAILURES.name}
-    print("; ".join([report.in_words(), *(f"{what} in {path}" for what, path in tables.items() if path.is_file())]))
-    return SOME_FAILED if report.failed else SUCCESS
-
-
 def _demo(options: argparse.Namespace) -> int:
     from .running.memory import made_to_stay
 
     with made_to_stay():
-        from .imaging.volume import read_volume
-        from .method.estimator import PoseEstimator
-        from .models.catalog import sample_scan
-        from .models.model import load_model
-        from .running.picture import check_can_draw, draw_estimate
-        from .running.results import Settings, check_folder, prepare_folder, stands, write_results
-        from .running.tasks import find_tasks
+        from .running.demo import run_demo
 
-    check_can_draw()
-    task, *more = find_tasks([options.scan or sample_scan()])
-    if more:
-        raise E3PoseError(f"{options.scan}: holds {len(more) + 1} scans; the demo shows one")
-    volume = read_volume(task.path)
-    folder = prepare_folder(options.output)
-    check_folder(folder, [task])
-    model = load_model(**_model_asked_for(options))
-    settings = Settings(model.identity, save_mask=True, reslice_spacing=1.0)
-    picture = {".png": draw_estimate}
-    if not options.overwrite:
-        stands(task, folder, settings, picture)  # says what must not be replaced
-    estimate = PoseEstimator(model, options.device).estimate(volume)
-    written = write_results(folder, task, volume, estimate, settings, picture)
-    print(
-        f"{task.name}: confidence {estimate.confidence.level}, {estimate.timings['total']:.1f} s on {estimate.device}"
-    )
-    for warning in estimate.warnings:
-        print(f"  {warning}")
-    for path, content in (
-        (written["json"], "pose, confidence, warnings"),
-        (written["tfm"], "the pose for 3D Slicer, ITK and ANTs"),
-        (written["mask"], "the brain"),
-        (written["resliced"], "the scan in the head's planes"),
-        (written[".png"], "before and after"),
-    ):
-        print(f"  {path}: {content}")
+    run_demo(options.scan, options.output, _model_asked_for(options), options.device, options.overwrite)
     return SUCCESS
 
 

@@ -87,8 +87,9 @@ def run(chosen: argparse.Namespace) -> int:
     from E3PoseLib.method.estimator import PoseEstimator
     from E3PoseLib.models.model import load_model
     from E3PoseLib.running.batch import run_batch
-    from E3PoseLib.running.results import Settings, prepare_folder
-    from E3PoseLib.running.tasks import find_tasks
+    from E3PoseLib.running.results.folder import prepare_folder
+    from E3PoseLib.running.results.settings import Settings
+    from E3PoseLib.running.scans.tasks import find_tasks
 
     # Absolute, as a MRML scene looks for relative names in a folder of its own.
     tasks = find_tasks([Path(name).absolute() for name in chosen.input], suffixes=SUFFIXES)

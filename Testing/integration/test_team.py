@@ -18,8 +18,8 @@ from E3PoseLib.cli import main
 from E3PoseLib.errors import DeviceError, ModelError, WorkerError
 from E3PoseLib.imaging.volume import write_volume
 from E3PoseLib.running.batch import run_batch
-from E3PoseLib.running.results import Settings
-from E3PoseLib.running.tasks import find_tasks
+from E3PoseLib.running.results.settings import Settings
+from E3PoseLib.running.scans.tasks import find_tasks
 from E3PoseLib.running.team import Team
 
 

@@ -92,7 +92,7 @@ def test_no_interpreter(volume):
 def test_stop_leaves_nothing(worker, volume):
     worker.estimate(volume, {"model": "none"})
     wait_for(lambda: worker.poll() is not None and worker.pid is not None)
-    pid, folder = worker.pid, worker._folder
+    pid, folder = worker.pid, worker._child.folder
     started = time.monotonic()
     worker.stop()
     assert time.monotonic() - started < 1.0
@@ -105,7 +105,7 @@ def test_stop_leaves_nothing(worker, volume):
 def test_the_worker_leaves_when_its_host_does(worker, volume):
     worker.estimate(volume, {"model": "none"})
     wait_for(lambda: worker.poll() is not None and worker.pid is not None)
-    process = worker._process
+    process = worker._child.process
     process.stdout.close()
     assert process.wait(timeout=15) == 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -12,18 +12,14 @@ from typing import TYPE_CHECKING
 
 from ..errors import E3PoseError, WorkerError
 from ..imaging.volume import Volume, read_volume
-from .results import (
-    Settings,
-    Writers,
-    check_folder,
-    forget_failure,
-    prepare_folder,
-    record_failure,
-    stands,
-    write_results,
-)
-from .tables import check_tables, write_tables
-from .tasks import Task
+from .results.failures import forget_failure, record_failure
+from .results.files import Writers
+from .results.folder import check_folder, prepare_folder
+from .results.settings import Settings
+from .results.standing import stands
+from .results.tables import check_tables, write_tables
+from .results.writing import write_results
+from .scans.tasks import Task
 from .team import Team
 
 if TYPE_CHECKING:
@@ -100,6 +96,7 @@ def run_batch(
     if not overwrite:
         check_tables(folder)
     same_for_all = (folder, settings, overwrite, read, dict(further))
+    until_done: AbstractContextManager = nullcontext()
     if isinstance(estimator, Team):
         until_done = estimator
         waiting = {task.name: estimator.submit(estimate_one, task, *same_for_all) for task in tasks}
@@ -107,7 +104,6 @@ def run_batch(
         def level_of(task: Task) -> str | None:
             return estimator.result_of(waiting[task.name])
     else:
-        until_done = nullcontext()
 
         def level_of(task: Task) -> str | None:
             return estimate_one(task, *same_for_all, estimator)

@@ -29,11 +29,12 @@ class Session:
         """The model of ``load_model(**arguments)``, with the name or file under the key ``model``."""
         files = [find_model(value) if name == "model" else Path(value) for name, value in arguments.items()]
         key = (json.dumps(arguments, sort_keys=True), [file.stat().st_mtime_ns for file in files if file.is_file()])
-        if key != self._key:
-            self._model = self._key = None  # the old weights go before the new ones come
-            named = {name: value for name, value in arguments.items() if name != "model"}
-            self._model = load_model(*([arguments["model"]] if "model" in arguments else []), **named)
-            self._key = key
+        if self._model is not None and key == self._key:
+            return self._model
+        self._model = self._key = None  # the old weights go before the new ones come
+        named = {name: value for name, value in arguments.items() if name != "model"}
+        self._model = load_model(*([arguments["model"]] if "model" in arguments else []), **named)
+        self._key = key
         return self._model
 
     def estimate(

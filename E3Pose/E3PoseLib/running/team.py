@@ -125,8 +125,10 @@ def _begin(places: SimpleQueue, processes: int, model: dict[str, Any], device: s
 
 def _end_with_the_first() -> None:
     """Where the first process is killed nobody is left to tell the others."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    first = multiprocessing.parent_process()
+    if first is not None:
+        first.join()
+        os._exit(1)
 
 
 def _identity() -> str:

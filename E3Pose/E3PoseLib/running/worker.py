@@ -19,6 +19,8 @@ Example::
             print(event)                     # Progress, ..., Finished
 """
 
+from __future__ import annotations
+
 import collections
 import contextlib
 import json
@@ -31,11 +33,16 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from E3PoseLib import errors
 from E3PoseLib.errors import WorkerError
+
+if TYPE_CHECKING:
+    # It reads files by nibabel, for which a window that opens does not wait.
+    from E3PoseLib.imaging.volume import Volume
 
 MARKER = "\x1eE3POSE "
 """Starts a message in the worker's output; the control character keeps it apart from any log line."""
@@ -75,6 +82,15 @@ class Failed:
     error: errors.E3PoseError
 
 
+@dataclass(frozen=True)
+class _Child:
+    """A worker's process, its output, and the folder that it shares with its host."""
+
+    process: subprocess.Popen
+    output: IO[bytes]
+    folder: Path
+
+
 class PoseWorker:
     """Starts the worker at the first request, keeps it for the next ones, and tells by `poll` what it says.
 
@@ -88,12 +104,11 @@ class PoseWorker:
         launch: Callable[[list[str]], subprocess.Popen],
         python: str = sys.executable,
         idle_seconds: float = IDLE_SECONDS,
-    ):
+    ) -> None:
         self._launch = launch
         self._idle_seconds = idle_seconds
         self._python = python
-        self._process: subprocess.Popen | None = None
-        self._folder: Path | None = None
+        self._child: _Child | None = None
         self._worker_pid: int | None = None
         self._unread = b""
         self._log: collections.deque[str] = collections.deque(maxlen=LAST_WORDS)
@@ -108,14 +123,14 @@ class PoseWorker:
     @property
     def alive(self) -> bool:
         """Whether the worker's process runs."""
-        return self._process is not None and self._process.poll() is None
+        return self._child is not None and self._child.process.poll() is None
 
     @property
     def pid(self) -> int | None:
         """The process that computes, once it has said hello; a launcher in between is another one."""
         return self._worker_pid
 
-    def estimate(self, volume, model: dict, **options) -> None:
+    def estimate(self, volume: Volume, model: dict, **options: Any) -> None:
         """Ask for a pose. ``volume``: array [I, J, K], ``voxel_to_ras`` 4x4 in RAS mm, ``name`` and ``notes``.
 
         ``model`` holds the arguments of `load_model`, ``options`` those of `Session.estimate`.
@@ -149,61 +164,67 @@ class PoseWorker:
 
     def poll(self) -> list[Progress | Finished | Failed]:
         """What the worker has said since the last call; never waits."""
-        if self._process is None:
+        if self._child is None:
             return []
         ended = not self.alive
-        events = [event for line in self._new_lines() if (event := self._understand(line)) is not None]
+        lines = self._new_lines(self._child.output)
+        events = [event for line in lines if (event := self._understand(line)) is not None]
         if ended:
-            events += self._bury()
+            events += self._bury(self._child.process.returncode)
         return events
 
     def stop(self) -> None:
         """End the worker now, whatever it does, and remove its files; the next request starts a fresh one."""
-        if self._process is None:
+        if self._child is None:
             return
         if not self.alive:  # it has left by itself, and its number may be another process's by now
             self._forget()
             return
         try:
             # A launcher, as Slicer's PythonSlicer is one, outlives no child: it needs no signal of its own.
-            os.kill(self._worker_pid or self._process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+            os.kill(self._worker_pid or self._child.process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         except OSError:
-            self._process.kill()
+            self._child.process.kill()
         self._forget()
 
-    def _start(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="E3Pose-"))
-        arguments = [self._python, str(PROCESS_SCRIPT), str(self._folder), str(self._idle_seconds)]
+    def _start(self) -> _Child:
+        folder = Path(tempfile.mkdtemp(prefix="E3Pose-"))
+        arguments = [self._python, str(PROCESS_SCRIPT), str(folder), str(self._idle_seconds)]
         try:
-            self._process = self._launch(arguments)
+            process = self._launch(arguments)
         except OSError as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             raise WorkerError(f"cannot start the worker process {self._python}: {error}") from error
-        os.set_blocking(self._process.stdout.fileno(), False)
+        if process.stdout is None:
+            raise TypeError("launch must start the worker with its output in a pipe")
+        os.set_blocking(process.stdout.fileno(), False)
         self._worker_pid = None
         self._unread = b""
         self._log.clear()
+        return _Child(process, process.stdout, folder)
 
     def _send(self, message: dict, array: np.ndarray | None = None) -> None:
         if self._busy:
             raise WorkerError("the worker is busy: wait for its answer or cancel it")
         if not self.alive:
             self._forget()
-            self._start()
+        if self._child is None:
+            self._child = self._start()
+        folder = self._child.folder
         self._request_count += 1
         name = f"request-{self._request_count}"
         try:
             if array is not None:
-                np.save(self._folder / f"{name}.npy", array)
-            unfinished = self._folder / f"{name}.unfinished"
+                np.save(folder / f"{name}.npy", array)
+            unfinished = folder / f"{name}.unfinished"
             unfinished.write_text(json.dumps({"request": self._request_count, **message}), encoding="utf-8")
-            unfinished.replace(self._folder / f"{name}.json")
+            unfinished.replace(folder / f"{name}.json")
         except OSError as error:
-            raise WorkerError(f"cannot hand the scan to the worker in {self._folder}: {error}") from error
+            raise WorkerError(f"cannot hand the scan to the worker in {folder}: {error}") from error
         self._busy = True
 
-    def _new_lines(self) -> list[str]:
-        descriptor = self._process.stdout.fileno()
+    def _new_lines(self, output: IO[bytes]) -> list[str]:
+        descriptor = output.fileno()
         while True:
             try:
                 chunk = os.read(descriptor, 1 << 16)
@@ -242,9 +263,9 @@ class PoseWorker:
             return Failed(WorkerError(f"the brain mask cannot be read from {mask_file}: {error}"))
         return Finished(message, mask)
 
-    def _bury(self) -> list[Failed]:
+    def _bury(self, status: int) -> list[Failed]:
         was_busy, last_words = self._busy, "\n".join(self._log)
-        cause = describe_exit(self._process.returncode, last_words)
+        cause = describe_exit(status, last_words)
         self._forget()
         if not was_busy:
             return []
@@ -252,15 +273,14 @@ class PoseWorker:
         return [Failed(WorkerError(f"the worker process {cause} before it had an answer.{report}"))]
 
     def _forget(self) -> None:
-        if self._process is not None:
-            self._process.stdout.close()
+        if self._child is not None:
+            self._child.output.close()
             # A killed process is reaped here so that it does not linger; it may need a moment to give its
             # memory back.
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=0.05)
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        self._process = self._folder = self._worker_pid = None
+                self._child.process.wait(timeout=0.05)
+            shutil.rmtree(self._child.folder, ignore_errors=True)
+        self._child = self._worker_pid = None
         self._busy = False
 
 

@@ -5,6 +5,8 @@ It leaves when its host does: nobody reading its output, or its folder being gon
 or killed host leaves no process behind with a model in memory.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
@@ -12,6 +14,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":
     # Run by path, Python would look for modules in this folder instead of beside E3PoseLib.
@@ -20,6 +23,9 @@ if __name__ == "__main__":
 import numpy as np
 
 from E3PoseLib.running.worker import MARKER
+
+if TYPE_CHECKING:
+    from E3PoseLib.running.session import Session
 
 POLL_SECONDS = 0.02
 HEARTBEAT_SECONDS = 0.5
@@ -30,11 +36,11 @@ class Output:
     them.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._descriptor = os.dup(sys.stdout.fileno())
 
-    def send(self, kind: str = "", **fields) -> None:
+    def send(self, kind: str = "", **fields: Any) -> None:
         payload = json.dumps({"kind": kind, **fields}) if kind else ""
         with self._lock:
             try:
@@ -55,12 +61,12 @@ def beat(output: Output, folder: Path) -> None:
 class Tasks:
     """What a host may ask for. The method is imported at the first request, which needs it, not at the start."""
 
-    def __init__(self, output: Output, folder: Path):
+    def __init__(self, output: Output, folder: Path) -> None:
         self._output = output
         self._folder = folder
-        self._session = None
+        self._session: Session | None = None
 
-    def _warm_session(self):
+    def _warm_session(self) -> Session:
         if self._session is None:
             self._output.send("progress", stage="Loading PyTorch", fraction=0.0)
             from E3PoseLib.running.memory import made_to_stay

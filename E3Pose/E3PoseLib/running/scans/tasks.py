@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import E3PoseError
-from ..imaging.volume import NIFTI_SUFFIXES, count_frames
+from ...errors import E3PoseError
+from ...imaging.volume import NIFTI_SUFFIXES, count_frames
 
 
 @dataclass(frozen=True)

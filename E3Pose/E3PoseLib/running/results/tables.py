@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import OutputError
-from ..imaging.files import whole_file
-from .results import FAILED_SUFFIX, FAILURE_FORMAT, FORMAT, SUFFIXES, documents
+from ...errors import OutputError
+from ...imaging.files import whole_file
+from .failures import FAILED_SUFFIX, FAILURE_FORMAT, documents
+from .files import FORMAT, SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,10 @@ def write_tables(folder: str | os.PathLike) -> None:
             path.unlink(missing_ok=True)
             continue
         # A name that is no UTF-8 is written with escapes.
-        format = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
-        with whole_file(path) as temporary, temporary.open("w", **format) as stream:
+        with (
+            whole_file(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+        ):
             writer = csv.writer(stream)
             writer.writerow(table.columns)
             writer.writerows(rows)

@@ -1,0 +1,50 @@
+"""What is written for each scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...imaging.volume import Volume
+
+if TYPE_CHECKING:
+    # With it comes torch; a process that only hands out scans need not wait for that.
+    from ...method.estimate import PoseEstimate
+
+DIRECTIONS = ("canonical-to-input", "input-to-canonical")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is written for each scan.
+
+    Parameters
+    ----------
+    model : str
+        Recorded with each result.
+    space : str
+        "ras" (mm) or "voxel" (indices of the file's own voxels), of the matrix in ``.npy`` and ``poses.csv``.
+    direction : str
+        "canonical-to-input" or "input-to-canonical".
+    save_mask : bool
+    precision : str
+        As asked for; recorded with each result, beside what the U-Net ran in.
+    reslice_spacing : float, optional
+        Also write the scan resliced in the head's planes, with voxels of so many mm.
+    """
+
+    model: str
+    space: str = "ras"
+    direction: str = DIRECTIONS[0]
+    save_mask: bool = False
+    precision: str = "float32"
+    reslice_spacing: float | None = None
+
+    def matrix(self, volume: Volume, estimate: PoseEstimate) -> np.ndarray:
+        """The 4×4 matrix asked for; to and from voxels it is affine, exact for any voxel size and handedness."""
+        matrix = estimate.canonical_to_ras
+        if self.space == "voxel":
+            matrix = np.linalg.inv(volume.voxel_to_ras) @ matrix
+        return matrix if self.direction == DIRECTIONS[0] else np.linalg.inv(matrix)
