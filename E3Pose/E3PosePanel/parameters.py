@@ -59,6 +59,7 @@ class E3PoseParameterNode:
     reslicedSpacing - edge of the resliced voxels in mm
     direction - which way the output transform leads
     showMask2D, showMask3D - where the brain mask is shown
+    maskOpacity - of its outline and its surface
     device, precision - how the networks run
     useModelThresholds - whether the two thresholds that follow are the model's own
     backgroundThreshold, brainThreshold - probabilities above which a voxel can be of that class
@@ -73,6 +74,7 @@ class E3PoseParameterNode:
     direction: Direction = Direction.ALIGN
     showMask2D: bool = True
     showMask3D: bool = True
+    maskOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
     device: Device = Device.AUTO
     precision: Precision = Precision.SINGLE
     useModelThresholds: bool = True

@@ -20,7 +20,7 @@ class ResultSection:
         self._parameterNode = None
         self._viewsBefore = None
         self._poseInViews = None
-        self._boxes = None
+        self._maskShown = None
         ui.standardPlanesButton.connect("toggled(bool)", self.onStandardPlanesButton)
         ui.resliceButton.connect("clicked(bool)", self.onResliceButton)
         self.clear()
@@ -28,7 +28,7 @@ class ResultSection:
     def setParameterNode(self, parameterNode) -> None:
         """Show the result that a parameter node names; a hidden mask stays so. With None nothing changes yet."""
         self._parameterNode = parameterNode
-        self._boxes = None
+        self._maskShown = None
         self.refresh()
 
     def refresh(self) -> None:
@@ -41,18 +41,18 @@ class ResultSection:
             result["warnings"] += mrml.changes_since(transform)
         self._show(result)
         self._turnViewsAlong()
-        self._followCheckBoxes()
+        self._followMaskControls()
 
     def clear(self) -> None:
         """Show no result, and turn the views back."""
         self._show(None)
 
     def showMask(self) -> None:
-        """Show the mask where the check boxes want it."""
-        segmentation, boxes = self._parameterNode.outputSegmentation, self._checked()
+        """Show the mask as its controls want it."""
+        segmentation, wanted = self._parameterNode.outputSegmentation, self._maskWanted()
         if segmentation and mrml.has_mask(segmentation):
-            mrml.show_mask(segmentation, *boxes)
-        self._boxes = boxes
+            mrml.show_mask(segmentation, *wanted)
+        self._maskShown = wanted
 
     def reslice(self, volume) -> None:
         """Reslice a scan along the head's axes."""
@@ -117,11 +117,12 @@ class ResultSection:
             mrml.show_standard_planes(slicer.mrmlScene, pose)
             self._poseInViews = pose
 
-    def _followCheckBoxes(self) -> None:
-        """Show and hide the mask where a check box was changed: one that was hidden elsewhere stays hidden."""
-        if self._boxes is not None and self._boxes != self._checked():
+    def _followMaskControls(self) -> None:
+        """Show the mask anew where its controls were changed: one that was hidden elsewhere stays hidden."""
+        if self._maskShown is not None and self._maskShown != self._maskWanted():
             self.showMask()
-        self._boxes = self._checked()
+        self._maskShown = self._maskWanted()
 
-    def _checked(self) -> tuple[bool, bool]:
-        return self._parameterNode.showMask2D, self._parameterNode.showMask3D
+    def _maskWanted(self) -> tuple[bool, bool, float]:
+        """Whether in slices and in 3-D, and how opaque."""
+        return self._parameterNode.showMask2D, self._parameterNode.showMask3D, self._parameterNode.maskOpacity

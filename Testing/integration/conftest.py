@@ -88,3 +88,26 @@ def scan_node(scene):
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(voxel_to_ras))
     node.CreateDefaultDisplayNodes()
     return node
+
+
+@pytest.fixture(scope="session")
+def answer(installed_model):
+    """What the worker answers for the phantom: an estimate's dictionary form, and the mask."""
+    from E3PoseLib.imaging.volume import Volume
+    from E3PoseLib.running.session import Session
+    from E3PoseLib.running.summary import summarise
+
+    estimate = Session().estimate(Volume(*head_phantom(), "phantom"), {"model": str(installed_model)}, device="cpu")
+    return summarise(estimate), estimate.mask
+
+
+@pytest.fixture
+def estimated(panel, scan_node, answer):
+    """The panel when the answer for the phantom has come: the same steps as after a click, without the worker."""
+    import copy
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    result, mask = copy.deepcopy(answer)
+    panel._onEstimated(panel.logic.readScan(scan_node), result, mask)
+    assert panel.ui.statusLabel.text.startswith("Done.")
+    return panel

@@ -12,7 +12,15 @@ SEGMENT_NAME = "Brain"
 SEGMENT_TAG = "E3Pose.Mask"
 """Tag of the segment that `write_mask` makes; a segment of another origin may bear the same name."""
 
-SEGMENT_COLOR = (0.95, 0.75, 0.25)
+BRAIN_TERMINOLOGY = (
+    "Segmentation category and type - 3D Slicer General Anatomy list"
+    "~SCT^123037004^Anatomical Structure~SCT^12738006^Brain~^^"
+    "~Anatomic codes - DICOM master list~^^~^^"
+)
+"""SNOMED CT's codes of the brain, as Slicer writes an entry of its general anatomy list."""
+
+BRAIN_COLOR = (250 / 255, 250 / 255, 225 / 255)
+"""Of the brain in that list."""
 
 
 def check_mask_node(segmentation_node, parent_id: str | None) -> None:
@@ -64,10 +72,12 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
     segment = slicer.vtkSegment()
     segment.SetName(SEGMENT_NAME)
     segment.SetTag(SEGMENT_TAG, "1")
-    segment.SetColor(*SEGMENT_COLOR)
+    segment.SetTerminology(BRAIN_TERMINOLOGY)
+    segment.SetColor(*BRAIN_COLOR)
     segment.AddRepresentation(binary, image)
     segmentation.AddSegment(segment, segment_id)
     segmentation_node.CreateDefaultDisplayNodes()
+    segmentation_node.GetDisplayNode().SetSegmentVisibility2DFill(segment_id, False)  # it would hide the anatomy
     segmentation_node.SetAndObserveTransformNodeID(scan.parent_id)
     segmentation_node.SetNodeReferenceID(VOLUME_REFERENCE, scan.volume_id)
     volume_node = segmentation_node.GetScene().GetNodeByID(scan.volume_id)
@@ -86,12 +96,19 @@ def _mask_id(segmentation) -> str | None:
     return next((one for one in ids if segmentation.GetSegment(one).HasTag(SEGMENT_TAG)), None)
 
 
-def show_mask(segmentation_node, in_slices: bool, in_3d: bool) -> None:
-    """Show or hide the brain mask in the slice views and, as a surface, in the 3-D views."""
+def show_mask(segmentation_node, in_slices: bool, in_3d: bool, opacity: float = 1.0) -> None:
+    """Show or hide the brain mask: its outline in the slice views, its surface in the 3-D views.
+
+    ``opacity``, in [0, 1], is that of the mask alone, not of other segments in the node.
+    """
     segmentation_node.CreateDefaultDisplayNodes()
     display_node = segmentation_node.GetDisplayNode()
     display_node.SetVisibility(in_slices or in_3d)
     display_node.SetVisibility2D(in_slices)
     display_node.SetVisibility3D(in_3d)
+    segment_id = _mask_id(segmentation_node.GetSegmentation())
+    if segment_id is not None:
+        display_node.SetSegmentOpacity2DOutline(segment_id, opacity)
+        display_node.SetSegmentOpacity3D(segment_id, opacity)
     if in_3d:
         segmentation_node.CreateClosedSurfaceRepresentation()
