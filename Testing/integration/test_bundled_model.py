@@ -18,7 +18,7 @@ from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.imaging.geometry import pose_difference, rigid
 from E3PoseLib.imaging.rotations import euler_to_matrix
 from E3PoseLib.imaging.volume import Volume, read_volume
-from E3PoseLib.method.motion import halfway
+from E3PoseLib.method.doubt.halves import halfway
 from E3PoseLib.models.catalog import read_header, resources, sample_scan
 from E3PoseTraining import train_e3cnn, train_unet
 from E3PoseTraining.training.options import parse

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from ..imaging.intensities import rescale
-from ..imaging.masks import bounding_box, centre_of_mass
+from ..imaging.masks import centre_of_mass, filled_box
 from ..imaging.sampling import sample_grids
 
 UPRIGHT_RADII = 3.6
@@ -30,9 +30,9 @@ def cube_around(mask: np.ndarray, edge: int) -> tuple[slice, ...]:
     Returns
     -------
     tuple of slice
-        Voxels of the grid; the cube may reach beyond it on any side: `cropping.cut` and `put_back` take it so.
+        Voxels of the grid; the cube may reach beyond it on any side: `resampling.cut` and `put_back` take it so.
     """
-    starts = [(edges.start + edges.stop - edge) // 2 for edges in bounding_box(mask)]
+    starts = [(edges.start + edges.stop - edge) // 2 for edges in filled_box(mask)]
     return tuple(slice(start, start + edge) for start in starts)
 
 
@@ -149,7 +149,7 @@ def _cube_around(mask: np.ndarray, object_fraction: float) -> tuple[np.ndarray, 
 
     Extent and middle are taken between the centres of the first and last voxel, as the networks were trained.
     """
-    box = bounding_box(mask)
+    box = filled_box(mask)
     first = np.array([edges.start for edges in box])
     last = np.array([edges.stop - 1 for edges in box])
     return (first + last) / 2, max((last - first).mean(), 1) / object_fraction / 2

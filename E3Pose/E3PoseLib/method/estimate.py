@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class PoseEstimate:
     precision: str
     eyes: Eyes | None = None
 
-    def with_evidence(self, **evidence) -> PoseEstimate:
+    def with_evidence(self, **evidence: Any) -> PoseEstimate:
         """The same estimate with something else that speaks for or against it.
 
         Parameters
