@@ -1,4 +1,4 @@
-"""What is known of a head once its pose is estimated."""
+"""The result of an estimate: pose, brain mask, confidence, warnings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .eyes import Eyes
 
 @dataclass(frozen=True, eq=False)
 class PoseEstimate:
-    """How the head lies, and how far that can be trusted.
+    """The pose of a head, and how far it can be trusted.
 
     Parameters
     ----------
