@@ -194,8 +194,8 @@ def test_the_recipe_builds_every_stage_in_order(tmp_path):
     assert stages.count("E3PoseTraining.train_unet") == 3 + 2 + 1
     # The rotation network in three, and without each fetus.
     assert stages.count("E3PoseTraining.train_e3cnn") == 3 + 3
-    assert stages.count("E3PoseTraining.training.join") == 1 + 3
-    assert stages.count("E3PoseTraining.training.card") == 1
+    assert stages.count("E3PoseTraining.models.join") == 1 + 3
+    assert stages.count("E3PoseTraining.models.card") == 1
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

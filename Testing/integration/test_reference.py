@@ -15,7 +15,7 @@ from E3PoseLib.method.head import Head
 from E3PoseLib.method.views import assemble_rotation
 from E3PoseLib.networks.equivariant.network import pool_axes
 from E3PoseTraining.inference import main as inference
-from E3PoseTraining.inference import official_matrix
+from E3PoseTraining.methods.official import official_matrix
 
 STAGED = ("ep2d_10", "ep2d_14", "ep2d_23", "ep2d_32")
 STACKS = tuple(f"ep2d_{number}" for number in (10, 12, 13, 14, 17, 18, 19, 23, 24, 27, 28, 31, 32, 40))
