@@ -16,8 +16,9 @@ from slicer.util import VTKObservationMixin
 from E3PoseLib import mrml
 from E3PoseLib.errors import DependencyError, E3PoseError
 from E3PosePanel.background_run import BackgroundRun
-from E3PosePanel.logic import SEGMENTATION, TRANSFORM, VOLUME, E3PoseLogic
+from E3PosePanel.logic import SEGMENTATION, TRANSFORM, E3PoseLogic
 from E3PosePanel.model_section import ModelSection
+from E3PosePanel.outputs import Outputs
 from E3PosePanel.parameters import E3PoseParameterNode
 from E3PosePanel.result_section import ResultSection
 from E3PosePanel.sample_data import registerSampleData
@@ -70,12 +71,14 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._run = BackgroundRun(self._showProgress, self._onRunEnd)
         self.modelSection = ModelSection(self.ui, self._run, self._showMessage, self._onModelChanged)
         self.setupSection = SetupSection(self.ui, self._showMessage, self._checkCanEstimate)
-        self.resultSection = ResultSection(self.ui, self.logic, self._showMessage, self._onFailed)
+        self.outputs = Outputs()
+        self.resultSection = ResultSection(self.ui, self.logic, self.outputs, self._showMessage, self._onFailed)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
 
         self.ui.estimateButton.connect("clicked(bool)", self.onEstimateButton)
         self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
@@ -128,6 +131,11 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parent.isEntered or self._sceneParameters() is not None:
             self.initializeParameterNode()
 
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAboutToBeRemoved(self, caller, event, node) -> None:
+        """Deselect a node before it goes, or its selector would jump to another one."""
+        self.outputs.letGoOf(node)
+
     def _sceneParameters(self):
         """The scene's node with the panel's parameters; None where the panel was not opened in this scene."""
         return slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
@@ -149,6 +157,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
         self._parameterNode = parameterNode
         self._observeVolume(parameterNode.inputVolume if parameterNode else None)
+        self.outputs.setParameterNode(parameterNode)
         self.modelSection.setParameterNode(parameterNode)
         self.resultSection.setParameterNode(parameterNode)
         if self._parameterNode:
@@ -163,6 +172,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parameters = self._parameterNode
         try:
             self._check()  # again: the nodes may have changed since the button was enabled
+            self.outputs.ask()
             scan = self.logic.readScan(parameters.inputVolume)
             self._run.estimate(
                 scan.volume,
@@ -189,31 +199,21 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parameters, volume = self._parameterNode, slicer.mrmlScene.GetNodeByID(scan.volume_id)
         # Where the person has selected another scan in the meantime, what is selected for that one is left alone.
         isSelected = parameters.inputVolume == volume
-        notes = []
-        if isSelected:
-            transform, segmentation = parameters.outputTransform, parameters.outputSegmentation
-        else:
-            transform, segmentation = (mrml.result_of(volume, kind) for kind in (TRANSFORM, SEGMENTATION))
-            notes.append(_("The result is of '{name}'.").format(name=scan.name))
-        # Nodes that cannot take the result, as the person has rearranged the scene, give way to new ones.
-        try:
-            if transform:
-                mrml.check_transform_node(transform, volume)
-        except E3PoseError as error:
-            transform = None
-            notes.append(_("The pose is in a new transform: {reason}.").format(reason=error))
-        try:
-            if segmentation:
-                mrml.check_mask_node(segmentation, scan.parent_id)
-        except E3PoseError as error:
-            segmentation = None
-            notes.append(_("The mask is in a new segmentation: {reason}.").format(reason=error))
+        notes = [] if isSelected else [_("The result is of '{name}'.").format(name=scan.name)]
+        # Nodes that may not or cannot take the result give way to new ones.
+        transform, reason = self.outputs.place("outputTransform", volume)
+        if reason:
+            notes.append(_("The pose is in a new transform: {reason}.").format(reason=reason))
+        segmentation, reason = self.outputs.place("outputSegmentation", volume, scan.parent_id)
+        if reason:
+            notes.append(_("The mask is in a new segmentation: {reason}.").format(reason=reason))
         notWritten = _("The pose was found, but could not be written to the scene.")
         self._showMessage(notWritten)
         with slicer.util.tryWithErrorDisplay(notWritten):
             transform, segmentation = self._writeResult(scan, answer, mask, transform, segmentation)
             if isSelected:
-                parameters.outputTransform, parameters.outputSegmentation = transform, segmentation
+                self.outputs.select("outputTransform", transform)
+                self.outputs.select("outputSegmentation", segmentation)
                 self._onParametersChanged()  # the nodes may be the ones before, and the parameters unchanged
                 self.resultSection.showMask()
             self._showMessage(" ".join([_("Done."), *notes]))
@@ -261,23 +261,15 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parameters = self._parameterNode
         if parameters is None:
             return
+        self.outputs.noteChoices()
         for spinBox in (self.ui.backgroundThresholdSpinBox, self.ui.brainThresholdSpinBox):
             spinBox.enabled = not parameters.useModelThresholds
         if parameters.inputVolume != self._observedVolume:
             self._observeVolume(parameters.inputVolume)
-            self._chooseOutputs()
+            self.outputs.selectThoseOf(parameters.inputVolume)
         self._showTimePoint(parameters.inputVolume)
         self.resultSection.refresh()
         self._checkCanEstimate()
-
-    def _chooseOutputs(self) -> None:
-        """Of a scan just selected, show its own results; what is of another scan is not written over."""
-        parameters, volume = self._parameterNode, self._parameterNode.inputVolume
-        kinds = {"outputTransform": TRANSFORM, "outputSegmentation": SEGMENTATION, "reslicedVolume": VOLUME}
-        for name, kind in kinds.items():
-            node = getattr(parameters, name)
-            if volume and (not node or mrml.is_of_another(node, volume)):
-                setattr(parameters, name, mrml.result_of(volume, kind))
 
     def _observeVolume(self, volume) -> None:
         """Keep up with the scan: its voxels may come after its node, a sequence plays, a transform is applied."""

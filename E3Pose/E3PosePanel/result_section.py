@@ -12,9 +12,10 @@ from E3PosePanel import result_text
 class ResultSection:
     """Shows what the selected output nodes hold; ``onFailed(error)`` is called where a button can do nothing."""
 
-    def __init__(self, ui, logic, showMessage, onFailed):
+    def __init__(self, ui, logic, outputs, showMessage, onFailed):
         self._ui = ui
         self._logic = logic
+        self._outputs = outputs
         self._showMessage = showMessage
         self._onFailed = onFailed
         self._parameterNode = None
@@ -57,20 +58,22 @@ class ResultSection:
     def reslice(self, volume) -> None:
         """Reslice a scan along the head's axes."""
         parameters = self._parameterNode
+        target, reason = self._outputs.place("reslicedVolume", volume)
         try:
-            parameters.reslicedVolume = self._logic.resliceVolume(
-                volume, parameters.outputTransform, parameters.reslicedVolume, parameters.reslicedSpacing
-            )
+            upright = self._logic.resliceVolume(volume, parameters.outputTransform, target, parameters.reslicedSpacing)
         except (E3PoseError, MemoryError) as error:
             self._onFailed(error)
             return
-        name, pose = parameters.reslicedVolume.GetName(), parameters.outputTransform
+        self._outputs.select("reslicedVolume", upright)
+        name, pose = upright.GetName(), parameters.outputTransform
         if mrml.is_of_another(pose, volume):
             words = _("Resliced into {name}, by the pose of another scan: {pose}.")
         elif changes := mrml.changes_since(pose):
             words = _("Resliced into {name}; {changes}.").replace("{changes}", "; ".join(changes))
         else:
             words = _("Resliced into {name}.")
+        if reason:
+            words += " " + _("It is a new volume: {reason}.").replace("{reason}", reason)
         self._showMessage(words.format(name=name, pose=pose.GetName()))
 
     def onResliceButton(self, checked=False) -> None:

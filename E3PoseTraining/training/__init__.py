@@ -1,5 +1,4 @@
-"""Training runs: networks with their losses, flags, checkpoints, logs and pictures.
+"""Training runs: modules with their losses, options, checkpoints, and the model file that comes out.
 
-May import `E3PoseLib`, `augmentation`, `data` and `models`. Start with `run.py`; `segmentation.py` and `rotation.py`
-are the two kinds of run.
+May import `data`, `augmentation` and `E3PoseLib`. Start with `run.py`.
 """

@@ -17,10 +17,8 @@ from E3PoseLib.imaging.files import whole_file
 def check_checkpoint(path: Path) -> None:
     """Sees that a checkpoint can be read.
 
-    Raises
-    ------
-    ModelError
-        It cannot.
+    Raises:
+        ModelError: it cannot.
     """
     try:
         torch.load(path, weights_only=True, map_location="cpu")

@@ -15,10 +15,8 @@ Item = TypeVar("Item")
 class Nodes:
     """The processes that share a folder, one on each node: under SLURM the tasks of ``srun``.
 
-    Parameters
-    ----------
-    num_nodes : int
-        How many.
+    Args:
+        num_nodes: how many.
     """
 
     def __init__(self, num_nodes: int) -> None:

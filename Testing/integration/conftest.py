@@ -1,9 +1,12 @@
 """Fixtures of the tests in the stand-in for Slicer; they skip, with the reason, where it cannot run."""
 
+import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from head_phantom import head_phantom
 
@@ -77,37 +80,82 @@ def panel(app, scene, installed_model):
     slicer.modules.E3PoseWidget._run.stop()
 
 
+@pytest.fixture(scope="session")
+def estimates(installed_model) -> Callable:
+    """``estimates(volume, model, options)``: an estimate's dictionary form and mask; of each scan computed once."""
+    from E3PoseLib.running.session import Session
+    from E3PoseLib.running.summary import summarise
+
+    session, known = Session(), {}
+
+    def answer(volume, model: dict, options: dict) -> tuple[dict, np.ndarray]:
+        asked = json.dumps([model, options, volume.voxel_to_ras.tolist(), hash(volume.array.tobytes())])
+        if asked not in known:
+            known[asked] = session.estimate(volume, model, **options)
+        return summarise(known[asked]), known[asked].mask
+
+    return answer
+
+
 @pytest.fixture
-def scan_node(scene):
-    """The phantom in the scene."""
+def estimate_at_once(panel, estimates, monkeypatch) -> Callable:
+    """``estimate_at_once()`` clicks on Estimate Pose and writes the answer, which no other process computes.
+
+    For what happens to the scene before and after; what is done meanwhile goes between ``begin()`` and ``end()``.
+    """
+    waiting = []
+
+    def estimate(volume, model, options, onFinished, onFailed, isWanted):
+        waiting.append(lambda: (isWanted(), onFinished(*estimates(volume, model, options))))
+
+    monkeypatch.setattr(panel._run, "estimate", estimate)
+
+    def begin() -> None:
+        panel.ui.estimateButton.click()
+        assert waiting, panel.ui.statusLabel.text
+
+    def end() -> None:
+        waiting.pop()()
+        panel._onRunEnd()
+
+    def both() -> None:
+        begin()
+        end()
+
+    both.begin, both.end = begin, end
+    return both
+
+
+def add_phantom(scene, name: str = "phantom", right: float = 0.0, step: int = 1):
+    """The phantom in the scene, moved to the right by some millimetres; every ``step``-th voxel of it."""
     import slicer
 
     array, voxel_to_ras = head_phantom()
-    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "phantom")
+    array, voxel_to_ras = array[::step, ::step, ::step], voxel_to_ras @ np.diag([step, step, step, 1.0])
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     slicer.util.updateVolumeFromArray(node, array.transpose(2, 1, 0))
+    voxel_to_ras[0, 3] += right
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(voxel_to_ras))
     node.CreateDefaultDisplayNodes()
     return node
 
 
-@pytest.fixture(scope="session")
-def answer(installed_model):
-    """What the worker answers for the phantom: an estimate's dictionary form, and the mask."""
-    from E3PoseLib.imaging.volume import Volume
-    from E3PoseLib.running.session import Session
-    from E3PoseLib.running.summary import summarise
-
-    estimate = Session().estimate(Volume(*head_phantom(), "phantom"), {"model": str(installed_model)}, device="cpu")
-    return summarise(estimate), estimate.mask
+@pytest.fixture
+def scan_node(scene):
+    """The phantom in the scene."""
+    return add_phantom(scene)
 
 
 @pytest.fixture
-def estimated(panel, scan_node, answer):
-    """The panel when the answer for the phantom has come: the same steps as after a click, without the worker."""
-    import copy
+def second_scan(scan_node, scene):
+    """Another scan in the scene: the phantom, 30 mm further to the right."""
+    return add_phantom(scene, "second", 30.0)
 
+
+@pytest.fixture
+def estimated(panel, scan_node, estimate_at_once):
+    """The panel when the answer for the phantom has come: the same steps as after a click, without the worker."""
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
-    result, mask = copy.deepcopy(answer)
-    panel._onEstimated(panel.logic.readScan(scan_node), result, mask)
+    estimate_at_once()
     assert panel.ui.statusLabel.text.startswith("Done.")
     return panel

@@ -13,7 +13,7 @@ slicer = pytest.importorskip("slicer", reason="needs the wheel slicer-core")
 vtk = pytest.importorskip("vtk")
 
 from E3PoseLib import mrml  # noqa: E402
-from E3PoseLib.errors import TransformError, VolumeError  # noqa: E402
+from E3PoseLib.errors import OutputError, TransformError  # noqa: E402
 from E3PoseLib.imaging.geometry import pose_difference, rigid, transform_points  # noqa: E402
 from E3PoseLib.imaging.resampling import RESLICED_EDGE_MM  # noqa: E402
 from E3PoseLib.imaging.resampling import reslice as reslice_directly  # noqa: E402
@@ -152,7 +152,7 @@ def test_resliced_volume_node(volume):
     placed = write_pose(volume, head_pose(), mrml.PLACE_AXES)
     mrml.reslice_upright(volume, placed, upright, 1.5)
     assert np.allclose(mrml.voxel_to_world(upright), head_pose() @ voxel_to_canonical)
-    with pytest.raises(VolumeError, match="would overwrite"):
+    with pytest.raises(OutputError, match="'scan' is the scan itself: choose an empty volume"):
         mrml.reslice_upright(volume, transform, volume, 1.5)
 
 

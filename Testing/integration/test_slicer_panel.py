@@ -134,21 +134,6 @@ def test_the_next_run_replaces_the_result_shown(app, panel, scan_node):
     assert panel.ui.positionLabel.text == f"R {right:.1f}   A {anterior:.1f}   S {superior:.1f} mm" != before
 
 
-@pytest.fixture
-def second_scan(scan_node, scene):
-    """Another scan in the scene: the phantom, 30 mm further to the right."""
-    import slicer
-
-    from E3PoseLib import mrml
-
-    second = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "second")
-    slicer.util.updateVolumeFromArray(second, slicer.util.arrayFromVolume(scan_node).copy())
-    matrix = mrml.voxel_to_parent(scan_node)
-    matrix[0, 3] += 30
-    second.SetIJKToRASMatrix(mrml.to_vtk(matrix))
-    return second
-
-
 def test_each_scan_keeps_its_own_results(app, panel, scan_node, second_scan):
     from E3PoseLib import mrml
 

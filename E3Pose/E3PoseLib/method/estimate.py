@@ -1,9 +1,8 @@
-"""The result of an estimate: pose, brain mask, confidence, warnings."""
+"""What is known of a head once its pose is estimated."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from .eyes import Eyes
 
 @dataclass(frozen=True, eq=False)
 class PoseEstimate:
-    """The pose of a head, and how far it can be trusted.
+    """How the head lies, and how far that can be trusted.
 
     Parameters
     ----------
@@ -45,7 +44,7 @@ class PoseEstimate:
     precision: str
     eyes: Eyes | None = None
 
-    def with_evidence(self, **evidence: Any) -> PoseEstimate:
+    def with_evidence(self, **evidence) -> PoseEstimate:
         """The same estimate with something else that speaks for or against it.
 
         Parameters

@@ -145,11 +145,10 @@ def find_eyes(
     evidence -= (np.square(deviations).sum(axis=0) + np.square(turned / SPREAD_DEGREES)) / 2
     best = evidence.argmax()
     eyes = left[best], right[best]
-    of_both = float(np.sqrt(certainty[list(eyes)].prod()))
-    if of_both < LEAST_PROBABILITY_OF_A_PAIR:
+    probability = float(np.sqrt(certainty[list(eyes)].prod()))
+    if probability < LEAST_PROBABILITY_OF_A_PAIR:
         return None
-    at_left, at_right = (places[index] + centre for index in eyes)
-    return Eyes(at_left, at_right, of_both)
+    return Eyes(*(places[index] + centre for index in eyes), probability)
 
 
 def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> tuple[np.ndarray, float, bool]:

@@ -5,8 +5,17 @@ the frame of a node's parent transform (world where it has none): a volume's IJK
 parent frame. Nothing here needs more than Slicer itself brings, `Scan.volume` aside.
 """
 
-from E3PoseLib.mrml.mask import check_mask_node, has_mask, show_mask, write_mask
+from E3PoseLib.mrml.mask import check_mask_node, has_mask, is_edited_mask, show_mask, write_mask
 from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk, voxel_to_parent, voxel_to_world, voxels
+from E3PoseLib.mrml.outputs import (
+    VOLUME_REFERENCE,
+    check_output,
+    is_empty,
+    is_of,
+    is_of_another,
+    is_result_of,
+    result_of,
+)
 from E3PoseLib.mrml.pose import (
     ALIGN_VOLUME,
     PLACE_AXES,
@@ -14,19 +23,17 @@ from E3PoseLib.mrml.pose import (
     changes_since,
     check_transform_node,
     head_pose,
+    is_edited_pose,
     read_result,
     write_pose,
 )
 from E3PoseLib.mrml.resampling import reslice
 from E3PoseLib.mrml.scan import (
     SCAN_EVENTS,
-    VOLUME_REFERENCE,
     Scan,
     check_volume_node,
-    is_of_another,
     parent_id,
     read_scan,
-    result_of,
     time_point,
 )
 from E3PoseLib.mrml.upright import HEAD_MM, reslice_upright
@@ -42,11 +49,17 @@ __all__ = [
     "Scan",
     "changes_since",
     "check_mask_node",
+    "check_output",
     "check_transform_node",
     "check_volume_node",
     "has_mask",
     "head_pose",
+    "is_edited_mask",
+    "is_edited_pose",
+    "is_empty",
+    "is_of",
     "is_of_another",
+    "is_result_of",
     "is_set",
     "parent_id",
     "read_result",

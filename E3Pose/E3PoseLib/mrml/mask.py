@@ -1,12 +1,16 @@
 """Brain masks out: segmentation nodes with one segment, and where it is shown."""
 
+import json
+
 import numpy as np
 import slicer
-from vtk.util.numpy_support import numpy_to_vtk
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from E3PoseLib.errors import OutputError
 from E3PoseLib.mrml.matrices import to_vtk
-from E3PoseLib.mrml.scan import VOLUME_REFERENCE, Scan
+from E3PoseLib.mrml.outputs import mark_result
+from E3PoseLib.mrml.scan import Scan
 
 SEGMENT_NAME = "Brain"
 SEGMENT_TAG = "E3Pose.Mask"
@@ -21,6 +25,9 @@ BRAIN_TERMINOLOGY = (
 
 BRAIN_COLOR = (250 / 255, 250 / 255, 225 / 255)
 """Of the brain in that list."""
+
+SHAPE_TAG = "E3Pose.MaskShape"
+"""Tag that says what `_shape` the mask had when it was written."""
 
 
 def check_mask_node(segmentation_node, parent_id: str | None) -> None:
@@ -72,6 +79,7 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
     segment = slicer.vtkSegment()
     segment.SetName(SEGMENT_NAME)
     segment.SetTag(SEGMENT_TAG, "1")
+    segment.SetTag(SHAPE_TAG, json.dumps(_shape(mask > 0)))
     segment.SetTerminology(BRAIN_TERMINOLOGY)
     segment.SetColor(*BRAIN_COLOR)
     segment.AddRepresentation(binary, image)
@@ -79,7 +87,7 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
     segmentation_node.CreateDefaultDisplayNodes()
     segmentation_node.GetDisplayNode().SetSegmentVisibility2DFill(segment_id, False)  # it would hide the anatomy
     segmentation_node.SetAndObserveTransformNodeID(scan.parent_id)
-    segmentation_node.SetNodeReferenceID(VOLUME_REFERENCE, scan.volume_id)
+    mark_result(segmentation_node, scan.volume_id)
     volume_node = segmentation_node.GetScene().GetNodeByID(scan.volume_id)
     if volume_node is not None:
         segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
@@ -88,6 +96,28 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
 def has_mask(segmentation_node) -> bool:
     """Whether `write_mask` has filled a segmentation node."""
     return _mask_id(segmentation_node.GetSegmentation()) is not None
+
+
+def is_edited_mask(segmentation_node) -> bool:
+    """Whether the brain mask was painted on, or otherwise changed, since `write_mask` has written it."""
+    segmentation = segmentation_node.GetSegmentation()
+    segment = segmentation.GetSegment(_mask_id(segmentation) or "")
+    if segment is None:
+        return False
+    then = vtk.reference("")
+    binary = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    image = segment.GetRepresentation(binary)
+    if image is None or not segment.GetTag(SHAPE_TAG, then):
+        return True
+    labels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions(), order="F")
+    return not np.allclose(_shape(labels == segment.GetLabelValue()), json.loads(str(then)), rtol=1e-6)
+
+
+def _shape(mask: np.ndarray) -> list[float]:
+    """How many voxels [I, J, K] a mask has, and how far they spread along each axis: the same where empty borders come
+    or go, as saving and editing bring and take them."""
+    places = np.argwhere(mask)
+    return [len(places), *(places.var(axis=0) if len(places) else np.zeros(3)).tolist()]
 
 
 def _mask_id(segmentation) -> str | None:

@@ -8,7 +8,8 @@ import vtk
 from E3PoseLib.errors import TransformError
 from E3PoseLib.imaging.geometry import has_orthogonal_axes
 from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk
-from E3PoseLib.mrml.scan import VOLUME_REFERENCE, Scan, place, time_point
+from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, mark_result
+from E3PoseLib.mrml.scan import Scan, place, time_point
 
 ALIGN_VOLUME = "align"
 """Direction of a pose transform: ras_to_canonical; a volume put under it stands upright."""
@@ -63,7 +64,7 @@ def write_pose(transform_node, result: dict, direction: str, scan: Scan) -> None
     transform_node.SetAttribute(DIRECTION_ATTRIBUTE, direction)
     transform_node.SetAttribute(RESULT_ATTRIBUTE, json.dumps(result))
     transform_node.SetAttribute(PLACE_ATTRIBUTE, json.dumps(scan.place))
-    transform_node.SetNodeReferenceID(VOLUME_REFERENCE, scan.volume_id)
+    mark_result(transform_node, scan.volume_id)
 
 
 def read_result(transform_node) -> dict | None:
@@ -75,6 +76,20 @@ def read_result(transform_node) -> dict | None:
         return json.loads(text) if text else None
     except ValueError:
         return None
+
+
+def is_edited_pose(transform_node) -> bool:
+    """Whether a transform that `write_pose` has written was changed since."""
+    result = read_result(transform_node)
+    return result is not None and not np.allclose(_stored_pose(transform_node), result["canonical_to_ras"], atol=1e-4)
+
+
+def _stored_pose(transform_node) -> np.ndarray:
+    """canonical_to_ras of the scan where it lay when the pose was written, as the transform says it."""
+    matrix = vtk.vtkMatrix4x4()
+    transform_node.GetMatrixTransformToParent(matrix)
+    pose = to_numpy(matrix)
+    return np.linalg.inv(pose) if transform_node.GetAttribute(DIRECTION_ATTRIBUTE) == ALIGN_VOLUME else pose
 
 
 def head_pose(transform_node) -> np.ndarray:
@@ -91,11 +106,7 @@ def head_pose(transform_node) -> np.ndarray:
     """
     if not is_set(transform_node) or transform_node.GetAttribute(DIRECTION_ATTRIBUTE) is None:
         raise TransformError("no head pose: estimate the pose first, or select the transform that holds it")
-    matrix = vtk.vtkMatrix4x4()
-    transform_node.GetMatrixTransformToParent(matrix)
-    pose = to_numpy(matrix)
-    if transform_node.GetAttribute(DIRECTION_ATTRIBUTE) == ALIGN_VOLUME:
-        pose = np.linalg.inv(pose)
+    pose = _stored_pose(transform_node)
     if not np.allclose(pose[:3, :3].T @ pose[:3, :3], np.eye(3), atol=1e-4):
         raise TransformError(f"transform '{transform_node.GetName()}' is no longer rigid: estimate the pose again")
     scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)

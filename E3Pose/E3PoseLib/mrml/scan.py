@@ -19,9 +19,6 @@ SCAN_EVENTS = (
 )
 """What a volume node invokes when it may have become another scan."""
 
-VOLUME_REFERENCE = "E3Pose.InputVolume"
-"""Role of the node reference by which each result knows its scan."""
-
 
 @dataclass(frozen=True)
 class Scan:
@@ -145,21 +142,6 @@ def read_scan(node) -> Scan:
         place(node),
         storage.GetFileName() if storage is not None else None,
     )
-
-
-def is_of_another(result_node, volume_node) -> bool:
-    """Whether a node holds a result, of another scan than this."""
-    return result_node.GetNodeReferenceID(VOLUME_REFERENCE) not in (None, volume_node.GetID())
-
-
-def result_of(volume_node, class_name: str):
-    """The latest node of a class that holds a result of a scan, or None."""
-    scene = volume_node.GetScene()
-    for index in reversed(range(scene.GetNumberOfNodesByClass(class_name))):
-        node = scene.GetNthNodeByClass(index, class_name)
-        if node.GetNodeReferenceID(VOLUME_REFERENCE) == volume_node.GetID():
-            return node
-    return None
 
 
 def place(node) -> dict:

@@ -4,12 +4,13 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from E3PoseLib.errors import VolumeError
+from E3PoseLib.errors import OutputError
 from E3PoseLib.imaging.geometry import transform_points
 from E3PoseLib.mrml.matrices import to_vtk, voxel_to_world
+from E3PoseLib.mrml.outputs import check_output, mark_result
 from E3PoseLib.mrml.pose import DIRECTION_ATTRIBUTE, PLACE_AXES, head_pose
 from E3PoseLib.mrml.resampling import reslice
-from E3PoseLib.mrml.scan import VOLUME_REFERENCE, check_volume_node
+from E3PoseLib.mrml.scan import check_volume_node
 
 HEAD_MM = 180.0
 """Edge of the cube about the head's centre that is resliced: a term fetus's head and what surrounds it."""
@@ -26,10 +27,14 @@ def reslice_upright(volume_node, transform_node, output_node, spacing: float, ex
     ------
     VolumeError, TransformError
         The scan or the pose cannot be used.
+    OutputError
+        The output node holds what is no upright volume of this scan, or what somebody has gone on with.
     """
     check_volume_node(volume_node)
-    if output_node == volume_node:
-        raise VolumeError(f"reslicing into '{volume_node.GetName()}' would overwrite the scan: choose another volume")
+    try:
+        check_output(output_node, volume_node)
+    except OutputError as error:
+        raise OutputError(f"the scan cannot be resliced there, {error}: choose an empty volume, or none") from error
     pose = head_pose(transform_node)
     grid_to_canonical, shape = upright_grid(volume_node, pose, spacing, extent)
     array = reslice(volume_node, pose @ grid_to_canonical, shape)
@@ -40,7 +45,7 @@ def reslice_upright(volume_node, transform_node, output_node, spacing: float, ex
     places_axes = transform_node.GetAttribute(DIRECTION_ATTRIBUTE) == PLACE_AXES
     output_node.SetIJKToRASMatrix(to_vtk(pose @ grid_to_canonical if places_axes else grid_to_canonical))
     output_node.SetAndObserveTransformNodeID(None)
-    output_node.SetNodeReferenceID(VOLUME_REFERENCE, volume_node.GetID())
+    mark_result(output_node, volume_node.GetID())
     output_node.CreateDefaultDisplayNodes()
     source_display, display = volume_node.GetDisplayNode(), output_node.GetDisplayNode()
     if source_display is not None and display is not None:
