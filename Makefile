@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 
 ## test: install everything into .venv (once) and run lint, format check and every test
 test: $(VENV)/installed lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 ## lint: style, the arrows between layers (pyproject.toml), types
 lint: $(VENV)/installed
