@@ -8,61 +8,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-import numpy as np
-from tqdm import tqdm
 
 from E3PoseLib.cli import add_device_option
-from E3PoseLib.imaging.geometry import direction_cosines, invert_rigid, rigid, transform_points, write_npy
-from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
-from E3PoseLib.method.estimate import PoseEstimate
-from E3PoseLib.method.estimator import PoseEstimator
-from E3PoseLib.models.model import import_official
-from E3PoseLib.running.batch import run_each
-from E3PoseLib.running.ending import SOME_FAILED, SUCCESS, exit_status
-from E3PoseLib.running.memory import keep_freed_memory, made_to_stay
-from E3PoseLib.running.progress import progress
-from E3PoseLib.running.results.folder import check_folder, prepare_folder
-from E3PoseLib.running.scans.tasks import Task, find_tasks
+from E3PoseLib.running.ending import exit_status
+
+from .methods.official import estimate_folder
 
 
-def official_matrix(
-    volume: Volume, estimate: PoseEstimate, scanner_space: bool = False, input_to_canonical: bool = False
-) -> np.ndarray:
-    """The pose as the official program writes it.
-
-    Parameters
-    ----------
-    volume : Volume
-    estimate : PoseEstimate
-    scanner_space : bool
-        In RAS mm; otherwise rigid in the file's voxel axes, with the centre in voxels. Of left-handed voxels the latter
-        has the fetus's left for x, as there; in RAS x is the fetus's right, unlike there.
-    input_to_canonical : bool
-        The inverse.
-
-    Returns
-    -------
-    np.ndarray
-        Shape ``[4, 4]``, rigid, determinant +1.
-    """
-    matrix = estimate.canonical_to_ras
-    if not scanner_space:
-        rotation = np.linalg.inv(direction_cosines(volume.voxel_to_ras)) @ matrix[:3, :3]
-        if volume.is_left_handed:
-            rotation[:, 0] *= -1
-        matrix = rigid(rotation, transform_points(np.linalg.inv(volume.voxel_to_ras), matrix[:3, 3]))
-    return invert_rigid(matrix) if input_to_canonical else matrix
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status of ``e3pose estimate``."""
-    options = _parser().parse_args(arguments)
-    return exit_status("inference", lambda: _run(options), "what is done stays")
-
-
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m E3PoseTraining.inference", description="Estimate rigid poses with trained E(3)-Pose weights."
     )
@@ -87,50 +40,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace) -> int:
-    segmentation = {
-        "n_levels": options.unet_n_levels,
-        "n_features": options.unet_feat,
-        "feature_multiplier": options.unet_feat_mult,
-        "activation": options.unet_activation,
-        "n_classes": options.unet_n_output_channels,
-    }
-    rotation = {"n_levels": options.e3cnn_n_levels, "kernel_size": options.e3cnn_kernel_size}
-    header = {"segmentation_edge": options.unet_crop_size, "rotation_edge": options.e3cnn_image_size}
-    if options.seg_thresh is not None:
-        header["thresholds"] = tuple(options.seg_thresh)
-    tasks = find_tasks([options.input_dir])
-    folder = prepare_folder(options.output_dir)
-    if options.save_masks:  # which the next run would take for scans
-        check_folder(folder, tasks)
-    keep_freed_memory()
-    with made_to_stay():
-        model = import_official(
-            options.unet,
-            options.e3cnn,
-            segmentation={name: value for name, value in segmentation.items() if value is not None},
-            rotation={name: value for name, value in rotation.items() if value is not None},
-            **header,
-        )
-        estimator = PoseEstimator(model, options.device, as_official=True)
-    with progress(len(tasks)) as tell:
-        report = run_each(tasks, lambda task: _estimate(task, estimator, folder, options), tell)
-    print(f"{len(report.done)} of {len(tasks)} poses written to {folder}")
-    return SOME_FAILED if report.failed else SUCCESS
-
-
-def _estimate(task: Task, estimator: PoseEstimator, folder: Path, options: argparse.Namespace) -> bool:
-    volume = read_volume(task.path)
-    estimate = estimator.estimate(volume)
-    if options.save_masks:
-        mask = Volume(estimate.mask, volume.voxel_to_ras, name=f"mask of {task.name}")
-        write_volume(folder / f"{task.name}_mask.nii.gz", mask)
-    matrix = official_matrix(volume, estimate, options.scanner_space, options.input_to_canonical)
-    write_npy(folder / f"{task.name}.npy", matrix)
-    for warning in estimate.warnings:
-        tqdm.write(f"{task.name}: {warning}", file=sys.stderr)
-    return True
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status of ``e3pose estimate``."""
+    options = build_parser().parse_args(arguments)
+    return exit_status("inference", lambda: estimate_folder(options), "what is done stays")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

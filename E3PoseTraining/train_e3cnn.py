@@ -5,23 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from lightning.pytorch import seed_everything
-
-from E3PoseLib.errors import TrainingError
-from E3PoseLib.networks.equivariant.network import E3CNN
+from E3PoseLib.cli import positive_int
 from E3PoseLib.running.ending import exit_status
 
-from .augmentation.pipelines import HeadCrop, rotation_augmentation
-from .data.sources import find_both_sides
-from .training.export import e3cnn_architecture, export_e3cnn, initialise
-from .training.modules import RotationModule
-from .training.options import add_shared_options, non_negative_int, parse, positive_int, probability
-from .training.pictures import RotationPicture
-from .training.run import GO_ON, train
-
-USAGE = """python -m E3PoseTraining.train_e3cnn TRAIN_IMAGES/ TRAIN_LABELS/ TRAIN_ANNOTATIONS.csv
-           VAL_IMAGES/ VAL_LABELS/ VAL_ANNOTATIONS.csv OUTPUT/ [flags]
-       python -m E3PoseTraining.train_e3cnn IMAGES/ LABELS/ ANNOTATIONS.csv OUTPUT/ [flags]"""
+from .training.options import add_shared_options, non_negative_int, parse, probability
+from .training.rotation import USAGE, train_rotation
+from .training.run import GO_ON
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -98,42 +87,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(options: argparse.Namespace) -> None:
-    """Trains and writes ``e3cnn.pth``, and ``model.safetensors`` where a U-Net is given.
-
-    Raises:
-        E3PoseError: what is wrong with the data, the flags or the machine.
-    """
-    if options.kernel_size % 2 == 0:
-        raise TrainingError(f"--kernel_size {options.kernel_size} is even; a kernel needs a middle.")
-    if options.image_size < 2**options.n_levels:
-        raise TrainingError(
-            f"--image_size {options.image_size} cannot be halved {options.n_levels} times (--n_levels)."
-        )
-    seed_everything(options.seed, verbose=False)
-    network = E3CNN(**e3cnn_architecture(options))
-    network.checkpointing = options.checkpointing
-    initialise(network, options.init, "rotation")
-    sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)
-    crop = HeadCrop(options.image_size, 2**options.n_levels, options.norm_perc, options.views > 0)
-    train(
-        RotationModule(network, options),
-        options,
-        sources,
-        rotation_augmentation(options),
-        crop,
-        batch_size=options.batch_size,
-        n_classes=256,
-        monitor="val_rotation_degrees",
-        mode="min",
-        picture=RotationPicture,
-        export=export_e3cnn,
-    )
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    return exit_status("train_e3cnn", lambda: run(parse(build_parser(), arguments)), GO_ON)
+    return exit_status("train_e3cnn", lambda: train_rotation(parse(build_parser(), arguments)), GO_ON)
 
 
 if __name__ == "__main__":

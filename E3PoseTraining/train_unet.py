@@ -5,26 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-import torch
-from lightning.pytorch import seed_everything
-
-from E3PoseLib.errors import TrainingError
+from E3PoseLib.cli import positive_int
 from E3PoseLib.models.catalog import OFFICIAL_THRESHOLDS
-from E3PoseLib.models.model import N_EYES_CLASSES
 from E3PoseLib.networks.unet.activations import ACTIVATIONS
-from E3PoseLib.networks.unet.unet import UNet
 from E3PoseLib.running.ending import exit_status
 
-from .augmentation.pipelines import SegmentationInput, UprightInput, segmentation_augmentation
-from .data.sources import find_both_sides
-from .training.export import export_unet, initialise, unet_architecture
-from .training.modules import SegmentationModule
-from .training.options import add_shared_options, parse, positive_int
-from .training.pictures import SegmentationPicture
-from .training.run import GO_ON, train
-
-USAGE = """python -m E3PoseTraining.train_unet TRAIN_IMAGES/ TRAIN_LABELS/ VAL_IMAGES/ VAL_LABELS/ OUTPUT/ [flags]
-       python -m E3PoseTraining.train_unet IMAGES/ LABELS/ FOLDS.csv OUTPUT/ [flags]"""
+from .training.options import add_shared_options, parse
+from .training.run import GO_ON
+from .training.segmentation import USAGE, train_segmentation
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -109,64 +97,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(options: argparse.Namespace) -> None:
-    """Trains and writes ``unet.ckpt``, and ``model.safetensors`` where a rotation network is given.
-
-    Raises:
-        E3PoseError: what is wrong with the data, the flags or the machine.
-    """
-    if len(options.class_weights) != options.n_output_channels:
-        raise TrainingError(
-            f"--class_weights names {len(options.class_weights)} weights for the {options.n_output_channels} classes "
-            "of --n_output_channels; give one for each."
-        )
-    if len(options.seg_thresh) > options.n_output_channels:
-        raise TrainingError(f"--seg_thresh names more thresholds than there are classes, {options.n_output_channels}.")
-    seed_everything(options.seed, verbose=False)
-    network = UNet(**unet_architecture(options))
-    part = "eyes" if options.around_object else "upright" if options.upright else "segmentation"
-    initialise(network, options.init, part)
-    # A step on a CPU takes half the time so, that of inference too.
-    network.to(memory_format=torch.channels_last_3d)
-    if options.around_object and options.upright:
-        raise TrainingError("--around_object and --upright are of different networks; give one of them.")
-    own = {"whole_scan": False, "candidates": 1, "seg_thresh": list(OFFICIAL_THRESHOLDS), "e3cnn": None}
-    for flag, without in own.items():
-        if part != "segmentation" and getattr(options, flag) != without:
-            raise TrainingError(
-                f"--{flag} is of the network that finds the head; leave it out with --around_object and --upright."
-            )
-    if part != "segmentation" and options.n_output_channels != N_EYES_CLASSES:
-        raise TrainingError("--around_object and --upright need three classes: background, brain and eyes.")
-    if options.crop_size % network.stride:
-        raise TrainingError(
-            f"--crop_size {options.crop_size} is no multiple of {network.stride}, as {options.n_levels} levels need."
-        )
-    sources = find_both_sides(options.paths, options.val_fold, with_rotations=options.upright, usage=USAGE)
-    edge = None if options.whole_scan else options.crop_size
-    preparation = (
-        UprightInput(options.crop_size, options.norm_perc)
-        if options.upright
-        else SegmentationInput(edge, network.stride, options.norm_perc, options.around_object)
-    )
-    train(
-        SegmentationModule(network, options),
-        options,
-        sources,
-        segmentation_augmentation(options),
-        preparation,
-        batch_size=options.batchsize,
-        n_classes=options.n_output_channels,
-        monitor="val_dice",
-        mode="max",
-        picture=SegmentationPicture,
-        export=export_unet,
-    )
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    return exit_status("train_unet", lambda: run(parse(build_parser(), arguments)), GO_ON)
+    return exit_status("train_unet", lambda: train_segmentation(parse(build_parser(), arguments)), GO_ON)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from E3PoseTraining.augmentation.sample import RandSampleTransform, Sample, affine_coordinates, object_points
+from .sample import RandSampleTransform, Sample, affine_coordinates, object_points
 
 
 class RandSpinHistory(RandSampleTransform):
@@ -21,10 +21,14 @@ class RandSpinHistory(RandSampleTransform):
     extremes along the normal follows the arcsine law, which prefers the edges, where a dark band is most
     easily taken for the brain's border.
 
-    Args:
-        sigma: bounds of σ, mm.
-        alpha: bounds of α; above 1 the signal is lost completely at the plane.
-        prob: probability.
+    Parameters
+    ----------
+    sigma : tuple[float, float]
+        Bounds of σ, mm.
+    alpha : tuple[float, float]
+        Bounds of α; above 1 the signal is lost completely at the plane.
+    prob : float
+        Probability.
     """
 
     def __init__(self, sigma: tuple[float, float], alpha: tuple[float, float], prob: float = 0.5) -> None:
@@ -49,12 +53,18 @@ class RandSpinHistory(RandSampleTransform):
 def spin_history(image: Tensor, normal: Tensor, offset: Tensor | float, sigma: float, alpha: float) -> Tensor:
     """Darkens the plane normal·x = offset (voxels from the middle of the grid) with a Gaussian profile.
 
-    Args:
-        image: ``[1, I, J, K]``.
-        normal: ``[3]`` unit vector.
-        offset: voxels.
-        sigma: voxels.
-        alpha: fraction of the signal lost at the plane; the result is not less than 0.
+    Parameters
+    ----------
+    image : Tensor
+        ``[1, I, J, K]``.
+    normal : Tensor
+        ``[3]`` unit vector.
+    offset : Tensor | float
+        Voxels.
+    sigma : float
+        Voxels.
+    alpha : float
+        Fraction of the signal lost at the plane; the result is not less than 0.
     """
     origin = -torch.as_tensor(offset, device=image.device).view(1)
     distance = affine_coordinates(tuple(image.shape[1:]), normal[None], origin)
@@ -67,10 +77,14 @@ class RandGhosting(RandSampleTransform):
     Every second line of k-space along a random (phase-encoding) axis is scaled and shifted in phase: the
     Nyquist ghost of echo-planar imaging.
 
-    Args:
-        prob: probability.
-        max_strength: largest relative change of the odd lines' magnitude.
-        max_phase: largest phase error of the odd lines, degrees.
+    Parameters
+    ----------
+    prob : float
+        Probability.
+    max_strength : float
+        Largest relative change of the odd lines' magnitude.
+    max_phase : float
+        Largest phase error of the odd lines, degrees.
     """
 
     def __init__(self, prob: float, max_strength: float = 0.3, max_phase: float = 30) -> None:
@@ -94,10 +108,14 @@ class RandSurroundings(RandSampleTransform):
     middle along two axes: content of the right kind that says nothing about this object. The distance varies smoothly
     from place to place, else the border would show the object's outline.
 
-    Args:
-        prob: probability.
-        distance: bounds of the mean distance, mm.
-        max_variation: largest local deviation from it, mm.
+    Parameters
+    ----------
+    prob : float
+        Probability.
+    distance : tuple[float, float]
+        Bounds of the mean distance, mm.
+    max_variation : float
+        Largest local deviation from it, mm.
     """
 
     def __init__(self, prob: float, distance: tuple[float, float] = (6, 25), max_variation: float = 6) -> None:
@@ -133,8 +151,10 @@ class RandCroppedFieldOfView(RandSampleTransform):
     scan is a slab, as a stack of a few slices is: both faces lie close to the object, at most a twentieth of its extent
     inside and half of it outside.
 
-    Args:
-        prob: probability.
+    Parameters
+    ----------
+    prob : float
+        Probability.
     """
 
     def __init__(self, prob: float) -> None:

@@ -1,24 +1,18 @@
-"""A picture of every augmentation on one scan: ``python -m E3PoseTraining.augmentation.gallery IMAGE LABEL -o PNG``."""
+"""A picture of every augmentation on one scan."""
 
 from __future__ import annotations
-
-import argparse
-import sys
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from E3PoseLib.running.ending import exit_status
-
-from ..data.datasets import Case, load_sample
-from ..training.progress import save_figure
 from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory, RandSurroundings
+from .distortion import RandEpiDistortion, RandShear
 from .intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
+from .motion import RandInterleavedMotion
+from .placement import RandPlacement
 from .resolution import RandIsotropicResolution, RandThickSlices
 from .sample import Sample
-from .spatial import RandEpiDistortion, RandInterleavedMotion, RandPlacement, RandShear
 
 EDGE = 72
 DRAWS = 12
@@ -41,15 +35,17 @@ GALLERY = {
 }
 
 
-def draw_gallery(sample: Sample, picture: Path, seed: int) -> None:
+def draw_gallery(sample: Sample, seed: int) -> Figure:
     """Draws the middle slice of the object, untouched and after each augmentation, its outline in gold.
 
     Of a dozen draws each panel shows the one that changes the slice most.
 
-    Args:
-        sample: a scan.
-        picture: PNG.
-        seed: decides the draws.
+    Parameters
+    ----------
+    sample : Sample
+        A scan.
+    seed : int
+        Decides the draws.
     """
     sample = NormalisePercentiles(0.005)(RandPlacement(EDGE, centre_on_object=True)(sample))
     panels = {"the scan": sample}
@@ -68,7 +64,7 @@ def draw_gallery(sample: Sample, picture: Path, seed: int) -> None:
         panel.set_title(title, fontsize=9)
     for panel in axes:
         panel.set_axis_off()
-    save_figure(figure, picture)
+    return figure
 
 
 def _change(before: Sample, after: Sample) -> float:
@@ -77,23 +73,3 @@ def _change(before: Sample, after: Sample) -> float:
 
 def _middle_cut(array: Tensor) -> np.ndarray:
     return array[0, :, EDGE // 2].numpy()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m E3PoseTraining.augmentation.gallery", description=__doc__)
-    parser.add_argument("image", type=Path)
-    parser.add_argument("label", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PNG")
-    parser.add_argument("--spacing", type=float, default=3, help="mm (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-
-    def draw() -> None:
-        case = Case(options.image.stem, options.image, options.label)
-        draw_gallery(load_sample(case, options.spacing, n_classes=256), options.output, options.seed)
-
-    return exit_status("gallery", draw)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,7 +10,7 @@ import torch
 from monai.transforms import AdjustContrast
 from torch import Tensor
 
-from E3PoseTraining.augmentation.sample import RandSampleTransform, Sample
+from .sample import RandSampleTransform, Sample
 
 
 class RandBiasField(RandSampleTransform):
@@ -19,9 +19,12 @@ class RandBiasField(RandSampleTransform):
     The multiplicative model is that of van Leemput et al., *Automated model-based bias field correction of MR
     images of the brain*, IEEE TMI 18(10), 1999.
 
-    Args:
-        max_coefficient: the 20 coefficients are drawn from ± this.
-        prob: probability.
+    Parameters
+    ----------
+    max_coefficient : float
+        The 20 coefficients are drawn from ± this.
+    prob : float
+        Probability.
     """
 
     def __init__(self, max_coefficient: float, prob: float = 1.0) -> None:

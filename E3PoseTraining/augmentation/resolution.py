@@ -9,7 +9,7 @@ from monai.networks.layers import GaussianFilter
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from E3PoseTraining.augmentation.sample import RandSampleTransform, Sample
+from .sample import RandSampleTransform, Sample
 
 FWHM_OVER_SIGMA = math.sqrt(8 * math.log(2))
 
@@ -46,11 +46,16 @@ def coarsen(image: Tensor, factors: list[float]) -> Tensor:
     The profile is a Gaussian whose full width at half maximum is the coarse voxel's edge, less what the fine
     voxel has blurred already.
 
-    Args:
-        image: ``[1, I, J, K]``.
-        factors: for each axis, the edge of the fine voxel over that of the coarse one, in (0, 1].
+    Parameters
+    ----------
+    image : Tensor
+        ``[1, I, J, K]``.
+    factors : list[float]
+        For each axis, the edge of the fine voxel over that of the coarse one, in (0, 1].
 
-    Returns:
+    Returns
+    -------
+    Tensor
         ``[1, I, J, K]``.
     """
     shape = tuple(image.shape[1:])

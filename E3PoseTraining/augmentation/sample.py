@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from monai.transforms import RandomizableTransform
+from monai.transforms import RandomizableTransform, Resample
 from torch import Tensor
+
+_SAMPLER = Resample(padding_mode="zeros", dtype=torch.float32)
+
+OBJECT_LABEL = 1
+"""Of the object whose pose is wanted, in every label; 0 is background."""
+
+CoordinateMap = Callable[[Tensor], Tensor]
+"""From ``[3, ...]`` coordinates in the augmented image to those in the image before, voxels from the middle."""
 
 
 @dataclass(frozen=True)
 class Sample:
     """A scan on an isotropic grid with its ground truth.
 
-    Attributes:
-        image: ``[1, I, J, K]`` float32.
-        label: ``[1, I, J, K]`` uint8; 0 is background and 1 the object whose pose is wanted.
-        axes: ``[3, 3]`` float64 whose rows are the head's right, anterior and superior axes in voxel axes: the
-            rotation from volume to canonical frame. Anterior and superior are vectors and right is the
-            pseudovector anterior × superior, so the rows form a proper rotation even where the voxel axes are
-            left-handed. None where only the segmentation is known.
-        spacing: edge of a voxel, mm.
+    Attributes
+    ----------
+    image : Tensor
+        ``[1, I, J, K]`` float32.
+    label : Tensor
+        ``[1, I, J, K]`` uint8; 0 is background and 1 the object whose pose is wanted.
+    axes : Tensor | None
+        ``[3, 3]`` float64 whose rows are the head's right, anterior and superior axes in voxel axes: the rotation from
+        volume to canonical frame. Anterior and superior are vectors and right is the pseudovector anterior × superior,
+        so the rows form a proper rotation even where the voxel axes are left-handed. None where only the segmentation
+        is known.
+    spacing : float
+        Edge of a voxel, mm.
     """
 
     image: Tensor
@@ -46,11 +61,16 @@ class Sample:
 def transform_axes(linear: Tensor, axes: Tensor) -> Tensor:
     """Carries a head's axes along when the image content is turned or mirrored.
 
-    Args:
-        linear: ``[3, 3]`` orthogonal Q, where content at x (voxel axes) goes to Q·x.
-        axes: ``[3, 3]`` rows right (pseudovector), anterior and superior (vectors).
+    Parameters
+    ----------
+    linear : Tensor
+        ``[3, 3]`` orthogonal Q, where content at x (voxel axes) goes to Q·x.
+    axes : Tensor
+        ``[3, 3]`` rows right (pseudovector), anterior and superior (vectors).
 
-    Returns:
+    Returns
+    -------
+    Tensor
         ``[3, 3]``: vectors become Q·v and the pseudovector det(Q)·Q·v, so a proper rotation stays one.
     """
     parity = torch.tensor([torch.linalg.det(linear).sign().item(), 1.0, 1.0], dtype=axes.dtype)
@@ -91,12 +111,18 @@ def centred_coordinates(shape: tuple[int, ...], device: torch.device) -> Tensor:
 def affine_coordinates(shape: tuple[int, ...], linear: Tensor, origin: Tensor) -> Tensor:
     """``linear @ x + origin`` for every x of `centred_coordinates`, in one pass over the grid.
 
-    Args:
-        shape: ``(I, J, K)``.
-        linear: ``[N, 3]``.
-        origin: ``[N]``.
+    Parameters
+    ----------
+    shape : tuple[int, ...]
+        ``(I, J, K)``.
+    linear : Tensor
+        ``[N, 3]``.
+    origin : Tensor
+        ``[N]``.
 
-    Returns:
+    Returns
+    -------
+    Tensor
         ``[N, I, J, K]`` float32, on `origin`'s device.
     """
     linear, origin = linear.to(origin.device, torch.float32), origin.float()
@@ -111,13 +137,30 @@ def _centred_axes(shape: tuple[int, ...], device: torch.device) -> list[Tensor]:
 def object_points(label: Tensor, limit: int = 4096) -> Tensor:
     """Voxels of the object (label 1) relative to the middle of the grid, evenly thinned to at most `limit`.
 
-    Args:
-        label: ``[1, I, J, K]``.
+    Parameters
+    ----------
+    label : Tensor
+        ``[1, I, J, K]``.
 
-    Returns:
+    Returns
+    -------
+    Tensor
         ``[N, 3]`` float32; N is 0 where the object is not in view.
     """
-    voxels = (label[0] == 1).nonzero()
+    voxels = (label[0] == OBJECT_LABEL).nonzero()
     voxels = voxels[:: max(1, -(-len(voxels) // limit))]
     middle = torch.tensor([(n - 1) / 2 for n in label.shape[1:]], device=label.device)
     return voxels.float() - middle
+
+
+def resample(sample: Sample, grid: Tensor) -> Sample:
+    """Samples image (linear) and label (nearest); outside the volume both are zero.
+
+    Parameters
+    ----------
+    grid : Tensor
+        ``[3, I, J, K]``, for each voxel of the result the place in `sample`, voxels from the middle.
+    """
+    image = _SAMPLER(sample.image, grid, mode="bilinear").as_tensor()
+    label = _SAMPLER(sample.label.float(), grid, mode="nearest").as_tensor().to(torch.uint8)
+    return dataclasses.replace(sample, image=image, label=label)

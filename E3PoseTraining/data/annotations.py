@@ -9,18 +9,15 @@ axes, which is what the E(3)-CNN estimates too.
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from E3PoseLib.errors import DatasetError
-from E3PoseLib.imaging.files import whole_file
 from E3PoseLib.imaging.geometry import direction_cosines, head_axes_to_ras
 from E3PoseLib.imaging.rotations import euler_to_matrix, matrix_to_euler
+
+from .tables import number, read_table, write_table
 
 ANGLE_COLUMNS = ("rot_x", "rot_y", "rot_z")
 
@@ -28,11 +25,16 @@ ANGLE_COLUMNS = ("rot_x", "rot_y", "rot_z")
 def axes_from_pose(canonical_to_ras: np.ndarray, voxel_to_ras: np.ndarray) -> np.ndarray:
     """The head's axes in voxel axes, from a pose in the world.
 
-    Args:
-        canonical_to_ras: ``[4, 4]``; the columns of its rotation are the head's axes in RAS.
-        voxel_to_ras: ``[4, 4]``, of the volume.
+    Parameters
+    ----------
+    canonical_to_ras : np.ndarray
+        ``[4, 4]``; the columns of its rotation are the head's axes in RAS.
+    voxel_to_ras : np.ndarray
+        ``[4, 4]``, of the volume.
 
-    Returns:
+    Returns
+    -------
+    np.ndarray
         ``[3, 3]`` proper rotation, rows right (pseudovector), anterior and superior.
     """
     cosines = direction_cosines(voxel_to_ras)
@@ -56,71 +58,13 @@ def angles_to_axes(angles: np.ndarray) -> np.ndarray:
     return euler_to_matrix(torch.from_numpy(np.asarray(angles, dtype=np.float64))).numpy()
 
 
-def read_table(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
-    """Rows of a CSV with a header, each with the columns `required` and a ``frame_id`` of its own.
-
-    Raises:
-        DatasetError: the file is missing or unreadable, a column is missing, or a frame is listed twice.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            columns = reader.fieldnames or []
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read as a CSV file: {error}.") from error
-    missing = [name for name in ("frame_id", *required) if name not in columns]
-    if missing:
-        raise DatasetError(
-            f"{path} has no column {', '.join(missing)}; its header names {', '.join(columns) or 'nothing'}. "
-            f"Needed are frame_id, {', '.join(required)}."
-        )
-    seen: dict[str, int] = {}
-    for line, row in enumerate(rows, start=2):
-        frame = row["frame_id"] = (row["frame_id"] or "").strip()
-        if not frame:
-            raise DatasetError(f"{path}, line {line}: frame_id is empty. Give the scan's file name there.")
-        if frame in seen:
-            raise DatasetError(
-                f"{path}, line {line}: {frame} is listed already in line {seen[frame]}. Keep one of the two."
-            )
-        seen[frame] = line
-    return rows
-
-
-def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Writes a CSV with a header, whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
-
-
-def number(row: dict[str, str], column: str, path: Path) -> float:
-    """The finite number in one column of a row.
-
-    Raises:
-        DatasetError: it is text, empty, or not finite.
-    """
-    text = (row[column] or "").strip()
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise DatasetError(f"{path}: {column} of {row['frame_id']} is {text!r}, which is not a finite number.")
-    return value
-
-
 def read_rotations(path: Path) -> dict[str, np.ndarray]:
     """Axes ``[3, 3]`` by frame_id from a CSV of Euler angles.
 
-    Raises:
-        DatasetError: see `read_table` and `number`.
+    Raises
+    ------
+    DatasetError
+        See `read_table` and `number`.
     """
     rows = read_table(path, ANGLE_COLUMNS)
     return {row["frame_id"]: angles_to_axes([number(row, column, path) for column in ANGLE_COLUMNS]) for row in rows}
@@ -129,10 +73,14 @@ def read_rotations(path: Path) -> dict[str, np.ndarray]:
 def write_rotations(path: Path, axes: dict[str, np.ndarray], folds: dict[str, str] | None = None) -> None:
     """Writes axes ``[3, 3]`` by frame_id as a CSV of Euler angles, whole or not at all.
 
-    Args:
-        path: the CSV.
-        axes: by frame_id.
-        folds: by frame_id, the column ``fold``, where there is one.
+    Parameters
+    ----------
+    path : Path
+        The CSV.
+    axes : dict[str, np.ndarray]
+        By frame_id.
+    folds : dict[str, str] | None
+        By frame_id, the column ``fold``, where there is one.
     """
     rows = (
         (frame, *(repr(float(angle)) for angle in axes_to_angles(axes[frame])), *([folds[frame]] if folds else []))

@@ -1,11 +1,9 @@
-"""Folders of scans with labels and annotations: found, checked before anything is trained, and read."""
+"""Scans as training reads them: on one grid, checked before anything is trained, augmented anew in every epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,113 +15,9 @@ from E3PoseLib.imaging.intensities import rescale
 from E3PoseLib.imaging.resampling import nearest_on_grid, resample_isotropic
 from E3PoseLib.imaging.volume import Volume, read_volume
 
-from ..augmentation.sample import Sample
-from .annotations import axes_from_pose, pose_rotation_from_axes, read_rotations, read_table
-
-OBJECT_LABEL = 1
-
-
-@dataclass(frozen=True)
-class Case:
-    """One scan of a data set.
-
-    Attributes:
-        frame_id: file name without its extension.
-        image: the scan.
-        label: its segmentation, same grid; the object has label 1.
-        axes: ``[3, 3]`` rows right, anterior, superior in voxel axes (`annotations`), or None.
-        repeats: how often an epoch shows it.
-    """
-
-    frame_id: str
-    image: Path
-    label: Path
-    axes: np.ndarray | None = None
-    repeats: int = 1
-
-
-def volumes_by_id(folder: Path) -> dict[str, Path]:
-    """The .nii and .nii.gz files of a folder by file name without extension.
-
-    Raises:
-        DatasetError: no such folder, no such file in it, or two files of one name.
-    """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a folder. Give the folder that holds the .nii or .nii.gz files.")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        for extension in (".nii.gz", ".nii"):
-            if path.name.endswith(extension) and not path.name.startswith("."):
-                frame = path.name.removesuffix(extension)
-                if frame in found:
-                    raise DatasetError(f"{found[frame]} and {path} are two files of one scan. Remove one.")
-                found[frame] = path
-                break
-    if not found:
-        raise DatasetError(f"{folder} holds no .nii or .nii.gz file.")
-    return found
-
-
-def find_cases(image_dir: Path, label_dir: Path, annotations: Path | None = None) -> list[Case]:
-    """Pairs images and labels by file name, and with the rows of an annotation CSV where one is given.
-
-    Rows of the CSV without a scan are ignored: one CSV may serve several folders.
-
-    Raises:
-        DatasetError: names every unpaired file and every frame without an annotation.
-    """
-    images, labels = volumes_by_id(image_dir), volumes_by_id(label_dir)
-    problems = [f"{images[frame]} has no label of the same name in {label_dir}" for frame in images.keys() - labels]
-    problems += [f"{labels[frame]} has no image of the same name in {image_dir}" for frame in labels.keys() - images]
-    rotations = read_rotations(annotations) if annotations else {}
-    if annotations:
-        problems += [f"{images[frame]} has no row in {annotations}" for frame in images.keys() - rotations]
-    if problems:
-        raise DatasetError(_listing("The files do not pair", sorted(problems)))
-    return [Case(frame, images[frame], labels[frame], rotations.get(frame)) for frame in sorted(images)]
-
-
-def split_by_fold(cases: Sequence[Case], table: Path, validation: str | None) -> tuple[list[Case], list[Case]]:
-    """Training and validation cases by the column ``fold`` of a CSV.
-
-    Args:
-        cases: of one folder.
-        table: CSV with columns frame_id and fold, and repeats, where an epoch shall show some scans more than once.
-        validation: the fold that validates; the others train, except one called ``test``. None: the folds are
-            called ``train`` and ``val``.
-
-    Raises:
-        DatasetError: a case without a row or fold, a number of repeats below 1, or a side without a case.
-    """
-    rows = {row["frame_id"]: row for row in read_table(table, ("fold",))}
-    folds = {frame: (row["fold"] or "").strip() for frame, row in rows.items()}
-    problems = [f"{case.image} has no fold in {table}" for case in cases if not folds.get(case.frame_id)]
-    if problems:
-        raise DatasetError(_listing("The folds are incomplete", problems))
-    cases = [replace(case, repeats=_repeats(rows[case.frame_id], table)) for case in cases]
-    names = sorted({folds[case.frame_id] for case in cases})
-    if validation is None and not {"train", "val"} <= set(names):
-        raise DatasetError(
-            f"The folds of {table} are {', '.join(names)}, not train and val. Say with --val_fold which validates."
-        )
-    chosen = validation or "val"
-    training = [c for c in cases if folds[c.frame_id] not in (chosen, "test")]
-    if validation is None:
-        training = [c for c in cases if folds[c.frame_id] == "train"]
-    validating = [replace(c, repeats=1) for c in cases if folds[c.frame_id] == chosen]
-    if not training or not validating:
-        raise DatasetError(
-            f"The fold {chosen!r} of {table} leaves {len(training)} scans to train and {len(validating)} to validate "
-            f"(folds: {', '.join(names)})."
-        )
-    return training, validating
-
-
-def _repeats(row: dict[str, str], table: Path) -> int:
-    text = (row.get("repeats") or "1").strip()
-    if not text.isdigit() or int(text) < 1:
-        raise DatasetError(f"{table}: {row['frame_id']} has {text!r} repeats; give a whole number from 1 up.")
-    return int(text)
+from ..augmentation.sample import OBJECT_LABEL, Sample
+from .annotations import axes_from_pose, pose_rotation_from_axes
+from .folders import Case, listing
 
 
 class ScanDataset(Dataset):
@@ -131,15 +25,23 @@ class ScanDataset(Dataset):
 
     Every file is read once on construction (`check`), so that a bad one is named before an epoch is spent.
 
-    Args:
-        cases: at least one.
-        spacing: edge of the isotropic voxel, mm.
-        n_classes: labels must be below this.
-        memory_gb: scans are kept in memory up to this much; the others are read again whenever needed.
-        threads: readers at work at a time.
+    Parameters
+    ----------
+    cases : Iterable[Case]
+        At least one.
+    spacing : float
+        Edge of the isotropic voxel, mm.
+    n_classes : int
+        Labels must be below this.
+    memory_gb : float
+        Scans are kept in memory up to this much; the others are read again whenever needed.
+    threads : int
+        Readers at work at a time.
 
-    Raises:
-        DatasetError: lists every file that cannot be used, with the reason.
+    Raises
+    ------
+    DatasetError
+        Lists every file that cannot be used, with the reason.
     """
 
     def __init__(
@@ -177,7 +79,7 @@ class ScanDataset(Dataset):
                 if budget > 0:
                     self._kept[index] = result
         if problems:
-            raise DatasetError(_listing("The data set cannot be used", problems))
+            raise DatasetError(listing("The data set cannot be used", problems))
 
 
 class PreparedScans(Dataset):
@@ -186,11 +88,16 @@ class PreparedScans(Dataset):
     All of it is done where they are read, on the CPU: by ``--num_workers`` processes side by side while the network
     learns, and the same for any device, number of processes, order, batch and restart.
 
-    Args:
-        scans: what is read.
-        preparation: the deterministic way to the network's input.
-        augmentation: what comes before it in training.
-        seed: decides, with epoch and scan, every random number.
+    Parameters
+    ----------
+    scans : ScanDataset
+        What is read.
+    preparation : Callable[[Sample], Sample]
+        The deterministic way to the network's input.
+    augmentation : Compose | None
+        What comes before it in training.
+    seed : int
+        Decides, with epoch and scan, every random number.
     """
 
     def __init__(
@@ -229,14 +136,21 @@ class EpochSampler(DistributedSampler):
 def load_sample(case: Case, spacing: float, n_classes: int) -> Sample:
     """Reads a scan with its label as inference sees it: axes closest to RAS, isotropic, intensities in [0, 1].
 
-    Args:
-        case: the scan.
-        spacing: edge of the isotropic voxel, mm.
-        n_classes: labels must be below this.
+    Parameters
+    ----------
+    case : Case
+        The scan.
+    spacing : float
+        Edge of the isotropic voxel, mm.
+    n_classes : int
+        Labels must be below this.
 
-    Raises:
-        VolumeError: image or label is unreadable or refused.
-        DatasetError: label and image differ in grid, the label is no segmentation or lacks the object.
+    Raises
+    ------
+    VolumeError
+        Image or label is unreadable or refused.
+    DatasetError
+        Label and image differ in grid, the label is no segmentation or lacks the object.
     """
     image, label = read_volume(case.image), read_volume(case.label)
     _check_label(case, image, label, n_classes)
@@ -271,11 +185,3 @@ def _check_label(case: Case, image: Volume, label: Volume, n_classes: int) -> No
 
 def _shortened(values: np.ndarray) -> str:
     return ", ".join(f"{value:g}" for value in values[:5]) + (", …" if len(values) > 5 else "")
-
-
-def _listing(title: str, problems: list[str], limit: int = 10) -> str:
-    """A message of one problem, or of the first `limit` with the number of the rest."""
-    if len(problems) == 1:
-        return problems[0]
-    rest = [f"… and {len(problems) - limit} more"] if len(problems) > limit else []
-    return "\n  ".join([f"{title}, {len(problems)} problems:", *problems[:limit], *rest])

@@ -16,7 +16,7 @@ from E3PoseLib.errors import DatasetError
 from E3PoseLib.imaging.volume import read_volume, write_volume
 
 from .annotations import read_rotations, write_rotations
-from .datasets import volumes_by_id
+from .folders import volumes_by_id
 
 _FRAME = re.compile(r"(?:sub-)?(?P<subject>CC\d+[A-Z]{2}\d+).*?(?:ses-)?(?P<session>\d{4,6}).*?(?P<frame>\d+)$")
 
@@ -24,8 +24,10 @@ _FRAME = re.compile(r"(?:sub-)?(?P<subject>CC\d+[A-Z]{2}\d+).*?(?:ses-)?(?P<sess
 def find_series(release: Path, subject: str, session: str) -> Path:
     """The one BOLD series of a session.
 
-    Raises:
-        DatasetError: there is none, or more than one.
+    Raises
+    ------
+    DatasetError
+        There is none, or more than one.
     """
     folder = release / f"sub-{subject}" / f"ses-{session}"
     found = sorted(folder.glob("**/*_bold.nii*"))
@@ -38,17 +40,25 @@ def find_series(release: Path, subject: str, session: str) -> Path:
 def prepare_dhcp(release: Path, annotations: Path, output: Path) -> list[str]:
     """Writes ``images/``, ``labels/`` and ``annotations.csv`` for every annotated frame.
 
-    Args:
-        release: folder of the ``sub-…`` folders.
-        annotations: folder with ``labels/`` and ``annotations.csv``.
-        output: new folder.
+    Parameters
+    ----------
+    release : Path
+        Folder of the ``sub-…`` folders.
+    annotations : Path
+        Folder with ``labels/`` and ``annotations.csv``.
+    output : Path
+        New folder.
 
-    Returns:
-        the frames written.
+    Returns
+    -------
+    list[str]
+        The frames written.
 
-    Raises:
-        DatasetError: a name that tells no subject, session and frame, a label without annotation, a series that
-            is missing, or a label on another grid than its frame.
+    Raises
+    ------
+    DatasetError
+        A name that tells no subject, session and frame, a label without annotation, a series that is missing, or a
+        label on another grid than its frame.
     """
     labels = volumes_by_id(annotations / "labels")
     rotations = read_rotations(annotations / "annotations.csv")

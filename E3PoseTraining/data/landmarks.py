@@ -18,8 +18,9 @@ from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
 from E3PoseLib.method.eyes import rotation_from_eyes
 
 from ..synthesis.growth import HeadSize, head_size
-from .annotations import axes_from_pose, number, read_table, write_rotations
-from .datasets import volumes_by_id
+from .annotations import axes_from_pose, write_rotations
+from .folders import volumes_by_id
+from .tables import number, read_table
 
 _COLUMNS = tuple(f"{point}_{axis}" for point in ("brain", "left_eye", "right_eye") for axis in "ras")
 
@@ -42,6 +43,8 @@ def approximate_label(
     Nicolaides, 1994, for the diameters).
 
     Returns
+    -------
+    np.ndarray
         uint8 array of `shape`.
     """
     voxels = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), axis=-1).reshape(-1, 3)
@@ -60,15 +63,22 @@ def prepare_landmark_scans(source: Path, output: Path) -> list[str]:
 
     Where ``landmarks.csv`` says which fetus a scan shows, that is its fold.
 
-    Args:
-        source: folder with ``landmarks.csv`` and the scans.
-        output: new folder.
+    Parameters
+    ----------
+    source : Path
+        Folder with ``landmarks.csv`` and the scans.
+    output : Path
+        New folder.
 
-    Returns:
-        the frames written.
+    Returns
+    -------
+    list[str]
+        The frames written.
 
-    Raises:
-        DatasetError: a scan or a landmark is missing or no number.
+    Raises
+    ------
+    DatasetError
+        A scan or a landmark is missing or no number.
     """
     table = source / "landmarks.csv"
     rows = read_table(table, (*_COLUMNS, "gestational_age_weeks"))

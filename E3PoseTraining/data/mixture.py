@@ -7,8 +7,9 @@ from pathlib import Path
 
 from E3PoseLib.errors import DatasetError, OutputError
 
-from .annotations import ANGLE_COLUMNS, read_table, write_table
-from .datasets import volumes_by_id
+from .annotations import ANGLE_COLUMNS
+from .folders import volumes_by_id
+from .tables import read_table, write_table
 
 COLUMNS = ("frame_id", *ANGLE_COLUMNS, "fold", "repeats")
 
@@ -19,19 +20,30 @@ def mix(synthetic: Path, real: Path, output: Path, repeats: int, n_validation: i
     Synthetic scans have the fold ``train``, the last of them ``val``; real ones keep their own, so that any of them
     can be left out by ``--val_fold``.
 
-    Args:
-        synthetic, real: folders with ``images/``, ``labels/`` and ``annotations.csv``; that of `real` has a fold.
-        output: new folder.
-        repeats: how often an epoch shows each real scan.
-        n_validation: synthetic scans that validate.
-        limit: synthetic scans at most, those that validate included; None for all.
+    Parameters
+    ----------
+    synthetic, real : Path
+        Folders with ``images/``, ``labels/`` and ``annotations.csv``; that of `real` has a fold.
+    output : Path
+        New folder.
+    repeats : int
+        How often an epoch shows each real scan.
+    n_validation : int
+        Synthetic scans that validate.
+    limit : int | None
+        Synthetic scans at most, those that validate included; None for all.
 
-    Returns:
-        the frames written.
+    Returns
+    -------
+    list[str]
+        The frames written.
 
-    Raises:
-        DatasetError: a table or a file is missing, or there are too few synthetic scans.
-        OutputError: a file cannot be written.
+    Raises
+    ------
+    DatasetError
+        A table or a file is missing, or there are too few synthetic scans.
+    OutputError
+        A file cannot be written.
     """
     rows = read_table(synthetic / "annotations.csv", ANGLE_COLUMNS)[:limit]
     if len(rows) <= n_validation:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from E3PoseLib.errors import TrainingError
 
-from .datasets import Case, find_cases, split_by_fold
+from .folders import Case, find_cases, split_by_fold
 
 
 class Sources(NamedTuple):
@@ -21,16 +21,24 @@ class Sources(NamedTuple):
 def find_both_sides(paths: list[str], val_fold: str | None, with_rotations: bool, usage: str) -> Sources:
     """Reads the positional arguments of a training command.
 
-    Args:
-        paths: images, labels and (`with_rotations`) annotations to train on, the same to validate on, and the
-            output folder; or images, labels, one CSV with a ``fold`` column, and the output folder.
-        val_fold: see `split_by_fold`.
-        with_rotations: cases need an annotation.
-        usage: shown where the number of arguments is neither.
+    Parameters
+    ----------
+    paths : list[str]
+        Images, labels and (`with_rotations`) annotations to train on, the same to validate on, and the output folder;
+        or images, labels, one CSV with a ``fold`` column, and the output folder.
+    val_fold : str | None
+        See `split_by_fold`.
+    with_rotations : bool
+        Cases need an annotation.
+    usage : str
+        Shown where the number of arguments is neither.
 
-    Raises:
-        TrainingError: another number of arguments.
-        DatasetError: the files do not pair.
+    Raises
+    ------
+    TrainingError
+        Another number of arguments.
+    DatasetError
+        The files do not pair.
     """
     places = [Path(path) for path in paths]
     side = 3 if with_rotations else 2

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from E3PoseLib.cli import positive_int
 from E3PoseLib.errors import DatasetError, OutputError
 
-from ..training.options import positive_int
 from .figures import draw_cumulative_errors, draw_reliability, draw_worst_cases
 from .metrics import PoseErrors, pose_errors, summarise
 from .poses import Truth, read_estimates, read_scores, read_truth
@@ -54,8 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prints the table, and writes files and figures where an output folder is given; returns 0.
 
-    Raises:
-        DatasetError, OutputError: what is wrong with the input or the output folder.
+    Raises
+    ------
+    DatasetError, OutputError
+        What is wrong with the input or the output folder.
     """
     thresholds = [parse_threshold(text) for text in options.threshold]
     truths = read_truth(options.truth, options.images, options.labels)
@@ -98,8 +100,10 @@ def _summary(errors: PoseErrors, members: list[int], thresholds: list, clusters:
 def column(truths: list[Truth], name: str, table: Path) -> list[str]:
     """The values of a column of the truth.
 
-    Raises:
-        DatasetError: there is no such column, or a row ends before it.
+    Raises
+    ------
+    DatasetError
+        There is no such column, or a row ends before it.
     """
     if name not in truths[0].columns:
         raise DatasetError(f"{table} has no column {name}; it has {', '.join(truths[0].columns)}.")

@@ -12,8 +12,8 @@ from E3PoseLib.imaging.resampling import reslice
 from E3PoseLib.imaging.volume import read_volume
 from E3PoseLib.method.confidence import LOW_SCORE, MODERATE_SCORE
 
-from ..data.datasets import volumes_by_id
-from ..training.progress import save_figure
+from ..data.figures import save_figure
+from ..data.folders import volumes_by_id
 from .metrics import PoseErrors
 from .poses import Truth
 
@@ -54,10 +54,14 @@ def draw_cumulative_errors(groups: dict[str, PoseErrors], picture: Path) -> None
 def draw_reliability(scores: np.ndarray, errors: PoseErrors, picture: Path) -> None:
     """Confidence against rotation error, a point a case: where the score is high, no error may be large.
 
-    Args:
-        scores: ``[N]`` in [0, 1]; cases with NaN are left out.
-        errors: of the same cases.
-        picture: PNG to write.
+    Parameters
+    ----------
+    scores : np.ndarray
+        ``[N]`` in [0, 1]; cases with NaN are left out.
+    errors : PoseErrors
+        Of the same cases.
+    picture : Path
+        PNG to write.
     """
     known = ~np.isnan(scores) & errors.answered
     figure = Figure(figsize=(4.8, 3.8), layout="constrained")
@@ -117,8 +121,10 @@ def draw_worst_cases(
 def middle_planes(cube: np.ndarray) -> list[np.ndarray]:
     """Axial (face up), coronal and sagittal (face left) planes ``[rows, columns]`` through the middle of a cube.
 
-    Args:
-        cube: ``[R, A, S]``: axes run to the head's right, anterior and superior.
+    Parameters
+    ----------
+    cube : np.ndarray
+        ``[R, A, S]``: axes run to the head's right, anterior and superior.
     """
     middle = cube.shape[0] // 2
     axial, coronal, sagittal = cube[:, :, middle], cube[:, middle], cube[middle]

@@ -18,10 +18,14 @@ AXES = ("right", "anterior", "superior")
 class PoseErrors:
     """Errors of N cases; a case without an estimate holds NaN everywhere and is a failure.
 
-    Attributes:
-        rotation_degrees: ``[N]``, angle of the rotation between estimate and truth, in [0, 180].
-        axis_degrees: ``[N, 3]``, angle between each estimated axis (right, anterior, superior) and its truth.
-        centre_mm: ``[N]``, distance of the two origins; NaN where the truth has none.
+    Attributes
+    ----------
+    rotation_degrees : np.ndarray
+        ``[N]``, angle of the rotation between estimate and truth, in [0, 180].
+    axis_degrees : np.ndarray
+        ``[N, 3]``, angle between each estimated axis (right, anterior, superior) and its truth.
+    centre_mm : np.ndarray
+        ``[N]``, distance of the two origins; NaN where the truth has none.
     """
 
     rotation_degrees: np.ndarray
@@ -49,9 +53,12 @@ class PoseErrors:
 def pose_errors(estimates: Sequence[np.ndarray | None], truths: Sequence[np.ndarray]) -> PoseErrors:
     """Compares 4×4 poses given in one and the same frame; a truth whose centre is unknown has NaN there.
 
-    Args:
-        estimates: N matrices ``canonical_to_ras``, or None where there is no answer.
-        truths: N matrices ``canonical_to_ras``.
+    Parameters
+    ----------
+    estimates : Sequence[np.ndarray | None]
+        N matrices ``canonical_to_ras``, or None where there is no answer.
+    truths : Sequence[np.ndarray]
+        N matrices ``canonical_to_ras``.
     """
     rotation, axes, centre = [], [], []
     for estimate, truth in zip(estimates, truths, strict=True):
@@ -94,13 +101,19 @@ def bootstrap(
 
     One case or cluster alone says nothing of how far others would differ: its bounds are NaN.
 
-    Args:
-        values: ``[N]``.
-        statistic: from a sample ``[n]`` to a number.
-        clusters: the cluster of each case; whole clusters are then drawn, since scans of one fetus resemble
-            each other and are not independent evidence.
-        resamples: number of draws.
-        seed: decides the draws.
+    Parameters
+    ----------
+    values : np.ndarray
+        ``[N]``.
+    statistic : Callable[[np.ndarray], float]
+        From a sample ``[n]`` to a number.
+    clusters : Sequence[str] | None
+        The cluster of each case; whole clusters are then drawn, since scans of one fetus resemble each other and are
+        not independent evidence.
+    resamples : int
+        Number of draws.
+    seed : int
+        Decides the draws.
     """
     if not len(values):
         return Interval(float("nan"), float("nan"), float("nan"))
@@ -121,9 +134,12 @@ def share(success: np.ndarray, clusters: Sequence[str] | None = None) -> Interva
     Resampling would be too sure of a share near all or none. Of clusters it is all there is, but for where all cases
     succeed, or none: the bounds are then those of as many independent cases as there are clusters.
 
-    Args:
-        success: ``[N]`` bool.
-        clusters: see `bootstrap`.
+    Parameters
+    ----------
+    success : np.ndarray
+        ``[N]`` bool.
+    clusters : Sequence[str] | None
+        See `bootstrap`.
     """
     independent = len(success) if clusters is None else len(np.unique(clusters))
     if not independent or (independent < len(success) and success.any() != success.all()):
@@ -140,15 +156,21 @@ def summarise(
 ) -> dict[str, Interval | int]:
     """The figures of one group of cases.
 
-    Args:
-        errors: the cases.
-        thresholds: pairs of degrees and millimetres (None: the centre does not count). A case succeeds where
-            both errors are at most these; a case without an answer fails. Where no centre is known of those that
-            have one, millimetres are left out; where some are not, those cases are.
-        clusters: see `bootstrap`.
+    Parameters
+    ----------
+    errors : PoseErrors
+        The cases.
+    thresholds : Sequence[tuple[float, float | None]]
+        Pairs of degrees and millimetres (None: the centre does not count). A case succeeds where both errors are at
+        most these; a case without an answer fails. Where no centre is known of those that have one, millimetres are
+        left out; where some are not, those cases are.
+    clusters : Sequence[str] | None
+        See `bootstrap`.
 
-    Returns:
-        by name, in the order in which a table shows them.
+    Returns
+    -------
+    dict[str, Interval | int]
+        By name, in the order in which a table shows them.
     """
     names = np.arange(len(errors.answered)) if clusters is None else np.asarray(clusters)
     found = errors.select(errors.answered)

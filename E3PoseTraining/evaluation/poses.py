@@ -13,8 +13,10 @@ from E3PoseLib.imaging.geometry import check_rigid, read_json, read_npy, transfo
 from E3PoseLib.imaging.volume import Volume, read_volume
 from E3PoseLib.running.results.files import FORMAT
 
-from ..data.annotations import ANGLE_COLUMNS, angles_to_axes, number, pose_rotation_from_axes, read_table
-from ..data.datasets import OBJECT_LABEL, volumes_by_id
+from ..augmentation.sample import OBJECT_LABEL
+from ..data.annotations import ANGLE_COLUMNS, angles_to_axes, pose_rotation_from_axes
+from ..data.folders import volumes_by_id
+from ..data.tables import number, read_table
 
 MATRIX_COLUMNS = tuple(f"m{i}{j}" for i in range(4) for j in range(4))
 TOLERANCE = 1e-3
@@ -25,10 +27,14 @@ TOLERANCE = 1e-3
 class Truth:
     """One row of the truth.
 
-    Attributes:
-        frame_id: the scan.
-        canonical_to_ras: ``[4, 4]``; the last column is NaN where the centre is not known.
-        columns: every column of the row as text, for grouping.
+    Attributes
+    ----------
+    frame_id : str
+        The scan.
+    canonical_to_ras : np.ndarray
+        ``[4, 4]``; the last column is NaN where the centre is not known.
+    columns : dict[str, str]
+        Every column of the row as text, for grouping.
     """
 
     frame_id: str
@@ -43,8 +49,10 @@ def read_truth(table: Path, images: Path | None = None, labels: Path | None = No
     Euler angles of the training annotations. Euler angles refer to the volume's own axes, so they need the images;
     they say nothing about the centre, which is the label's centre of mass where labels are given.
 
-    Raises:
-        DatasetError: a column, image or label is missing, a value is no number, or a matrix is no rigid pose.
+    Raises
+    ------
+    DatasetError
+        A column, image or label is missing, a value is no number, or a matrix is no rigid pose.
     """
     columns = read_table(table, ())[:1]
     if columns and set(MATRIX_COLUMNS) <= columns[0].keys():
@@ -81,8 +89,10 @@ def read_truth(table: Path, images: Path | None = None, labels: Path | None = No
 def centre_of_label(label: Volume) -> np.ndarray:
     """Centre of mass ``[3]`` of the object (label 1), RAS mm.
 
-    Raises:
-        DatasetError: the label is nowhere 1.
+    Raises
+    ------
+    DatasetError
+        The label is nowhere 1.
     """
     voxels = np.argwhere(label.array == OBJECT_LABEL)
     if not len(voxels):
@@ -95,15 +105,21 @@ def read_estimates(folder: Path, frames: list[str], voxel_images: Path | None = 
 
     Where ``e3pose estimate`` has written it, the JSON beside it tells in which form.
 
-    Args:
-        folder: of the estimates.
-        frames: wanted.
-        voxel_images: folder of the scans where the files hold canonical → voxel of the input, as the official
-            program writes by default; None where they hold canonical → RAS.
+    Parameters
+    ----------
+    folder : Path
+        Of the estimates.
+    frames : list[str]
+        Wanted.
+    voxel_images : Path | None
+        Folder of the scans where the files hold canonical → voxel of the input, as the official program writes by
+        default; None where they hold canonical → RAS.
 
-    Raises:
-        DatasetError: no estimate at all, a file that is no 4×4 rigid pose or not that of the JSON beside it, or a scan
-            that is missing.
+    Raises
+    ------
+    DatasetError
+        No estimate at all, a file that is no 4×4 rigid pose or not that of the JSON beside it, or a scan that is
+        missing.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder. Give the folder of the estimated poses (.npy).")
@@ -156,8 +172,10 @@ def read_scores(folder: Path, frames: list[str]) -> np.ndarray:
 def read_pose_file(path: Path) -> np.ndarray:
     """A rigid ``[4, 4]`` float64 matrix from an .npy file, without unpickling anything.
 
-    Raises:
-        DatasetError: it cannot be read or is no rigid pose.
+    Raises
+    ------
+    DatasetError
+        It cannot be read or is no rigid pose.
     """
     try:
         return check_rigid(read_npy(path), TOLERANCE)

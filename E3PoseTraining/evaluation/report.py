@@ -11,7 +11,7 @@ import numpy as np
 
 from E3PoseLib.imaging.files import whole_file
 
-from ..data.annotations import write_table
+from ..data.tables import write_table
 from .metrics import AXES, Interval, PoseErrors
 from .poses import Truth
 

@@ -105,9 +105,9 @@ $(WORK)/e3cnn/e3cnn.pth: $(call TABLES,all_later heads_unseen) $(WORK)/e3cnn_sec
 	$(LEARN_E3CNN) --init $(WORK)/e3cnn_second/e3cnn.pth --lr 0.012 --n_epochs 8 --seed $$(($(SEED) + 2))
 
 $(WORK)/default.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(WORK)/eyes/unet.ckpt $(WORK)/upright/unet.ckpt
-	$(RUN).training.join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) --upright $(word 4,$^) \
+	$(RUN).models.join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) --upright $(word 4,$^) \
 	    -o $(WORK)/joined.safetensors
-	$(RUN).training.card $(WORK)/joined.safetensors $(RECIPE)card.yaml -o $@
+	$(RUN).models.card $(WORK)/joined.safetensors $(RECIPE)card.yaml -o $@
 
 # The clinical scans, and synthetic heads with them; a data set is renamed when it is whole.
 $(WORK)/epi/annotations.csv:
@@ -129,7 +129,7 @@ $(WORK)/e3cnn_tuned/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 $(WORK)/e3cnn_without_%/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 	$(TUNE) --val_fold $*
 $(WORK)/model_%.safetensors: $(WORK)/e3cnn_%/e3cnn.pth $(BASE)
-	$(RUN).training.join --unet $(BASE) --e3cnn $< --eyes $(BASE) --upright $(BASE) -o $@
+	$(RUN).models.join --unet $(BASE) --e3cnn $< --eyes $(BASE) --upright $(BASE) -o $@
 
 # What tuning gains: each scan's pose by networks that have seen no scan of that fetus, and by those that were not tuned.
 # A scan in which no head is found, which status 1 tells, counts as a failure there. ESTIMATE takes the scans whose row

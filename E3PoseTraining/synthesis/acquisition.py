@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from E3PoseTraining.synthesis.shapes import Points, smooth_noise
+from .shapes import Points, smooth_noise
 
 Box = tuple[slice, slice, slice]
 

@@ -10,12 +10,12 @@ from itertools import pairwise
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from E3PoseTraining.synthesis.acquisition import View
-from E3PoseTraining.synthesis.brain import Tissue
-from E3PoseTraining.synthesis.contrast import Contrast
-from E3PoseTraining.synthesis.growth import abdominal_circumference
-from E3PoseTraining.synthesis.head import Head
-from E3PoseTraining.synthesis.shapes import Points, capsule, coverage, ellipsoid, over, smooth_noise, smooth_union
+from .acquisition import View
+from .brain import Tissue
+from .contrast import Contrast
+from .growth import abdominal_circumference
+from .head import Head
+from .shapes import Points, capsule, coverage, ellipsoid, over, smooth_noise, smooth_union
 
 _ABDOMEN = 0.37  # its radius, in units of a body's scale
 

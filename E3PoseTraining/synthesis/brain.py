@@ -13,8 +13,8 @@ from enum import IntEnum
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
-from E3PoseTraining.synthesis.growth import head_size
-from E3PoseTraining.synthesis.shapes import Points, capsule, ellipsoid, smooth_noise, smooth_union
+from .growth import head_size
+from .shapes import Points, capsule, ellipsoid, smooth_noise, smooth_union
 
 
 class Tissue(IntEnum):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from E3PoseTraining.synthesis.brain import Tissue
+from .brain import Tissue
 
 # Ranges measured on clinical EPI scouts where the tissue is large enough to be measured, else wide guesses.
 _EPI = {

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from E3PoseTraining.synthesis.brain import Tissue
-from E3PoseTraining.synthesis.shapes import Points, capsule, ellipsoid, smooth_union
+from .brain import Tissue
+from .shapes import Points, capsule, ellipsoid, smooth_union
 
 
 def paint_face(

@@ -8,14 +8,14 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
-from E3PoseTraining.synthesis.acquisition import Grid, View, centre_trajectory, corrupt, distortion, draw_trajectory
-from E3PoseTraining.synthesis.body import Body, draw_body, paint_body
-from E3PoseTraining.synthesis.brain import Brain, ParametricBrain
-from E3PoseTraining.synthesis.contrast import draw_contrast
-from E3PoseTraining.synthesis.growth import AGE_RANGE_WEEKS, amniotic_fluid_volume
-from E3PoseTraining.synthesis.head import Head, brain_and_eyes, build_head, render_head
-from E3PoseTraining.synthesis.label_maps import read_label_maps
-from E3PoseTraining.synthesis.uterus import paint_uterus
+from .acquisition import Grid, View, centre_trajectory, corrupt, distortion, draw_trajectory
+from .body import Body, draw_body, paint_body
+from .brain import Brain, ParametricBrain
+from .contrast import draw_contrast
+from .growth import AGE_RANGE_WEEKS, amniotic_fluid_volume
+from .head import Head, brain_and_eyes, build_head, render_head
+from .label_maps import read_label_maps
+from .uterus import paint_uterus
 
 BRAIN_LABEL, EYES_LABEL = 1, 2
 

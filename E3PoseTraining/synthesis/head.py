@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from E3PoseTraining.synthesis.brain import BRAIN_TISSUES, Brain, Tissue, paint_deep_veins
-from E3PoseTraining.synthesis.face import paint_face, paint_spine
-from E3PoseTraining.synthesis.growth import HeadSize, head_size
-from E3PoseTraining.synthesis.shapes import ellipsoid, move, smooth_noise
+from .brain import BRAIN_TISSUES, Brain, Tissue, paint_deep_veins
+from .face import paint_face, paint_spine
+from .growth import HeadSize, head_size
+from .shapes import ellipsoid, move, smooth_noise
 
 EYE_PITCH_DEGREES = 20.0
 """The eyes' mid-point lies this far below the y axis, seen from the brain's centre (canonical pitch of the

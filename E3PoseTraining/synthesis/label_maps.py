@@ -7,7 +7,8 @@ import numpy as np
 
 from E3PoseLib.errors import VolumeError
 from E3PoseLib.imaging.volume import read_volume
-from E3PoseTraining.synthesis.brain import LabelMapBrain, Tissue
+
+from .brain import LabelMapBrain, Tissue
 
 _SUFFIX = "_parcellation.nii.gz"
 _MARGIN_MM = 18.0  # room for skull and scalp, and for deformation

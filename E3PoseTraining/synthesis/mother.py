@@ -6,8 +6,8 @@ frame is RAS in millimetres.
 
 import numpy as np
 
-from E3PoseTraining.synthesis.acquisition import View
-from E3PoseTraining.synthesis.shapes import Points, Vector, capsule, coverage, ellipsoid, over, smooth_noise
+from .acquisition import View
+from .shapes import Points, Vector, capsule, coverage, ellipsoid, over, smooth_noise
 
 _EDGE_MM = 6.0
 

@@ -7,12 +7,12 @@ where she is just then.
 
 import numpy as np
 
-from E3PoseTraining.synthesis.acquisition import View
-from E3PoseTraining.synthesis.body import Body, body_distance
-from E3PoseTraining.synthesis.contrast import Contrast
-from E3PoseTraining.synthesis.head import Head
-from E3PoseTraining.synthesis.mother import draw_mother
-from E3PoseTraining.synthesis.shapes import Points, capsule, coverage, ellipsoid, move, over, smooth_noise, smooth_union
+from .acquisition import View
+from .body import Body, body_distance
+from .contrast import Contrast
+from .head import Head
+from .mother import draw_mother
+from .shapes import Points, capsule, coverage, ellipsoid, move, over, smooth_noise, smooth_union
 
 STRIDE = 2
 

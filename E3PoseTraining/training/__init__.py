@@ -1,4 +1,5 @@
-"""Training runs: modules with their losses, options, checkpoints, and the model file that comes out.
+"""Training runs: networks with their losses, flags, checkpoints, logs and pictures.
 
-May import `data`, `augmentation` and `E3PoseLib`. Start with `run.py`.
+May import `E3PoseLib`, `augmentation`, `data` and `models`. Start with `run.py`; `segmentation.py` and `rotation.py`
+are the two kinds of run.
 """

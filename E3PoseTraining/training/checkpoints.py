@@ -17,8 +17,10 @@ from E3PoseLib.imaging.files import whole_file
 def check_checkpoint(path: Path) -> None:
     """Sees that a checkpoint can be read.
 
-    Raises:
-        ModelError: it cannot.
+    Raises
+    ------
+    ModelError
+        It cannot.
     """
     try:
         torch.load(path, weights_only=True, map_location="cpu")

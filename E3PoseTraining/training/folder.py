@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from E3PoseLib.errors import OutputError, TrainingError
@@ -26,8 +27,10 @@ class RunFolder:
     ``options.json`` holds the flags; ``checkpoints/last.ckpt`` everything that is needed to go on, and
     ``checkpoints/best.ckpt`` the best validated weights; ``logs/`` the CSV and TensorBoard logs.
 
-    Args:
-        path: the folder; it is made by `make`.
+    Parameters
+    ----------
+    path : Path
+        The folder; it is made by `make`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,17 +44,26 @@ class RunFolder:
     def checkpoint_to_resume(self, options: dict[str, Any], resume: str | None) -> Path | None:
         """Finds what to resume, and whether the folder can take the run; writes nothing.
 
-        Args:
-            options: the run's flags.
-            resume: None, "last", or "auto".
+        Parameters
+        ----------
+        options : dict[str, Any]
+            The run's flags.
+        resume : str | None
+            None, "last", or "auto".
 
-        Returns:
-            the checkpoint to go on from, if any.
+        Returns
+        -------
+        Path | None
+            The checkpoint to go on from, if any.
 
-        Raises:
-            OutputError: the folder holds another run.
-            TrainingError: there is nothing to resume, or a flag is another than that of the run to resume.
-            ModelError: the checkpoint to resume from is damaged.
+        Raises
+        ------
+        OutputError
+            The folder holds another run.
+        TrainingError
+            There is nothing to resume, or a flag is another than that of the run to resume.
+        ModelError
+            The checkpoint to resume from is damaged.
         """
         if resume and self.last.is_file():
             check_checkpoint(self.last)
@@ -71,11 +83,24 @@ class RunFolder:
             )
         return None
 
+    def chosen_checkpoint(self, choice: str) -> dict[str, Any]:
+        """The checkpoint that validated best, or the last one: where that is the choice, or none has validated.
+
+        Parameters
+        ----------
+        choice : str
+            "best" or "last".
+        """
+        path = self.best if choice == "best" and self.best.is_file() else self.last
+        return torch.load(path, weights_only=True, map_location="cpu")
+
     def make(self, options: dict[str, Any]) -> None:
         """Makes the folder, with the run's flags in it.
 
-        Raises:
-            OutputError: it cannot be made.
+        Raises
+        ------
+        OutputError
+            It cannot be made.
         """
         if rank_zero_only.rank == 0:
             try:

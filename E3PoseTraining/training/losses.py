@@ -15,9 +15,12 @@ from torch.nn.functional import cross_entropy, normalize
 class SegmentationLoss(nn.Module):
     """Class-weighted cross-entropy plus `dice_weight` times class-weighted soft Dice.
 
-    Args:
-        class_weights: one weight a class, background first.
-        dice_weight: weight of the Dice loss.
+    Parameters
+    ----------
+    class_weights : list[float]
+        One weight a class, background first.
+    dice_weight : float
+        Weight of the Dice loss.
     """
 
     def __init__(self, class_weights: list[float], dice_weight: float) -> None:

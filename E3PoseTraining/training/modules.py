@@ -30,9 +30,12 @@ class TrainingModule(LightningModule):
     The network is the attribute ``model``, so that a checkpoint holds its weights under ``model.``, as the
     method's own files do.
 
-    Args:
-        model: the network.
-        options: the command's flags; saved with every checkpoint.
+    Parameters
+    ----------
+    model : nn.Module
+        The network.
+    options : argparse.Namespace
+        The command's flags; saved with every checkpoint.
     """
 
     def __init__(self, model: nn.Module, options: argparse.Namespace) -> None:

@@ -15,8 +15,10 @@ Item = TypeVar("Item")
 class Nodes:
     """The processes that share a folder, one on each node: under SLURM the tasks of ``srun``.
 
-    Args:
-        num_nodes: how many.
+    Parameters
+    ----------
+    num_nodes : int
+        How many.
     """
 
     def __init__(self, num_nodes: int) -> None:

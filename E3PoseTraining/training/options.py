@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from E3PoseLib.cli import positive_int
 from E3PoseLib.errors import TrainingError
+
+from ..data.yaml_files import read_yaml
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
 BOUNDS = {
@@ -117,9 +118,11 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
     The file's values are parsed as if they had been typed, so they meet the same conversions and choices. Every
     positional of the parser must be optional for that; the command checks their number.
 
-    Raises:
-        TrainingError: the config file is unreadable, not a mapping, or names an unknown flag; a number is out of its
-            bounds; or there are more workers than cores.
+    Raises
+    ------
+    TrainingError
+        The config file is unreadable, not a mapping, or names an unknown flag; a number is out of its bounds; or there
+        are more workers than cores.
     """
     early = argparse.ArgumentParser(add_help=False)
     early.add_argument("--config", type=Path)
@@ -146,8 +149,10 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
 def config_arguments(path: Path) -> list[str]:
     """The command-line arguments that a YAML file of ``flag: value`` lines stands for.
 
-    Raises:
-        TrainingError: the file is unreadable or not such a list.
+    Raises
+    ------
+    TrainingError
+        The file is unreadable or not such a list.
     """
     values = read_yaml(path, "config file") or {}
     if not isinstance(values, dict):
@@ -160,18 +165,6 @@ def config_arguments(path: Path) -> list[str]:
         if value is not True:
             arguments += [str(item) for item in (value if isinstance(value, list) else [value])]
     return arguments
-
-
-def read_yaml(path: Path, kind: str) -> Any:
-    """What a YAML file holds; `kind` is what the message calls it.
-
-    Raises:
-        TrainingError: the file is unreadable.
-    """
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TrainingError(f"The {kind} {path} cannot be read: {error}") from error
 
 
 def plain(options: argparse.Namespace) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
 from ..augmentation.sample import Sample
+from ..data.figures import save_figure
 from .modules import axes_of_field
-from .progress import save_figure
 
 N_SCANS = 4
 COLOURS = ("tab:red", "tab:green", "tab:blue")
@@ -21,8 +21,10 @@ COLOURS = ("tab:red", "tab:green", "tab:blue")
 class PredictionPicture(Callback):
     """Shows the first validation scans with what the network says of them.
 
-    Args:
-        picture: PNG to write.
+    Parameters
+    ----------
+    picture : Path
+        PNG to write.
     """
 
     def __init__(self, picture: Path) -> None:

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
-from E3PoseLib.imaging.files import whole_file
+from ..data.figures import save_figure
 
 STEPS_A_LOG_LINE = 50
 
@@ -45,9 +45,12 @@ class RunProgressBar(TQDMProgressBar):
 class LearningCurves(Callback):
     """Draws every logged figure against the epoch, over all parts of an interrupted run.
 
-    Args:
-        logs: folder of the CSV logger, one subfolder for each time the run was started.
-        picture: PNG to write after every validation.
+    Parameters
+    ----------
+    logs : Path
+        Folder of the CSV logger, one subfolder for each time the run was started.
+    picture : Path
+        PNG to write after every validation.
     """
 
     def __init__(self, logs: Path, picture: Path) -> None:
@@ -80,9 +83,12 @@ def read_curves(logs: Path) -> dict[str, dict[int, float]]:
 def draw_curves(curves: dict[str, dict[int, float]], picture: Path) -> None:
     """One panel a quantity, training and validation of it together.
 
-    Args:
-        curves: see `read_curves`; names start with ``train_`` or ``val_``.
-        picture: PNG, written whole or not at all.
+    Parameters
+    ----------
+    curves : dict[str, dict[int, float]]
+        See `read_curves`; names start with ``train_`` or ``val_``.
+    picture : Path
+        PNG, written whole or not at all.
     """
     panels: dict[str, list[str]] = defaultdict(list)
     for name in sorted(curves):
@@ -101,9 +107,3 @@ def draw_curves(curves: dict[str, dict[int, float]], picture: Path) -> None:
         if any(n.startswith(("train_", "val_")) for n in names):
             axes.legend(frameon=False, fontsize=8)
     save_figure(figure, picture)
-
-
-def save_figure(figure: Figure, picture: Path) -> None:
-    """Writes a PNG whole or not at all."""
-    with whole_file(picture) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)

@@ -17,8 +17,10 @@ class RecordedField:
 
     The recording reads the weights where they lay: not to be kept when the network moves to another device.
 
-    Args:
-        network: an `E3CNN`, or any module with its ``axes_field``; its weights may change between calls, in place.
+    Parameters
+    ----------
+    network : nn.Module
+        An `E3CNN`, or any module with its ``axes_field``; its weights may change between calls, in place.
     """
 
     def __init__(self, network: nn.Module) -> None:

@@ -27,8 +27,9 @@ from E3PoseLib.networks.device import pick_device
 from ..augmentation.sample import Sample
 from ..data.datasets import EpochSampler, PreparedScans, ScanDataset
 from ..data.sources import Sources
+from ..models.join import MUST_AGREE
+from ..models.weights import read_network
 from .checkpoints import AtomicCheckpointIO
-from .export import check_partner
 from .folder import RunFolder
 from .options import plain
 from .progress import LearningCurves, RunProgressBar
@@ -40,8 +41,10 @@ GO_ON = "go on from the last whole epoch with --resume"
 def accelerator(device: str, devices: int) -> str:
     """Lightning's name of a kind of device of which `devices` are wanted.
 
-    Raises:
-        DeviceError: it is not one of auto, cpu, cuda and mps, or this machine has too few.
+    Raises
+    ------
+    DeviceError
+        It is not one of auto, cpu, cuda and mps, or this machine has too few.
     """
     if device not in ("auto", "cpu", "cuda", "mps"):
         raise DeviceError(f"unknown device {device!r}; choose auto, cpu, cuda or mps")
@@ -56,12 +59,18 @@ def build_trainer(
 ) -> Trainer:
     """The Lightning trainer of a run.
 
-    Args:
-        options: the flags of `options.add_shared_options`, with ``n_epochs``.
-        folder: of the run.
-        monitor: logged validation figure that tells the best checkpoint.
-        mode: "min" or "max" of it.
-        pictures: callbacks of the network at hand.
+    Parameters
+    ----------
+    options : argparse.Namespace
+        The flags of `options.add_shared_options`, with ``n_epochs``.
+    folder : RunFolder
+        Of the run.
+    monitor : str
+        Logged validation figure that tells the best checkpoint.
+    mode : str
+        "min" or "max" of it.
+    pictures : list[Callback]
+        Callbacks of the network at hand.
     """
     kind = accelerator(options.device, options.devices)
     callbacks = [
@@ -119,10 +128,14 @@ class ScanDataModule(LightningDataModule):
     Every process takes every n-th scan of one common permutation, so n processes with 1/n of the batch each see
     together, step by step, the batches that one process would see.
 
-    Args:
-        training, validation: the scans.
-        options: the flags of `options.add_shared_options`.
-        batch_size: scans a step and process.
+    Parameters
+    ----------
+    training, validation : PreparedScans
+        The scans.
+    options : argparse.Namespace
+        The flags of `options.add_shared_options`.
+    batch_size : int
+        Scans a step and process.
     """
 
     def __init__(
@@ -158,8 +171,10 @@ class ScanDataModule(LightningDataModule):
 def fit(trainer: Trainer, module: LightningModule, data: ScanDataModule, resume: Path | None) -> None:
     """Trains, from a checkpoint where one is given.
 
-    Raises:
-        ModelError: the checkpoint is damaged or of another network.
+    Raises
+    ------
+    ModelError
+        The checkpoint is damaged or of another network.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -195,19 +210,32 @@ def train(
 ) -> None:
     """Carries out a training command: checks everything, trains, and writes the weights and the model file.
 
-    Args:
-        module: the network with its losses.
-        options: the command's flags.
-        sources: the scans and the output folder.
-        augmentation, preparation: see `PreparedScans`.
-        batch_size: scans a step and process.
-        n_classes: labels must be below this.
-        monitor, mode: see `build_trainer`.
-        picture: callback class that draws sample predictions to a PNG.
-        export: writes the results from the finished run's folder.
+    Parameters
+    ----------
+    module : LightningModule
+        The network with its losses.
+    options : argparse.Namespace
+        The command's flags.
+    sources : Sources
+        The scans and the output folder.
+    augmentation : Compose
+    preparation : Callable[[Sample], Sample]
+        See `PreparedScans`.
+    batch_size : int
+        Scans a step and process.
+    n_classes : int
+        Labels must be below this.
+    monitor, mode : str
+        See `build_trainer`.
+    picture : type
+        Callback class that draws sample predictions to a PNG.
+    export : Callable[[RunFolder, argparse.Namespace], None]
+        Writes the results from the finished run's folder.
 
-    Raises:
-        E3PoseError: what is wrong with the data, the flags or the machine.
+    Raises
+    ------
+    E3PoseError
+        What is wrong with the data, the flags or the machine.
     """
     check_partner(options)
     folder = RunFolder(sources.output)
@@ -226,3 +254,22 @@ def train(
     fit(trainer, module, ScanDataModule(training, validation, options, batch_size), resume)
     if trainer.is_global_zero:
         export(folder, options)
+
+
+def check_partner(options: argparse.Namespace) -> None:
+    """Reads the other network, where one is given for the model file, so that a mistake is told before training.
+
+    Raises
+    ------
+    ModelError
+        Its weights cannot be used, or it was trained on other voxels or intensities.
+    """
+    for flag, part in (("unet", "segmentation"), ("e3cnn", "rotation")):
+        if getattr(options, flag, None):
+            *_, header = read_network(Path(getattr(options, flag)), part)
+            for field, name in MUST_AGREE.items():
+                ours, theirs = getattr(options, name), header.get(field)
+                if theirs not in (None, ours):
+                    raise ModelError(
+                        f"{getattr(options, flag)} was trained with --{name} {theirs}, not {ours}; a model needs one."
+                    )

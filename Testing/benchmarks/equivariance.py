@@ -22,15 +22,18 @@ from E3PoseLib.imaging.rotations import geodesic_angle
 from E3PoseLib.method.crop import crop_views
 from E3PoseLib.method.views import assemble_rotation, combine_views, view_rotations
 from E3PoseLib.networks.equivariant.network import E3CNN, pool_axes
-from E3PoseTraining.augmentation.pipelines import OBJECT_FRACTION, HeadCrop, rotation_augmentation
-from E3PoseTraining.data.datasets import OBJECT_LABEL, Case, load_sample
-from E3PoseTraining.data.sources import Sources, find_cases
+from E3PoseTraining.augmentation.inputs import OBJECT_FRACTION, HeadCrop
+from E3PoseTraining.augmentation.pipelines import rotation_augmentation
+from E3PoseTraining.augmentation.sample import OBJECT_LABEL
+from E3PoseTraining.data.datasets import load_sample
+from E3PoseTraining.data.folders import Case, find_cases
+from E3PoseTraining.data.sources import Sources
 from E3PoseTraining.train_e3cnn import build_parser
-from E3PoseTraining.training.export import e3cnn_architecture
 from E3PoseTraining.training.modules import RotationModule
 from E3PoseTraining.training.options import parse
 from E3PoseTraining.training.pictures import RotationPicture
 from E3PoseTraining.training.progress import read_curves
+from E3PoseTraining.training.rotation import e3cnn_architecture
 from E3PoseTraining.training.run import train
 
 SMALL = [

@@ -18,7 +18,7 @@ from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.imaging.geometry import pose_difference, rigid
 from E3PoseLib.imaging.rotations import euler_to_matrix
 from E3PoseLib.imaging.volume import Volume, read_volume
-from E3PoseLib.method.motion import halfway
+from E3PoseLib.method.doubt.halves import halfway
 from E3PoseLib.models.catalog import read_header, resources, sample_scan
 from E3PoseTraining import train_e3cnn, train_unet
 from E3PoseTraining.training.options import parse
@@ -194,8 +194,8 @@ def test_the_recipe_builds_every_stage_in_order(tmp_path):
     assert stages.count("E3PoseTraining.train_unet") == 3 + 2 + 1
     # The rotation network in three, and without each fetus.
     assert stages.count("E3PoseTraining.train_e3cnn") == 3 + 3
-    assert stages.count("E3PoseTraining.training.join") == 1 + 3
-    assert stages.count("E3PoseTraining.training.card") == 1
+    assert stages.count("E3PoseTraining.models.join") == 1 + 3
+    assert stages.count("E3PoseTraining.models.card") == 1
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

@@ -18,7 +18,7 @@ from E3PoseLib.networks.equivariant.network import E3CNN
 from E3PoseLib.networks.equivariant.ways import DENSE, WINDOWS
 from E3PoseLib.networks.replay import MOST_RECORDINGS, Replay
 from E3PoseLib.running.team import Team
-from E3PoseTraining.inference import official_matrix
+from E3PoseTraining.methods.official import official_matrix
 from E3PoseTraining.training.recording import RecordedField
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU and a torch that uses it")

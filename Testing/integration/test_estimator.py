@@ -53,9 +53,9 @@ def test_real_scans_reach_the_networks_alike_in_all_48_storages(epi, official_mo
     estimator = PoseEstimator(official_model, "cpu")
     for name in ("ep2d_14", "ep2d_18"):
         scan = read_volume(epi / f"{name}.nii.gz")
-        first = estimator._prepare(scan)
+        first = estimator.prepare(scan)
         for orientation in orientations():
-            other = estimator._prepare(stored(scan, orientation))
+            other = estimator.prepare(stored(scan, orientation))
             np.testing.assert_allclose(other.array, first.array, atol=1e-6)
             np.testing.assert_allclose(other.grid_to_ras, first.grid_to_ras, atol=1e-6)
 

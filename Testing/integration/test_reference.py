@@ -11,10 +11,11 @@ from E3PoseLib.cli import main as e3pose
 from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.imaging.geometry import head_axes_to_ras, pose_difference, read_npy, rigid, transform_points
 from E3PoseLib.imaging.volume import read_volume
+from E3PoseLib.method.head import Head
 from E3PoseLib.method.views import assemble_rotation
 from E3PoseLib.networks.equivariant.network import pool_axes
 from E3PoseTraining.inference import main as inference
-from E3PoseTraining.inference import official_matrix
+from E3PoseTraining.methods.official import official_matrix
 
 STAGED = ("ep2d_10", "ep2d_14", "ep2d_23", "ep2d_32")
 STACKS = tuple(f"ep2d_{number}" for number in (10, 12, 13, 14, 17, 18, 19, 23, 24, 27, 28, 31, 32, 40))
@@ -51,7 +52,7 @@ def angle(a, b):
 
 @pytest.mark.parametrize("name", STAGED)
 def test_the_segmentation_networks_input_and_output(name, epi, estimator, stages):
-    scan = estimator._prepare(read_volume(epi / f"{name}.nii.gz"))
+    scan = estimator.prepare(read_volume(epi / f"{name}.nii.gz"))
     pick = stages[f"{name}/pick"]
     np.testing.assert_allclose(scan.array.ravel()[pick], stages[f"{name}/unet_input"], atol=1e-6)
     np.testing.assert_allclose(scan.grid_to_ras, stages[f"{name}/unet_input_affine"], atol=1e-4)
@@ -62,9 +63,9 @@ def test_the_segmentation_networks_input_and_output(name, epi, estimator, stages
     assert error < 1e-3
 
     mask = np.unpackbits(stages[f"{name}/mask"]).reshape(scan.array.shape).astype(bool)
-    (found,) = estimator._localise(scan, estimator._to_object(logits)[0].numpy())
+    (found,) = estimator.localiser.candidates(scan, estimator.localiser.to_object(logits)[0].numpy())
     assert 2 * (mask & found).sum() / (mask.sum() + found.sum()) >= 0.999
-    [crop] = estimator._crop(scan, found)
+    [crop] = estimator.views.crop(Head(scan, found))
     assert crop.shape == stages[f"{name}/crop"].shape
     np.testing.assert_allclose(crop, stages[f"{name}/crop"], atol=1e-5)
 
@@ -106,9 +107,9 @@ def test_the_one_pose_that_rounding_decides(epi, estimator, poses):
     number, 14° off, cannot be met but by chance. Ours is that of the same network in float64 to within what plain e3nn
     in float32 comes to on it, 0.6 to 1.2° by the order of its additions."""
     volume = read_volume(epi / f"{ILL_CONDITIONED}.nii.gz")
-    scan = estimator._prepare(volume)
-    (mask,) = estimator._localise(scan, estimator._run(estimator._find_object, [scan.array])[0].numpy())
-    [view] = estimator._crop(scan, mask)
+    scan = estimator.prepare(volume)
+    [[mask]] = estimator.localiser([scan])
+    [view] = estimator.views.crop(Head(scan, mask))
     crop = torch.from_numpy(view)[None, None]
     network = estimator.model.rotation_network
     with torch.inference_mode():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from E3PoseLib.method.posterior import posterior_to_object
+from E3PoseLib.method.localise import posterior_to_object
 from E3PoseLib.networks.unet.padding import find_object_without_padding, logits_within
 from E3PoseLib.networks.unet.unet import UNet
 

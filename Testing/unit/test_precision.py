@@ -6,7 +6,7 @@ import pytest
 import torch
 from phantoms import make_small_model
 
-from E3PoseLib.method.posterior import posterior_to_object
+from E3PoseLib.method.localise import posterior_to_object
 from E3PoseLib.networks.precision import fastest_precision
 
 

@@ -7,7 +7,7 @@ from phantoms import make_head, make_small_model
 
 from E3PoseLib.imaging.geometry import rigid
 from E3PoseLib.imaging.volume import Volume
-from E3PoseLib.method.motion import every_other_slice
+from E3PoseLib.method.doubt.interleave import every_other_slice
 from E3PoseLib.method.prepared import prepare
 
 HEADER = replace(make_small_model().header, segmentation_edge=None)

@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 
 from E3PoseLib.imaging.masks import box_around, dice_overlap, largest_components, thickest_part
-from E3PoseLib.method.posterior import posterior_to_object
+from E3PoseLib.method.localise import posterior_to_object
 
 
 def test_the_object_is_the_first_most_probable_label_and_its_components_come_by_size():

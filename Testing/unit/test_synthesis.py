@@ -296,7 +296,7 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path, capsys):
 
 
 def test_workers_make_the_same_files(tmp_path):
-    from E3PoseTraining.synthesize import synthesize
+    from E3PoseTraining.data.series import synthesize
 
     generator = FetalHeadGenerator(seed=4, field="head")
     synthesize(generator, 3, tmp_path / "one", workers=1)
@@ -321,7 +321,7 @@ def test_bad_command_lines_are_refused(arguments, tmp_path, capsys):
 
 
 def test_output_that_cannot_be_a_folder(tmp_path):
-    from E3PoseTraining.synthesize import synthesize
+    from E3PoseTraining.data.series import synthesize
 
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot be written"):

@@ -27,7 +27,7 @@ def shown_box(array: np.ndarray) -> Box:
 
 
 def crop_or_pad(
-    array: np.ndarray, voxel_to_ras: np.ndarray, edges: int | tuple[int, int, int]
+    array: np.ndarray, voxel_to_ras: np.ndarray, edges: int | tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Crop or zero-pad around the middle; of an odd number of voxels one more is cut or added in front.
 

@@ -119,7 +119,7 @@ def nearest_on_grid(
     return carried
 
 
-def reached_box(content_shape: tuple[int, ...], content_to_grid: np.ndarray, shape: tuple[int, int, int]) -> Box:
+def reached_box(content_shape: tuple[int, ...], content_to_grid: np.ndarray, shape: tuple[int, ...]) -> Box:
     """The box of a grid's voxels that an array placed obliquely in that grid can overlap.
 
     Parameters

@@ -16,34 +16,34 @@ BRAIN_VOLUME_ML = (10.0, 600.0)
 """From 18 weeks to term, with the margin that a coarse mask needs (Kyriakopoulou et al., 2017: 30 to 450 ml)."""
 
 VIEWS_DISAGREE_DEGREES = 18.0
-"""The mean disagreement of the views that divides the score by e; see docs/accuracy.md for how it was found."""
+"""A mean disagreement of the views of this size divides the score by e; see docs/accuracy.md."""
 
 NOT_SQUARE_DEGREES = 26.0
-"""The orthogonality error that divides the score by e. Its cube counts: up to 9 degrees one pose in a hundred
-is wrong, from there on half of them (see docs/accuracy.md)."""
+"""An orthogonality error of this size divides the score by e, by its cube. Up to 9 degrees one pose in a hundred is
+wrong, beyond that every second (docs/accuracy.md)."""
 
 WITHOUT_EYES = 0.8
-"""Of the score, where eyes were looked for and no clear ones agree with the rotation network; so it is never "high"."""
+"""Factor of the score where no clear eyes agree with the rotation network. Such a pose is never "high"."""
 
 BRIGHTENED = 0.875
-"""Of the score of a pose that only the brightened scan shows: what would be "high" is "moderate", and "moderate", of
-which a fifth were wrong, is "low" (see docs/accuracy.md)."""
+"""Factor of the score of a pose that only the brightened scan shows. It lowers the level by one: of those that would be
+"moderate" a fifth were wrong (docs/accuracy.md)."""
 
 LEAST_BRAIN_AGREEMENT = 0.7
-"""Dice overlap of the first two networks' brains below which one of them is mistaken."""
+"""Dice overlap of two brain masks, by the segmentation and the close-up network, below which one of them is wrong."""
 
 LEAST_UPRIGHT_AGREEMENT = 0.87
-"""The same of the brain that they agree on and that of the network which sees the head upright."""
+"""The same for their common brain mask and that of the upright network."""
 
 MOVED_RATIO = 0.95
-"""The interleave ratio from which the head has moved between odd and even slices; see docs/accuracy.md."""
+"""From this interleave ratio on the head has moved between odd and even slices; see docs/accuracy.md."""
 
 SUSPICIOUS_RATIO = 0.85
-"""The one from which a pose that is not "high" may be so because the head has moved."""
+"""From this ratio on motion may be the reason why a pose is not "high"."""
 
 BORDER_MM = 9.0
-"""Skull and scalp: a head whose brain ends nearer than that to the end of the scan may be cut, though the mask, which
-networks draw round, stays short of it (see docs/accuracy.md)."""
+"""Thickness of skull and scalp. A brain that ends nearer than this to the end of the scan belongs to a head that may be
+cut, even where the mask, which networks draw round, does not reach the end (docs/accuracy.md)."""
 
 MODERATE_SCORE = 0.8
 LOW_SCORE = 0.7
@@ -51,7 +51,7 @@ LOW_SCORE = 0.7
 
 @dataclass(frozen=True)
 class Confidence:
-    """What speaks for a pose and what against it.
+    """The evidence for and against a pose, and the score and level that follow from it.
 
     Parameters
     ----------
@@ -64,28 +64,28 @@ class Confidence:
     touches_border : bool
         Whether the head reaches the border of the scan, so that it may be cut (`touches_border`).
     brain_agreement : float or None
-        Dice overlap of what two networks take for the brain; None where there is one.
+        Dice overlap of the brain masks of segmentation and close-up network; None without a close-up network.
     upright_agreement : float or None
-        Dice overlap of that and the brain of the network which sees the head upright; None where there is none.
+        Dice overlap of their common mask and that of the upright network; None without an upright network.
     view_disagreement_degrees : float or None
-        Mean angle between the rotation found in each view of the head and that of all; None where there is one view.
+        Mean angle between the rotation of each view and that of all views; None where there is one view.
     interleave_ratio : float
-        The largest of `motion.interleave_ratios`; from `MOVED_RATIO` on the head has moved between odd and even slices.
+        The largest of `interleave_ratios`; from `MOVED_RATIO` on the head has moved between odd and even slices.
     halves_apart_degrees, halves_apart_mm : float or None
-        Between the poses that odd and even slices show, where the answer is the one between them; None otherwise.
+        Between the poses of odd and even slices, where the answer is the pose halfway; None otherwise.
     eyes_agree : bool or None
         Whether clear eyes were found where the rotation network has the face, see `eyes.EYES_AGREE_DEGREES`; None where
         the model does not look for them.
     eyes_disagreement_degrees : float or None
         Angle between the rotation network's answer and the rotation that the eyes define; None where none were found.
     by_core : bool
-        Whether the pose came from the thickest part of what looked like the brain, as that of the whole was doubtful.
+        Whether the pose came from the thickest part of the brain mask, since that of the whole mask was doubtful.
     brightened : bool
-        Whether the pose is that of the brightened scan, as that of the scan as it is was doubtful.
+        Whether the pose is that of the brightened scan, since that of the scan itself was doubtful.
     another_head_mm : float or None
-        How far off another head is, where there seem to be twins; None otherwise.
+        Distance of another head, where there seem to be twins; None otherwise.
     in_ghost : bool
-        Whether something brighter lies half a field of view away that looks the same, see `ghosts.is_ghost`.
+        Whether the head is a Nyquist ghost: something brighter half a field of view away looks the same.
     orientation_doubtful : bool
         Whether the file leaves open how the scan lies in the patient.
     """

@@ -1,4 +1,4 @@
-"""What the rotation network sees: the head at a fixed size."""
+"""The inputs of the networks that see the head alone: cubes around the brain, of fixed size or of fixed brain size."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from torch.nn import functional
 
 from ..imaging.intensities import rescale
-from ..imaging.masks import bounding_box, centre_of_mass
+from ..imaging.masks import centre_of_mass, filled_box
 from ..imaging.sampling import sample_grids
 
 UPRIGHT_RADII = 3.6
-"""Edge of the cube in which the head is shown upright, in radii of a ball of the brain's volume: the eyes are 1.15 of
-them from its centre."""
+"""Edge of the cube in which the head stands upright, in radii of a ball of the brain's volume. The eyes lie 1.15 such
+radii from the brain's centre."""
 
 
 def cube_around(mask: np.ndarray, edge: int) -> tuple[slice, ...]:
@@ -30,9 +30,9 @@ def cube_around(mask: np.ndarray, edge: int) -> tuple[slice, ...]:
     Returns
     -------
     tuple of slice
-        Voxels of the grid; the cube may reach beyond it on any side: `cropping.cut` and `put_back` take it so.
+        Voxels of the grid. The cube may reach beyond the grid on any side; `cropping.cut` and `put_back` allow that.
     """
-    starts = [(edges.start + edges.stop - edge) // 2 for edges in bounding_box(mask)]
+    starts = [(edges.start + edges.stop - edge) // 2 for edges in filled_box(mask)]
     return tuple(slice(start, start + edge) for start in starts)
 
 
@@ -45,20 +45,20 @@ def crop_around(
     minimum_edge: int,
     clip_fraction: float = 0.0,
 ) -> np.ndarray:
-    """Crop a cube around the brain, as large as brings the brain to a fixed fraction of it, and resize.
+    """Crop a cube in which the brain has a fixed fraction of the edge, and resize it.
 
     Parameters
     ----------
     mask, array : np.ndarray
         Shape ``[D, H, W]``, the brain and the intensities on cubic voxels.
     field_of_view : tuple of slice
-        What the scan covers; the crop ends there, and then is no cube. Some of the brain lies in it.
+        The part of the grid that the scan covers. The crop ends there, and then is no cube. It holds some of the brain.
     edge : int
         Voxels along the longest edge of the result.
     object_fraction : float
         Mean extent of the brain relative to the cube's edge.
     minimum_edge : int
-        Shorter edges are zero-padded to this many voxels, the least that the network can halve at every level.
+        Shorter edges are zero-padded to this many voxels, which the network can halve at every level.
     clip_fraction : float
         See `rescale`.
 
@@ -87,7 +87,7 @@ def crop_views(
     clip_fraction: float = 0.0,
     device: torch.device | str = "cpu",
 ) -> np.ndarray:
-    """The same cube as `crop_around` seen from several sides, zero where it leaves the scan.
+    """The cube of `crop_around` in several orientations; zero outside the scan.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def crop_views(
         Shape ``[V, edge, edge, edge]``, intensities in [0, 1], float32.
     """
     middle, half = _cube_around(mask, object_fraction)
-    # Twice as fine and then averaged, so that structures between coarse samples are not lost.
+    # Sampled twice as fine and then averaged: structures between coarse samples are not lost.
     fine = 2 * edge
     views_to_array = np.tile(np.eye(4), (len(rotations), 1, 1))
     views_to_array[:, :3, :3] = rotations * half / edge
@@ -120,7 +120,7 @@ def crop_views(
 
 
 def upright_cube(mask: np.ndarray, rotation: np.ndarray, edge: int) -> np.ndarray:
-    """The cube in which a head stands upright at a fixed size: the brain's centre of mass is its middle.
+    """The cube in which a head stands upright and its brain has a fixed size, centred on the brain's centre of mass.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def upright_cube(mask: np.ndarray, rotation: np.ndarray, edge: int) -> np.ndarra
     Returns
     -------
     np.ndarray
-        Shape ``[4, 4]``: from the cube's voxels, the axes of which are the head's, to the grid's.
+        Shape ``[4, 4]``: from voxels of the cube, whose axes are the head's, to voxels of the grid.
     """
     radius = (np.count_nonzero(mask) * 3 / (4 * math.pi)) ** (1 / 3)
     cube_to_grid = np.eye(4)
@@ -145,11 +145,11 @@ def upright_cube(mask: np.ndarray, rotation: np.ndarray, edge: int) -> np.ndarra
 
 
 def _cube_around(mask: np.ndarray, object_fraction: float) -> tuple[np.ndarray, float]:
-    """Middle ``[3]`` and half of the edge of the cube in which the object has its fraction, voxels.
+    """Middle ``[3]`` and half the edge, in voxels, of the cube of which the brain has that fraction.
 
     Extent and middle are taken between the centres of the first and last voxel, as the networks were trained.
     """
-    box = bounding_box(mask)
+    box = filled_box(mask)
     first = np.array([edges.start for edges in box])
     last = np.array([edges.stop - 1 for edges in box])
     return (first + last) / 2, max((last - first).mean(), 1) / object_fraction / 2

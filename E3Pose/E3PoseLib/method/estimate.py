@@ -1,8 +1,9 @@
-"""What is known of a head once its pose is estimated."""
+"""The result of an estimate: pose, brain mask, confidence, warnings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from .eyes import Eyes
 
 @dataclass(frozen=True, eq=False)
 class PoseEstimate:
-    """How the head lies, and how far that can be trusted.
+    """The pose of a head, and how far it can be trusted.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ class PoseEstimate:
     precision: str
     eyes: Eyes | None = None
 
-    def with_evidence(self, **evidence) -> PoseEstimate:
+    def with_evidence(self, **evidence: Any) -> PoseEstimate:
         """The same estimate with something else that speaks for or against it.
 
         Parameters

@@ -145,10 +145,11 @@ def find_eyes(
     evidence -= (np.square(deviations).sum(axis=0) + np.square(turned / SPREAD_DEGREES)) / 2
     best = evidence.argmax()
     eyes = left[best], right[best]
-    probability = float(np.sqrt(certainty[list(eyes)].prod()))
-    if probability < LEAST_PROBABILITY_OF_A_PAIR:
+    of_both = float(np.sqrt(certainty[list(eyes)].prod()))
+    if of_both < LEAST_PROBABILITY_OF_A_PAIR:
         return None
-    return Eyes(*(places[index] + centre for index in eyes), probability)
+    at_left, at_right = (places[index] + centre for index in eyes)
+    return Eyes(at_left, at_right, of_both)
 
 
 def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> tuple[np.ndarray, float, bool]:

@@ -8,11 +8,11 @@ from ..imaging.cropping import shown_box
 from ..imaging.masks import box_around
 
 LEAST_LIKENESS = 0.6
-"""Correlation with what lies half a field of view away from which one is a copy of the other: heads that were no ghosts
-came to 0.34 at most, a ghost to 0.92 (docs/making.md)."""
+"""From this correlation on, the head is a copy of what lies half a field of view away. True heads came to 0.34 at most,
+a ghost to 0.92 (docs/making.md)."""
 
 TIMES_FAINTER = 1.5
-"""A ghost is at least so much fainter; this is seen in a brightened scan too, where it is the root of the ratio."""
+"""A ghost is at least this much fainter, also in a brightened scan, in which ratios become their square roots."""
 
 
 def is_ghost(array: np.ndarray, mask: np.ndarray) -> bool:

@@ -1,18 +1,80 @@
-"""From the axes that the rotation network sees in several views of a head to one rotation."""
+"""The rotation network's views of a head: what each shows, the axes that it sees there, and one rotation from them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import torch
 
 from ..imaging.rotations import geodesic_angle, orthonormalise, random_rotations
+from ..models.model import Model
+from ..networks.equivariant.network import pool_axes
+from ..networks.inference import Inference
+from .confidence import axis_concentration
+from .crop import crop_around, crop_views
+from .head import Head, SeenAxes
 
 SAME_ANSWER_DEGREES = 30.0
-"""Views that differ by less than this mean the same pose, seen more or less well."""
+"""Views whose rotations differ by less than this have seen the same pose."""
+
+
+class HeadViews:
+    """Runs the rotation network of a model on views of heads.
+
+    Parameters
+    ----------
+    model : Model
+    infer : Inference
+    """
+
+    def __init__(self, model: Model, infer: Inference) -> None:
+        self._header = model.header
+        self._network = model.rotation_network
+        self._infer = infer
+        self._view_to_scan = view_rotations(max(model.header.views, 1))
+
+    def crop(self, head: Head) -> list[np.ndarray]:
+        """The network's inputs: the head at a fixed size, seen from each side; float32 in [0, 1]."""
+        header = self._header
+        crop = (header.rotation_edge, header.object_fraction)
+        if header.views:
+            array, device = head.scan.array, self._infer.device
+            return list(crop_views(head.brain, array, *crop, self._view_to_scan, header.clip_fraction, device))
+        least_edge = 2**self._network.n_levels
+        scan = head.scan
+        return [crop_around(head.brain, scan.array, scan.field_of_view, *crop, least_edge, header.clip_fraction)]
+
+    def rotate(self, heads: Sequence[Head], views: Sequence[Sequence[np.ndarray]]) -> list[Head]:
+        """Heads with the axes that the network sees.
+
+        Parameters
+        ----------
+        heads : sequence of Head
+        views : sequence of sequence of np.ndarray
+            Of each head, what `crop` gives.
+
+        Returns
+        -------
+        list of Head
+        """
+        fields = iter(self._infer(self._network.axes_field, [view for of_head in views for view in of_head]))
+        return [
+            replace(head, axes=self._combine(list(islice(fields, len(of_head)))))
+            for head, of_head in zip(heads, views, strict=True)
+        ]
+
+    def _combine(self, fields: list[torch.Tensor]) -> SeenAxes:
+        """One set of axes from the fields ``[9, d, h, w]`` of each view."""
+        raw = torch.stack([pool_axes(field[None])[0] for field in fields]).reshape(-1, 3, 3).cpu().double().numpy()
+        x, y, z = np.mean([axis_concentration(field.cpu()) for field in fields], axis=0).tolist()
+        return SeenAxes(*combine_views(raw, self._view_to_scan), (x, y, z))
 
 
 def view_rotations(n_views: int) -> np.ndarray:
-    """From where the head is looked at: the scan's own axes, and fixed random ones.
+    """The orientations of the views: the scan's own axes, and fixed random ones.
 
     Parameters
     ----------
@@ -31,8 +93,8 @@ def view_rotations(n_views: int) -> np.ndarray:
 def combine_views(axes: np.ndarray, view_to_scan: np.ndarray) -> tuple[np.ndarray, float]:
     """One set of axes from those seen in several views, and how far the views disagree.
 
-    A view may be turned about altogether, and a mean of such and right ones is neither; so only those count that lie
-    within `SAME_ANSWER_DEGREES` of the view that most others are near to.
+    A single view may be wrong by half a turn, and a mean of wrong and right ones is neither. So only those views count
+    that lie within `SAME_ANSWER_DEGREES` of the most central view.
 
     Parameters
     ----------

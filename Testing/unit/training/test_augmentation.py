@@ -18,7 +18,10 @@ from E3PoseTraining.augmentation.artifacts import (
     RandSurroundings,
     spin_history,
 )
+from E3PoseTraining.augmentation.distortion import RandEpiDistortion, RandShear, distortion_field, sheared_axes
 from E3PoseTraining.augmentation.intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
+from E3PoseTraining.augmentation.motion import RandInterleavedMotion
+from E3PoseTraining.augmentation.placement import RandMaskError, RandPlacement, RandUprightHead, upright
 from E3PoseTraining.augmentation.resolution import RandIsotropicResolution, RandThickSlices, coarsen
 from E3PoseTraining.augmentation.sample import (
     Sample,
@@ -26,17 +29,6 @@ from E3PoseTraining.augmentation.sample import (
     centred_coordinates,
     object_points,
     transform_axes,
-)
-from E3PoseTraining.augmentation.spatial import (
-    RandEpiDistortion,
-    RandInterleavedMotion,
-    RandMaskError,
-    RandPlacement,
-    RandShear,
-    RandUprightHead,
-    distortion_field,
-    sheared_axes,
-    upright,
 )
 
 SIZE = 56
@@ -59,12 +51,16 @@ def marked_head(axes: torch.Tensor, size: int = SIZE, spacing: float = 3.0) -> S
 
 def marker_positions(image: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
     """Centroids ``[3, 3]`` of the markers, relative to the middle of the grid, searched around `start`."""
+    shape = torch.tensor(image.shape[1:])
     grid = centred_coordinates(tuple(image.shape[1:]), image.device)
     positions = []
     for place in start:
         for _ in range(20):
-            near = ((grid - place.view(3, 1, 1, 1)).norm(dim=0) < 6) * image[0]
-            place = (grid * near).flatten(1).sum(1) / near.sum()
+            first = (place + (shape - 1) / 2 - 6).floor().long().clamp_min(0)
+            box = tuple(slice(int(low), int(low) + 14) for low in first)
+            near_by = grid[(slice(None), *box)]
+            near = ((near_by - place.view(3, 1, 1, 1)).norm(dim=0) < 6) * image[0][box]
+            place = (near_by * near).flatten(1).sum(1) / near.sum()
         positions.append(place)
     return torch.stack(positions).double()
 

@@ -22,14 +22,14 @@ from E3PoseLib.imaging.volume import read_volume
 from E3PoseLib.method.estimator import PoseEstimator
 from E3PoseLib.models.model import load_model
 from E3PoseLib.networks.unet.unet import UNet
-from E3PoseTraining.augmentation.pipelines import SegmentationInput
+from E3PoseTraining.augmentation.inputs import SegmentationInput
 from E3PoseTraining.augmentation.sample import Sample
+from E3PoseTraining.models.average import main as average
+from E3PoseTraining.models.beginning import widened
+from E3PoseTraining.models.join import main as join
 from E3PoseTraining.train_e3cnn import main as train_e3cnn
 from E3PoseTraining.train_unet import main as train_unet
-from E3PoseTraining.training.average import main as average
 from E3PoseTraining.training.checkpoints import AtomicCheckpointIO
-from E3PoseTraining.training.export import widened
-from E3PoseTraining.training.join import main as join
 from E3PoseTraining.training.progress import read_curves
 
 TINY_UNET = [
@@ -158,7 +158,7 @@ def test_two_processes_train_as_one_does(data, tmp_path):
 def test_a_process_that_finds_no_object_does_not_keep_the_other_waiting(data, tmp_path):
     """One of two processes calls all background, as a network may that has learnt little."""
     script = (
-        "import sys, os, torch; from E3PoseTraining import modules, train_unet\n"
+        "import sys, os, torch; from E3PoseTraining import train_unet; from E3PoseTraining.training import modules\n"
         "validate = modules.SegmentationModule.validation_step\n"
         "def blind(self, batch, index):\n"
         "    if self.global_rank:\n"
@@ -313,7 +313,7 @@ def test_config_file_sets_flags_and_the_command_line_wins(data, tmp_path, capsys
 
 KILLED_WHILE_WRITING = """
 import os, sys, torch
-from E3PoseTraining.augmentation.pipelines import SegmentationInput
+from E3PoseTraining.augmentation.inputs import SegmentationInput
 from E3PoseTraining.augmentation.sample import Sample
 from E3PoseTraining.training.checkpoints import AtomicCheckpointIO
 

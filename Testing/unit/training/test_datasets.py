@@ -15,16 +15,9 @@ from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
 from E3PoseTraining.augmentation.intensity import RandNoise
 from E3PoseTraining.augmentation.sample import object_points
 from E3PoseTraining.data.annotations import axes_from_pose, pose_rotation_from_axes
-from E3PoseTraining.data.datasets import (
-    Case,
-    EpochSampler,
-    PreparedScans,
-    ScanDataset,
-    find_cases,
-    load_sample,
-    split_by_fold,
-)
+from E3PoseTraining.data.datasets import EpochSampler, PreparedScans, ScanDataset, load_sample
 from E3PoseTraining.data.dhcp import prepare_dhcp
+from E3PoseTraining.data.folders import Case, find_cases, split_by_fold
 from E3PoseTraining.prepare import main as prepare
 
 

@@ -1,4 +1,4 @@
-"""Gives a trained model its name and card: ``python -m E3PoseTraining.training.card MODEL CARD.yaml -o FILE``."""
+"""Gives a trained model its name and card: ``python -m E3PoseTraining.models.card MODEL CARD.yaml -o FILE``."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ from E3PoseLib.models.catalog import CARD_FIELDS
 from E3PoseLib.models.model import Model, load_model
 from E3PoseLib.running.ending import exit_status
 
-from .options import read_yaml
+from ..data.yaml_files import read_yaml
 
 
 def with_card(model: Model, path: Path, name: str) -> Model:
     """The same networks under a name and with the texts of a YAML file.
 
-    Args:
-        model: the networks.
-        path: YAML of ``description``, ``training_data``, ``licence`` and ``citation``, all of them.
-        name: what the model is called.
+    Parameters
+    ----------
+    model : Model
+        The networks.
+    path : Path
+        YAML of ``description``, ``training_data``, ``licence`` and ``citation``, all of them.
+    name : str
+        What the model is called.
 
-    Raises:
-        TrainingError: the file is unreadable, or a text is missing, empty or unknown.
+    Raises
+    ------
+    TrainingError
+        The file is unreadable, or a text is missing, empty or unknown.
     """
     texts = read_yaml(path, "model card")
     if not isinstance(texts, dict) or set(texts) != set(CARD_FIELDS) or not all(texts.values()):
@@ -35,7 +41,7 @@ def with_card(model: Model, path: Path, name: str) -> Model:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m E3PoseTraining.training.card", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m E3PoseTraining.models.card", description=__doc__)
     parser.add_argument("model", type=Path, help="the trained model, .safetensors")
     parser.add_argument("card", type=Path, help="YAML of its texts")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write; its name is the model's")

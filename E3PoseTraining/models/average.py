@@ -1,4 +1,4 @@
-"""The mean of several models' weights as a model: ``python -m E3PoseTraining.training.average MODEL MODEL… -o MODEL``.
+"""The mean of several models' weights as a model: ``python -m E3PoseTraining.models.average MODEL MODEL… -o MODEL``.
 
 Where one model went on learning from another on other scans, their mean often knows both kinds (Wortsman et al., Model
 soups, ICML 2022).
@@ -24,12 +24,17 @@ from E3PoseLib.running.ending import exit_status
 def average(models: Sequence[Model], name: str) -> Model:
     """A model of the mean of each weight.
 
-    Args:
-        models: two or more, whose headers differ in name and card at most; the card is the first one's.
-        name: what the model is called.
+    Parameters
+    ----------
+    models : Sequence[Model]
+        Two or more, whose headers differ in name and card at most; the card is the first one's.
+    name : str
+        What the model is called.
 
-    Raises:
-        TrainingError: their networks, or what these expect of a scan, differ.
+    Raises
+    ------
+    TrainingError
+        Their networks, or what these expect of a scan, differ.
     """
     first = models[0]
     own = {"name": "", **dict.fromkeys(CARD_FIELDS, "")}
@@ -54,7 +59,7 @@ def _mean(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m E3PoseTraining.training.average", description="The mean of several models' weights as a model."
+        prog="python -m E3PoseTraining.models.average", description="The mean of several models' weights as a model."
     )
     parser.add_argument("models", nargs="+", type=Path, help="model files of one design, .safetensors")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the model file; its name is the model's")

@@ -1,11 +1,16 @@
 """Of two things that look like a brain: which is taken, and whether the other is said to be another head."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.confidence import Confidence
+from E3PoseLib.method.doubt.candidates import NOT_THE_LARGEST, CoreOfBrain, OtherCandidate, Twins
+from E3PoseLib.method.doubt.reading import Reading, read_and_doubt
 from E3PoseLib.method.estimate import PoseEstimate
-from E3PoseLib.method.second_thoughts import NOT_THE_LARGEST, try_others
+from E3PoseLib.method.prepared import PreparedScan
 
 
 def block(start: int, edge: int) -> np.ndarray:
@@ -25,12 +30,20 @@ def settled(first: PoseEstimate, second: PoseEstimate, second_edge: int = 8) -> 
     """The answer where the second is a smaller thing, and how large those things were that were looked at."""
     looked_at = []
 
-    def estimate_from(masks):
-        looked_at.extend(np.count_nonzero(mask) for mask in masks.values())
-        return dict.fromkeys(masks, second)
+    def read(readings):
+        looked_at.extend(np.count_nonzero(reading.brains[0]) for reading in readings)
+        return [
+            replace(reading, outcome=first if np.count_nonzero(reading.brains[0]) == 1000 else second)
+            for reading in readings
+        ]
 
-    (answer,) = try_others({0: [block(0, 10), block(40, second_edge)]}, {0: first}, 2, estimate_from).values()
-    return answer, looked_at
+    volume = Volume(np.zeros((60, 20, 20), np.float32), np.eye(4))
+    whole = tuple(slice(0, n) for n in volume.shape)
+    scan = PreparedScan(volume, volume, whole, volume.array, volume.voxel_to_ras, whole)
+    doubts = (OtherCandidate(1), CoreOfBrain(), Twins())
+    (answer,) = read_and_doubt([Reading(scan, (block(0, 10), block(40, second_edge)))], doubts, read)
+    assert looked_at.pop(0) == 1000
+    return answer.estimate, looked_at
 
 
 @pytest.mark.parametrize(

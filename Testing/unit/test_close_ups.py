@@ -7,8 +7,11 @@ import torch
 from E3PoseLib.imaging.geometry import rigid, transform_points
 from E3PoseLib.imaging.masks import centre_of_mass, dice_overlap
 from E3PoseLib.imaging.rotations import euler_to_matrix
+from E3PoseLib.imaging.volume import Volume
+from E3PoseLib.method.close_ups import HALF_TURN, LEFT_AND_RIGHT, close_up, mirrored_posterior, upright_close_up
 from E3PoseLib.method.crop import upright_cube
-from E3PoseLib.method.looks import HALF_TURN, LEFT_AND_RIGHT, Look, closer_look, mirrored_posterior, upright_look
+from E3PoseLib.method.head import Head
+from E3PoseLib.method.prepared import PreparedScan
 from E3PoseLib.networks.unet.unet import UNet
 
 SPACING_MM = 3.0
@@ -22,6 +25,13 @@ TURN = euler_to_matrix(torch.tensor([25.0, -40, 70], dtype=torch.float64)).numpy
 
 def voxels(shape) -> np.ndarray:
     return np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+
+
+def found(brain: np.ndarray, field_of_view=WHOLE, agreement: float | None = 0.9) -> Head:
+    """A head whose brain the networks before have found, in a scan of that grid."""
+    array = np.zeros(SHAPE, np.float32)
+    volume = Volume(array, GRID_TO_RAS)
+    return Head(PreparedScan(volume, volume, WHOLE, array, GRID_TO_RAS, field_of_view), brain, agreement)
 
 
 def head(points: np.ndarray) -> np.ndarray:
@@ -41,26 +51,25 @@ def test_a_brain_seen_upright_keeps_its_place_and_border_on_the_scans_grid():
     before = np.roll(brain, (2, -1, 1), axis=(0, 1, 2))
     cube_to_grid = upright_cube(before, TURN, edge=40)
     seen = posterior_of(head(transform_points(cube_to_grid, voxels((40, 40, 40)))))
-    earlier = Look(before, 0.9, np.zeros((2, 2, 2)), np.eye(4))
-    look = upright_look(seen, cube_to_grid, earlier, WHOLE, GRID_TO_RAS)
+    after = upright_close_up(found(before), seen, cube_to_grid)
     # By the nearest voxel of the cube it is 0.968.
-    assert dice_overlap(look.mask, brain) > 0.985
-    np.testing.assert_allclose(centre_of_mass(look.mask), MIDDLE, atol=0.05)
-    assert look.upright_agreement == pytest.approx(dice_overlap(look.mask, before)) and look.upright_agreement < 0.9
+    assert dice_overlap(after.brain, brain) > 0.985
+    np.testing.assert_allclose(centre_of_mass(after.brain), MIDDLE, atol=0.05)
+    assert after.upright_agreement == pytest.approx(dice_overlap(after.brain, before)) and after.upright_agreement < 0.9
     np.testing.assert_allclose(
-        transform_points(look.voxel_to_ras, np.full(3, 19.5)), transform_points(GRID_TO_RAS, centre_of_mass(before))
+        transform_points(after.eye_map.voxel_to_ras, np.full(3, 19.5)),
+        transform_points(GRID_TO_RAS, centre_of_mass(before)),
     )
 
 
 def test_a_brain_that_is_seen_nowhere_or_beyond_the_scan_stays_as_it_was():
     before = head(voxels(SHAPE)) < 1
     cube_to_grid = upright_cube(before, TURN, edge=40)
-    earlier = Look(before, 0.9, np.zeros((2, 2, 2)), np.eye(4))
     distance = head(transform_points(cube_to_grid, voxels((40, 40, 40))))
     beyond = (slice(0, 5), slice(0, 5), slice(0, 5))
     for posterior, field_of_view in ((posterior_of(distance + 5), WHOLE), (posterior_of(distance), beyond)):
-        look = upright_look(posterior, cube_to_grid, earlier, field_of_view, GRID_TO_RAS)
-        assert np.array_equal(look.mask, before) and look.upright_agreement == 0
+        after = upright_close_up(found(before, field_of_view), posterior, cube_to_grid)
+        assert np.array_equal(after.brain, before) and after.upright_agreement == 0
 
 
 def test_a_lip_in_the_fluid_before_the_forehead_is_no_part_of_the_brain():
@@ -76,11 +85,11 @@ def test_a_lip_in_the_fluid_before_the_forehead_is_no_part_of_the_brain():
         return np.minimum(distance, np.minimum(lip, bridge))
 
     seen = posterior_of(with_lip(transform_points(cube_to_grid, voxels((40, 40, 40)))))
-    look = upright_look(seen, cube_to_grid, Look(before, 0.9, np.zeros((2, 2, 2)), np.eye(4)), WHOLE, GRID_TO_RAS)
+    after = upright_close_up(found(before), seen, cube_to_grid)
     hanging = (with_lip(voxels(SHAPE)) < 1) & ~before
     assert hanging.sum() > 100
-    assert (look.mask & hanging).sum() < 0.15 * hanging.sum()
-    assert dice_overlap(look.mask, before) > 0.98
+    assert (after.brain & hanging).sum() < 0.15 * hanging.sum()
+    assert dice_overlap(after.brain, before) > 0.98
 
 
 def test_what_hangs_on_a_brain_by_a_bridge_is_cut_off():
@@ -91,12 +100,12 @@ def test_what_hangs_on_a_brain_by_a_bridge_is_cut_off():
     fat = np.linalg.norm(points - MIDDLE - np.array([0, 0, 19]), axis=-1) / 6
     bridge = np.maximum(np.linalg.norm((points - MIDDLE)[..., :2], axis=-1) / 2, np.abs(points[..., 2] - 44) / 8)
     closer = posterior_of(np.minimum(np.minimum(head(points), fat), bridge))
-    look = closer_look(closer, cube, first, WHOLE, GRID_TO_RAS, SPACING_MM)
+    after = close_up(found(first, agreement=None), closer, cube, SPACING_MM)
     together = (closer[1] > 0.5).numpy()
     assert np.linalg.norm(centre_of_mass(together) + 6 - MIDDLE) > 2
-    assert np.linalg.norm(centre_of_mass(look.mask) - MIDDLE) < 1
-    assert look.brain_agreement == pytest.approx(dice_overlap(first[cube], together), abs=0.01)
-    np.testing.assert_allclose(look.voxel_to_ras[:3, 3], transform_points(GRID_TO_RAS, np.full(3, 6.0)))
+    assert np.linalg.norm(centre_of_mass(after.brain) - MIDDLE) < 1
+    assert after.brain_agreement == pytest.approx(dice_overlap(first[cube], together), abs=0.01)
+    np.testing.assert_allclose(after.eye_map.voxel_to_ras[:3, 3], transform_points(GRID_TO_RAS, np.full(3, 6.0)))
 
 
 @pytest.mark.parametrize("axes", [HALF_TURN, LEFT_AND_RIGHT])

@@ -1,0 +1,92 @@
+"""The pose from what all networks say of a head: its brain's centre, its axes, its eyes; with the evidence for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..imaging.geometry import head_axes_to_ras, rigid, transform_points
+from ..imaging.masks import centre_of_mass
+from ..imaging.resampling import nearest_on_grid
+from ..models.catalog import ModelHeader
+from .confidence import Confidence, orthogonality_error, touches_border
+from .doubt.interleave import interleave_ratios
+from .estimate import PoseEstimate
+from .eyes import Eyes, average_with_eyes, find_eyes
+from .ghosts import is_ghost
+from .head import EyeMap, Head
+from .views import assemble_rotation
+
+
+def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, precision: str) -> PoseEstimate:
+    """The estimate: translation from the brain mask, rotation from the axes and the eyes, both carried to RAS.
+
+    Parameters
+    ----------
+    head : Head
+        Of which all is known that the model's networks see.
+    header : ModelHeader
+    as_official : bool
+        The scan was prepared in the file's own axis order.
+    device, precision : str
+        Of the networks; recorded in the estimate.
+
+    Returns
+    -------
+    PoseEstimate
+        Without timings.
+    """
+    scan, seen = head.scan, head.axes
+    assert seen is not None
+    centre = transform_points(scan.grid_to_ras, centre_of_mass(head.brain))
+    brain_volume_ml = np.count_nonzero(head.brain) * header.spacing_mm**3 / 1000
+    by_network = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
+    rotation = _with_eyes(by_network, centre, brain_volume_ml, head.eye_map)
+    oriented = scan.oriented
+    on_scan = nearest_on_grid(head.brain.view(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
+    confidence = Confidence(
+        axis_concentration=seen.concentration,
+        orthogonality_error_degrees=orthogonality_error(seen.axes),
+        view_disagreement_degrees=seen.disagreement_degrees if header.views > 1 else None,
+        brain_volume_ml=brain_volume_ml,
+        brain_agreement=head.brain_agreement,
+        upright_agreement=head.upright_agreement,
+        touches_border=touches_border(scan.array, head.brain, header.spacing_mm),
+        orientation_doubtful=bool(scan.volume.notes),
+        interleave_ratio=max(interleave_ratios(oriented.array, on_scan)),
+        in_ghost=is_ghost(oriented.array, on_scan != 0),
+        eyes_agree=rotation.eyes_agree,
+        eyes_disagreement_degrees=rotation.eyes_disagreement_degrees,
+    )
+    return PoseEstimate(
+        canonical_to_ras=rigid(rotation.matrix, centre),
+        mask=on_scan if as_official else scan.volume.in_own_order(on_scan),
+        confidence=confidence,
+        warnings=(*scan.volume.warnings(), *confidence.warnings()),
+        timings={},
+        device=device,
+        precision=precision,
+        eyes=rotation.eyes,
+    )
+
+
+@dataclass(frozen=True)
+class _Rotation:
+    """The head's rotation (columns are its axes in RAS), and what the eyes say of it."""
+
+    matrix: np.ndarray
+    eyes: Eyes | None = None
+    eyes_agree: bool | None = None
+    eyes_disagreement_degrees: float | None = None
+
+
+def _with_eyes(by_network: np.ndarray, centre: np.ndarray, brain_volume_ml: float, eye_map: EyeMap | None) -> _Rotation:
+    """The rotation by the rotation network and, where a network has looked for them, by the eyes."""
+    if eye_map is None:
+        return _Rotation(by_network)
+    eyes = find_eyes(eye_map.probability, eye_map.voxel_to_ras, centre, brain_volume_ml, by_network)
+    if eyes is None:
+        return _Rotation(by_network, eyes_agree=False)
+    rotation, disagreement, agree = average_with_eyes(by_network, eyes, centre)
+    return _Rotation(rotation, eyes, agree, disagreement)

@@ -1,0 +1,223 @@
+"""The close-up networks: two U-Nets that see the head alone, and tell where its brain ends and where eyes may be.
+
+The first sees the head as it lies in the scan. The second sees it upright, turned by the rotation network's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from ..imaging.boxes import Box
+from ..imaging.cropping import cut, put_back
+from ..imaging.geometry import rigid
+from ..imaging.intensities import rescale
+from ..imaging.masks import bounding_box, box_around, dice_overlap, largest_components
+from ..imaging.resampling import reached_box
+from ..imaging.sampling import sample_grids
+from ..models.model import Model
+from ..networks.inference import Inference
+from ..networks.unet.unet import UNet
+from .crop import cube_around, upright_cube
+from .head import EyeMap, Head
+from .views import assemble_rotation
+
+CORE_DEPTH_MM = 9.0
+CORE_GROWTH_MM = 21.0
+"""What two networks agree to be brain is eroded by the first, which no bridge to fat or fluid beside the head
+survives, and dilated again by the second within what the close-up network calls brain."""
+
+MirroredAxes = tuple[tuple[int, ...], ...]
+"""Of each mirror image of a batch, the axes that are mirrored."""
+
+HALF_TURN: MirroredAxes = ((), (2, 3))
+"""The images of a head in any pose: as it is, and turned by half a turn."""
+
+LEFT_AND_RIGHT: MirroredAxes = ((), (2,))
+"""The images of an upright head, which looks alike from left and right."""
+
+
+class CloseUps:
+    """Runs the close-up networks of a model.
+
+    Parameters
+    ----------
+    model : Model
+    infer : Inference
+    """
+
+    def __init__(self, model: Model, infer: Inference) -> None:
+        self._header = model.header
+        self._infer = infer
+        # One object for all calls, as recordings are kept by it.
+        self._by_scan = model.eyes_network and partial(mirrored_posterior, model.eyes_network, HALF_TURN)
+        self._by_upright = model.upright_network and partial(mirrored_posterior, model.upright_network, LEFT_AND_RIGHT)
+
+    @property
+    def sees_heads(self) -> bool:
+        """Whether the model has a network that sees the head as it lies in the scan."""
+        return self._by_scan is not None
+
+    @property
+    def sees_upright_heads(self) -> bool:
+        """Whether the model has a network that sees the head upright."""
+        return self._by_upright is not None
+
+    def in_scan(self, heads: Sequence[Head]) -> list[Head]:
+        """Heads with the brain mask and the eye map of the network that sees them as they lie in the scan."""
+        assert self._by_scan is not None
+        cubes = [cube_around(head.brain, self._header.eyes_edge) for head in heads]
+        inputs = [
+            rescale(cut(head.scan.array, cube), self._header.clip_fraction)
+            for head, cube in zip(heads, cubes, strict=True)
+        ]
+        posteriors = self._infer(self._by_scan, inputs)
+        return [
+            close_up(head, posterior, cube, self._header.spacing_mm)
+            for head, posterior, cube in zip(heads, posteriors, cubes, strict=True)
+        ]
+
+    def upright(self, heads: Sequence[Head]) -> list[Head]:
+        """Heads whose axes are known, with brain mask and eye map of the network that sees them upright."""
+        assert self._by_upright is not None
+        edge = self._header.upright_edge
+        cubes, inputs = [], []
+        for head in heads:
+            assert head.axes is not None
+            cube = upright_cube(head.brain, assemble_rotation(head.axes.axes), edge)
+            (seen,) = sample_grids(head.scan.array, cube[None], (edge,) * 3, device=self._infer.device)
+            cubes.append(cube)
+            inputs.append(rescale(seen.cpu().numpy(), self._header.clip_fraction))
+        posteriors = self._infer(self._by_upright, inputs)
+        return [
+            upright_close_up(head, posterior, cube)
+            for head, posterior, cube in zip(heads, posteriors, cubes, strict=True)
+        ]
+
+
+def mirrored_posterior(network: UNet, mirrored_axes: MirroredAxes, batch: torch.Tensor) -> torch.Tensor:
+    """Mean probability of each class over mirror images of heads.
+
+    Parameters
+    ----------
+    network : UNet
+    mirrored_axes : tuple of tuple of int
+        Of each mirror image, the axes of the batch that are mirrored.
+    batch : torch.Tensor
+        Shape ``[B, 1, E, E, E]``.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``[B, C, E, E, E]``.
+    """
+    return torch.stack([network(batch.flip(axes)).softmax(1).flip(axes) for axes in mirrored_axes]).mean(0)
+
+
+def close_up(head: Head, posterior: torch.Tensor, cube: Box, spacing_mm: float) -> Head:
+    """The head with the brain mask that two networks agree on, and the eye map of the second.
+
+    Parameters
+    ----------
+    head : Head
+        With the brain mask of the segmentation network, which stays where the second network sees none in the scan.
+    posterior : torch.Tensor
+        Shape ``[3, E, E, E]``: background, brain, eyes in a cube around the head.
+    cube : Box
+        Where in the model's grid that is.
+    spacing_mm : float
+        Of the grid.
+
+    Returns
+    -------
+    Head
+    """
+    first, brain = cut(head.brain, cube), _filled(_lead(posterior) > 0)
+    depth, growth = round(CORE_DEPTH_MM / spacing_mm), round(CORE_GROWTH_MM / spacing_mm)
+    core = largest_components(ndimage.binary_erosion(brain & first, iterations=depth))
+    found = [ndimage.binary_dilation(one, iterations=growth, mask=brain) for one in core] or largest_components(brain)
+    cube_to_ras = head.scan.grid_to_ras @ rigid(np.eye(3), [edges.start for edges in cube])
+    return replace(
+        head,
+        brain=_first_in_scan([put_back(one, cube, head.brain.shape) for one in found], head),
+        brain_agreement=dice_overlap(brain, first),
+        eye_map=EyeMap(posterior[2].cpu().numpy(), cube_to_ras),
+    )
+
+
+def upright_close_up(head: Head, posterior: torch.Tensor, cube_to_grid: np.ndarray) -> Head:
+    """The head with brain mask and eye map by the network that sees it upright.
+
+    Parameters
+    ----------
+    head : Head
+        Its brain mask stays where this network sees none in the scan, and then agrees with nothing.
+    posterior : torch.Tensor
+        Shape ``[3, E, E, E]``: background, brain, eyes in a cube in which the head stands upright.
+    cube_to_grid : np.ndarray
+        Shape ``[4, 4]``, see `crop.upright_cube`.
+
+    Returns
+    -------
+    Head
+    """
+    # The probability is carried to the grid, not a mask: the border of turned voxels would be a staircase.
+    found = _carried_to_grid(_lead(posterior), cube_to_grid, head.brain.shape, posterior.device)
+    brain = _first_in_scan([_without_lips(one) for one in largest_components(_filled(found))], head)
+    return replace(
+        head,
+        brain=brain,
+        upright_agreement=0.0 if brain is head.brain else dice_overlap(brain, head.brain),
+        eye_map=EyeMap(posterior[2].cpu().numpy(), head.scan.grid_to_ras @ cube_to_grid),
+    )
+
+
+def _carried_to_grid(
+    lead: np.ndarray, cube_to_grid: np.ndarray, shape: tuple[int, ...], device: torch.device
+) -> np.ndarray:
+    """Where on a grid of that shape a lead is positive that was found in a cube; only what may be is visited."""
+    carried = np.zeros(shape, bool)
+    if (lead > 0).any():
+        part = box_around(lead > 0, margin=1)
+        part_to_grid = cube_to_grid @ rigid(np.eye(3), [edges.start for edges in part])
+        box = reached_box(lead[part].shape, part_to_grid, shape)
+        box_to_part = np.linalg.inv(part_to_grid) @ rigid(np.eye(3), [edges.start for edges in box])
+        size = tuple(edges.stop - edges.start for edges in box)
+        # Raised by 1: the zero beyond the part then stands for a lead of -1.
+        (on_grid,) = sample_grids(lead[part] + 1, box_to_part[None], size, device=device)
+        carried[box] = (on_grid > 1).cpu().numpy()
+    return carried
+
+
+def _lead(posterior: torch.Tensor) -> np.ndarray:
+    """By how much brain is more probable than the likeliest other class; [D, H, W] in [-1, 1]."""
+    return (posterior[1] - torch.maximum(posterior[0], posterior[2])).cpu().numpy()
+
+
+def _filled(brain: np.ndarray) -> np.ndarray:
+    """A brain with its holes filled; in place."""
+    box = bounding_box(brain)
+    if box is not None:
+        brain[box] = ndimage.binary_fill_holes(brain[box])
+    return brain
+
+
+def _without_lips(brain: np.ndarray) -> np.ndarray:
+    """A brain, not empty, less what is thinner than three voxels and reaches further than one from the rest of it."""
+    box = bounding_box(brain)
+    core = largest_components(ndimage.binary_opening(brain[box], np.ones((3, 3, 3))))
+    if not core:
+        return brain
+    trimmed = np.zeros_like(brain)
+    trimmed[box] = ndimage.binary_dilation(core[0], mask=brain[box])
+    return trimmed
+
+
+def _first_in_scan(found: list[np.ndarray], head: Head) -> np.ndarray:
+    """The first brain mask of those found that lies within the scan; the head's own where none does."""
+    return next((mask for mask in found if mask[head.scan.field_of_view].any()), head.brain)

@@ -1,0 +1,106 @@
+"""Other things that the segmentation network calls brain, the core of one, and whether there are twins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ...imaging.geometry import pose_difference
+from ...imaging.masks import thickest_part
+from ..confidence import LOW_SCORE
+from .reading import Doubt, Reading
+
+CORE_REACH, CORE_SHARE = 1.3, 0.75
+"""The core of a mask is what lies within this many radii of the centre of the largest ball that fits in. It is tried
+where it holds less than this share of the mask."""
+
+ANOTHER_POSE = (3.0, 3.0)
+"""Degrees and mm from which on two poses are not the same: two observers' landmarks differ by as much."""
+
+TWIN_SHARE, TWIN_MM, TWIN_SCORE = 0.3, 60.0, LOW_SCORE / 2
+"""Beside a sure pose a further candidate is read where it has this share of the largest one's volume. It is another
+head where its pose lies so far away with such a score. Wrong organs score less; one doubt halves a head's score
+(docs/accuracy.md)."""
+
+NOT_THE_LARGEST = "something larger looked like a brain too: check that the mask is in the head"
+
+
+class OtherCandidate:
+    """Reads the next largest thing that the segmentation network calls brain.
+
+    Parameters
+    ----------
+    rank : int
+        Of the candidate by volume; the largest, which is read anyway, has 0.
+    """
+
+    within: Sequence[Doubt] = ()
+
+    def __init__(self, rank: int) -> None:
+        self._rank = rank
+
+    def read_again(self, reading: Reading) -> list[Reading]:
+        """A reading by that candidate, where the pose is doubtful, or the candidate large enough to be a twin's."""
+        if self._rank >= len(reading.brains):
+            return []
+        largest, other = reading.brains[0], reading.brains[self._rank]
+        if not (reading.may_be_elsewhere or other.sum() >= TWIN_SHARE * largest.sum()):
+            return []
+        return [Reading(reading.scan, (other,))]
+
+    def decide(self, reading: Reading, others: list[Reading]) -> Reading:
+        """The other where the first is doubtful and less sure."""
+        found = reading.heads_found or tuple(filter(None, [reading.estimate]))
+        found += tuple(other.estimate for other in others if other.estimate is not None)
+        reading = replace(reading, heads_found=found)
+        for other in others:
+            if other.estimate is not None and reading.may_be_elsewhere and other.is_surer_than(reading):
+                warnings = (*other.estimate.warnings, NOT_THE_LARGEST)
+                reading = replace(reading, outcome=replace(other.estimate, warnings=warnings))
+        return reading
+
+
+class CoreOfBrain:
+    """Reads the thickest part of the largest candidate: fluid or fat that touches a brain may be called brain too."""
+
+    within: Sequence[Doubt] = ()
+
+    def read_again(self, reading: Reading) -> list[Reading]:
+        """A reading by the core, where the pose is doubtful and no eyes speak for a head."""
+        if not reading.brains or not reading.may_be_elsewhere or reading.shows_a_head:
+            return []
+        whole = reading.brains[0]
+        core = thickest_part(whole, CORE_REACH)
+        return [Reading(reading.scan, (core,))] if core.sum() < CORE_SHARE * whole.sum() else []
+
+    def decide(self, reading: Reading, others: list[Reading]) -> Reading:
+        """The pose by the core where it is another one and surer."""
+        for other in others:
+            if other.estimate is None or reading.estimate is None or not other.is_surer_than(reading):
+                continue
+            apart = pose_difference(other.estimate.canonical_to_ras, reading.estimate.canonical_to_ras)
+            if np.greater(apart, ANOTHER_POSE).any():
+                reading = replace(reading, outcome=other.estimate.with_evidence(by_core=True))
+        return reading
+
+
+class Twins:
+    """Says of a pose that there is another head, where another candidate has a pose that is not too doubtful."""
+
+    within: Sequence[Doubt] = ()
+
+    def read_again(self, reading: Reading) -> list[Reading]:
+        """Nothing: the candidates have been read."""
+        return []
+
+    def decide(self, reading: Reading, others: list[Reading]) -> Reading:
+        """The same pose, with how far the other head is as evidence."""
+        here = reading.estimate
+        if here is None:
+            return reading
+        heads = (one for one in reading.heads_found if one.confidence.score >= TWIN_SCORE)
+        heads = (one for one in heads if not one.confidence.in_ghost)
+        furthest = max((pose_difference(one.canonical_to_ras, here.canonical_to_ras)[1] for one in heads), default=0.0)
+        return replace(reading, outcome=here.with_evidence(another_head_mm=furthest)) if furthest > TWIN_MM else reading

@@ -1,0 +1,112 @@
+"""One reading of a scan, and how a doubtful one is read again in other ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+
+from ...errors import E3PoseError
+from ..estimate import PoseEstimate
+from ..prepared import PreparedScan
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A scan, what of it is known before it is read, and what came of it.
+
+    Parameters
+    ----------
+    scan : PreparedScan
+    brains : tuple of np.ndarray
+        Bool masks on the model's grid of what may be the brain, the first of which is read; empty where the brain is
+        to be found first.
+    brain_agreement : float or None
+        See `Head.brain_agreement`. Where it is given, the first brain is taken as the close-up network's.
+    outcome : PoseEstimate or E3PoseError or None
+        None before it was read.
+    heads_found : tuple of PoseEstimate
+        By all brains that were read.
+    """
+
+    scan: PreparedScan
+    brains: tuple[np.ndarray, ...] = ()
+    brain_agreement: float | None = None
+    outcome: PoseEstimate | E3PoseError | None = None
+    heads_found: tuple[PoseEstimate, ...] = ()
+
+    @property
+    def estimate(self) -> PoseEstimate | None:
+        """The outcome where it is an estimate."""
+        return self.outcome if isinstance(self.outcome, PoseEstimate) else None
+
+    @property
+    def result(self) -> PoseEstimate | E3PoseError:
+        """The outcome of a scan that was read."""
+        assert self.outcome is not None
+        return self.outcome
+
+    @property
+    def may_be_elsewhere(self) -> bool:
+        """Whether no head was found, or one whose pose is doubtful, see `Confidence.may_be_elsewhere`."""
+        return self.estimate is None or self.estimate.confidence.may_be_elsewhere
+
+    @property
+    def shows_a_head(self) -> bool:
+        """Whether a head was found, see `Confidence.shows_a_head`; its pose may be doubtful."""
+        return self.estimate is not None and self.estimate.confidence.shows_a_head
+
+    def is_surer_than(self, other: Reading) -> bool:
+        """Whether this outcome has the higher score; any estimate is surer than none."""
+        if self.estimate is None:
+            return False
+        return other.estimate is None or self.estimate.confidence.score > other.estimate.confidence.score
+
+
+Read = Callable[[Sequence[Reading]], list[Reading]]
+"""Reads scans: finds the brains where there are none yet, and gives each reading its outcome."""
+
+
+class Doubt(Protocol):
+    """One way to read a doubtful scan again."""
+
+    within: Sequence[Doubt]
+    """How the second readings are doubted themselves."""
+
+    def read_again(self, reading: Reading) -> list[Reading]:
+        """Other readings of the same scan, not read yet; none where there is no reason to doubt."""
+        ...
+
+    def decide(self, reading: Reading, others: list[Reading]) -> Reading:
+        """The reading to go on with, once the others have their outcomes."""
+        ...
+
+
+def read_and_doubt(readings: Sequence[Reading], doubts: Sequence[Doubt], read: Read) -> list[Reading]:
+    """Read scans; then, doubt by doubt, read again those that are doubtful.
+
+    Parameters
+    ----------
+    readings : sequence of Reading
+        Not read yet.
+    doubts : sequence of Doubt
+        In turn: each sees what the one before has decided.
+    read : callable
+
+    Returns
+    -------
+    list of Reading
+        With outcomes.
+    """
+    settled = read(readings) if readings else []
+    for doubt in doubts:
+        again = [doubt.read_again(reading) for reading in settled]
+        results = iter(read_and_doubt([one for of_scan in again for one in of_scan], doubt.within, read))
+        settled = [
+            doubt.decide(reading, list(islice(results, len(of_scan))))
+            for reading, of_scan in zip(settled, again, strict=True)
+        ]
+    return settled

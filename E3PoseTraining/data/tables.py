@@ -1,0 +1,77 @@
+"""CSV tables with a row for each scan: read with every mistake named, written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from E3PoseLib.errors import DatasetError
+from E3PoseLib.imaging.files import whole_file
+
+
+def read_table(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
+    """Rows of a CSV with a header, each with the columns `required` and a ``frame_id`` of its own.
+
+    Raises
+    ------
+    DatasetError
+        The file is missing or unreadable, a column is missing, or a frame is listed twice.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            columns = reader.fieldnames or []
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path} cannot be read as a CSV file: {error}.") from error
+    missing = [name for name in ("frame_id", *required) if name not in columns]
+    if missing:
+        raise DatasetError(
+            f"{path} has no column {', '.join(missing)}; its header names {', '.join(columns) or 'nothing'}. "
+            f"Needed are frame_id, {', '.join(required)}."
+        )
+    seen: dict[str, int] = {}
+    for line, row in enumerate(rows, start=2):
+        frame = row["frame_id"] = (row["frame_id"] or "").strip()
+        if not frame:
+            raise DatasetError(f"{path}, line {line}: frame_id is empty. Give the scan's file name there.")
+        if frame in seen:
+            raise DatasetError(
+                f"{path}, line {line}: {frame} is listed already in line {seen[frame]}. Keep one of the two."
+            )
+        seen[frame] = line
+    return rows
+
+
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Writes a CSV with a header, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def number(row: dict[str, str], column: str, path: Path) -> float:
+    """The finite number in one column of a row.
+
+    Raises
+    ------
+    DatasetError
+        It is text, empty, or not finite.
+    """
+    text = (row[column] or "").strip()
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DatasetError(f"{path}: {column} of {row['frame_id']} is {text!r}, which is not a finite number.")
+    return value

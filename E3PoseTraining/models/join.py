@@ -1,0 +1,77 @@
+"""Joins networks to one model file: ``python -m E3PoseTraining.models.join --unet FILE --e3cnn FILE -o MODEL``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from E3PoseLib.errors import ModelError
+from E3PoseLib.models.model import Model, ModelHeader
+from E3PoseLib.running.ending import exit_status
+
+from .weights import read_network
+
+MUST_AGREE = {"spacing_mm": "img_res", "clip_fraction": "norm_perc"}
+"""Fields of a model that all its networks were trained with, by the flag that sets them."""
+
+CITATION = "Muthukrishnan et al., Equivariant Symmetry-Aware Head Pose Estimation for Fetal MRI, 2025"
+
+
+def write_model(path: Path, unet: Path, e3cnn: Path, eyes: Path | None = None, upright: Path | None = None) -> None:
+    """Joins the networks to one model file.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.safetensors`` file.
+    unet : Path
+    e3cnn : Path
+    eyes : Path | None
+    upright : Path | None
+        Weights of this package's commands, official weights, or a model file with that network; the last two may be
+        missing.
+
+    Raises
+    ------
+    ModelError
+        A file cannot be used, or the networks were trained on voxels or intensities that differ.
+    """
+    files = {"segmentation": unet, "rotation": e3cnn, "eyes": eyes, "upright": upright}
+    files = {part: file for part, file in files.items() if file is not None}
+    networks, architectures, headers = zip(*(read_network(file, part) for part, file in files.items()), strict=True)
+    for field, flag in MUST_AGREE.items():
+        values = {header[field] for header in headers if field in header}
+        if len(values) > 1:
+            raise ModelError(
+                f"{' and '.join(map(str, files.values()))} were trained with different --{flag}: {sorted(values)}; one "
+                "is needed."
+            )
+    settings = {name: value for header in headers for name, value in header.items()}
+    header = ModelHeader(
+        name=path.stem,
+        description=f"Trained by E3PoseTraining: {' and '.join(file.name for file in files.values())}.",
+        citation=CITATION,
+        **settings | dict(zip(files, architectures, strict=True)),
+    )
+    parts = {f"{part}_network": network for part, network in zip(files, networks, strict=True)}
+    Model(header=header, **parts).save(path)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m E3PoseTraining.models.join",
+        description="Joins trained networks to one model file. Each may also be a model file, of which it is taken.",
+    )
+    parser.add_argument("--unet", type=Path, required=True, help="weights of the network that finds the head")
+    parser.add_argument("--e3cnn", type=Path, required=True, help="weights of the rotation network")
+    parser.add_argument("--eyes", type=Path, help="weights that train_unet --around_object wrote")
+    parser.add_argument("--upright", type=Path, help="weights that train_unet --upright wrote")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the model file; its name is the model's")
+    options = parser.parse_args(arguments)
+    files = (options.unet, options.e3cnn, options.eyes, options.upright)
+    return exit_status("join", lambda: write_model(options.output, *files))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
