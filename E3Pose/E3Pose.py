@@ -23,6 +23,7 @@ from E3PosePanel.parameters import E3PoseParameterNode
 from E3PosePanel.result_section import ResultSection
 from E3PosePanel.sample_data import registerSampleData
 from E3PosePanel.setup_section import SetupSection
+from E3PosePanel.views import Views
 
 
 class E3Pose(ScriptedLoadableModule):
@@ -72,6 +73,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.modelSection = ModelSection(self.ui, self._run, self._showMessage, self._onModelChanged)
         self.setupSection = SetupSection(self.ui, self._showMessage, self._checkCanEstimate)
         self.outputs = Outputs()
+        self.views = Views(self.ui.viewsLabel)
         self.resultSection = ResultSection(self.ui, self.logic, self.outputs, self._showMessage, self._onFailed)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
@@ -90,6 +92,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._run.stop()
             self.resultSection.turnViewsBack()
             self.setParameterNode(None)
+            self.views.stop()
         self.removeObservers()
 
     def enter(self) -> None:
@@ -97,6 +100,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
         self.modelSection.refresh()
         self.setupSection.refresh()
+        self.views.refresh()
         self._checkCanEstimate()
 
     def exit(self) -> None:
@@ -141,14 +145,16 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
 
     def initializeParameterNode(self) -> None:
-        """Bind the panel to the scene's parameter node; select the first scan where none is selected."""
+        """Bind the panel to the scene's parameter node; where no scan is selected, select the one in the views."""
         # A wrapper is kept by its own observers for good; so not another one of the same node at each visit.
         if self._parameterNode is None or self._parameterNode.parameterNode != self._sceneParameters():
             self.setParameterNode(self.logic.getParameterNode())
         if not self._parameterNode.inputVolume:
             volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-            scans = (node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode")  # no label maps
-            self._parameterNode.inputVolume = next((node for node in scans if not node.GetHideFromEditors()), None)
+            volumes = [node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]  # no label maps
+            scans = [node for node in volumes if not node.GetHideFromEditors()]
+            shown = mrml.volume_in_views(slicer.mrmlScene)
+            self._parameterNode.inputVolume = shown if shown in scans else next(iter(scans), None)
 
     def setParameterNode(self, parameterNode: E3PoseParameterNode | None) -> None:
         """Show and observe another parameter node, or none."""
@@ -158,6 +164,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = parameterNode
         self._observeVolume(parameterNode.inputVolume if parameterNode else None)
         self.outputs.setParameterNode(parameterNode)
+        self.views.setVolume(parameterNode.inputVolume if parameterNode else None)
         self.modelSection.setParameterNode(parameterNode)
         self.resultSection.setParameterNode(parameterNode)
         if self._parameterNode:
@@ -216,6 +223,9 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self.outputs.select("outputSegmentation", segmentation)
                 self._onParametersChanged()  # the nodes may be the ones before, and the parameters unchanged
                 self.resultSection.showMask()
+                self.views.show(volume)
+            else:
+                self.views.showMasks()
             self._showMessage(" ".join([_("Done."), *notes]))
             if isSelected and parameters.reslicedVolume:
                 self.resultSection.reslice(volume)
@@ -266,7 +276,9 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             spinBox.enabled = not parameters.useModelThresholds
         if parameters.inputVolume != self._observedVolume:
             self._observeVolume(parameters.inputVolume)
+            self.views.select(parameters.inputVolume)
             self.outputs.selectThoseOf(parameters.inputVolume)
+            self._showMessage(_("The estimation of the other scan goes on.") if self._run.busy else "")
         self._showTimePoint(parameters.inputVolume)
         self.resultSection.refresh()
         self._checkCanEstimate()

@@ -21,6 +21,7 @@ class ResultSection:
         self._parameterNode = None
         self._viewsBefore = None
         self._poseInViews = None
+        self._segmentation = self._maskTag = None
         self._maskShown = None
         ui.standardPlanesButton.connect("toggled(bool)", self.onStandardPlanesButton)
         ui.resliceButton.connect("clicked(bool)", self.onResliceButton)
@@ -29,7 +30,7 @@ class ResultSection:
     def setParameterNode(self, parameterNode) -> None:
         """Show the result that a parameter node names; a hidden mask stays so. With None nothing changes yet."""
         self._parameterNode = parameterNode
-        self._maskShown = None
+        self._observeMask(None)
         self.refresh()
 
     def refresh(self) -> None:
@@ -50,10 +51,11 @@ class ResultSection:
 
     def showMask(self) -> None:
         """Show the mask as its controls want it."""
-        segmentation, wanted = self._parameterNode.outputSegmentation, self._maskWanted()
+        segmentation, self._maskShown = self._parameterNode.outputSegmentation, self._maskWanted()
         if segmentation and mrml.has_mask(segmentation):
-            mrml.show_mask(segmentation, *wanted)
-        self._maskShown = wanted
+            self._observeMask(None)  # what it says while it is half changed is not to be read
+            mrml.show_mask(segmentation, *self._maskShown)
+            self._observeMask(segmentation)
 
     def reslice(self, volume) -> None:
         """Reslice a scan along the head's axes."""
@@ -121,10 +123,33 @@ class ResultSection:
             self._poseInViews = pose
 
     def _followMaskControls(self) -> None:
-        """Show the mask anew where its controls were changed: one that was hidden elsewhere stays hidden."""
-        if self._maskShown is not None and self._maskShown != self._maskWanted():
+        """Show the mask as its controls want it where they were changed; of another mask they tell how it is shown."""
+        if self._parameterNode.outputSegmentation != self._segmentation:
+            self._observeMask(self._parameterNode.outputSegmentation)
+            self._readMaskControls()
+        elif self._maskShown != self._maskWanted():
             self.showMask()
-        self._maskShown = self._maskWanted()
+
+    def _readMaskControls(self, caller=None, event=None) -> None:
+        """Let the check boxes tell where the selected mask is shown, whoever has shown or hidden it."""
+        if self._segmentation and mrml.is_put_aside(self._segmentation):
+            return
+        if self._segmentation and mrml.has_mask(self._segmentation):
+            parameters = self._parameterNode
+            in2D, in3D = mrml.mask_visibility(self._segmentation)
+            self._maskShown = in2D, in3D, parameters.maskOpacity
+            parameters.showMask2D, parameters.showMask3D = in2D, in3D
+        else:
+            self._maskShown = self._maskWanted()
+
+    def _observeMask(self, segmentation) -> None:
+        """Follow how another mask is shown, or none."""
+        if self._maskTag is not None:
+            self._segmentation.RemoveObserver(self._maskTag)
+        self._segmentation, self._maskTag = segmentation, None
+        if segmentation:
+            event = slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent
+            self._maskTag = segmentation.AddObserver(event, self._readMaskControls)
 
     def _maskWanted(self) -> tuple[bool, bool, float]:
         """Whether in slices and in 3-D, and how opaque."""

@@ -23,6 +23,9 @@ class IOManager:
         node = self._logic.GetModuleLogic("Volumes").AddArchetypeVolume(path, name, labelmap)
         if node is None:
             return False
+        if properties.get("show", True):  # as Slicer does it: behind every slice view that follows the selection
+            self._logic.GetSelectionNode().SetActiveVolumeID(node.GetID())
+            self._logic.PropagateVolumeSelection()
         loaded.AddItem(node)
         return True
 

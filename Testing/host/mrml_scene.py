@@ -46,7 +46,9 @@ def make_application_logic():
         slice_logic = slicer.vtkMRMLSliceLogic()
         slice_logic.SetMRMLApplicationLogic(logic)
         slice_logic.SetMRMLScene(scene)
-        slice_logic.AddSliceNode(view).SetOrientation(orientation)
+        slice_node = slice_logic.AddSliceNode(view)
+        slice_node.SetOrientation(orientation)
+        slice_node.SetMappedInLayout(True)
         logic.GetSliceLogics().AddItem(slice_logic)
     scene.AddNewNodeByClass("vtkMRMLViewNode", "View1").SetSingletonTag("1")
     return logic, module_logics

@@ -551,7 +551,8 @@ def test_a_mask_that_was_hidden_stays_hidden(app, panel, scan_node, scene, tmp_p
     slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": str(tmp_path / "hidden.mrb")}, None)
     display = panel.ui.outputSegmentationSelector.currentNode().GetDisplayNode()
     assert not display.GetVisibility()
-    panel.ui.showMask3DCheckBox.checked = False
+    assert not panel.ui.showMask2DCheckBox.checked and not panel.ui.showMask3DCheckBox.checked
+    panel.ui.showMask2DCheckBox.checked = True
     assert display.GetVisibility() and display.GetVisibility2D() and not display.GetVisibility3D()
 
 

@@ -5,7 +5,16 @@ the frame of a node's parent transform (world where it has none): a volume's IJK
 parent frame. Nothing here needs more than Slicer itself brings, `Scan.volume` aside.
 """
 
-from E3PoseLib.mrml.mask import check_mask_node, has_mask, is_edited_mask, show_mask, write_mask
+from E3PoseLib.mrml.mask import (
+    check_mask_node,
+    has_mask,
+    is_edited_mask,
+    is_put_aside,
+    mask_visibility,
+    show_mask,
+    show_only_masks_of,
+    write_mask,
+)
 from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk, voxel_to_parent, voxel_to_world, voxels
 from E3PoseLib.mrml.outputs import (
     VOLUME_REFERENCE,
@@ -37,7 +46,15 @@ from E3PoseLib.mrml.scan import (
     time_point,
 )
 from E3PoseLib.mrml.upright import HEAD_MM, reslice_upright
-from E3PoseLib.mrml.views import restore_planes, show_standard_planes, slice_nodes
+from E3PoseLib.mrml.views import (
+    restore_planes,
+    show_scan,
+    show_standard_planes,
+    slice_composites,
+    slice_nodes,
+    views_of_others,
+    volume_in_views,
+)
 
 __all__ = [
     "ALIGN_VOLUME",
@@ -59,8 +76,10 @@ __all__ = [
     "is_empty",
     "is_of",
     "is_of_another",
+    "is_put_aside",
     "is_result_of",
     "is_set",
+    "mask_visibility",
     "parent_id",
     "read_result",
     "read_scan",
@@ -69,11 +88,16 @@ __all__ = [
     "restore_planes",
     "result_of",
     "show_mask",
+    "show_only_masks_of",
+    "show_scan",
     "show_standard_planes",
+    "slice_composites",
     "slice_nodes",
     "time_point",
     "to_numpy",
     "to_vtk",
+    "views_of_others",
+    "volume_in_views",
     "voxel_to_parent",
     "voxel_to_world",
     "voxels",

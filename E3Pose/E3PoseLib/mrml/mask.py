@@ -9,7 +9,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from E3PoseLib.errors import OutputError
 from E3PoseLib.mrml.matrices import to_vtk
-from E3PoseLib.mrml.outputs import mark_result
+from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, is_result_of, mark_result
 from E3PoseLib.mrml.scan import Scan
 
 SEGMENT_NAME = "Brain"
@@ -25,6 +25,9 @@ BRAIN_TERMINOLOGY = (
 
 BRAIN_COLOR = (250 / 255, 250 / 255, 225 / 255)
 """Of the brain in that list."""
+
+HIDDEN_ATTRIBUTE = "E3Pose.MaskHidden"
+"""Of a segmentation whose mask `show_only_masks_of` has hidden, and not a person."""
 
 SHAPE_TAG = "E3Pose.MaskShape"
 """Tag that says what `_shape` the mask had when it was written."""
@@ -85,7 +88,10 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
     segment.AddRepresentation(binary, image)
     segmentation.AddSegment(segment, segment_id)
     segmentation_node.CreateDefaultDisplayNodes()
-    segmentation_node.GetDisplayNode().SetSegmentVisibility2DFill(segment_id, False)  # it would hide the anatomy
+    display_node = segmentation_node.GetDisplayNode()
+    display_node.SetSegmentVisibility(segment_id, True)
+    display_node.SetSegmentVisibility2DFill(segment_id, False)  # it would hide the anatomy
+    segmentation_node.RemoveAttribute(HIDDEN_ATTRIBUTE)
     segmentation_node.SetAndObserveTransformNodeID(scan.parent_id)
     mark_result(segmentation_node, scan.volume_id)
     volume_node = segmentation_node.GetScene().GetNodeByID(scan.volume_id)
@@ -96,6 +102,41 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
 def has_mask(segmentation_node) -> bool:
     """Whether `write_mask` has filled a segmentation node."""
     return _mask_id(segmentation_node.GetSegmentation()) is not None
+
+
+def show_only_masks_of(scene, volume_node) -> None:
+    """Hide the brain masks of all other scans; those of this scan that were hidden so are shown again.
+
+    What else a segmentation holds stays as it is, and so does a mask that a person has hidden.
+    """
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
+        node = scene.GetNthNodeByClass(index, "vtkMRMLSegmentationNode")
+        scan = node.GetNodeReference(VOLUME_REFERENCE)
+        segment_id = _mask_id(node.GetSegmentation())
+        if scan is None or segment_id is None or not is_result_of(node, scan):
+            continue
+        node.CreateDefaultDisplayNodes()
+        display_node = node.GetDisplayNode()
+        if scan == volume_node and node.GetAttribute(HIDDEN_ATTRIBUTE):
+            node.RemoveAttribute(HIDDEN_ATTRIBUTE)
+            display_node.SetSegmentVisibility(segment_id, True)
+        elif scan != volume_node and display_node.GetSegmentVisibility(segment_id):
+            node.SetAttribute(HIDDEN_ATTRIBUTE, "1")
+            display_node.SetSegmentVisibility(segment_id, False)
+
+
+def is_put_aside(segmentation_node) -> bool:
+    """Whether `show_only_masks_of` has hidden a mask with its scan."""
+    return segmentation_node.GetAttribute(HIDDEN_ATTRIBUTE) is not None
+
+
+def mask_visibility(segmentation_node) -> tuple[bool, bool]:
+    """Whether the brain mask is shown in the slice views, and in the 3-D views."""
+    display_node, segment_id = segmentation_node.GetDisplayNode(), _mask_id(segmentation_node.GetSegmentation())
+    if display_node is None or segment_id is None:
+        return False, False
+    is_shown = display_node.GetVisibility() and display_node.GetSegmentVisibility(segment_id)
+    return bool(is_shown and display_node.GetVisibility2D()), bool(is_shown and display_node.GetVisibility3D())
 
 
 def is_edited_mask(segmentation_node) -> bool:

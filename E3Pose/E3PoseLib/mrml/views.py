@@ -1,8 +1,9 @@
-"""The slice views, turned to the head and back."""
+"""What the slice views show: the scan, and the head's planes and back."""
 
 import numpy as np
 
 from E3PoseLib.mrml.matrices import to_numpy, to_vtk
+from E3PoseLib.mrml.outputs import is_of
 
 STANDARD_PLANES = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 PLANE_FIELD_OF_VIEW_MM = 180.0
@@ -12,6 +13,59 @@ def slice_nodes(scene) -> dict:
     """The red, yellow and green slice nodes of a scene, by name; those that exist."""
     found = {name: scene.GetSingletonNode(name, "vtkMRMLSliceNode") for name in STANDARD_PLANES}
     return {name: node for name, node in found.items() if node is not None}
+
+
+def slice_composites(scene) -> dict:
+    """The nodes that say which volumes each slice view shows, by the view's name."""
+    count = scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")
+    nodes = (scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode") for index in range(count))
+    return {node.GetLayoutName(): node for node in nodes}
+
+
+def volume_in_views(scene):
+    """The volume behind the red view, or else behind another one; None where no view shows any."""
+    composites = slice_composites(scene)
+    in_order = [composites.pop("Red")] if "Red" in composites else []
+    shown = (scene.GetNodeByID(node.GetBackgroundVolumeID() or "") for node in [*in_order, *composites.values()])
+    return next((volume for volume in shown if volume is not None), None)
+
+
+def show_scan(scene, volume_node, previous=None) -> list[str]:
+    """Show a scan in the slice views instead of the one selected before; the names of the views that show it now.
+
+    What a person has arranged stays: a view that shows a volume other than ``previous``, its results and the volume
+    loaded last; one that does not follow the selection of volumes (``DoPropagateVolumeSelection``); and one that shows
+    a result of the scan itself.
+    """
+    selection = scene.GetNodeByID("vtkMRMLSelectionNodeSingleton")
+    loaded_last = selection.GetActiveVolumeID() if selection is not None else None
+    changed = []
+    for name, node in slice_composites(scene).items():
+        shown = scene.GetNodeByID(node.GetBackgroundVolumeID() or "")
+        replaceable = shown is None or shown.GetID() == loaded_last
+        if previous is not None and shown is not None:
+            replaceable = replaceable or shown == previous or is_of(shown, previous)
+        if shown != volume_node and replaceable and node.GetDoPropagateVolumeSelection():
+            node.SetBackgroundVolumeID(volume_node.GetID())
+            changed.append(name)
+    if selection is not None:
+        selection.SetActiveVolumeID(volume_node.GetID())
+    return changed
+
+
+def views_of_others(scene, volume_node) -> dict[str, str]:
+    """The slice views of the layout that show neither a scan nor a result of it: by name, what they show instead."""
+    others = {}
+    for name, node in slice_composites(scene).items():
+        view = scene.GetSingletonNode(name, "vtkMRMLSliceNode")
+        shown = scene.GetNodeByID(node.GetBackgroundVolumeID() or "")
+        if view is None or not view.IsMappedInLayout():
+            continue
+        if shown is None:
+            others[name] = ""
+        elif shown != volume_node and not is_of(shown, volume_node):
+            others[name] = shown.GetName()
+    return others
 
 
 def show_standard_planes(scene, canonical_to_world: np.ndarray) -> dict:
