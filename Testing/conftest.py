@@ -33,6 +33,12 @@ def epi() -> Path:
 
 
 @pytest.fixture(scope="session")
+def brains() -> Path:
+    """Real reconstructed brains without skull, standing in RAS axes."""
+    return _folder(SHARED / "data" / "brains")
+
+
+@pytest.fixture(scope="session")
 def official_model(reference) -> Model:
     return load_model(unet=reference / "unet.ckpt", e3cnn=reference / "e3cnn.pth")
 

@@ -15,8 +15,9 @@ from storages import orientations, sheared, stored
 
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.errors import NoHeadFoundError
-from E3PoseLib.imaging.geometry import pose_difference, rigid
-from E3PoseLib.imaging.rotations import euler_to_matrix
+from E3PoseLib.imaging.geometry import pose_difference, rigid, transform_points
+from E3PoseLib.imaging.resampling import reslice
+from E3PoseLib.imaging.rotations import euler_to_matrix, random_rotations
 from E3PoseLib.imaging.volume import Volume, read_volume
 from E3PoseLib.method.doubt.halves import halfway
 from E3PoseLib.models.catalog import read_header, resources, sample_scan
@@ -224,3 +225,33 @@ def test_the_model_is_made_without_clinical_scans(tmp_path):
     """So its accuracy on them needs no folds."""
     assert "No clinical scan" in read_header(MODEL).training_data
     assert not any("scouts" in line or "epi" in line for line in dry_run(tmp_path, "model"))
+
+
+def test_a_skull_stripped_head_has_the_pose_of_the_whole_scan_and_no_eyes(estimator):
+    scan = read_volume(SAMPLE)
+    whole = estimator.estimate(scan)
+    brain = ndimage.binary_dilation(whole.mask)
+    stripped = estimator.estimate(replace(scan, array=np.where(brain, scan.array, 0)))
+    assert stripped.confidence.brain_only and stripped.eyes is None and stripped.confidence.eyes_agree is None
+    assert any("without skull" in sentence for sentence in stripped.warnings)
+    degrees, mm = pose_difference(stripped.canonical_to_ras, TRUTH)
+    assert degrees < 15 and mm < 5
+    assert 2 * (stripped.mask & brain).sum() / (stripped.mask.sum() + brain.sum()) > 0.95
+    assert not whole.confidence.brain_only
+
+
+def test_stripped_brains_of_real_fetuses_stand_upright_however_they_are_turned(estimator, brains):
+    """They stand in RAS axes but for a pitch, which is the same in each turn."""
+    turns = random_rotations(3, torch.Generator().manual_seed(5), torch.float64).numpy()
+    for name in ("GA26_operated", "GA30_operated"):
+        brain = read_volume(brains / f"{name}_srr.nii.gz")
+        centre = transform_points(brain.voxel_to_ras, ndimage.center_of_mass(brain.array > 0))
+        for turn in turns:
+            turned = reslice(brain, rigid(turn.T, centre), 1.0, 150.0)
+            turned = replace(turned, array=np.where(turned.array > 300, turned.array, 0))
+            estimate = estimator.estimate(turned)
+            assert estimate.confidence.brain_only
+            pose = rigid(turn.T, np.zeros(3)) @ estimate.canonical_to_ras
+            degrees, mm = pose_difference(pose, np.eye(4))
+            assert degrees < 15 and mm < 6, (name, degrees, mm)
+            assert estimate.confidence.level != "low"

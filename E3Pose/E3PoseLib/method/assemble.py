@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..imaging.brain_only import is_cut
 from ..imaging.geometry import head_axes_to_ras, rigid, transform_points
 from ..imaging.masks import centre_of_mass
 from ..imaging.resampling import nearest_on_grid
@@ -52,8 +53,9 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
         brain_volume_ml=brain_volume_ml,
         brain_agreement=head.brain_agreement,
         upright_agreement=head.upright_agreement,
-        touches_border=touches_border(scan.array, head.brain, header.spacing_mm),
+        touches_border=_touches_border(head, header.spacing_mm),
         orientation_doubtful=bool(scan.volume.notes),
+        brain_only=scan.brain is not None,
         interleave_ratio=max(interleave_ratios(oriented.array, on_scan)),
         in_ghost=is_ghost(oriented.array, on_scan != 0),
         eyes_agree=rotation.eyes_agree,
@@ -69,6 +71,12 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
         precision=precision,
         eyes=rotation.eyes,
     )
+
+
+def _touches_border(head: Head, spacing_mm: float) -> bool:
+    """Whether the head may be cut; of a skull-stripped scan, whether the brain is."""
+    brain = head.scan.brain
+    return touches_border(head.scan.array, head.brain, spacing_mm) if brain is None else is_cut(brain)
 
 
 @dataclass(frozen=True)

@@ -69,35 +69,39 @@ class CloseUps:
         return self._by_upright is not None
 
     def in_scan(self, heads: Sequence[Head]) -> list[Head]:
-        """Heads with the brain mask and the eye map of the network that sees them as they lie in the scan."""
+        """Heads with the brain mask and the eye map of the network that sees them as they lie in the scan.
+
+        Heads that have been seen so already, and brains without skull, stay as they are.
+        """
         assert self._by_scan is not None
-        cubes = [cube_around(head.brain, self._header.eyes_edge) for head in heads]
-        inputs = [
-            rescale(cut(head.scan.array, cube), self._header.clip_fraction)
-            for head, cube in zip(heads, cubes, strict=True)
-        ]
-        posteriors = self._infer(self._by_scan, inputs)
-        return [
-            close_up(head, posterior, cube, self._header.spacing_mm)
-            for head, posterior, cube in zip(heads, posteriors, cubes, strict=True)
-        ]
+        header = self._header
+        cubes = {
+            index: cube_around(head.brain, header.eyes_edge) for index, head in enumerate(heads) if head.wants_close_up
+        }
+        inputs = [rescale(cut(heads[index].scan.array, cube), header.clip_fraction) for index, cube in cubes.items()]
+        seen = list(heads)
+        for index, posterior in zip(cubes, self._infer(self._by_scan, inputs), strict=True):
+            seen[index] = close_up(heads[index], posterior, cubes[index], header.spacing_mm)
+        return seen
 
     def upright(self, heads: Sequence[Head]) -> list[Head]:
-        """Heads whose axes are known, with brain mask and eye map of the network that sees them upright."""
+        """Heads whose axes are known, with brain mask and eye map of the network that sees them upright.
+
+        Brains without skull stay as they are.
+        """
         assert self._by_upright is not None
         edge = self._header.upright_edge
-        cubes, inputs = [], []
-        for head in heads:
-            assert head.axes is not None
-            cube = upright_cube(head.brain, assemble_rotation(head.axes.axes), edge)
-            (seen,) = sample_grids(head.scan.array, cube[None], (edge,) * 3, device=self._infer.device)
-            cubes.append(cube)
-            inputs.append(rescale(seen.cpu().numpy(), self._header.clip_fraction))
-        posteriors = self._infer(self._by_upright, inputs)
-        return [
-            upright_close_up(head, posterior, cube)
-            for head, posterior, cube in zip(heads, posteriors, cubes, strict=True)
-        ]
+        cubes, inputs = {}, []
+        for index, head in enumerate(heads):
+            if head.has_skull and head.axes is not None:
+                cube = upright_cube(head.brain, assemble_rotation(head.axes.axes), edge)
+                (turned,) = sample_grids(head.scan.array, cube[None], (edge,) * 3, device=self._infer.device)
+                cubes[index] = cube
+                inputs.append(rescale(turned.cpu().numpy(), self._header.clip_fraction))
+        seen = list(heads)
+        for index, posterior in zip(cubes, self._infer(self._by_upright, inputs), strict=True):
+            seen[index] = upright_close_up(heads[index], posterior, cubes[index])
+        return seen
 
 
 def mirrored_posterior(network: UNet, mirrored_axes: MirroredAxes, batch: torch.Tensor) -> torch.Tensor:

@@ -88,6 +88,8 @@ class Confidence:
         Whether the head is a Nyquist ghost: something brighter half a field of view away looks the same.
     orientation_doubtful : bool
         Whether the file leaves open how the scan lies in the patient.
+    brain_only : bool
+        Whether the scan shows a skull-stripped brain: there are no eyes to tell by.
     """
 
     axis_concentration: tuple[float, float, float]
@@ -107,6 +109,7 @@ class Confidence:
     another_head_mm: float | None = None
     in_ghost: bool = False
     orientation_doubtful: bool = False
+    brain_only: bool = False
 
     @property
     def score(self) -> float:
@@ -224,6 +227,10 @@ class Confidence:
                     f"unclear eyes: the rotations by them and by the brain differ by {apart:.0f}°, the answer follows "
                     "mostly the eyes"
                 )
+        if self.brain_only:
+            sentences.append(
+                "the scan shows a brain without skull: its outline is the mask, and there are no eyes to tell by"
+            )
         if self.touches_border:
             sentences.append("the head reaches the border of the scan: it may be cut, its centre shifted")
         return tuple(sentences)

@@ -124,7 +124,7 @@ class PoseEstimator:
     def _estimate(self, volumes: Sequence[Volume], clock: Stopwatch) -> list[PoseEstimate | E3PoseError]:
         clock.begin("prepare", 0.0)
         prepared = [self._prepared_or_error(volume) for volume in volumes]
-        readings = [Reading(scan) for scan in prepared if isinstance(scan, PreparedScan)]
+        readings = [Reading(scan, scan.known_brains) for scan in prepared if isinstance(scan, PreparedScan)]
         settled = iter(read_and_doubt(readings, self._doubts(), partial(self._read, clock=clock)))
         outcomes = [scan if isinstance(scan, E3PoseError) else next(settled).result for scan in prepared]
         # Read at the end: readings that were tried in vain belong to the scan's time too.
@@ -176,7 +176,7 @@ class PoseEstimator:
         """Look closer, rotate, look at the head upright, assemble."""
         if not heads:
             return []
-        if self.close_ups.sees_heads and any(head.brain_agreement is None for head in heads):
+        if self.close_ups.sees_heads and any(head.wants_close_up for head in heads):
             clock.begin("eyes", 0.2)
             heads = self.close_ups.in_scan(heads)
         clock.begin("crop", 0.35)

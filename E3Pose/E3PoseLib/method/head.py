@@ -70,3 +70,13 @@ class Head:
     upright_agreement: float | None = None
     eye_map: EyeMap | None = None
     axes: SeenAxes | None = None
+
+    @property
+    def has_skull(self) -> bool:
+        """Whether there is more to see than a skull-stripped brain, whose mask is known and which has no eyes."""
+        return self.scan.brain is None
+
+    @property
+    def wants_close_up(self) -> bool:
+        """Whether the close-up network has more to tell: it has not seen the head yet, and there is a skull."""
+        return self.has_skull and self.brain_agreement is None

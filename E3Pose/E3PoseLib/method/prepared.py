@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import VolumeError
+from ..imaging.brain_only import is_brain_only, with_surroundings
 from ..imaging.cropping import crop_or_pad, shown_box, whole_multiple
 from ..imaging.geometry import rigid
 from ..imaging.intensities import darken_fill, rescale
@@ -34,6 +35,8 @@ class PreparedScan:
         Shape ``[4, 4]``, of that grid.
     field_of_view : tuple of slice
         What of that grid the scan covers.
+    brain : np.ndarray or None
+        Of a skull-stripped scan the brain mask on the model's grid, bool, and `array` has surroundings; else None.
     """
 
     volume: Volume
@@ -42,11 +45,12 @@ class PreparedScan:
     array: np.ndarray
     grid_to_ras: np.ndarray
     field_of_view: tuple[slice, ...]
+    brain: np.ndarray | None = None
 
     @property
-    def place(self) -> tuple[tuple[slice, ...], np.ndarray]:
-        """What of the grid the scan covers, and where the grid lies in RAS."""
-        return self.field_of_view, self.grid_to_ras
+    def known_brains(self) -> tuple[np.ndarray, ...]:
+        """The brain mask of a skull-stripped scan; nothing for any other."""
+        return () if self.brain is None else (self.brain,)
 
     def on_grid(self, mask: np.ndarray) -> np.ndarray:
         """A mask of the scan's own voxels on the model's grid, by the nearest voxel; bool."""
@@ -102,9 +106,15 @@ def prepare(
         settings.spacing_mm,
         tolerance=0.0 if as_official else GRID_TOLERANCE,
     )
-    array, grid = crop_or_pad(array, grid, settings.segmentation_edge or whole_multiple(array.shape, stride))
+    voxel_ml = abs(np.linalg.det(straight.voxel_to_ras[:3, :3])) / 1000
+    brain = None
+    if not as_official and is_brain_only(straight.array, voxel_ml):
+        array, grid, brain = with_surroundings(array, grid, settings.spacing_mm)
+    edges = settings.segmentation_edge or whole_multiple(array.shape, stride)
+    brain = None if brain is None else crop_or_pad(brain, grid, edges)[0]
+    array, grid = crop_or_pad(array, grid, edges)
     array = rescale(array, settings.clip_fraction)
     field_of_view = bounding_box(array != 0)
     if field_of_view is None:
         raise VolumeError(f"{volume.name}: the middle of the scan is empty; crop the scan to what it shows")
-    return PreparedScan(volume, oriented, shown, array, grid, field_of_view)
+    return PreparedScan(volume, oriented, shown, array, grid, field_of_view, brain)

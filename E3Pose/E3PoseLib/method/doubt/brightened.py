@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from .reading import Doubt, Reading
 
 
@@ -26,7 +24,7 @@ class Brightened:
         """A reading of the brightened scan where the pose is doubtful; by the brain found before if that has eyes."""
         if not reading.may_be_elsewhere:
             return []
-        known: tuple[np.ndarray, ...] = ()
+        known = reading.scan.known_brains
         if reading.estimate is not None and reading.shows_a_head:
             known = (reading.scan.on_grid(reading.estimate.mask),)
         return [Reading(reading.scan.brightened(), known)]

@@ -1,0 +1,84 @@
+"""Skull-stripped scans: what is taken for one, and the surroundings that it gets."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from E3PoseLib.imaging.brain_only import SURROUNDINGS_MM, is_brain_only, is_cut, with_surroundings
+from E3PoseLib.imaging.geometry import transform_points
+from E3PoseLib.imaging.masks import dice_overlap
+
+SPACING_MM = 3.0
+VOXEL_ML = SPACING_MM**3 / 1000
+
+
+def brain(shape=(50, 50, 40), radii=(15.0, 12.0, 11.0), middle=(24.0, 21.0, 20.0)) -> np.ndarray:
+    """An ellipsoid of 224 ml with folds, in a void."""
+    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    inside = np.linalg.norm((index - middle) / radii, axis=-1) < 1
+    return np.where(inside, 100 + 30 * np.sin(index.sum(axis=-1) / 2), 0).astype(np.float32)
+
+
+def ball(middle: float) -> np.ndarray:
+    return brain(middle=(middle, middle, 20), radii=(11, 11, 11))
+
+
+def test_a_brain_in_any_constant_background_is_one_at_any_resolution():
+    for background in (0, -20, 7):
+        scan = np.where(brain() > 0, brain(), background)
+        assert is_brain_only(scan, VOXEL_ML)
+    assert is_brain_only(ndimage.zoom(brain(), 2, order=0), VOXEL_ML / 8)
+    assert is_brain_only(brain()[9:40, 9:34, 9:32], VOXEL_ML)  # cropped to its box
+
+
+@pytest.mark.parametrize(
+    ("scan", "voxel_ml"),
+    [
+        (brain(), VOXEL_ML / 64),  # 3.5 ml
+        (brain(), VOXEL_ML * 8),  # 1.8 l: a masked uterus
+        (brain() + 5 * np.random.default_rng(0).random(brain().shape), VOXEL_ML),  # air
+        (brain()[14:34, 14:29, 14:27], VOXEL_ML),  # a scan cropped into the head
+        (
+            np.maximum(brain(middle=(12, 12, 20), radii=(11, 11, 11)), brain(middle=(37, 31, 20), radii=(11, 11, 11))),
+            VOXEL_ML,
+        ),
+        (np.pad(np.ones((20, 20, 20)), 10), VOXEL_ML),  # a block of a scan in zeros
+    ],
+)
+def test_what_is_no_brain_alone_is_none(scan, voxel_ml):
+    assert not is_brain_only(scan, voxel_ml)
+
+
+def test_it_stands_in_dim_noise_in_its_place():
+    before = np.diag([SPACING_MM, SPACING_MM, SPACING_MM, 1.0])
+    before[:3, 3] = 5, -7, 9
+    array, after, mask = with_surroundings(brain(), before, SPACING_MM)
+    again, _, _ = with_surroundings(brain(), before, SPACING_MM)
+    np.testing.assert_array_equal(array, again)
+    margin = round(SURROUNDINGS_MM / SPACING_MM)
+    assert array.shape == tuple(n + 2 * margin for n in brain().shape)
+    here = tuple(slice(margin, -margin) for _ in range(3))
+    np.testing.assert_allclose(transform_points(after, np.full(3, float(margin))), before[:3, 3])
+    assert dice_overlap(mask[here], brain() > 0) > 0.99 and np.count_nonzero(mask) == np.count_nonzero(mask[here])
+    assert np.corrcoef(array[here][mask[here]], brain()[mask[here]])[0, 1] > 0.95
+    around = array[~mask]
+    assert 0.09 < around.mean() < 0.12 and 0.02 < around.std() < 0.04 and around.min() >= 0
+
+
+def test_what_hangs_on_it_or_lies_beside_it_is_no_part_of_it():
+    scan = brain()
+    scan[22:26, 33:40, 18:22] = 90  # a block 21 mm long on the surface
+    scan[2:6, 2:8, 2:8] = 90
+    assert is_brain_only(scan, VOXEL_ML)
+    array, _, mask = with_surroundings(scan, np.eye(4), SPACING_MM)
+    margin = round(SURROUNDINGS_MM / SPACING_MM)
+    assert dice_overlap(mask[margin:-margin, margin:-margin, margin:-margin], brain() > 0) > 0.97
+    assert array[margin + 2 : margin + 6, margin + 2 : margin + 8, margin + 2 : margin + 8].mean() < 0.2
+
+
+def test_a_brain_that_ends_flat_is_cut():
+    whole = brain() > 0
+    assert not is_cut(whole) and not is_cut(whole[9:40, 9:34, 9:32])
+    for axis, end in ((0, 30), (1, 26), (2, 24)):
+        assert is_cut(whole.take(range(end), axis))
+        assert is_cut(np.flip(np.flip(whole, axis).take(range(end), axis), axis))
