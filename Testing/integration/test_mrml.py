@@ -90,6 +90,11 @@ def volume():
     return add_volume(*head_phantom())
 
 
+def seen_by_networks(scan: Volume) -> tuple[np.ndarray, np.ndarray]:
+    canonical = scan.closest_canonical()
+    return canonical.array, canonical.voxel_to_ras
+
+
 def test_slicer_s_reader_and_nibabel_agree_on_all_48_storages(session, tmp_path):
     """Left-handed storages included, where Slicer's NIfTI reader flips the third axis and nibabel does not."""
     array, voxel_to_ras = head_phantom()
@@ -103,10 +108,14 @@ def test_slicer_s_reader_and_nibabel_agree_on_all_48_storages(session, tmp_path)
         nifti, nrrd = tmp_path / f"{number}.nii.gz", tmp_path / f"{number}.nrrd"
         nib.save(nib.Nifti1Image(turned, matrix), nifti)
         assert slicer.util.saveNode(add_volume(turned, matrix), str(nrrd), {})
-        expected = session(read_volume(nifti))
+        expected = read_volume(nifti)
         for file in (nifti, nrrd):
-            pose = session(mrml.read_scan(slicer.util.loadVolume(str(file), {})).volume)
-            worst = np.maximum(worst, pose_difference(pose, expected))
+            scan = mrml.read_scan(slicer.util.loadVolume(str(file), {})).volume
+            # What the networks see is the same to the voxel; for a sixth of the storages the poses are compared too.
+            for one, other in zip(seen_by_networks(scan), seen_by_networks(expected), strict=True):
+                np.testing.assert_allclose(one, other, atol=1e-4)
+            if number % 6 == 0:
+                worst = np.maximum(worst, pose_difference(session(scan), session(expected)))
     assert handedness == {True, False}
     assert worst[0] < 0.01, f"{worst[0]} degrees"
     assert worst[1] < 0.01, f"{worst[1]} mm"
