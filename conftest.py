@@ -6,6 +6,9 @@ import os
 collect_ignore = ["E3Pose/E3Pose.py", "E3Pose/E3PosePanel", "E3Pose/Scripts", "E3Pose/Testing", "Testing/host"]
 if importlib.util.find_spec("slicer") is None:  # the wheel slicer-core, which Python 3.10 has none of
     collect_ignore.append("E3Pose/E3PoseLib/mrml")
+for module, packages in {"itk": ["SimpleITK"], "dicom": ["pydicom", "dcm2niix"]}.items():  # optional packages
+    if not all(importlib.util.find_spec(package) for package in packages):
+        collect_ignore.append(f"E3Pose/E3PoseLib/imaging/formats/{module}.py")
 
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     # Before torch is imported: each worker, and what it starts, has its share of the cores.

@@ -143,7 +143,7 @@ def test_of_twins_it_is_said_that_there_is_another(estimator):
 
 
 def test_a_pose_in_a_scan_that_may_lie_otherwise_is_low(estimator):
-    scan = replace(read_volume(SAMPLE), notes=("the file does not say how it lies in the patient",))
+    scan = replace(read_volume(SAMPLE), doubts=("the file does not say how it lies in the patient",))
     estimate = estimator.estimate(scan)
     assert estimate.confidence.orientation_doubtful and estimate.confidence.level == "low"
 

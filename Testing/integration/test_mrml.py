@@ -220,7 +220,7 @@ def test_what_is_doubtful_about_a_file_comes_along(tmp_path):
     image.header.set_zooms((6, 6, 6))
     nib.save(image, tmp_path / "lost.nii.gz")
     scan = mrml.read_scan(slicer.util.loadVolume(str(tmp_path / "lost.nii.gz"), {}))
-    assert "left and right may be swapped" in scan.volume.notes[0]
+    assert "left and right may be swapped" in scan.volume.doubts[0]
 
 
 def test_a_pose_of_another_version_asks_to_be_estimated_again(volume):

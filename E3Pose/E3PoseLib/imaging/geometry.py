@@ -22,6 +22,9 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 RIGHT_ANGLE_TOLERANCE = 0.01
 """Largest cosine between two voxel axes that count as orthogonal: half a degree off a right angle."""
 
+LEAST_DETERMINANT = 0.1
+"""Of the direction cosines of a grid; below, the axes lie nearly in one plane."""
+
 _ITK_HEADER = "#Insight Transform File V1.0"
 _ITK_CLASSES = ("AffineTransform_double_3_3", "MatrixOffsetTransformBase_double_3_3")
 
@@ -107,6 +110,13 @@ def voxel_sizes(voxel_to_ras: np.ndarray) -> np.ndarray:
 def direction_cosines(voxel_to_ras: np.ndarray) -> np.ndarray:
     """Unit vectors of the voxel axes in RAS, as columns of a 3×3 matrix; determinant −1 for left-handed voxels."""
     return np.asarray(voxel_to_ras)[:3, :3] / voxel_sizes(voxel_to_ras)
+
+
+def is_grid(voxel_to_ras: np.ndarray) -> bool:
+    """Whether a matrix can be that of a scan: finite, with edges of some length that are not (nearly) in one plane."""
+    if not np.isfinite(voxel_to_ras).all() or not (voxel_sizes(voxel_to_ras) > 0).all():
+        return False
+    return bool(abs(np.linalg.det(direction_cosines(voxel_to_ras))) >= LEAST_DETERMINANT)
 
 
 def has_orthogonal_axes(voxel_to_ras: np.ndarray, tolerance: float = RIGHT_ANGLE_TOLERANCE) -> bool:

@@ -1,35 +1,30 @@
-"""A scan: voxels and where they lie in the world; NIfTI in and out; what input is refused."""
+"""A scan: its voxels, their position in the world, and which input is refused; reading and writing it."""
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
-from nibabel.spatialimages import HeaderDataError
 
 from ..errors import VolumeError
+from . import formats
 from .files import whole_file
-from .geometry import direction_cosines, has_orthogonal_axes, voxel_sizes
+from .geometry import direction_cosines, has_orthogonal_axes, is_grid, transform_points, voxel_sizes
 
 MINIMUM_EDGE_VOXELS = 8
 MAXIMUM_VOXEL_SIZE_MM = 50.0
 EXTENT_MM = (20.0, 1000.0)
-"""Of a scan's longest edge: no brain fits into less, and no more fits into a scanner; the header's unit is wrong."""
+"""Least and largest length of a scan's longest edge: a brain needs the first, and no scanner holds the second."""
 
-MAXIMUM_NON_FINITE_FRACTION = 0.01
 LARGEST_FOR_FLOAT32 = 2.0**24
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
+"""Up to which float32 holds every whole number."""
 
 CANONICAL_ORIENTATION = axcodes2ornt("RAS")
-
-_MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +38,11 @@ class Volume:
     voxel_to_ras : np.ndarray
         Shape ``[4, 4]``, from voxel centres (i, j, k) to RAS mm; any axis order, either handedness.
     name : str
-        How messages call it.
+        What messages call it.
     notes : tuple of str
-        What a reader of the result must know about this scan, in plain words.
+        How it was read, where a reader of the result should know that; sentences.
+    doubts : tuple of str
+        Why its position in the patient is not certain; sentences. A pose of such a scan is of low confidence.
 
     Raises
     ------
@@ -58,6 +55,7 @@ class Volume:
     voxel_to_ras: np.ndarray
     name: str = "volume"
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         array = np.asarray(self.array)
@@ -100,45 +98,43 @@ class Volume:
         return has_orthogonal_axes(self.voxel_to_ras)
 
     def intensities(self) -> np.ndarray:
-        """The voxels as float32; where they are not finite the least of the others.
+        """The voxels as float32; those that are not finite get the least value of the others.
 
-        Values beyond 2²⁴, whose differences float32 may not tell, are brought to [0, 1].
+        Where values exceed 2²⁴, beyond which float32 may not tell them apart, all are scaled linearly to [0, 1].
 
         Raises
         ------
         VolumeError
-            If more than 1 % of the voxels are not finite, or all are equal as far as float32 can tell.
+            If no voxel is finite, or all are equal within the precision of float32.
         """
         values = self.array
         finite = np.isfinite(values)
-        bad = 1 - finite.mean()
-        if bad > MAXIMUM_NON_FINITE_FRACTION:
-            raise VolumeError(
-                f"{self.name}: {bad:.1%} of the voxels are NaN or infinite; at most {MAXIMUM_NON_FINITE_FRACTION:.0%} "
-                "can be passed over. Export the scan again"
-            )
-        known = values[finite] if bad else values
+        all_finite = bool(finite.all())
+        known = values if all_finite else values[finite]
+        if not known.size:
+            raise VolumeError(f"{self.name}: no voxel has a finite value (NaN or infinite); export the scan again")
         low, high = float(known.min()), float(known.max())
         if max(-low, high) > LARGEST_FOR_FLOAT32:
-            # Each divided by itself, as their difference may be more than even float64 holds.
+            # Each term is divided on its own, as the difference may exceed even the range of float64.
             scale = max(-low, high)
             values = (values / scale - low / scale) / (high / scale - low / scale or 1)
-        # NIfTI files count their first axis fastest; whatever works along the axes would copy that anew each time.
+        # NIfTI files store the first axis fastest; every step along the axes would copy such an array anew.
         values = values.astype(np.float32, order="C")
-        if bad:
+        if not all_finite:
             values[~finite] = values[finite].min()
         if values.min() == values.max():
             raise VolumeError(f"{self.name}: all voxels have the same value, there is nothing to see")
         return values
 
     def warnings(self) -> tuple[str, ...]:
-        """Notes, and what is not as it should be about the voxels."""
-        sentences = list(self.notes)
+        """Doubts, notes, and what is unusual about the voxels."""
+        sentences = [*self.doubts, *self.notes]
         if not self.has_orthogonal_axes:
             sentences.append("the voxel axes are not at right angles, which costs accuracy")
         n_bad = self.array.size - np.count_nonzero(np.isfinite(self.array))
         if n_bad:
-            sentences.append(f"{n_bad} voxels are NaN or infinite and were taken as background")
+            share = f" ({n_bad / self.array.size:.0%})" if n_bad > self.array.size / 100 else ""
+            sentences.append(f"{n_bad} voxels{share} are NaN or infinite and were taken as background")
         return tuple(sentences)
 
     def closest_canonical(self) -> Volume:
@@ -163,7 +159,7 @@ def _checked_affine(affine: np.ndarray, name: str) -> np.ndarray:
     sizes = voxel_sizes(affine)
     if (sizes <= 0).any() or (sizes > MAXIMUM_VOXEL_SIZE_MM).any():
         raise VolumeError(f"{name}: voxel sizes of {_times(sizes)} mm are impossible; correct the header")
-    if abs(np.linalg.det(direction_cosines(affine))) < 0.1:
+    if not is_grid(affine):
         raise VolumeError(f"{name}: the voxel axes lie (nearly) in one plane; correct the header's orientation")
     return affine
 
@@ -172,114 +168,73 @@ def _times(sizes: np.ndarray) -> str:
     return " × ".join(f"{size:g}" for size in sizes)
 
 
-def read_volume(path: str | os.PathLike, frame: int | None = None) -> Volume:
-    """Read a NIfTI file.
+def read_volume(
+    path: str | os.PathLike, frame: int | None = None, voxel_size: float | Sequence[float] | None = None
+) -> Volume:
+    """Read a scan from a file of any format in `imaging.formats`.
 
     Parameters
     ----------
     path : path-like
-        ``.nii`` or ``.nii.gz``.
+        NIfTI, MGH, NRRD, MetaImage, one file of a DICOM series, or a folder with one series.
     frame : int, optional
         Which volume of a 4-D file, from 0.
+    voxel_size : float or three of them, optional
+        Voxel edges along i, j, k in mm, for a file that has lost them; the middle of the scan stays where it is.
 
     Returns
     -------
     Volume
-        Intensities with the header's slope and intercept applied; lengths in mm whatever the header's unit.
+        Intensities with the file's scaling applied, complex ones by their magnitude; lengths in mm whatever the file's
+        unit.
 
     Raises
     ------
     VolumeError
         If the file is missing, not an image, damaged, 4-D with no frame chosen, or refused by `Volume`.
     """
-    path = Path(path)
-    image = _open(path)
-    n_frames = _count_frames(image, path)
-    if frame is None and n_frames > 1:
-        raise VolumeError(
-            f"{path}: holds {n_frames} frames; 'e3pose estimate' takes one with --frame N (0 to {n_frames - 1}), "
-            "or all with --all-frames"
-        )
-    if frame is not None and not 0 <= frame < n_frames:
-        raise VolumeError(f"{path}: has no frame {frame}; its frames are 0 to {n_frames - 1}")
-    index = (*[slice(None)] * 3, *([frame or 0] * (image.ndim > 3)), *[0] * (image.ndim - 4))
-    try:
-        array = np.asarray(image.dataobj[index])
-        if path.name.lower().endswith(".gz"):
-            # nibabel stops at the last voxel, before the checksum that tells whether they are what was written.
-            with gzip.open(path) as stream:
-                while stream.read(1 << 24):
-                    pass
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise VolumeError(f"{path}: the file is damaged or cut short ({error}); copy or export it again") from error
-    affine, notes = _orientation(image)
-    return Volume(array, affine, name=str(path), notes=notes)
+    contents = formats.read(Path(path), frame)
+    array, notes = contents.array, contents.notes
+    if np.iscomplexobj(array):
+        array, notes = np.abs(array), (*notes, "the voxels are complex numbers; their magnitude was taken")
+    affine, doubts = contents.voxel_to_ras, contents.doubts
+    if voxel_size is not None:
+        affine = _with_voxel_size(affine, voxel_size, array.shape)
+        notes = (*notes, f"voxels of {_times(voxel_sizes(affine))} mm, as told; the file says otherwise")
+    return Volume(array, affine, name=str(path), notes=notes, doubts=doubts)
+
+
+def _with_voxel_size(affine: np.ndarray, size: float | Sequence[float], shape: tuple[int, ...]) -> np.ndarray:
+    """An affine with other voxel sizes, the same directions and the same centre."""
+    middle = (np.array(shape[:3]) - 1) / 2
+    resized = np.eye(4)
+    resized[:3, :3] = direction_cosines(affine) * np.broadcast_to(np.asarray(size, dtype=np.float64), 3)
+    resized[:3, 3] = transform_points(affine, middle) - resized[:3, :3] @ middle
+    return resized
 
 
 def count_frames(path: str | os.PathLike) -> int:
-    """How many 3-D volumes a NIfTI file holds, from its header alone.
+    """How many 3-D volumes a file holds, from its header alone; a DICOM series is converted to find out.
 
     Raises
     ------
     VolumeError
         If the file is missing, not an image, or of other than 3 or 4 dimensions.
     """
-    return _count_frames(_open(Path(path)), Path(path))
+    return formats.count_frames(Path(path))
 
 
-def orientation_notes(path: str | os.PathLike) -> tuple[str, ...]:
-    """What is doubtful about how a NIfTI file says that it lies in the patient; nothing of a file that is no NIfTI."""
+def orientation_doubts(path: str | os.PathLike) -> tuple[str, ...]:
+    """Why the position in the patient is not certain by the header of a NIfTI file; empty for any other file."""
+    from .formats import nifti
+
     path = Path(path)
-    if not path.name.lower().endswith(NIFTI_SUFFIXES):
+    if not path.is_file() or not path.name.lower().endswith(formats.NIFTI_SUFFIXES):
         return ()
     try:
-        return _orientation(_open(path))[1]
+        return nifti.orientation_doubts(path)
     except VolumeError:
         return ()
-
-
-def _open(path: Path) -> nib.Nifti1Image:
-    try:
-        if not path.is_file():
-            raise VolumeError(f"{path}: no such file")
-        image = nib.load(path)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise VolumeError(f"{path}: not a readable NIfTI image ({error})") from error
-    if not isinstance(image, nib.Nifti1Image):
-        raise VolumeError(f"{path}: a {type(image).__name__}, not NIfTI; convert it to .nii.gz")
-    return image
-
-
-def _count_frames(image: nib.Nifti1Image, path: Path) -> int:
-    if image.ndim < 3 or (image.ndim > 3 and int(np.prod(image.shape[4:])) != 1):
-        raise VolumeError(f"{path}: a 3-D or 4-D image is needed, this one has shape {image.shape}")
-    return image.shape[3] if image.ndim > 3 else 1
-
-
-def _orientation(image: nib.Nifti1Image) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The affine in mm, and what is doubtful about it."""
-    header = image.header
-    try:
-        scale = _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
-    except KeyError:
-        scale = 1.0
-    affine = np.array(image.affine, dtype=np.float64)
-    affine[:3] *= scale
-    has_qform, has_sform = int(header["qform_code"]) > 0, int(header["sform_code"]) > 0
-    if not has_qform and not has_sform:
-        return affine, (
-            "the file does not say how it lies in the patient (no qform, no sform): left and right may be swapped",
-        )
-    if has_qform and has_sform:
-        try:
-            qform = header.get_qform()
-        except ValueError:
-            return affine, ("the file's qform is no rotation; the sform was used",)
-        qform[:3] *= scale
-        corner = (*np.subtract(image.shape[:3], 1), 1)
-        if not np.abs((qform - affine) @ np.diag(corner)).sum(axis=1).max() <= 1.0:  # NaN is no agreement
-            return affine, ("the file's qform and sform disagree by more than 1 mm; the sform was used",)
-    return affine, ()
 
 
 def write_volume(path: str | os.PathLike, volume: Volume) -> None:

@@ -54,7 +54,7 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
         brain_agreement=head.brain_agreement,
         upright_agreement=head.upright_agreement,
         touches_border=_touches_border(head, header.spacing_mm),
-        orientation_doubtful=bool(scan.volume.notes),
+        orientation_doubtful=bool(scan.volume.doubts),
         brain_only=scan.brain is not None,
         interleave_ratio=max(interleave_ratios(oriented.array, on_scan)),
         in_ghost=is_ghost(oriented.array, on_scan != 0),

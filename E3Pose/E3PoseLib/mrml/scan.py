@@ -60,9 +60,10 @@ class Scan:
         VolumeError
             Too few voxels, or an impossible geometry.
         """
-        from E3PoseLib.imaging.volume import Volume, orientation_notes
+        from E3PoseLib.imaging.volume import Volume, orientation_doubts
 
-        return Volume(self.array, self.grid_to_world, self.name, orientation_notes(self.file) if self.file else ())
+        doubts = orientation_doubts(self.file) if self.file else ()
+        return Volume(self.array, self.grid_to_world, self.name, doubts=doubts)
 
 
 def check_volume_node(node) -> None:

@@ -131,7 +131,7 @@ class PoseWorker:
         return self._worker_pid
 
     def estimate(self, volume: Volume, model: dict, **options: Any) -> None:
-        """Ask for a pose. ``volume``: array [I, J, K], ``voxel_to_ras`` 4x4 in RAS mm, ``name`` and ``notes``.
+        """Ask for a pose. ``volume``: array [I, J, K], ``voxel_to_ras`` 4x4 in RAS mm, ``name``, ``notes``, ``doubts``.
 
         ``model`` holds the arguments of `load_model`, ``options`` those of `Session.estimate`.
 
@@ -148,6 +148,7 @@ class PoseWorker:
                 "name": volume.name,
                 "voxel_to_ras": np.asarray(volume.voxel_to_ras, dtype=float).tolist(),
                 "notes": list(volume.notes),
+                "doubts": list(volume.doubts),
             },
             volume.array,
         )

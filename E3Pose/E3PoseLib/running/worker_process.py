@@ -85,7 +85,11 @@ class Tasks:
 
         array_file = self._folder / f"request-{request['request']}.npy"
         volume = Volume(
-            np.load(array_file), np.array(request["voxel_to_ras"]), request["name"], tuple(request["notes"])
+            np.load(array_file),
+            np.array(request["voxel_to_ras"]),
+            request["name"],
+            tuple(request["notes"]),
+            tuple(request["doubts"]),
         )
         array_file.unlink()
         self._output.send("progress", stage="Loading the model", fraction=0.0)

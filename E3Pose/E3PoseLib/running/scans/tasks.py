@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import E3PoseError
-from ...imaging.volume import NIFTI_SUFFIXES, count_frames
+from ...imaging.formats import NIFTI_SUFFIXES
+from ...imaging.volume import count_frames
 
 
 @dataclass(frozen=True)

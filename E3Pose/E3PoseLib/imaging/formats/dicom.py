@@ -1,0 +1,193 @@
+"""DICOM series: found by pydicom, converted by dcm2niix, which knows the vendors' mosaics and multi-frame files."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import dcm2niix
+import pydicom
+
+from ...errors import VolumeError
+from . import nifti
+from .contents import Contents
+from .streams import is_dicom, may_be_dicom
+
+_TAGS = ["Modality", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "ProtocolName", "Rows"]
+_SECONDS_TO_CONVERT = 300
+_LONGEST_DESCRIPTION = 60
+_BESIDES = re.compile(r"_(ph|imaginary|ROI\d*)[a-z]?\.nii$")
+"""What dcm2niix writes beside the magnitude image of a series: phase, imaginary part, overlays."""
+
+_OF_GEOMETRY = re.compile(r"Warning.*(distance|spacing|orient|missing|interpolat|gantry|tilt|unable to sort)", re.I)
+"""The warnings of dcm2niix that concern where voxels lie."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """The image files of one DICOM series in one folder.
+
+    Parameters
+    ----------
+    name : str
+        Number and description, fit for a file's name.
+    modality : str
+        Such as "MR".
+    files : tuple of Path
+        In the order of their names.
+    """
+
+    name: str
+    modality: str
+    files: tuple[Path, ...]
+
+
+def series_in(folder: Path) -> list[Series]:
+    """The image series in a folder, without its subfolders, in the order of their names.
+
+    Raises
+    ------
+    VolumeError
+        If the folder cannot be read.
+    """
+    try:
+        return list(_series_in(folder, folder.stat().st_mtime_ns))
+    except OSError as error:
+        raise VolumeError(f"{folder}: this folder cannot be read ({error.strerror})") from error
+
+
+@lru_cache(maxsize=8)
+def _series_in(folder: Path, changed: int) -> tuple[Series, ...]:
+    """See `series_in`; remembered as long as no file comes or goes."""
+    found: dict[str, list[tuple[Path, pydicom.Dataset]]] = {}
+    for path in sorted(folder.iterdir()):
+        if not path.name.startswith(".") and path.is_file() and may_be_dicom(path) and is_dicom(path):
+            header = _header(path)
+            if header is not None:
+                found.setdefault(str(header.SeriesInstanceUID), []).append((path, header))
+    series, taken = [], set()
+    for uid, members in found.items():
+        name = _name(members[0][1])
+        if name in taken:
+            name = f"{name}_{uid[-8:]}"
+        taken.add(name)
+        series.append(Series(name, str(members[0][1].get("Modality", "")), tuple(path for path, _ in members)))
+    return tuple(sorted(series, key=lambda one: one.name))
+
+
+def _header(path: Path) -> pydicom.Dataset | None:
+    """What of a file's header tells its series; None for a file that is no image or no DICOM."""
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+        return header if "SeriesInstanceUID" in header and "Rows" in header else None
+    except Exception:  # pydicom raises whatever it meets in a damaged file
+        return None
+
+
+def _name(header: pydicom.Dataset) -> str:
+    """Number and description of a series, with nothing that a file's name cannot have."""
+    description = str(header.get("SeriesDescription") or header.get("ProtocolName") or "series")
+    words = f"{header.get('SeriesNumber') or 0}_{description}"
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", words).strip("_.")[:_LONGEST_DESCRIPTION]
+
+
+def series_of(path: Path) -> Series:
+    """The series that a file belongs to, or the only one of a folder.
+
+    Raises
+    ------
+    VolumeError
+        If there is none, or a folder has several.
+    """
+    if path.is_dir():
+        series = series_in(path)
+        if len(series) > 1:
+            named = ", ".join(f"{one.files[0].name} ({one.name})" for one in series)
+            raise VolumeError(f"{path}: holds {len(series)} DICOM series; name one file of one: {named}")
+        if not series:
+            raise VolumeError(f"{path}: no DICOM images in this folder")
+        return series[0]
+    for one in series_in(path.parent):
+        if path.name in {file.name for file in one.files}:
+            return one
+    raise VolumeError(f"{path}: a DICOM file without an image, or damaged; name a file of an image series")
+
+
+def count_frames(path: Path) -> int:
+    """How many frames a series makes; it is converted to find out.
+
+    Raises
+    ------
+    VolumeError
+        If it cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="e3pose-") as folder:
+        return nifti.count_frames(_converted(series_of(path), path, Path(folder))[0])
+
+
+def read(path: Path, frame: int | None) -> Contents:
+    """Read the series that a file belongs to, or the only one of a folder.
+
+    Raises
+    ------
+    VolumeError
+        If it is no MR series, cannot be read, or has several frames and none was chosen.
+    """
+    with tempfile.TemporaryDirectory(prefix="e3pose-") as folder:
+        file, notes = _converted(series_of(path), path, Path(folder))
+        try:
+            contents = nifti.read(file, frame)
+        except VolumeError as error:
+            raise VolumeError(str(error).replace(str(file), str(path))) from error
+    return Contents(contents.array, contents.voxel_to_ras, (*notes, *contents.notes), contents.doubts)
+
+
+def _converted(series: Series, path: Path, folder: Path) -> tuple[Path, tuple[str, ...]]:
+    """A NIfTI file of a series in a temporary folder, and what its converter warned of."""
+    if series.modality not in ("", "MR"):
+        raise VolumeError(f"{path}: series {series.name} is of modality {series.modality}: the models are made for MR")
+    inputs, outputs = folder / "in", folder / "out"
+    inputs.mkdir()
+    outputs.mkdir()
+    # The series alone, as its folder may hold others.
+    for index, file in enumerate(series.files):
+        _link_or_copy(file, inputs / f"{index:06d}.dcm")
+    # Without the user's own defaults, side files, compression, cropping or rotation.
+    options = ["-g", "i", "-b", "n", "-z", "n", "-x", "i", "-f", "scan", "-o", str(outputs), str(inputs)]
+    try:
+        done = subprocess.run(
+            [dcm2niix.bin, *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_SECONDS_TO_CONVERT,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise VolumeError(f"{path}: dcm2niix could not be run on series {series.name} ({error})") from error
+    warnings = tuple(dict.fromkeys(line.strip() for line in done.stdout.splitlines() if _OF_GEOMETRY.search(line)))
+    images = [file for file in sorted(outputs.glob("*.nii")) if not _BESIDES.search(file.name)]
+    if not images:
+        reason = (done.stdout.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        raise VolumeError(f"{path}: dcm2niix makes no image of series {series.name} ({reason}); export it again")
+    if len(images) > 1:
+        raise VolumeError(
+            f"{path}: series {series.name} holds {len(images)} images (echoes, orientations or slices of several sizes)"
+            f"; convert it with 'dcm2niix -o FOLDER {path.parent}' and give the one with the head"
+        )
+    return images[0], tuple(f"dcm2niix: {warning}" for warning in warnings)
+
+
+def _link_or_copy(file: Path, target: Path) -> None:
+    try:
+        os.link(file.resolve(), target)
+    except OSError:  # another drive, or a file system without links
+        shutil.copyfile(file, target)
