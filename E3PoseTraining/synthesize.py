@@ -10,7 +10,7 @@ from E3PoseLib.running.ending import exit_status
 
 from .data.series import synthesize
 from .synthesis import FetalHeadGenerator
-from .synthesis.growth import AGE_RANGE_WEEKS
+from .synthesis.kinds import KINDS
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,19 +29,35 @@ def build_parser() -> argparse.ArgumentParser:
         metavar=("I", "J", "K"),
         help="voxels of every scan (default: as in the clinic)",
     )
-    parser.add_argument("--spacing", type=float, help="isotropic voxel size in mm (default: 2-6 mm, mostly 3)")
+    parser.add_argument(
+        "--kinds",
+        type=share,
+        nargs="+",
+        metavar="KIND[=SHARE]",
+        help=f"of scans, with their shares of the whole: {', '.join(KINDS)} (default: epi)",
+    )
+    parser.add_argument("--spacing", type=float, help="isotropic voxel size in mm (default: as usual for the kind)")
     parser.add_argument("--field", choices=("uterus", "head"), default="uterus", help="what the field of view is about")
     parser.add_argument(
         "--age",
         type=float,
         nargs=2,
         metavar=("FROM", "TO"),
-        default=AGE_RANGE_WEEKS,
-        help="gestational age in weeks",
+        help="gestational age in weeks (default: as the kind has them, 20 to 38 for epi, else 18 to 40)",
     )
     parser.add_argument("--motion", type=float, default=1.0, help="0: the fetus holds still; 1: usual; up to 5")
     parser.add_argument("--workers", type=int, default=1, help="processes")
     return parser
+
+
+def share(text: str) -> tuple[str, float]:
+    """A kind of scan and its share.
+
+    >>> share("epi"), share("t2-stack=2.5")
+    (('epi', 1.0), ('t2-stack', 2.5))
+    """
+    name, _, number = text.partition("=")
+    return name, float(number) if number else 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,14 +77,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 shape=options.size,
                 spacing=options.spacing,
                 field=options.field,
-                age_range=tuple(options.age),
+                age_range=options.age and tuple(options.age),
                 motion=options.motion,
+                kinds=options.kinds and dict(options.kinds),
             )
         except ValueError as error:
             parser.error(str(error))
         settings = {name: getattr(options, name) for name in ("seed", "size", "spacing", "field", "motion")}
         brains = options.brains and str(options.brains.resolve())
-        settings |= {"age": list(options.age), "brains": brains}
+        settings |= {"age": options.age, "brains": brains, "kinds": options.kinds and dict(options.kinds)}
         synthesize(generator, options.n, options.output, options.workers, settings)
 
     return exit_status("synthesize", make, "the same command makes all scans anew")

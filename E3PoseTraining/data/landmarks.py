@@ -17,7 +17,7 @@ from E3PoseLib.imaging.geometry import rigid
 from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
 from E3PoseLib.method.eyes import rotation_from_eyes
 
-from ..synthesis.growth import HeadSize, head_size
+from ..synthesis.anatomy.growth import HeadSize, head_size
 from .annotations import axes_from_pose, write_rotations
 from .folders import volumes_by_id
 from .tables import number, read_table

@@ -31,7 +31,7 @@ are.
 
 SECONDS_A_LOG_LINE = 10
 
-_SCAN_COLUMNS = ("frame_id", "gestational_age_weeks", "contrast", "lie", "brain_visible")
+_SCAN_COLUMNS = ("frame_id", "gestational_age_weeks", "kind", "contrast", "lie", "brain_visible")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class ScanRecord:
     axes: np.ndarray
     canonical_to_ras: np.ndarray
     age_weeks: float
+    kind: str
     contrast: str
     lie: str
     brain_visible: float
@@ -62,7 +63,7 @@ def synthesize(
     write_table(
         output / "scans.csv",
         _SCAN_COLUMNS,
-        ((r.name, f"{r.age_weeks:.2f}", r.contrast, r.lie, f"{r.brain_visible:.3f}") for r in records),
+        ((r.name, f"{r.age_weeks:.2f}", r.kind, r.contrast, r.lie, f"{r.brain_visible:.3f}") for r in records),
     )
     write_table(
         output / "poses_ras.csv",
@@ -101,6 +102,7 @@ def _write_scan(generator: FetalHeadGenerator, output: Path, index: int) -> Scan
         axes_from_pose(scan.canonical_to_ras, scan.voxel_to_ras),
         scan.canonical_to_ras,
         scan.age_weeks,
+        scan.kind,
         scan.contrast,
         scan.lie,
         scan.brain_visible,

@@ -18,7 +18,7 @@ from E3PoseLib.errors import E3PoseError
 from E3PoseLib.imaging.geometry import pose_difference, rigid, transform_points
 from E3PoseLib.imaging.volume import Volume, read_volume
 from E3PoseTraining.evaluation.poses import read_truth
-from E3PoseTraining.synthesis.acquisition import receive_field
+from E3PoseTraining.synthesis.scanner.fields import receive_field
 
 SUCCESS = (15.0, 10.0)
 """Degrees and mm."""

@@ -9,12 +9,12 @@ from scipy.spatial.transform import Rotation
 
 from E3PoseLib.errors import OutputError, VolumeError
 from E3PoseTraining.synthesis import FetalHeadGenerator
-from E3PoseTraining.synthesis.body import draw_body
-from E3PoseTraining.synthesis.brain import ParametricBrain
-from E3PoseTraining.synthesis.growth import abdominal_circumference, head_size
-from E3PoseTraining.synthesis.head import build_head
+from E3PoseTraining.synthesis.anatomy.body import draw_body
+from E3PoseTraining.synthesis.anatomy.drawn_brain import ParametricBrain
+from E3PoseTraining.synthesis.anatomy.growth import abdominal_circumference, head_size
+from E3PoseTraining.synthesis.anatomy.head import build_head
+from E3PoseTraining.synthesis.anatomy.uterus import cavity_distance, fetus_distance
 from E3PoseTraining.synthesis.shapes import capsule, coverage, ellipsoid, smooth_noise, smooth_union
-from E3PoseTraining.synthesis.uterus import cavity_distance, fetus_distance
 
 BRAINS = Path(__file__).parents[2] / "../shared/data/brains"
 needs_brains = pytest.mark.skipif(not BRAINS.is_dir(), reason="no label maps at ../shared/data/brains")
@@ -144,7 +144,7 @@ def test_published_eye_sizes():
     assert size.eye_diameter == pytest.approx(13.4)
     assert size.binocular_distance == pytest.approx(45.86)
     assert size.interocular_distance == pytest.approx(32.46)
-    with pytest.raises(ValueError, match="14 to 39 weeks"):
+    with pytest.raises(ValueError, match="14 to 40 weeks"):
         head_size(41)
 
 

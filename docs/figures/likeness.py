@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from E3PoseLib.imaging.volume import read_volume
 from E3PoseTraining.synthesis import FetalHeadGenerator
-from E3PoseTraining.synthesis.growth import head_size
+from E3PoseTraining.synthesis.anatomy.growth import head_size
 
 SYNTHETIC = 30
 STEP, HALF = 1.5, 75.0  # of the mean head's grid, in hundredths of the occipitofrontal diameter

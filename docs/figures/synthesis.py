@@ -20,7 +20,8 @@ from scipy.ndimage import map_coordinates
 
 from E3PoseLib.imaging.volume import read_volume
 from E3PoseTraining.synthesis import FetalHeadGenerator
-from E3PoseTraining.synthesis.head import build_head
+from E3PoseTraining.synthesis.anatomy.head import build_head
+from E3PoseTraining.synthesis.kinds import KINDS
 
 HALF_WIDTH_MM = 75.0
 # fmt: off
@@ -122,6 +123,31 @@ def draw_growth(brains, path):
     _save(figure, axes, path)
 
 
+def draw_kinds(brains, path, seed=7, count=6):
+    """The slice with most of the brain in it, of the first scans of each kind, unselected."""
+    figure, axes = plt.subplots(len(KINDS), count, figsize=(2.3 * count, 2.3 * len(KINDS)))
+    for row, kind in zip(axes, KINDS, strict=True):
+        generator = FetalHeadGenerator(seed=seed, brains=brains, kinds={kind: 1})
+        for index, axis in enumerate(row):
+            scan = generator(index)
+            spacing = np.linalg.norm(scan.voxel_to_ras[:3, :3], axis=0)
+            through = (
+                int(np.argmax(spacing)) if spacing.max() > 1.2 * spacing.min() else int(np.argmin(scan.image.shape))
+            )
+            rest = [a for a in range(3) if a != through]
+            slices = (scan.labels == 1).sum(axis=tuple(rest))
+            picture = scan.image.take(int(slices.argmax()), through)
+            axis.imshow(
+                picture.T,
+                cmap="gray",
+                vmin=0,
+                vmax=np.percentile(picture, 99.5),
+                aspect=spacing[rest[1]] / spacing[rest[0]],
+            )
+            axis.set_title(f"{kind}: {scan.contrast}, {scan.age_weeks:.0f} weeks", fontsize=8)
+    _save(figure, axes, path)
+
+
 def _save(figure, axes, path):
     for axis in axes.ravel():
         axis.axis("off")
@@ -136,3 +162,4 @@ if __name__ == "__main__":
     draw_heads(real, synthetic, output / "synthesis_heads.png")
     draw_scans(real, synthetic, output / "synthesis_scans.png")
     draw_growth(brains, output / "synthesis_growth.png")
+    draw_kinds(brains, output / "synthesis_kinds.png")

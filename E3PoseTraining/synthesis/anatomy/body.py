@@ -10,12 +10,12 @@ from itertools import pairwise
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from .acquisition import View
-from .brain import Tissue
-from .contrast import Contrast
+from ..scanner.contrast import Contrast
+from ..scanner.grid import View
+from ..shapes import Points, capsule, coverage, ellipsoid, over, smooth_noise, smooth_union
+from ..tissues import Tissue
 from .growth import abdominal_circumference
 from .head import Head
-from .shapes import Points, capsule, coverage, ellipsoid, over, smooth_noise, smooth_union
 
 _ABDOMEN = 0.37  # its radius, in units of a body's scale
 

@@ -1,8 +1,8 @@
 """How large a fetus is at a gestational age, and in how much fluid it lies.
 
-Head diameters: Snijders and Nicolaides, Ultrasound Obstet Gynecol 4:34-48, 1994 (medians). Eyes: Robinson et
-al., AJNR 29:1757-1760, 2008 (linear regressions on MRI). The transverse cerebellar diameter in millimetres
-equals the age in weeks to within 2 mm between 20 and 38 weeks (Goldstein et al., Am J Obstet Gynecol
+Head diameters: Snijders and Nicolaides, Ultrasound Obstet Gynecol 4:34-48, 1994 (medians to 39 weeks, kept for week
+40). Eyes: Robinson et al., AJNR 29:1757-1760, 2008 (linear regressions on MRI). The transverse cerebellar diameter in
+millimetres equals the age in weeks to within 2 mm between 20 and 38 weeks (Goldstein et al., Am J Obstet Gynecol
 156:1065-1069, 1987). Abdomen: Hadlock et al., AJR 139:367-370, 1982. Amniotic fluid: means of Brace and Wolf, Am J
 Obstet Gynecol 161:382-388, 1989.
 """
@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-AGE_RANGE_WEEKS = (20.0, 38.0)
+AGE_RANGE_WEEKS = (18.0, 40.0)
+"""Of fetuses that can be made."""
 
-_WEEKS = np.arange(14, 40)
+_WEEKS = np.arange(14, 41)
 _OCCIPITOFRONTAL_MM = [35, 39, 42, 46, 50, 54, 57, 61, 65, 69, 73, 77, 81, 84, 87, 91, 94, 96, 99, 101, 103]
-_OCCIPITOFRONTAL_MM += [105, 106, 107, 107, 107]
+_OCCIPITOFRONTAL_MM += [105, 106, 107, 107, 107, 107]
 _BIPARIETAL_MM = [28, 31, 34, 36, 39, 42, 45, 48, 51, 54, 57, 60, 63, 66, 69, 72, 74, 77, 79, 81, 83, 85, 86]
-_BIPARIETAL_MM += [87, 88, 89]
+_BIPARIETAL_MM += [87, 88, 89, 89]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class HeadSize:
 
 
 def head_size(age_weeks: float) -> HeadSize:
-    """Median head size at an age; raises ValueError outside the 14 to 39 weeks that the tables cover.
+    """Median head size at an age; raises ValueError outside the 14 to 40 weeks that the tables cover.
 
     >>> head_size(30).biparietal_diameter
     74.0
@@ -70,4 +71,4 @@ def amniotic_fluid_volume(age_weeks: float) -> float:
     >>> amniotic_fluid_volume(25)
     700.0
     """
-    return float(np.interp(age_weeks, (20, 22, 28), (500, 630, 770)))
+    return float(np.interp(age_weeks, (16, 20, 22, 28), (190, 500, 630, 770)))

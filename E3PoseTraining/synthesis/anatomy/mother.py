@@ -6,10 +6,9 @@ frame is RAS in millimetres.
 
 import numpy as np
 
-from .acquisition import View
-from .shapes import Points, Vector, capsule, coverage, ellipsoid, over, smooth_noise
-
-_EDGE_MM = 6.0
+from ..scanner.contrast import Contrast, MotherLook
+from ..scanner.grid import View
+from ..shapes import Points, Vector, capsule, coverage, ellipsoid, over, smooth_noise
 
 
 def draw_mother(
@@ -17,7 +16,7 @@ def draw_mother(
     view: View,
     stride: int,
     cavity: np.ndarray,
-    level: dict[str, float],
+    contrast: Contrast,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Signed distance to her skin, and the signal of what is within, both at `points` [i, j, k].
@@ -26,6 +25,7 @@ def draw_mother(
     cavity, by which her belly is placed.
     """
     coarse = points[0].shape
+    level, look = contrast.surroundings, contrast.mother
     inside = cavity < 0
     front = float(points[1][inside].max()) if inside.any() else 80.0
     middle = float(points[0][inside].mean()) if inside.any() else 0.0
@@ -34,36 +34,36 @@ def draw_mother(
     skin = ellipsoid(points, centre, half)
     skin = skin + smooth_noise(rng, coarse, view.extent / 100) * np.float32(6)
 
-    tissue = _compartments(coarse, view.extent, rng) * np.float32(level["maternal"])
+    tissue = _compartments(coarse, view.extent, look, rng) * np.float32(level["maternal"])
     tissue *= np.exp(smooth_noise(rng, coarse, [n / 2 for n in coarse]) * np.float32(rng.uniform(0.1, 0.35)))
-    canvas = _Canvas(tissue, points, view, stride)
+    canvas = _Canvas(tissue, points, view, stride, look.edge_mm)
     for _ in range(rng.integers(20, 45)):
         _organ(canvas, centre, half, level["maternal"], rng)
     _spine(canvas, centre, half, level, rng)
-    thickness = rng.uniform(6, 25)
-    fat = coverage(np.abs(skin + np.float32(0.5 * thickness)) - np.float32(0.5 * thickness), _EDGE_MM)
-    speckle = np.exp(smooth_noise(rng, coarse, [n / 2 for n in coarse]) * np.float32(rng.uniform(0.1, 0.5)))
-    over(tissue, fat * np.float32(rng.uniform(0.5, 1)), speckle * np.float32(rng.uniform(0.04, 0.45)))
+    thickness = rng.uniform(*look.fat_mm)
+    fat = coverage(np.abs(skin + np.float32(0.5 * thickness)) - np.float32(0.5 * thickness), look.edge_mm)
+    speckle = np.exp(smooth_noise(rng, coarse, [n / 2 for n in coarse]) * np.float32(rng.uniform(*look.fat_speckle)))
+    over(tissue, fat * np.float32(rng.uniform(0.5, 1)), speckle * np.float32(rng.uniform(*look.fat)))
     return skin, tissue
 
 
 class _Canvas:
     """The coarse image of the mother, and how to paint an ellipsoid or a tube into just the part it fills."""
 
-    def __init__(self, image: np.ndarray, points: Points, view: View, stride: int):
-        self._image, self._points, self._view, self._stride = image, points, view, stride
+    def __init__(self, image: np.ndarray, points: Points, view: View, stride: int, edge_mm: float):
+        self._image, self._points, self._view, self._stride, self._edge = image, points, view, stride, edge_mm
 
     def ellipsoid(self, centre: Vector, radii: Vector, signal: float) -> None:
         part = self._part(centre - radii, centre + radii)
         if part:
             distance = ellipsoid(tuple(p[part] for p in self._points), centre, radii)
-            over(self._image[part], coverage(distance, _EDGE_MM), np.float32(signal))
+            over(self._image[part], coverage(distance, self._edge), np.float32(signal))
 
     def tube(self, start: Vector, end: Vector, radius: float, signal: float) -> None:
         part = self._part(np.minimum(start, end) - radius, np.maximum(start, end) + radius)
         if part:
             distance = capsule(tuple(p[part] for p in self._points), start, end, radius, radius)
-            over(self._image[part], coverage(distance, _EDGE_MM), np.float32(signal))
+            over(self._image[part], coverage(distance, self._edge), np.float32(signal))
 
     def _part(self, lower: Vector, upper: Vector) -> tuple[slice, ...] | None:
         box = self._view.box(lower, upper)
@@ -78,7 +78,7 @@ class _Canvas:
         )
 
 
-def _compartments(shape, extent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _compartments(shape, extent: np.ndarray, look: MotherLook, rng: np.random.Generator) -> np.ndarray:
     """Muscles and organs: a patchwork of signals about 1, cut out by the level sets of two random fields.
 
     Along the cuts runs dark fascia, or bright fluid or vessels.
@@ -92,7 +92,7 @@ def _compartments(shape, extent: np.ndarray, rng: np.random.Generator) -> np.nda
         whole = np.floor(np.clip(field, 0, levels - 0.1))
         border = np.maximum(border, np.abs(field - whole - np.float32(0.5)))
         cell += factor * whole.astype(np.int16)
-    tissue = np.exp(rng.normal(0, 0.6, levels * levels)).astype(np.float32)[cell]
+    tissue = np.exp(rng.normal(0, look.spread, levels * levels)).astype(np.float32)[cell]
     seam = np.clip((border - np.float32(0.38)) * np.float32(10), 0, 1)
     over(tissue, seam, np.float32(rng.choice([0.2, 0.5, 2.0], p=[0.55, 0.25, 0.2])))
     return tissue

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .brain import Tissue
-from .shapes import Points, capsule, ellipsoid, smooth_union
+from ..shapes import Points, capsule, ellipsoid, smooth_union
+from ..tissues import Tissue
 
 
 def paint_face(

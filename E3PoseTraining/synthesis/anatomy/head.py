@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt, zoom
 from scipy.spatial.transform import Rotation
 
-from .brain import BRAIN_TISSUES, Brain, Tissue, paint_deep_veins
+from ..scanner.contrast import Contrast
+from ..shapes import ellipsoid, move, smooth_noise
+from ..tissues import BRAIN_TISSUES, Tissue
+from .brain import Brain, paint_deep_veins
 from .face import paint_face, paint_spine
 from .growth import HeadSize, head_size
-from .shapes import ellipsoid, move, smooth_noise
 
 EYE_PITCH_DEGREES = 20.0
 """The eyes' mid-point lies this far below the y axis, seen from the brain's centre (canonical pitch of the
@@ -46,8 +49,13 @@ class Head:
     neck: np.ndarray
 
 
-def build_head(age_weeks: float, brain: Brain, spacing: float, rng: np.random.Generator) -> Head:
-    """Draw one head at a voxel size in mm; all that may vary between fetuses varies with `rng`."""
+def build_head(
+    age_weeks: float, brain: Brain, spacing: float, rng: np.random.Generator, atrium_mm: float | None = None
+) -> Head:
+    """Draw one head at a voxel size in mm; all that may vary between fetuses varies with `rng`.
+
+    `atrium_mm` is the width of enlarged ventricles (`Brain.evaluate`), None for usual ones.
+    """
     size = head_size(age_weeks)
     length = size.occipitofrontal_diameter * rng.normal(1, 0.04)
     width = size.biparietal_diameter * rng.normal(1, 0.05)
@@ -62,7 +70,7 @@ def build_head(age_weeks: float, brain: Brain, spacing: float, rng: np.random.Ge
     canonical_to_brain = np.eye(4)
     canonical_to_brain[:3, :3] = Rotation.from_euler("xyz", tilt, degrees=True).as_matrix().T
     inner = (width - 2 * skull, length - 2 * skull, height - 2 * skull)
-    field = brain.evaluate(move(axes, canonical_to_brain), age_weeks, inner, rng)
+    field = brain.evaluate(move(axes, canonical_to_brain), age_weeks, inner, rng, atrium_mm)
 
     # Orbits press into the brain, which moves its centre a little: place the eyes, carve, place again.
     eye_radius = size.eye_diameter / 2 * rng.normal(1, 0.05)
@@ -109,18 +117,39 @@ def _paint_eyes(tissue, axes, eyes, radius) -> None:
     tissue[lens < 0] = Tissue.LENS
 
 
-def render_head(head: Head, intensity: np.ndarray, texture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Signal of a head [X, Y, Z] float32: `intensity` and relative `texture` are indexed by `Tissue`."""
+def render_head(head: Head, contrast: Contrast, rng: np.random.Generator) -> np.ndarray:
+    """Signal of a head, float32 ``[X, Y, Z]``."""
     shape = head.tissue.shape
     grain = smooth_noise(rng, shape, [n * head.spacing / 5 for n in shape])
-    signal = intensity[head.tissue] * np.maximum(1 + texture[head.tissue] * grain, 0.1)
+    signal = contrast.tissue[head.tissue] * np.maximum(1 + contrast.texture[head.tissue] * grain, 0.1)
     signal *= 1 + np.float32(rng.uniform(0.02, 0.15)) * rng.standard_normal(shape, np.float32)
     # Veins are dark: winding lines, where two random fields are both near nought.
     cell = rng.uniform(6, 12)
     across = [smooth_noise(rng, shape, [n * head.spacing / cell for n in shape]) for _ in range(2)]
     apart = (across[0] ** 2 + across[1] ** 2) / np.float32(rng.uniform(0.25, 0.5) ** 2)
-    depth = np.float32(rng.uniform(0.4, 1.0)) * np.maximum(1 - apart, 0)
-    return signal * np.where(head.tissue <= Tissue.FALX, 1 - depth, np.float32(1))
+    depth = np.float32(rng.uniform(*contrast.vessels)) * np.maximum(1 - apart, 0)
+    signal *= np.where(head.tissue <= Tissue.FALX, 1 - depth, np.float32(1))
+    if contrast.layers is not None:
+        signal *= _layers(head, rng.uniform(*contrast.layers), rng)
+    return signal
+
+
+def _layers(head: Head, contrast: float, rng: np.random.Generator) -> np.ndarray:
+    """Factor by which an immature brain's layers differ: bright under the cortex, dark along the ventricles."""
+    factor = np.ones(head.tissue.shape, np.float32)
+    white = head.tissue == Tissue.WHITE_MATTER
+    # Distances are smooth: every second voxel holds them well enough.
+    coarse = head.tissue[::2, ::2, ::2]
+    stretch = np.array(head.tissue.shape) / coarse.shape
+    for tissue, reach, sign in (
+        (Tissue.CORTEX, rng.uniform(2, 5), 0.6),
+        (Tissue.VENTRICLES, rng.uniform(1.5, 4), -1.0),
+    ):
+        if np.any(coarse == tissue):
+            away = 2 * head.spacing * distance_transform_edt(coarse != tissue)
+            nearby = zoom(np.exp(-((away / reach) ** 2)).astype(np.float32), stretch, order=1)
+            factor[white] += np.float32(sign * contrast) * nearby[white]
+    return factor
 
 
 def brain_and_eyes(head: Head) -> tuple[np.ndarray, np.ndarray]:

@@ -1,20 +1,18 @@
 """What is around the fetus: amniotic fluid, placenta, uterine wall, the mother's tissues and air.
 
 The mother's frame is RAS in millimetres. Distances to the large shapes are smooth, so they are evaluated at
-every second or fourth voxel in plane and interpolated; slices are never skipped, because each sees the mother
+every few voxels in plane and interpolated; slices are never skipped, because each sees the mother
 where she is just then.
 """
 
 import numpy as np
 
-from .acquisition import View
+from ..scanner.contrast import Contrast
+from ..scanner.grid import View
+from ..shapes import Points, capsule, coverage, ellipsoid, move, over, smooth_noise, smooth_union
 from .body import Body, body_distance
-from .contrast import Contrast
 from .head import Head
 from .mother import draw_mother
-from .shapes import Points, capsule, coverage, ellipsoid, move, over, smooth_noise, smooth_union
-
-STRIDE = 2
 
 
 def paint_uterus(
@@ -27,26 +25,28 @@ def paint_uterus(
     contrast: Contrast,
     width: float,
     rng,
+    stride: int = 2,
 ) -> np.ndarray:
     """Image [I, J, K] of mother, uterus and fluid, without the fetus; `view` is of RAS, `width` the voxel in
-    mm, `fluid_volume` in ml.
+    mm, `fluid_volume` in ml. Large shapes are evaluated at every `stride`-th voxel in plane, a power of two.
     """
-    points = view.points(stride=STRIDE)
+    points = view.points(stride=stride)
     coarse = points[0].shape
     level = contrast.surroundings
-    sparse = tuple(p[::STRIDE, ::STRIDE] for p in points)
+    sparse = tuple(p[::2, ::2] for p in points)
     cavity = upsample(cavity_distance(sparse, head, body, fluid_volume, canonical_to_ras, rng), coarse)
     placenta_site = upsample(_placenta(sparse, body, canonical_to_ras, rng), coarse)
-    skin, mother = draw_mother(points, view, STRIDE, cavity, level, rng)
+    skin, mother = draw_mother(points, view, stride, cavity, contrast, rng)
 
     wall_thickness = rng.uniform(4, 11)
     cavity, placenta_site, skin, mother = (
-        upsample(f, shape) for f in (cavity, np.maximum(cavity - rng.uniform(15, 35), placenta_site), skin, mother)
+        upsampled(f, shape, stride)
+        for f in (cavity, np.maximum(cavity - rng.uniform(15, 35), placenta_site), skin, mother)
     )
     grain = smooth_noise(rng, shape, [n * width / 9 for n in shape]) * np.float32(rng.uniform(0.1, 0.35))
     image = mother * coverage(skin, width)
     speckle = rng.standard_normal(shape, np.float32)
-    speckle *= np.float32(rng.uniform(0.05, 0.25))
+    speckle *= np.float32(rng.uniform(*contrast.mother.speckle))
     speckle += 1
     image *= speckle
     wall = np.minimum(cavity, placenta_site) - np.float32(wall_thickness)
@@ -59,6 +59,14 @@ def paint_uterus(
     swirl = smooth_noise(rng, shape, (5, 5, 5)) * np.float32(rng.uniform(0.05, 0.25))
     over(image, coverage(cavity, width), np.float32(level["fluid"]) * (1 + swirl))
     return image
+
+
+def upsampled(field: np.ndarray, shape, stride: int) -> np.ndarray:
+    """Linear interpolation of a field known at every `stride`-th voxel in plane, a power of two, back to `shape`."""
+    while stride > 1:
+        stride //= 2
+        field = upsample(field, (-(-shape[0] // stride), -(-shape[1] // stride)))
+    return field
 
 
 def upsample(field: np.ndarray, shape) -> np.ndarray:
