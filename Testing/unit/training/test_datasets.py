@@ -127,7 +127,7 @@ def make_constant(folder):
         (crop_label, "labels/head_3_01.nii.gz has shape"),
         (move_label, "labels/head_3_01.nii.gz lies elsewhere"),
         (cut_image_short, "images/head_3_01.nii.gz: the file is damaged or cut short"),
-        (write_text_for_image, "images/head_3_01.nii.gz: not a readable"),
+        (write_text_for_image, "images/head_3_01.nii.gz: not a NIfTI file"),
         (make_constant, "images/head_3_01.nii.gz: all voxels have the same value"),
     ],
 )
