@@ -17,9 +17,11 @@ from E3PoseLib import mrml
 from E3PoseLib.errors import DependencyError, E3PoseError
 from E3PosePanel.background_run import BackgroundRun
 from E3PosePanel.logic import SEGMENTATION, TRANSFORM, E3PoseLogic
+from E3PosePanel.mask_controls import MaskControls
 from E3PosePanel.model_section import ModelSection
 from E3PosePanel.outputs import Outputs
 from E3PosePanel.parameters import E3PoseParameterNode
+from E3PosePanel.reslicing_run import ReslicingRun
 from E3PosePanel.result_section import ResultSection
 from E3PosePanel.sample_data import registerSampleData
 from E3PosePanel.setup_section import SetupSection
@@ -69,12 +71,23 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
 
         self.logic = E3PoseLogic()
-        self._run = BackgroundRun(self._showProgress, self._onRunEnd)
+        self._run = BackgroundRun(self._showProgress, self._onBusy)
         self.modelSection = ModelSection(self.ui, self._run, self._showMessage, self._onModelChanged)
         self.setupSection = SetupSection(self.ui, self._showMessage, self._checkCanEstimate)
+        self._reslicingRun = ReslicingRun(lambda fraction: self._showProgress(_("Reslicing"), fraction), self._onBusy)
         self.outputs = Outputs()
-        self.views = Views(self.ui.viewsLabel)
-        self.resultSection = ResultSection(self.ui, self.logic, self.outputs, self._showMessage, self._onFailed)
+        self.views = Views(self.ui, lambda: self.maskControls.refresh(), self._onFailed)
+        self.maskControls = MaskControls(self.views)
+        self.resultSection = ResultSection(
+            self.ui,
+            self.logic,
+            self.outputs,
+            self._reslicingRun,
+            self.views,
+            self.maskControls,
+            self._showMessage,
+            self._onFailed,
+        )
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -90,7 +103,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called before the module is unloaded or reloaded, and when Slicer closes."""
         if self._run is not None:  # else setup() failed, and there is nothing to undo
             self._run.stop()
-            self.resultSection.turnViewsBack()
+            self._reslicingRun.stop()
             self.setParameterNode(None)
             self.views.stop()
         self.removeObservers()
@@ -116,8 +129,10 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller, event) -> None:
         """A closing scene takes the scan away: end the run and give the worker's memory back."""
-        wasBusy = self._run.busy
+        wasBusy = self._isBusy
         self._run.stop()
+        self._reslicingRun.stop()
+        self.views.turnBack()
         self.resultSection.clear()
         self._showMessage(_("Stopped: the scene was closed.") if wasBusy else "")
         self.setParameterNode(None)
@@ -164,8 +179,9 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = parameterNode
         self._observeVolume(parameterNode.inputVolume if parameterNode else None)
         self.outputs.setParameterNode(parameterNode)
-        self.views.setVolume(parameterNode.inputVolume if parameterNode else None)
         self.modelSection.setParameterNode(parameterNode)
+        self.views.setParameterNode(parameterNode)
+        self.maskControls.setParameterNode(parameterNode)
         self.resultSection.setParameterNode(parameterNode)
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
@@ -196,8 +212,9 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._checkCanEstimate()
 
     def onCancelButton(self, checked=False) -> None:
-        """End the worker at once; the scene stays as it was."""
+        """End the worker, or a reslicing, at once; the scene stays as it was."""
         self._run.stop()
+        self._reslicingRun.stop()
         self._showMessage(_("Cancelled."))
 
     def _onEstimated(self, scan, answer: dict, mask) -> None:
@@ -222,8 +239,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self.outputs.select("outputTransform", transform)
                 self.outputs.select("outputSegmentation", segmentation)
                 self._onParametersChanged()  # the nodes may be the ones before, and the parameters unchanged
-                self.resultSection.showMask()
-                self.views.show(volume)
+                self.views.showResult()
+                self.maskControls.show()
             else:
                 self.views.showMasks()
             self._showMessage(" ".join([_("Done."), *notes]))
@@ -245,15 +262,20 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             raise
         return transform, segmentation
 
+    @property
+    def _isBusy(self) -> bool:
+        return self._run.busy or self._reslicingRun.busy
+
     def _onFailed(self, error: Exception) -> None:
         reason = str(error) or type(error).__name__
         logging.error(f"E3Pose: {reason}")
         self._showMessage(_("Not done: {reason}.").format(reason=reason.rstrip(".")))
 
-    def _onRunEnd(self) -> None:
-        self.ui.progressBar.visible = False
-        self.ui.cancelButton.visible = False
+    def _onBusy(self) -> None:
+        """A reslicing has begun, or a run of either kind is over."""
+        self.ui.progressBar.visible = self.ui.cancelButton.visible = self._isBusy
         self._checkCanEstimate()
+        self._refreshResult()
 
     def _showProgress(self, stage: str, fraction: float) -> None:
         self.ui.progressBar.visible = True
@@ -276,11 +298,11 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             spinBox.enabled = not parameters.useModelThresholds
         if parameters.inputVolume != self._observedVolume:
             self._observeVolume(parameters.inputVolume)
-            self.views.select(parameters.inputVolume)
             self.outputs.selectThoseOf(parameters.inputVolume)
+            self.views.select(parameters.inputVolume)
             self._showMessage(_("The estimation of the other scan goes on.") if self._run.busy else "")
         self._showTimePoint(parameters.inputVolume)
-        self.resultSection.refresh()
+        self._refreshResult()
         self._checkCanEstimate()
 
     def _observeVolume(self, volume) -> None:
@@ -297,8 +319,14 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onVolumeChanged(self, caller=None, event=None) -> None:
         self._showTimePoint(caller)
-        self.resultSection.refresh()
+        self._refreshResult()
         self._checkCanEstimate()
+
+    def _refreshResult(self) -> None:
+        if self._parameterNode is not None:
+            self.resultSection.refresh()
+            self.views.refresh()
+            self.maskControls.refresh()
 
     def _showTimePoint(self, volume) -> None:
         found = mrml.time_point(volume) if mrml.is_set(volume) else None
@@ -313,7 +341,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         except E3PoseError as error:
             reason = str(error)
         else:
-            reason = _("An estimation is under way.") if self._run.busy else None
+            reason = _("An estimation or a reslicing is under way.") if self._isBusy else None
         self.ui.estimateButton.enabled = reason is None
         self.ui.estimateButton.toolTip = reason or _("Find how the fetal head lies in the scan.")
 

@@ -1,5 +1,7 @@
 """What the panel does, callable without it."""
 
+import math
+
 import slicer
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
@@ -104,19 +106,36 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
 
         ``spacing`` and ``extent``, the edge of the cube about the head's centre (None: the whole scan), in mm.
         """
-        mrml.head_pose(transformNode)
-        mrml.check_volume_node(volumeNode)
+        reslicing = mrml.UprightReslicing(volumeNode, transformNode, spacing, extent)
+        reslicing.go_on(math.inf)
+        return self.writeUpright(reslicing, volumeNode, outputNode)
+
+    def writeUpright(self, reslicing, volumeNode, outputNode=None):
+        """Write a `mrml.UprightReslicing` that is done, and return the volume node; made where ``outputNode`` is
+        None.
+        """
         target = outputNode
         if target is None:
             name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} {RESULT_NAMES[VOLUME]}")
             target = slicer.mrmlScene.AddNewNodeByClass(VOLUME, name)
         try:
-            mrml.reslice_upright(volumeNode, transformNode, target, spacing, extent)
+            reslicing.write(target)
         except Exception:
             if outputNode is None:
                 slicer.mrmlScene.RemoveNode(target)
             raise
         return target
+
+    def writeUprightMask(self, reslicing, uprightNode, segmentationNode) -> None:
+        """Put a copy of the scan's mask to where the head lies in the upright volume; None is no mask."""
+        if segmentationNode is None:
+            return
+        target = mrml.upright_mask(uprightNode)
+        if target is None or mrml.is_edited_mask(target):
+            name = slicer.mrmlScene.GenerateUniqueName(f"{uprightNode.GetName()} {RESULT_NAMES[SEGMENTATION]}")
+            target = slicer.mrmlScene.AddNewNodeByClass(SEGMENTATION, name)
+        if not mrml.write_upright_mask(segmentationNode, uprightNode, target, reslicing.pose):
+            slicer.mrmlScene.RemoveNode(target)
 
     def showStandardPlanes(self, transformNode) -> dict:
         """Turn the slice views to the head's planes; returns what `mrml.restore_planes` turns back with."""

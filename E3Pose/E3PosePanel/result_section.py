@@ -1,7 +1,5 @@
-"""The section Result: the pose in words, the views turned to it, the mask shown, the scan resliced."""
+"""The section Result: the pose in words, and the scan resliced by it."""
 
-import numpy as np
-import slicer
 from slicer.i18n import tr as _
 
 from E3PoseLib import mrml
@@ -10,31 +8,34 @@ from E3PosePanel import result_text
 
 
 class ResultSection:
-    """Shows what the selected output nodes hold; ``onFailed(error)`` is called where a button can do nothing."""
+    """Says what the selected output nodes hold; ``onFailed(error)`` is called where a button can do nothing.
 
-    def __init__(self, ui, logic, outputs, showMessage, onFailed):
+    ``run`` is the `ReslicingRun` that reslices, ``views`` the `Views` that show it, with the mask that
+    the `MaskControls` ``masks`` control.
+    """
+
+    def __init__(self, ui, logic, outputs, run, views, masks, showMessage, onFailed):
         self._ui = ui
         self._logic = logic
         self._outputs = outputs
+        self._run = run
+        self._views = views
+        self._masks = masks
         self._showMessage = showMessage
         self._onFailed = onFailed
         self._parameterNode = None
-        self._viewsBefore = None
-        self._poseInViews = None
-        self._segmentation = self._maskTag = None
-        self._maskShown = None
-        ui.standardPlanesButton.connect("toggled(bool)", self.onStandardPlanesButton)
         ui.resliceButton.connect("clicked(bool)", self.onResliceButton)
         self.clear()
 
     def setParameterNode(self, parameterNode) -> None:
-        """Show the result that a parameter node names; a hidden mask stays so. With None nothing changes yet."""
+        """Tell of the result that a parameter node names. With None nothing changes yet, but a reslicing ends."""
         self._parameterNode = parameterNode
-        self._observeMask(None)
+        if parameterNode is None:
+            self._run.stop()
         self.refresh()
 
     def refresh(self) -> None:
-        """Show what the selected nodes hold now."""
+        """Tell what the selected nodes hold now."""
         if self._parameterNode is None:
             return
         transform = self._parameterNode.outputTransform
@@ -42,115 +43,54 @@ class ResultSection:
         if result is not None and "warnings" in result:
             result["warnings"] += mrml.changes_since(transform)
         self._show(result)
-        self._turnViewsAlong()
-        self._followMaskControls()
 
     def clear(self) -> None:
-        """Show no result, and turn the views back."""
+        """Show no result."""
         self._show(None)
 
-    def showMask(self) -> None:
-        """Show the mask as its controls want it."""
-        segmentation, self._maskShown = self._parameterNode.outputSegmentation, self._maskWanted()
-        if segmentation and mrml.has_mask(segmentation):
-            self._observeMask(None)  # what it says while it is half changed is not to be read
-            mrml.show_mask(segmentation, *self._maskShown)
-            self._observeMask(segmentation)
-
     def reslice(self, volume) -> None:
-        """Reslice a scan along the head's axes."""
-        parameters = self._parameterNode
-        target, reason = self._outputs.place("reslicedVolume", volume)
+        """Reslice a scan along the head's axes; the upright volume is shown when it is done."""
+        parameters, pose = self._parameterNode, self._parameterNode.outputTransform
         try:
-            upright = self._logic.resliceVolume(volume, parameters.outputTransform, target, parameters.reslicedSpacing)
+            reslicing = mrml.UprightReslicing(volume, pose, parameters.reslicedSpacing)
         except (E3PoseError, MemoryError) as error:
             self._onFailed(error)
             return
-        self._outputs.select("reslicedVolume", upright)
-        name, pose = upright.GetName(), parameters.outputTransform
-        if mrml.is_of_another(pose, volume):
-            words = _("Resliced into {name}, by the pose of another scan: {pose}.")
-        elif changes := mrml.changes_since(pose):
-            words = _("Resliced into {name}; {changes}.").replace("{changes}", "; ".join(changes))
-        else:
-            words = _("Resliced into {name}.")
-        if reason:
-            words += " " + _("It is a new volume: {reason}.").replace("{reason}", reason)
-        self._showMessage(words.format(name=name, pose=pose.GetName()))
+        self._run.start(reslicing, lambda done: self._onResliced(done, volume, pose))
 
     def onResliceButton(self, checked=False) -> None:
         self.reslice(self._parameterNode.inputVolume)
 
-    def onStandardPlanesButton(self, checked: bool) -> None:
-        """Turn the slice views to the head's planes, and back."""
-        if not checked:
-            self.turnViewsBack()
-            return
+    def _onResliced(self, reslicing, volume, pose) -> None:
+        parameters = self._parameterNode
+        isSelected = parameters.inputVolume == volume
         try:
-            self._poseInViews = mrml.head_pose(self._parameterNode.outputTransform)
-        except E3PoseError as error:
-            self._ui.standardPlanesButton.checked = False
+            reslicing.check_scan()
+            target, reason = self._outputs.place("reslicedVolume", volume)
+            upright = self._logic.writeUpright(reslicing, volume, target)
+        except (E3PoseError, MemoryError) as error:
             self._onFailed(error)
             return
-        self._viewsBefore = mrml.show_standard_planes(slicer.mrmlScene, self._poseInViews)
+        words = [self._outcome(volume, pose).format(name=upright.GetName(), pose=pose.GetName())]
+        if reason:
+            words.append(_("It is a new volume: {reason}.").format(reason=reason))
+        if isSelected:
+            self._logic.writeUprightMask(reslicing, upright, parameters.outputSegmentation)
+            self._outputs.select("reslicedVolume", upright)
+            self._views.showUpright()
+            self._masks.show()
+        self._showMessage(" ".join(words))
 
-    def turnViewsBack(self) -> None:
-        """Turn the slice views to where they were before they showed the head's planes."""
-        if self._viewsBefore is not None:
-            mrml.restore_planes(slicer.mrmlScene, self._viewsBefore)
-        self._viewsBefore = self._poseInViews = None
+    def _outcome(self, volume, pose) -> str:
+        """What was done, in words."""
+        if mrml.is_of_another(pose, volume):
+            return _("Resliced into {name}, by the pose of another scan: {pose}.")
+        if changes := mrml.changes_since(pose):
+            return _("Resliced into {name}; {changes}.").replace("{changes}", "; ".join(changes))
+        return _("Resliced into {name}.")
 
     def _show(self, result: dict | None) -> None:
         isComplete = result is not None and "confidence" in result
         for name in ("position", "rotation", "confidence", "warnings", "computed"):
             getattr(self._ui, f"{name}Label").text = getattr(result_text, name)(result) if isComplete else "–"
-        if result is None:
-            self._ui.standardPlanesButton.checked = False  # turns the views back
-        self._ui.standardPlanesButton.enabled = result is not None
-        self._ui.resliceButton.enabled = result is not None
-
-    def _turnViewsAlong(self) -> None:
-        """Follow the pose, where the views show its planes; while it stays, so do views that a person has turned."""
-        if self._poseInViews is None:
-            return
-        try:
-            pose = mrml.head_pose(self._parameterNode.outputTransform)
-        except E3PoseError:
-            self._ui.standardPlanesButton.checked = False  # turns the views back
-            return
-        if not np.allclose(pose, self._poseInViews):
-            mrml.show_standard_planes(slicer.mrmlScene, pose)
-            self._poseInViews = pose
-
-    def _followMaskControls(self) -> None:
-        """Show the mask as its controls want it where they were changed; of another mask they tell how it is shown."""
-        if self._parameterNode.outputSegmentation != self._segmentation:
-            self._observeMask(self._parameterNode.outputSegmentation)
-            self._readMaskControls()
-        elif self._maskShown != self._maskWanted():
-            self.showMask()
-
-    def _readMaskControls(self, caller=None, event=None) -> None:
-        """Let the check boxes tell where the selected mask is shown, whoever has shown or hidden it."""
-        if self._segmentation and mrml.is_put_aside(self._segmentation):
-            return
-        if self._segmentation and mrml.has_mask(self._segmentation):
-            parameters = self._parameterNode
-            in2D, in3D = mrml.mask_visibility(self._segmentation)
-            self._maskShown = in2D, in3D, parameters.maskOpacity
-            parameters.showMask2D, parameters.showMask3D = in2D, in3D
-        else:
-            self._maskShown = self._maskWanted()
-
-    def _observeMask(self, segmentation) -> None:
-        """Follow how another mask is shown, or none."""
-        if self._maskTag is not None:
-            self._segmentation.RemoveObserver(self._maskTag)
-        self._segmentation, self._maskTag = segmentation, None
-        if segmentation:
-            event = slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent
-            self._maskTag = segmentation.AddObserver(event, self._readMaskControls)
-
-    def _maskWanted(self) -> tuple[bool, bool, float]:
-        """Whether in slices and in 3-D, and how opaque."""
-        return self._parameterNode.showMask2D, self._parameterNode.showMask3D, self._parameterNode.maskOpacity
+        self._ui.resliceButton.enabled = result is not None and not self._run.busy

@@ -1,71 +1,188 @@
-"""What the views show: the selected scan and its results, where a person has not arranged them otherwise."""
+"""What the views show: the selected scan or its upright volume, and from where."""
 
+import numpy as np
 import slicer
 import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from E3PoseLib import mrml
+from E3PoseLib.errors import E3PoseError
 
 
 class Views(VTKObservationMixin):
-    """Brings the selected scan and its mask before the eye, and says in ``label`` where a view shows something else.
+    """Brings the selected scan before the eye: as it was acquired, in the head's standard planes, or resliced upright.
 
-    Masks of other scans are hidden, not deleted: selecting their scan shows them again.
+    With it goes its mask. Masks of other scans are hidden, not deleted: selecting their scan shows them again. What a
+    person has arranged stays, and the panel says which view shows something else. ``onShown()`` is called when the
+    volume shown is another, ``onFailed(error)`` where a button can do nothing.
     """
 
-    def __init__(self, label):
+    def __init__(self, ui, onShown, onFailed):
         VTKObservationMixin.__init__(self)
-        self._label = label
+        self._ui = ui
+        self._onShown = onShown
+        self._onFailed = onFailed
+        self._parameterNode = None
         self._volume = None
+        self._upright = None
+        self._planesBefore = None
+        self._poseInViews = None
+        ui.standardPlanesButton.connect("toggled(bool)", self.onStandardPlanesButton)
+        ui.showUprightButton.connect("toggled(bool)", self.onShowUprightButton)
 
-    def setVolume(self, volume) -> None:
-        """Take over a scan that was selected before the panel came, as in a loaded scene: its views stay as they are.
+    def setParameterNode(self, parameterNode) -> None:
+        """Take over what was selected before the panel came, as in a loaded scene: its views stay as they are.
 
         Those that show nothing show the scan.
         """
-        self._volume = volume
-        if volume is not None and not any(node.GetBackgroundVolumeID() for node in self._composites()):
-            self.show(volume)
-        elif volume is not None:
+        self._parameterNode = parameterNode
+        self._volume = parameterNode.inputVolume if parameterNode else None
+        if self._volume and not any(node.GetBackgroundVolumeID() for node in self._composites()):
+            self._show(self._volume)
+        elif self._volume:
             self.showMasks()
         self.refresh()
 
     def select(self, volume) -> None:
         """Show another scan where the one selected before was shown."""
         previous, self._volume = self._volume, volume
-        if volume is not None:
-            self.show(volume, previous)
+        if volume:
+            self._present(previous)
+        else:
+            self.turnBack()
         self.refresh()
 
-    def show(self, volume, previous=None) -> None:
-        """Show a scan and its mask, and fit the views to it that showed another one."""
+    def showResult(self) -> None:
+        """Show the selected scan with the result that has just come."""
+        self._present()
+        self.refresh()
+
+    def showUpright(self) -> None:
+        """Show the upright volume in its own planes instead of the scan, with the mask in its place."""
+        volume = self._parameterNode.reslicedVolume
+        self._planesBefore = self._planesBefore or mrml.slice_planes(slicer.mrmlScene)
+        self._upright, self._poseInViews = volume, None
+        self._show(volume, previous=self._volume)
+        mrml.show_standard_planes(slicer.mrmlScene, mrml.head_in_upright(volume))
+        mrml.look_at(slicer.mrmlScene, mrml.head_in_upright(volume)[:3, 3])
+        self._press(planes=False, upright=True)
+        self.refresh()
+
+    def turnBack(self) -> None:
+        """Turn the slice views to where they were before they showed the head's planes, and back to the scan."""
+        before, upright = self._planesBefore, self._upright
+        self._planesBefore = self._poseInViews = self._upright = None
+        self._press(planes=False, upright=False)
+        if upright is not None and mrml.is_set(self._volume):
+            self._show(self._volume, previous=upright)
+            pose = self._pose()
+            if pose is not None:
+                mrml.look_at(slicer.mrmlScene, pose[:3, 3])
+        if before is not None:
+            mrml.restore_planes(slicer.mrmlScene, before)
+
+    def showMasks(self) -> None:
+        """Of all brain masks in the scene leave visible that of the volume shown."""
+        mrml.show_only_masks_of(slicer.mrmlScene, self._upright or self._volume)
+
+    def mask(self):
+        """The segmentation node whose mask goes with the volume shown, or None."""
+        if self._upright is not None:
+            return mrml.upright_mask(self._upright)
+        return self._parameterNode.outputSegmentation
+
+    def stop(self) -> None:
+        """Turn the views back, and follow them no longer."""
+        self.turnBack()
+        self._volume = self._parameterNode = None
+        self.removeObservers()
+        self.refresh()
+
+    def refresh(self, caller=None, event=None) -> None:
+        """Follow the pose and the upright volume, and say which views show something else than the selected scan."""
+        parameters = self._parameterNode
+        pose, upright = (parameters.outputTransform, parameters.reslicedVolume) if parameters else (None, None)
+        self._ui.standardPlanesButton.enabled = mrml.read_result(pose) is not None
+        self._ui.showUprightButton.enabled = self._isUpright(upright)
+        if parameters:
+            if self._upright is not None and not (upright == self._upright and self._isUpright(upright)):
+                self.turnBack()
+            self._turnAlong()
+        self._tellOthers()
+
+    def onStandardPlanesButton(self, checked: bool) -> None:
+        """Turn the slice views to the head's planes, and back."""
+        if not checked:
+            self.turnBack()
+            return
+        try:
+            pose = mrml.head_pose(self._parameterNode.outputTransform)
+        except E3PoseError as error:
+            self._press(planes=False, upright=self._upright is not None)
+            self._onFailed(error)
+            return
+        if self._upright is not None:
+            self.turnBack()
+        self._showPlanes(pose)
+
+    def onShowUprightButton(self, checked: bool) -> None:
+        """Show the upright volume, and the scan again."""
+        if checked:
+            self.showUpright()
+        else:
+            self.turnBack()
+
+    def _show(self, volume, previous=None) -> None:
+        """Show a volume and its mask, and fit the views to it that showed another one."""
         for name in mrml.show_scan(slicer.mrmlScene, volume, previous):
             logic = slicer.app.applicationLogic().GetSliceLogicByLayoutName(name)
             if logic is not None:
                 logic.FitSliceToBackground()
         self.showMasks()
+        self._onShown()
 
-    def showMasks(self) -> None:
-        """Of all brain masks in the scene leave the selected scan's visible."""
-        mrml.show_only_masks_of(slicer.mrmlScene, self._volume)
+    def _present(self, previous=None) -> None:
+        """Show the selected scan, and its head, if it is known, in the middle of all views that show the scan.
 
-    def stop(self) -> None:
-        """Follow the views no longer."""
-        self._volume = None
-        self.removeObservers()
-        self.refresh()
+        Views that were in the head's planes are so again, in those of this head.
+        """
+        wereTurned = self._poseInViews is not None
+        self.turnBack()
+        self._show(self._volume, previous)
+        pose = self._pose()
+        if pose is None:
+            return
+        mrml.jump_to(slicer.mrmlScene, pose[:3, 3], self._volume)
+        mrml.look_at(slicer.mrmlScene, pose[:3, 3])
+        if wereTurned:
+            self._showPlanes(pose)
 
-    def refresh(self, caller=None, event=None) -> None:
-        """Say which views show something else than the selected scan."""
+    def _showPlanes(self, pose: np.ndarray) -> None:
+        """Turn the views to the planes of a head."""
+        self._planesBefore, self._poseInViews = mrml.show_standard_planes(slicer.mrmlScene, pose), pose
+        self._press(planes=True, upright=False)
+
+    def _turnAlong(self) -> None:
+        """Follow the pose, where the views show its planes; while it stays, so do views that a person has turned."""
+        if self._poseInViews is None:
+            return
+        pose = self._pose()
+        if pose is None:
+            self.turnBack()
+        elif not np.allclose(pose, self._poseInViews):
+            mrml.show_standard_planes(slicer.mrmlScene, pose)
+            self._poseInViews = pose
+
+    def _tellOthers(self) -> None:
+        """Say which views show something else than the selected scan, now and whenever that changes."""
+        others = {}
         if mrml.is_set(self._volume):
             for node in self._composites():
-                if not self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, self.refresh):
-                    self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.refresh)
+                if not self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, self._onViewChanged):
+                    self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._onViewChanged)
             others = mrml.views_of_others(slicer.mrmlScene, self._volume)
-        else:
-            others = {}
-        self._label.visible = bool(others)
+        self._ui.viewsLabel.visible = bool(others)
         if others:
             shown = ", ".join(
                 _("{view} shows '{volume}'").format(view=view, volume=volume)
@@ -73,7 +190,30 @@ class Views(VTKObservationMixin):
                 else _("{view} is empty").format(view=view)
                 for view, volume in others.items()
             )
-            self._label.text = _("Not in all views: {shown}.").format(shown=shown)
+            self._ui.viewsLabel.text = _("Not in all views: {shown}.").format(shown=shown)
+
+    def _onViewChanged(self, caller, event) -> None:
+        self._tellOthers()
+
+    def _pose(self) -> np.ndarray | None:
+        """The selected scan's head pose, or None."""
+        try:
+            return mrml.head_pose(self._parameterNode.outputTransform if self._parameterNode else None)
+        except E3PoseError:
+            return None
+
+    def _isUpright(self, volume) -> bool:
+        """Whether a volume is the selected scan resliced upright, and under no warp."""
+        if not volume or not self._volume or not mrml.is_of(volume, self._volume):
+            return False
+        return mrml.head_in_upright(volume) is not None
+
+    def _press(self, planes: bool, upright: bool) -> None:
+        """Press and release the two buttons, without what that does otherwise."""
+        for button, checked in ((self._ui.standardPlanesButton, planes), (self._ui.showUprightButton, upright)):
+            wasBlocked = button.blockSignals(True)
+            button.checked = checked
+            button.blockSignals(wasBlocked)
 
     @staticmethod
     def _composites() -> list:

@@ -27,6 +27,11 @@ class IOManager:
             self._logic.GetSelectionNode().SetActiveVolumeID(node.GetID())
             self._logic.PropagateVolumeSelection()
         loaded.AddItem(node)
+        if properties.get("show", True):
+            selection = self._logic.GetSelectionNode()
+            select = selection.SetActiveLabelVolumeID if labelmap else selection.SetActiveVolumeID
+            select(node.GetID())
+            self._logic.PropagateVolumeSelection()
         return True
 
     def _load_scene(self, path: str) -> bool:

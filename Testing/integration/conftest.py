@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +79,7 @@ def panel(app, scene, installed_model):
     import slicer
 
     slicer.modules.E3PoseWidget._run.stop()
+    slicer.modules.E3PoseWidget._reslicingRun.stop()
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +118,7 @@ def estimate_at_once(panel, estimates, monkeypatch) -> Callable:
 
     def end() -> None:
         waiting.pop()()
-        panel._onRunEnd()
+        panel._onBusy()
 
     def both() -> None:
         begin()
@@ -124,6 +126,24 @@ def estimate_at_once(panel, estimates, monkeypatch) -> Callable:
 
     both.begin, both.end = begin, end
     return both
+
+
+@pytest.fixture
+def reslice(app, panel) -> Callable:
+    """``reslice()`` clicks on Reslice volume, waits for the end, and returns how long the window was kept waiting each
+    time, in seconds.
+    """
+
+    def click_and_wait() -> list[float]:
+        panel.ui.resliceButton.click()
+        pauses = []
+        while panel._reslicingRun.busy:
+            begin = time.perf_counter()
+            app.processEvents()
+            pauses.append(time.perf_counter() - begin)
+        return pauses
+
+    return click_and_wait
 
 
 def add_phantom(scene, name: str = "phantom", right: float = 0.0, step: int = 1):

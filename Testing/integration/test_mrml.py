@@ -13,7 +13,7 @@ slicer = pytest.importorskip("slicer", reason="needs the wheel slicer-core")
 vtk = pytest.importorskip("vtk")
 
 from E3PoseLib import mrml  # noqa: E402
-from E3PoseLib.errors import OutputError, TransformError  # noqa: E402
+from E3PoseLib.errors import OutputError, TransformError, VolumeError  # noqa: E402
 from E3PoseLib.imaging.geometry import pose_difference, rigid, transform_points  # noqa: E402
 from E3PoseLib.imaging.resampling import RESLICED_EDGE_MM  # noqa: E402
 from E3PoseLib.imaging.resampling import reslice as reslice_directly  # noqa: E402
@@ -158,11 +158,60 @@ def test_resliced_volume_node(volume):
     bright = transform_points(voxel_to_canonical, np.argwhere(voxels > 665))
     assert bright[:, 1].mean() > 30 and bright[:, 2].mean() < -10
 
+    # Whichever way the transform leads, upright is upright.
     placed = write_pose(volume, head_pose(), mrml.PLACE_AXES)
     mrml.reslice_upright(volume, placed, upright, 1.5)
-    assert np.allclose(mrml.voxel_to_world(upright), head_pose() @ voxel_to_canonical)
+    assert np.allclose(mrml.voxel_to_parent(upright), voxel_to_canonical)
+    assert np.array_equal(mrml.voxels(upright), voxels)
     with pytest.raises(OutputError, match="'scan' is the scan itself: choose an empty volume"):
         mrml.reslice_upright(volume, transform, volume, 1.5)
+
+
+def test_the_head_in_an_upright_volume_goes_where_that_is_moved(volume):
+    upright = add("vtkMRMLScalarVolumeNode", "upright")
+    assert mrml.head_in_upright(volume) is None
+    mrml.reslice_upright(volume, write_pose(volume, head_pose()), upright, 3.0)
+    assert np.allclose(mrml.head_in_upright(upright), np.eye(4))
+    upright.SetAndObserveTransformNodeID(add_transform(POSE).GetID())
+    assert np.allclose(mrml.head_in_upright(upright), POSE)
+    upright.HardenTransform()
+    assert np.allclose(mrml.head_in_upright(upright), POSE)
+
+
+@pytest.mark.parametrize("warped", [False, True])
+def test_reslicing_by_steps_is_reslicing_at_once(volume, warped):
+    if warped:
+        warp(volume)
+    transform = write_pose(volume, head_pose())
+    at_once = add("vtkMRMLScalarVolumeNode", "at once")
+    mrml.reslice_upright(volume, transform, at_once, 3.0)
+    reslicing, fractions = mrml.UprightReslicing(volume, transform, 3.0), [0.0]
+    while fractions[-1] < 1:
+        reslicing.go_on(1e-4)
+        fractions.append(reslicing.fraction)
+    assert len(fractions) > 5 and fractions == sorted(fractions)
+    by_steps = add("vtkMRMLScalarVolumeNode", "by steps")
+    reslicing.write(by_steps)
+    assert np.array_equal(mrml.voxels(by_steps), mrml.voxels(at_once))
+    assert np.ptp(mrml.voxels(by_steps)) > 300
+
+
+@pytest.mark.parametrize("change", ["voxels", "place", "deleted"])
+def test_a_scan_that_changes_while_it_is_resliced_gives_no_mixture(volume, change):
+    transform, upright = write_pose(volume), add("vtkMRMLScalarVolumeNode", "upright")
+    reslicing = mrml.UprightReslicing(volume, transform, 3.0)
+    reslicing.go_on(0.001)
+    if change == "voxels":
+        slicer.util.arrayFromVolume(volume)[:] = 0
+        slicer.util.arrayFromVolumeModified(volume)
+    elif change == "place":
+        volume.SetAndObserveTransformNodeID(transform.GetID())
+    else:
+        slicer.mrmlScene.RemoveNode(volume)
+    reslicing.go_on(np.inf)
+    with pytest.raises(VolumeError, match="changed while it was resliced"):
+        reslicing.write(upright)
+    assert upright.GetImageData() is None
 
 
 def test_whole_scan_resliced(volume):
@@ -308,7 +357,7 @@ def test_a_segment_of_the_mask_s_name_is_no_mask(volume):
 def test_a_reslicing_that_fails_leaves_no_volume(volume, monkeypatch):
     from E3PosePanel.logic import E3PoseLogic
 
-    monkeypatch.setattr(mrml, "reslice_upright", lambda *_: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(mrml.UprightReslicing, "write", lambda *_: (_ for _ in ()).throw(MemoryError()))
     transform, logic = write_pose(volume), E3PoseLogic()
     before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode")
     with pytest.raises(MemoryError):

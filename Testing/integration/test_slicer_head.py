@@ -1,5 +1,6 @@
 """What the person sees of the head after an estimate, in the real panel and on real MRML."""
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.usefixtures("panel")
@@ -30,3 +31,158 @@ def test_the_mask_is_brain_in_snomed_ct_and_in_slicer_s_colour(estimated):
     assert entry.GetCategoryObject().GetCodeMeaning() == "Anatomical Structure"
     # recommendedDisplayRGBValue of Slicer's general anatomy list.
     assert [round(255 * part) for part in segment.GetColor()] == [250, 250, 225]
+
+
+def composites(scene) -> list:
+    return [scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode") for index in range(3)]
+
+
+def backgrounds(scene) -> set:
+    return {composite.GetBackgroundVolumeID() for composite in composites(scene)}
+
+
+def offsets_to(scene, point) -> list[float]:
+    """How far the slice views' planes, and their middles, are from a point, in mm."""
+    matrices = [node.GetSliceToRAS() for node in scene.GetNodesByClass("vtkMRMLSliceNode")]
+    middles = np.array([[matrix.GetElement(row, 3) for row in range(3)] for matrix in matrices])
+    return np.linalg.norm(middles - point, axis=1).tolist()
+
+
+@pytest.fixture
+def camera(scene):
+    node = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    node.SetPosition(0, 500, 0)
+    node.SetFocalPoint(0, 0, 0)
+    return node
+
+
+def visible_masks(scene) -> set[str]:
+    from E3PoseLib import mrml
+
+    nodes = scene.GetNodesByClass("vtkMRMLSegmentationNode")
+    return {node.GetName() for node in nodes if any(mrml.mask_visibility(node))}
+
+
+def ball(scan_node, pose, radius: float) -> np.ndarray:
+    """A mask on the grid of a scan: a ball about the head's centre."""
+    from E3PoseLib import mrml
+
+    shape = mrml.voxels(scan_node).shape
+    indices = np.stack([*np.indices(shape).reshape(3, -1), np.ones(np.prod(shape))])
+    points = np.linalg.inv(pose) @ mrml.voxel_to_world(scan_node) @ indices
+    return (np.linalg.norm(points[:3], axis=0) < radius).reshape(shape).astype(np.uint8)
+
+
+def test_all_views_jump_to_the_head(panel, camera, estimated, scan_node, scene):
+    from E3PoseLib import mrml
+
+    centre = mrml.head_pose(estimated.ui.outputTransformSelector.currentNode())[:3, 3]
+    assert backgrounds(scene) == {scan_node.GetID()}
+    assert offsets_to(scene, centre) == pytest.approx([0, 0, 0], abs=1e-3)
+    assert camera.GetFocalPoint() == pytest.approx(centre)
+    # It still looks the way it did, from where it sees the whole head.
+    direction = np.subtract(camera.GetPosition(), camera.GetFocalPoint())
+    assert direction / np.linalg.norm(direction) == pytest.approx([0, 1, 0])
+    assert np.linalg.norm(direction) * np.sin(np.deg2rad(camera.GetViewAngle() / 2)) >= 90
+
+
+def test_a_view_that_a_person_has_arranged_does_not_jump(panel, scan_node, second_scan, estimate_at_once, scene):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    composites(scene)[0].SetBackgroundVolumeID(second_scan.GetID())
+    before = offsets_to(scene, np.zeros(3))
+    estimate_at_once()
+    after = offsets_to(scene, np.zeros(3))
+    assert after[0] == before[0] and after[1] != before[1]
+    assert panel.ui.viewsLabel.text == "Not in all views: Red shows 'second'."
+
+
+def test_planes_stay_the_head_s_from_scan_to_scan(panel, estimated, scan_node, second_scan, estimate_at_once, scene):
+    from E3PoseLib import mrml
+
+    panel.ui.inputVolumeSelector.setCurrentNode(second_scan)
+    estimate_at_once()
+    panel.ui.standardPlanesButton.click()
+    for scan in (scan_node, second_scan):
+        panel.ui.inputVolumeSelector.setCurrentNode(scan)
+        pose = mrml.head_pose(panel.ui.outputTransformSelector.currentNode())
+        assert panel.ui.standardPlanesButton.checked
+        assert offsets_to(scene, pose[:3, 3]) == pytest.approx([0, 0, 0], abs=1e-3)
+        red = mrml.to_numpy(mrml.slice_nodes(scene)["Red"].GetSliceToRAS())
+        assert np.allclose(red[:3, 2], pose[:3, 2])
+    panel.ui.standardPlanesButton.click()
+    assert [node.GetOrientation() for node in mrml.slice_nodes(scene).values()] == ["Axial", "Sagittal", "Coronal"]
+    # Where the views are now belongs to the scan that is selected, not to the first one.
+    assert offsets_to(scene, pose[:3, 3]) == pytest.approx([0, 0, 0], abs=1e-3)
+
+
+@pytest.mark.parametrize("direction", ["ALIGN", "PLACE"])
+def test_the_upright_volume_is_shown_in_its_own_planes_with_the_mask_in_place(
+    panel, scan_node, estimate_at_once, reslice, camera, scene, direction
+):
+    import slicer
+
+    from E3PoseLib import mrml
+    from E3PosePanel.parameters import Direction
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    panel._parameterNode.direction = Direction[direction]
+    panel.ui.reslicedSpacingSliderWidget.value = 2.0
+    estimate_at_once()
+    pose = mrml.head_pose(panel.ui.outputTransformSelector.currentNode())
+    segmentation, scan = panel.ui.outputSegmentationSelector.currentNode(), mrml.read_scan(scan_node)
+    mrml.write_mask(segmentation, ball(scan_node, pose, radius=40), scan)
+    planes = [mrml.to_numpy(node.GetSliceToRAS()) for node in scene.GetNodesByClass("vtkMRMLSliceNode")]
+    assert not panel.ui.showUprightButton.enabled
+    reslice()
+    upright = panel.ui.reslicedVolumeSelector.currentNode()
+    assert upright.GetName() == panel.ui.statusLabel.text.removeprefix("Resliced into ").removesuffix(".")
+    assert backgrounds(scene) == {upright.GetID()}
+    assert [node.GetOrientation() for node in mrml.slice_nodes(scene).values()] == ["Axial", "Sagittal", "Coronal"]
+    assert offsets_to(scene, np.zeros(3)) == pytest.approx([0, 0, 0], abs=1e-6)
+    assert camera.GetFocalPoint() == pytest.approx((0, 0, 0))
+    assert panel.ui.showUprightButton.checked and not panel.ui.standardPlanesButton.checked
+    # The mask, exported onto the upright grid by Slicer itself, is the ball about the origin.
+    assert visible_masks(scene) == {"phantom upright brain mask"}
+    labels = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    export = slicer.vtkSlicerSegmentationsModuleLogic.ExportVisibleSegmentsToLabelmapNode
+    assert export(mrml.upright_mask(upright), labels, upright)
+    inside = np.argwhere(mrml.voxels(labels))
+    points = mrml.voxel_to_world(labels) @ np.vstack([inside.T, np.ones(len(inside))])
+    assert np.linalg.norm(points[:3].mean(axis=1)) < 0.5
+    assert len(inside) * 2.0**3 / 1000 == pytest.approx(4 / 3 * np.pi * 4**3, rel=0.02)
+
+    panel.ui.showUprightButton.click()
+    assert backgrounds(scene) == {scan_node.GetID()} and visible_masks(scene) == {"phantom brain mask"}
+    for node, before in zip(scene.GetNodesByClass("vtkMRMLSliceNode"), planes, strict=True):
+        assert np.allclose(mrml.to_numpy(node.GetSliceToRAS()), before)
+    panel.ui.showUprightButton.click()
+    assert backgrounds(scene) == {upright.GetID()}
+    panel.ui.standardPlanesButton.click()
+    assert backgrounds(scene) == {scan_node.GetID()} and not panel.ui.showUprightButton.checked
+    panel.ui.showUprightButton.click()
+    scene.RemoveNode(upright)
+    assert backgrounds(scene) == {scan_node.GetID()} and not panel.ui.showUprightButton.enabled
+    assert visible_masks(scene) == {"phantom brain mask"}
+
+
+def test_a_large_reslicing_keeps_the_window_alive(panel, estimated, reslice):
+    panel.ui.reslicedSpacingSliderWidget.value = 0.5  # 360^3 voxels
+    pauses = reslice()
+    assert panel.ui.statusLabel.text == "Resliced into phantom upright."
+    # All but the last pass, which writes the volume and shows it, were steps of some 30 ms.
+    assert len(pauses) > 10
+    assert np.median(pauses) < 0.1
+
+
+def test_a_reslicing_can_be_cancelled(app, panel, estimated, scene):
+    before = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+    panel.ui.reslicedSpacingSliderWidget.value = 0.4
+    panel.ui.resliceButton.click()
+    app.processEvents()
+    assert panel.ui.progressBar.visible and panel.ui.progressBar.format.startswith("Reslicing")
+    assert not panel.ui.estimateButton.enabled and not panel.ui.resliceButton.enabled
+    panel.ui.cancelButton.click()
+    assert not panel._reslicingRun.busy and not panel.ui.progressBar.visible
+    assert panel.ui.statusLabel.text == "Cancelled."
+    assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == before
+    assert panel.ui.estimateButton.enabled and panel.ui.resliceButton.enabled

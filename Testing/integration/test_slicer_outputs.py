@@ -113,11 +113,11 @@ def selected(panel) -> list:
     return [getattr(panel.ui, name).currentNode() for name in SELECTORS]
 
 
-def all_results(panel, estimate_at_once) -> list:
+def all_results(panel, estimate_at_once, reslice) -> list:
     """Estimate and reslice: the three results."""
     panel.ui.reslicedSpacingSliderWidget.value = 4.0
     estimate_at_once()
-    panel.ui.resliceButton.click()
+    reslice()
     return selected(panel)
 
 
@@ -361,21 +361,21 @@ TRIES = (
 
 
 @pytest.mark.parametrize("what", TRIES, ids=lambda what: what.__name__)
-def test_no_node_of_others_is_written_into(panel, theirs, estimate_at_once, what):
-    results = all_results(panel, estimate_at_once)
+def test_no_node_of_others_is_written_into(panel, theirs, estimate_at_once, reslice, what):
+    results = all_results(panel, estimate_at_once, reslice)
     made = what(panel, theirs, results) or []
     theirs.remember(*made)
     scan = panel.ui.inputVolumeSelector.currentNode()
     for _ in range(2):  # the second time into what the first time has made
         estimate_at_once()
-        panel.ui.resliceButton.click()
+        reslice()
         assert theirs.changed() == []
     assert not set(theirs.nodes) & set(selected(panel))
     assert all(node.GetName().startswith(f"{scan.GetName()} ") for node in selected(panel))
 
 
-def test_nothing_changes_before_the_click_either(panel, theirs, estimate_at_once):
-    results = all_results(panel, estimate_at_once)
+def test_nothing_changes_before_the_click_either(panel, theirs, estimate_at_once, reslice):
+    results = all_results(panel, estimate_at_once, reslice)
     theirs.remember()
     delete_by_data_module(panel, theirs, results)
     assert theirs.changed() == []

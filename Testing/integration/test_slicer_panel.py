@@ -134,7 +134,7 @@ def test_the_next_run_replaces_the_result_shown(app, panel, scan_node):
     assert panel.ui.positionLabel.text == f"R {right:.1f}   A {anterior:.1f}   S {superior:.1f} mm" != before
 
 
-def test_each_scan_keeps_its_own_results(app, panel, scan_node, second_scan):
+def test_each_scan_keeps_its_own_results(app, panel, scan_node, second_scan, reslice):
     from E3PoseLib import mrml
 
     selectors = (
@@ -148,7 +148,7 @@ def test_each_scan_keeps_its_own_results(app, panel, scan_node, second_scan):
         assert [selector.currentNode() for selector in selectors] == [None, None, None]
         assert panel.ui.positionLabel.text == "–" and not panel.ui.resliceButton.enabled
         estimate(app, panel)
-        panel.ui.resliceButton.click()
+        reslice()
         results.append([selector.currentNode() for selector in selectors])
         positions.append(mrml.head_pose(results[-1][0])[:3, 3])
     assert np.allclose(positions[1] - positions[0], [30, 0, 0], atol=1e-3)
@@ -163,7 +163,7 @@ def test_each_scan_keeps_its_own_results(app, panel, scan_node, second_scan):
     assert [selector.currentNode() for selector in selectors] == results[0]
     # Whoever asks for it reslices one scan by the pose of another, and is told.
     panel.ui.outputTransformSelector.setCurrentNode(results[1][0])
-    panel.ui.resliceButton.click()
+    reslice()
     assert panel.ui.statusLabel.text.endswith("by the pose of another scan: second head pose.")
 
 
@@ -374,13 +374,14 @@ def test_standard_planes_and_back(app, panel, scan_node, scene):
     assert red.GetOrientation() == "Axial"
 
 
-def test_reslice_and_mask_visibility(app, panel, scan_node, scene):
+def test_reslice_and_mask_visibility(app, panel, scan_node, scene, reslice):
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
     panel.ui.reslicedSpacingSliderWidget.value = 2.0
     estimate(app, panel)
-    panel.ui.resliceButton.click()
+    reslice()
     upright = panel.ui.reslicedVolumeSelector.currentNode()
     assert upright.GetSpacing() == pytest.approx((2.0, 2.0, 2.0))
+    panel.ui.showUprightButton.click()
     display = panel.ui.outputSegmentationSelector.currentNode().GetDisplayNode()
     assert display.GetVisibility2D() and display.GetVisibility3D()
     panel.ui.showMask2DCheckBox.checked = False
@@ -453,7 +454,7 @@ def test_reload_by_script(app, panel, scan_node, modules_restored):
     assert reloaded.ui.statusLabel.text == "Done."
 
 
-def test_scene_loaded_while_another_module_is_open(app, panel, scan_node, scene, tmp_path):
+def test_scene_loaded_while_another_module_is_open(app, panel, scan_node, scene, tmp_path, reslice):
     import slicer
 
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
@@ -466,7 +467,7 @@ def test_scene_loaded_while_another_module_is_open(app, panel, scan_node, scene,
     assert panel.ui.positionLabel.text == "–"
     slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": str(tmp_path / "scene.mrb")}, None)
     assert panel.ui.positionLabel.text == position
-    panel.ui.resliceButton.click()
+    reslice()
     assert panel.ui.statusLabel.text == "Resliced into phantom upright."
 
 
@@ -620,7 +621,7 @@ def test_only_scans_are_on_offer(panel, scan_node, scene):
     assert panel.ui.inputVolumeSelector.nodes() == [scan_node]
 
 
-def test_time_point_of_a_sequence_is_shown_and_followed(app, panel, scan_node, scene):
+def test_time_point_of_a_sequence_is_shown_and_followed(app, panel, scan_node, scene, reslice):
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
     assert not panel.ui.timePointLabel.visible or panel.ui.timePointLabel.text == ""
     sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode")
@@ -637,7 +638,7 @@ def test_time_point_of_a_sequence_is_shown_and_followed(app, panel, scan_node, s
     browser.SetSelectedItemNumber(0)
     scan_node.Modified()
     assert panel.ui.warningsLabel.text.endswith("the pose is of time point 3, the scan shows time point 1")
-    panel.ui.resliceButton.click()
+    reslice()
     assert "time point 3, the scan shows time point 1" in panel.ui.statusLabel.text
 
 
@@ -692,12 +693,12 @@ def test_missing_packages_disable_the_button(panel, scan_node, monkeypatch):
     assert "Not installed: torch" in panel.ui.estimateButton.toolTip
 
 
-def test_nothing_is_logged_as_an_error(app, panel, scan_node, caplog):
+def test_nothing_is_logged_as_an_error(app, panel, scan_node, caplog, reslice):
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
     with caplog.at_level(logging.WARNING):
         estimate(app, panel)
         panel.ui.standardPlanesButton.click()
-        panel.ui.resliceButton.click()
+        reslice()
     assert caplog.records == []
     assert app.message_boxes == []
 

@@ -8,7 +8,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from E3PoseLib.errors import OutputError
-from E3PoseLib.mrml.matrices import to_vtk
+from E3PoseLib.mrml.matrices import parent_to_world, to_numpy, to_vtk
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, is_result_of, mark_result
 from E3PoseLib.mrml.scan import Scan
 
@@ -70,6 +70,35 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
     values.SetName("ImageScalars")
     image.GetPointData().SetScalars(values)
     image.SetGeometryFromImageToWorldMatrix(to_vtk(scan.grid_to_parent))
+    _put_segment(segmentation_node, image)
+    segmentation_node.SetAndObserveTransformNodeID(scan.parent_id)
+    mark_result(segmentation_node, scan.volume_id)
+    volume_node = segmentation_node.GetScene().GetNodeByID(scan.volume_id)
+    if volume_node is not None:
+        segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+
+
+def copy_mask(source_node, target_node, world_to_target: np.ndarray) -> bool:
+    """Write the mask of one segmentation node into another, moved: its voxels stay, the grid that they lie on is moved.
+
+    ``world_to_target`` leads from where the mask lies in the world to where its copy is to lie. Returns False, with
+    nothing written, where there is no mask or it lies under a warp.
+    """
+    segment_id, to_world = _mask_id(source_node.GetSegmentation()), parent_to_world(source_node)
+    if segment_id is None or to_world is None:
+        return False
+    image = slicer.vtkOrientedImageData()
+    source_node.GetBinaryLabelmapRepresentation(segment_id, image)
+    grid_to_source = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(grid_to_source)
+    image.SetGeometryFromImageToWorldMatrix(to_vtk(world_to_target @ to_world @ to_numpy(grid_to_source)))
+    _put_segment(target_node, image)
+    target_node.SetAndObserveTransformNodeID(None)
+    return True
+
+
+def _put_segment(segmentation_node, image) -> None:
+    """Make an oriented image the segment of the brain; the one before goes."""
     segmentation = segmentation_node.GetSegmentation()
     segment_id = _mask_id(segmentation)
     if segment_id is None:
@@ -82,7 +111,7 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
     segment = slicer.vtkSegment()
     segment.SetName(SEGMENT_NAME)
     segment.SetTag(SEGMENT_TAG, "1")
-    segment.SetTag(SHAPE_TAG, json.dumps(_shape(mask > 0)))
+    segment.SetTag(SHAPE_TAG, json.dumps(_shape(_labels(image) > 0)))
     segment.SetTerminology(BRAIN_TERMINOLOGY)
     segment.SetColor(*BRAIN_COLOR)
     segment.AddRepresentation(binary, image)
@@ -92,11 +121,6 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
     display_node.SetSegmentVisibility(segment_id, True)
     display_node.SetSegmentVisibility2DFill(segment_id, False)  # it would hide the anatomy
     segmentation_node.RemoveAttribute(HIDDEN_ATTRIBUTE)
-    segmentation_node.SetAndObserveTransformNodeID(scan.parent_id)
-    mark_result(segmentation_node, scan.volume_id)
-    volume_node = segmentation_node.GetScene().GetNodeByID(scan.volume_id)
-    if volume_node is not None:
-        segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
 
 
 def has_mask(segmentation_node) -> bool:
@@ -150,8 +174,12 @@ def is_edited_mask(segmentation_node) -> bool:
     image = segment.GetRepresentation(binary)
     if image is None or not segment.GetTag(SHAPE_TAG, then):
         return True
-    labels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions(), order="F")
-    return not np.allclose(_shape(labels == segment.GetLabelValue()), json.loads(str(then)), rtol=1e-6)
+    return not np.allclose(_shape(_labels(image) == segment.GetLabelValue()), json.loads(str(then)), rtol=1e-6)
+
+
+def _labels(image) -> np.ndarray:
+    """The voxels [I, J, K] of a label map."""
+    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions(), order="F")
 
 
 def _shape(mask: np.ndarray) -> list[float]:

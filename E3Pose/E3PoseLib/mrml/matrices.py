@@ -1,4 +1,4 @@
-"""The matrices and voxels of MRML nodes as numpy."""
+"""The matrices and voxels of MRML nodes as numpy, and the nodes themselves as a list."""
 
 import numpy as np
 import vtk
@@ -20,6 +20,11 @@ def to_vtk(matrix: np.ndarray):
 def is_set(node) -> bool:
     """Whether ``node`` is a node of a scene still."""
     return node is not None and node.GetScene() is not None
+
+
+def nodes_of_class(scene, class_name: str) -> list:
+    """All nodes of a class and of those derived from it, in the scene's order."""
+    return [scene.GetNthNodeByClass(index, class_name) for index in range(scene.GetNumberOfNodesByClass(class_name))]
 
 
 def voxels(node) -> np.ndarray:

@@ -16,6 +16,9 @@ VOLUME_REFERENCE = "E3Pose.InputVolume"
 SELF_REFERENCE = "E3Pose.Self"
 """Role of the node reference by which a result knows itself, and is told from its copies."""
 
+MASK_REFERENCE = "E3Pose.UprightMask"
+"""Role of the node reference by which an upright volume knows its brain mask, which is made anew with it."""
+
 SHOWS = ("vtkMRMLDisplayNode", "vtkMRMLSliceCompositeNode", "vtkMRMLSelectionNode", "vtkMRMLSequenceBrowserNode")
 """Classes of nodes that refer to a volume to show it; any other that does works on it."""
 
@@ -101,12 +104,13 @@ def is_in_sequence(node) -> bool:
 def user_of(volume_node):
     """A node that works on a volume: a result of it, a segmentation drawn on it, another module's parameters; or None.
 
-    The panel's own parameters and whatever only shows the volume do not count.
+    The panel's own parameters, an upright volume's mask, and whatever only shows the volume do not count.
     """
     scene, volume_id = volume_node.GetScene(), volume_node.GetID()
+    spared = {volume_id, volume_node.GetNodeReferenceID(MASK_REFERENCE)}
     for index in range(scene.GetNumberOfNodes()):
         node = scene.GetNthNode(index)
-        if node == volume_node or any(node.IsA(name) for name in SHOWS) or not _refers(node, volume_id):
+        if node.GetID() in spared or any(node.IsA(name) for name in SHOWS) or not _refers(node, volume_id):
             continue
         if not (node.IsA("vtkMRMLScriptedModuleNode") and node.GetSingletonTag() == "E3Pose"):
             return node

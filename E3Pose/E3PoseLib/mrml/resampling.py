@@ -1,6 +1,7 @@
 """Volume nodes on other grids, whatever transforms they sit under."""
 
 import itertools
+import time
 
 import numpy as np
 import slicer
@@ -12,6 +13,10 @@ from E3PoseLib.mrml.matrices import to_vtk, voxel_to_parent, voxel_to_world
 
 LARGEST_GRID = 2**26
 """Voxels of the largest grid that a warped volume is resampled to."""
+
+
+FIRST_VOXELS_A_SECOND = 5e6
+"""How quick resampling is taken to be before it has been timed; a warp takes longer than a matrix."""
 
 
 def resample_to_world(node) -> tuple[np.ndarray, np.ndarray]:
@@ -29,30 +34,84 @@ def resample_to_world(node) -> tuple[np.ndarray, np.ndarray]:
 
 
 def reslice(node, grid_to_world: np.ndarray, shape) -> np.ndarray:
-    """The voxels [I, J, K] of a volume node on another grid of the world, trilinear; outside the scan its
-    minimum.
+    """The voxels [I, J, K] of a volume node on another grid of the world, see `Reslicing`."""
+    reslicing = Reslicing(node, grid_to_world, shape)
+    reslicing.go_on(np.inf)
+    return reslicing.array
 
-    Any transform that the node sits under is honoured. ``grid_to_world`` maps the grid's indices to world
-    RAS.
+
+class Reslicing:
+    """The voxels of a volume node on another grid of the world, computed a few rows at a time.
+
+    Trilinear; outside the scan its minimum. Any transform that the node sits under is honoured. A window stays alive
+    where `go_on` is called by its timer.
+
+    Parameters
+    ----------
+    node
+        The volume.
+    grid_to_world : np.ndarray
+        The grid's indices -> world RAS, 4x4.
+    shape : sequence of int
+        Of the grid, (I, J, K).
+
+    Attributes
+    ----------
+    image : vtkImageData
+        What is computed; its geometry is that of indices.
+    array : np.ndarray
+        Its voxels [I, J, K]; they share their memory.
     """
-    to_world = voxel_to_world(node)
-    if to_world is not None:
-        # One matrix: the resampler then steps along its rows instead of transforming every voxel.
-        grid_to_voxel = vtk.vtkTransform()
-        grid_to_voxel.SetMatrix(to_vtk(np.linalg.inv(to_world) @ grid_to_world))
-    else:
-        grid_to_voxel = warped_grid_to_voxel(node, grid_to_world)
-    resampler = vtk.vtkImageReslice()
-    resampler.SetInputData(node.GetImageData())
-    resampler.SetResliceTransform(grid_to_voxel)
-    resampler.SetOutputSpacing(1, 1, 1)
-    resampler.SetOutputOrigin(0, 0, 0)
-    resampler.SetOutputExtent(0, int(shape[0]) - 1, 0, int(shape[1]) - 1, 0, int(shape[2]) - 1)
-    resampler.SetInterpolationModeToLinear()
-    resampler.SetBackgroundLevel(node.GetImageData().GetScalarRange()[0])
-    resampler.Update()
-    image = resampler.GetOutput()
-    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions(), order="F").copy()
+
+    def __init__(self, node, grid_to_world: np.ndarray, shape):
+        source = node.GetImageData()
+        self.image = vtk.vtkImageData()
+        self.image.SetDimensions([int(n) for n in shape])
+        self.image.AllocateScalars(source.GetScalarType(), 1)
+        self.array = vtk_to_numpy(self.image.GetPointData().GetScalars()).reshape(self.image.GetDimensions(), order="F")
+        self._resampler = vtk.vtkImageReslice()
+        self._resampler.SetInputData(source)
+        self._resampler.SetResliceTransform(grid_to_voxel(node, grid_to_world))
+        self._resampler.SetOutputSpacing(1, 1, 1)
+        self._resampler.SetOutputOrigin(0, 0, 0)
+        self._resampler.SetInterpolationModeToLinear()
+        self._resampler.SetBackgroundLevel(source.GetScalarRange()[0])
+        self._rows_done = 0
+        self._rows_a_second = FIRST_VOXELS_A_SECOND / self.array.shape[0]
+
+    @property
+    def fraction(self) -> float:
+        """How much is done, in [0, 1]."""
+        return self._rows_done / (self.array.shape[1] * self.array.shape[2])
+
+    def go_on(self, seconds: float) -> None:
+        """Compute for about ``seconds``, at least one row, or to the end where that comes first."""
+        end = time.monotonic() + seconds
+        while self.fraction < 1:
+            left = end - time.monotonic()
+            if left <= 0 and self._rows_done:
+                return
+            self._compute_rows(max(1, int(min(self._rows_a_second * left, self.array[0].size))))
+
+    def _compute_rows(self, count: int) -> None:
+        """Compute the next rows: whole slices where ``count`` allows it, else within one slice."""
+        n_rows = self.array.shape[1]
+        k, j = divmod(self._rows_done, n_rows)
+        if j == 0 and count >= n_rows:
+            rows, slices = slice(0, n_rows), slice(k, min(k + count // n_rows, self.array.shape[2]))
+        else:
+            rows, slices = slice(j, min(j + count, n_rows)), slice(k, k + 1)
+        begin = time.monotonic()
+        extent = (0, self.array.shape[0] - 1, rows.start, rows.stop - 1, slices.start, slices.stop - 1)
+        self._resampler.SetOutputExtent(*extent)
+        self._resampler.Update()
+        part = self._resampler.GetOutput()
+        self.array[:, rows, slices] = vtk_to_numpy(part.GetPointData().GetScalars()).reshape(
+            part.GetDimensions(), order="F"
+        )
+        n_done = (rows.stop - rows.start) * (slices.stop - slices.start)
+        self._rows_done += n_done
+        self._rows_a_second = n_done / max(time.monotonic() - begin, 1e-6)
 
 
 def landmarks_in_world(node) -> np.ndarray:
@@ -64,10 +123,14 @@ def landmarks_in_world(node) -> np.ndarray:
     return np.array([to_world.TransformPoint(point) for point in in_parent])
 
 
-def warped_grid_to_voxel(node, grid_to_world: np.ndarray):
-    """Indices of a grid of the world -> voxel indices of a volume node under a warp, as a
-    vtkGeneralTransform.
-    """
+def grid_to_voxel(node, grid_to_world: np.ndarray):
+    """Indices of a grid of the world -> voxel indices of a volume node, as a transform of VTK."""
+    to_world = voxel_to_world(node)
+    if to_world is not None:
+        # One matrix: the resampler then steps along its rows instead of transforming every voxel.
+        transform = vtk.vtkTransform()
+        transform.SetMatrix(to_vtk(np.linalg.inv(to_world) @ grid_to_world))
+        return transform
     world_to_parent = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(None, node.GetParentTransformNode(), world_to_parent)
     transform = vtk.vtkGeneralTransform()

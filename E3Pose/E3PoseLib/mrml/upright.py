@@ -1,56 +1,136 @@
 """Resliced volumes out: the scan along the head's axes."""
 
-import numpy as np
-import vtk
-from vtk.util.numpy_support import numpy_to_vtk
+import json
 
-from E3PoseLib.errors import OutputError
+import numpy as np
+
+from E3PoseLib.errors import OutputError, VolumeError
 from E3PoseLib.imaging.geometry import transform_points
-from E3PoseLib.mrml.matrices import to_vtk, voxel_to_world
-from E3PoseLib.mrml.outputs import check_output, mark_result
-from E3PoseLib.mrml.pose import DIRECTION_ATTRIBUTE, PLACE_AXES, head_pose
-from E3PoseLib.mrml.resampling import reslice
-from E3PoseLib.mrml.scan import check_volume_node
+from E3PoseLib.mrml.mask import copy_mask
+from E3PoseLib.mrml.matrices import is_set, to_vtk, voxel_to_world
+from E3PoseLib.mrml.outputs import MASK_REFERENCE, check_output, mark_result
+from E3PoseLib.mrml.pose import head_pose
+from E3PoseLib.mrml.resampling import Reslicing
+from E3PoseLib.mrml.scan import check_volume_node, place
+
+GRID_ATTRIBUTE = "E3Pose.GridToHead"
+"""Of an upright volume: its voxel indices -> the head's frame, as JSON."""
 
 HEAD_MM = 180.0
 """Edge of the cube about the head's centre that is resliced: a term fetus's head and what surrounds it."""
 
 
-def reslice_upright(volume_node, transform_node, output_node, spacing: float, extent: float | None = HEAD_MM) -> None:
-    """Reslice a scan along the head's axes, at ``spacing`` mm, into a volume node.
+class UprightReslicing:
+    """A scan on its way into an upright volume: begun, gone on with, and written when it is done.
 
-    The grid is a cube of edge ``extent`` mm about the head's centre, the one of `resampling.reslice`; with None it
-    covers the whole scan. The result lies where the pose transform leads: in the head's own frame where the transform
-    aligns the volume to it, in the scan, aslant, where it places the head's axes there.
+    The grid is a cube of edge ``extent`` mm about the head's centre at ``spacing`` mm; with None it covers the whole
+    scan. It lies in the head's own frame, whichever way the pose transform leads: any program that opens it shows the
+    head upright.
+
+    Attributes
+    ----------
+    pose : np.ndarray
+        The canonical_to_world pose that it is resliced by.
 
     Raises
     ------
     VolumeError, TransformError
         The scan or the pose cannot be used.
-    OutputError
-        The output node holds what is no upright volume of this scan, or what somebody has gone on with.
     """
-    check_volume_node(volume_node)
-    try:
-        check_output(output_node, volume_node)
-    except OutputError as error:
-        raise OutputError(f"the scan cannot be resliced there, {error}: choose an empty volume, or none") from error
-    pose = head_pose(transform_node)
-    grid_to_canonical, shape = upright_grid(volume_node, pose, spacing, extent)
-    array = reslice(volume_node, pose @ grid_to_canonical, shape)
-    image = vtk.vtkImageData()
-    image.SetDimensions(array.shape)
-    image.GetPointData().SetScalars(numpy_to_vtk(array.ravel(order="F"), deep=True))
-    output_node.SetAndObserveImageData(image)
-    places_axes = transform_node.GetAttribute(DIRECTION_ATTRIBUTE) == PLACE_AXES
-    output_node.SetIJKToRASMatrix(to_vtk(pose @ grid_to_canonical if places_axes else grid_to_canonical))
-    output_node.SetAndObserveTransformNodeID(None)
-    mark_result(output_node, volume_node.GetID())
-    output_node.CreateDefaultDisplayNodes()
-    source_display, display = volume_node.GetDisplayNode(), output_node.GetDisplayNode()
-    if source_display is not None and display is not None:
-        display.SetAutoWindowLevel(False)
-        display.SetWindowLevel(source_display.GetWindow(), source_display.GetLevel())
+
+    def __init__(self, volume_node, transform_node, spacing: float, extent: float | None = HEAD_MM):
+        check_volume_node(volume_node)
+        self._volume_node = volume_node
+        self.pose = head_pose(transform_node)
+        self._grid_to_canonical, shape = upright_grid(volume_node, self.pose, spacing, extent)
+        self._reslicing = Reslicing(volume_node, self.pose @ self._grid_to_canonical, shape)
+        self._state = scan_state(volume_node)
+
+    @property
+    def fraction(self) -> float:
+        """How much is done, in [0, 1]."""
+        return self._reslicing.fraction
+
+    def go_on(self, seconds: float) -> None:
+        """Compute for about ``seconds``, or to the end where that comes first."""
+        self._reslicing.go_on(seconds)
+
+    def check_scan(self) -> None:
+        """Whether the scan is still there as it was when its reslicing began.
+
+        Raises
+        ------
+        VolumeError
+            It was deleted or has changed.
+        """
+        if not is_set(self._volume_node) or scan_state(self._volume_node) != self._state:
+            name = self._volume_node.GetName()
+            raise VolumeError(f"volume '{name}' changed while it was resliced: reslice it again")
+
+    def write(self, output_node) -> None:
+        """Write the volume, which is done, into a volume node.
+
+        Raises
+        ------
+        VolumeError
+            See `check_scan`.
+        OutputError
+            The node holds what is no upright volume of this scan, or what somebody has gone on with.
+        """
+        self.check_scan()
+        scan_node = self._volume_node
+        try:
+            check_output(output_node, scan_node)
+        except OutputError as error:
+            raise OutputError(f"the scan cannot be resliced there, {error}: choose an empty volume, or none") from error
+        # First how it is displayed: Slicer would look for a window in voxels that are shown in that of the scan.
+        output_node.CreateDefaultDisplayNodes()
+        source_display, display = scan_node.GetDisplayNode(), output_node.GetDisplayNode()
+        if source_display is not None and display is not None:
+            display.SetAutoWindowLevel(False)
+            display.SetWindowLevel(source_display.GetWindow(), source_display.GetLevel())
+        output_node.SetIJKToRASMatrix(to_vtk(self._grid_to_canonical))
+        output_node.SetAndObserveTransformNodeID(None)
+        output_node.SetAndObserveImageData(self._reslicing.image)
+        output_node.SetAttribute(GRID_ATTRIBUTE, json.dumps(self._grid_to_canonical.tolist()))
+        mark_result(output_node, scan_node.GetID())
+
+
+def reslice_upright(volume_node, transform_node, output_node, spacing: float, extent: float | None = HEAD_MM) -> None:
+    """Reslice a scan along the head's axes into a volume node, see `UprightReslicing`."""
+    reslicing = UprightReslicing(volume_node, transform_node, spacing, extent)
+    reslicing.go_on(np.inf)
+    reslicing.write(output_node)
+
+
+def write_upright_mask(mask_node, upright_node, upright_mask_node, canonical_to_world: np.ndarray) -> bool:
+    """Write a copy of a scan's mask to where the head lies in an upright volume, which remembers the node.
+
+    ``canonical_to_world`` is the pose that the volume was resliced by. Returns False where there is no mask, or it lies
+    under a warp.
+    """
+    if not copy_mask(mask_node, upright_mask_node, np.linalg.inv(canonical_to_world)):
+        return False
+    mark_result(upright_mask_node, upright_node.GetID())
+    upright_node.SetNodeReferenceID(MASK_REFERENCE, upright_mask_node.GetID())
+    return True
+
+
+def upright_mask(upright_node):
+    """The segmentation node that `write_upright_mask` has written for an upright volume, or None."""
+    return upright_node.GetNodeReference(MASK_REFERENCE)
+
+
+def head_in_upright(upright_node) -> np.ndarray | None:
+    """The canonical_to_world pose of the head in a volume that was resliced upright, wherever it was moved since.
+
+    None in another volume, in one under a warp, and in one whose grid is another now.
+    """
+    text, to_world = upright_node.GetAttribute(GRID_ATTRIBUTE), voxel_to_world(upright_node)
+    if text is None or to_world is None:
+        return None
+    pose = to_world @ np.linalg.inv(np.array(json.loads(text)))
+    return pose if np.allclose(pose[:3, :3].T @ pose[:3, :3], np.eye(3), atol=1e-4) else None
 
 
 def upright_grid(volume_node, pose: np.ndarray, spacing: float, extent: float | None) -> tuple[np.ndarray, np.ndarray]:
@@ -65,6 +145,14 @@ def upright_grid(volume_node, pose: np.ndarray, spacing: float, extent: float | 
     grid_to_canonical = np.diag([spacing, spacing, spacing, 1.0])
     grid_to_canonical[:3, 3] = first * spacing
     return grid_to_canonical, np.round(last - first + 1).astype(int)
+
+
+def scan_state(volume_node) -> tuple:
+    """What changes when a volume node's voxels do, or their place."""
+    image = volume_node.GetImageData()
+    if image is None:
+        return ()
+    return image.GetAddressAsString(""), image.GetMTime(), place(volume_node)
 
 
 def world_corners(volume_node) -> np.ndarray:

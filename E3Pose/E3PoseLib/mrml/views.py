@@ -1,12 +1,16 @@
-"""What the slice views show: the scan, and the head's planes and back."""
+"""What the slice and 3-D views show, and from where: nothing here knows the application, only a scene."""
 
 import numpy as np
 
-from E3PoseLib.mrml.matrices import to_numpy, to_vtk
+from E3PoseLib.mrml.matrices import nodes_of_class, to_numpy, to_vtk
 from E3PoseLib.mrml.outputs import is_of
+from E3PoseLib.mrml.upright import HEAD_MM
 
 STANDARD_PLANES = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
-PLANE_FIELD_OF_VIEW_MM = 180.0
+PLANE_FIELD_OF_VIEW_MM = HEAD_MM
+
+HEAD_IN_3D_MM = 0.75 * HEAD_MM
+"""Radius of the ball that a 3-D view shows when it looks at a head."""
 
 
 def slice_nodes(scene) -> dict:
@@ -31,7 +35,8 @@ def volume_in_views(scene):
 
 
 def show_scan(scene, volume_node, previous=None) -> list[str]:
-    """Show a scan in the slice views instead of the one selected before; the names of the views that show it now.
+    """Show a scan, or its upright volume, in the slice views instead of ``previous``; the names of the views that show
+    it now and did not before.
 
     What a person has arranged stays: a view that shows a volume other than ``previous``, its results and the volume
     loaded last; one that does not follow the selection of volumes (``DoPropagateVolumeSelection``); and one that shows
@@ -68,19 +73,40 @@ def views_of_others(scene, volume_node) -> dict[str, str]:
     return others
 
 
+def jump_to(scene, point, volume_node) -> None:
+    """Move the slice views that show a volume to a point in world RAS, and centre them there."""
+    for name, composite in slice_composites(scene).items():
+        view = scene.GetSingletonNode(name, "vtkMRMLSliceNode")
+        if view is not None and composite.GetBackgroundVolumeID() == volume_node.GetID():
+            view.JumpSliceByCentering(*point)
+
+
+def look_at(scene, point, radius: float = HEAD_IN_3D_MM) -> None:
+    """Centre the 3-D views on a point in world RAS, so that a ball of ``radius`` mm about it fills them.
+
+    Each keeps the direction that it looks in.
+    """
+    point = np.asarray(point, dtype=float)
+    for camera in nodes_of_class(scene, "vtkMRMLCameraNode"):
+        direction = np.subtract(camera.GetPosition(), camera.GetFocalPoint())
+        length = np.linalg.norm(direction)
+        direction = direction / length if length > 0 else np.array([0.0, 1.0, 0.0])
+        was_modifying = camera.StartModify()
+        camera.SetFocalPoint(*point)
+        camera.SetPosition(*(point + direction * radius / np.sin(np.deg2rad(camera.GetViewAngle() / 2))))
+        camera.SetParallelScale(radius)
+        camera.EndModify(was_modifying)
+        camera.ResetClippingRange()
+
+
 def show_standard_planes(scene, canonical_to_world: np.ndarray) -> dict:
     """Turn the red, yellow and green views to the head's axial, sagittal and coronal planes through its
     centre.
 
     Returns what `restore_planes` needs to turn them back.
     """
-    before = {}
+    before = slice_planes(scene)
     for name, node in slice_nodes(scene).items():
-        before[name] = {
-            "slice_to_ras": to_numpy(node.GetSliceToRAS()),
-            "field_of_view": node.GetFieldOfView(),
-            "xyz_origin": node.GetXYZOrigin(),
-        }
         preset = node.GetSliceOrientationPreset(STANDARD_PLANES[name])
         slice_to_canonical = np.eye(4)
         slice_to_canonical[:3, :3] = [[preset.GetElement(i, j) for j in range(3)] for i in range(3)]
@@ -88,6 +114,18 @@ def show_standard_planes(scene, canonical_to_world: np.ndarray) -> dict:
         zoom = PLANE_FIELD_OF_VIEW_MM / min(width, height)
         set_plane(node, canonical_to_world @ slice_to_canonical, (width * zoom, height * zoom, depth), (0, 0, 0))
     return before
+
+
+def slice_planes(scene) -> dict:
+    """Where the red, yellow and green views are, for `restore_planes`."""
+    return {
+        name: {
+            "slice_to_ras": to_numpy(node.GetSliceToRAS()),
+            "field_of_view": node.GetFieldOfView(),
+            "xyz_origin": node.GetXYZOrigin(),
+        }
+        for name, node in slice_nodes(scene).items()
+    }
 
 
 def restore_planes(scene, before: dict) -> None:

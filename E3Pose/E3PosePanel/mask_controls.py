@@ -1,0 +1,64 @@
+"""The controls of the brain mask: where it is shown, and how opaque."""
+
+import slicer
+
+from E3PoseLib import mrml
+
+
+class MaskControls:
+    """Ties the check boxes and the slider, by the parameters, to the mask that goes with what the `Views` show."""
+
+    def __init__(self, views):
+        self._views = views
+        self._parameterNode = None
+        self._segmentation = self._tag = None
+        self._shown = None
+
+    def setParameterNode(self, parameterNode) -> None:
+        """Follow another parameter node, or none."""
+        self._parameterNode = parameterNode
+        self._observe(None)
+        self.refresh()
+
+    def show(self) -> None:
+        """Show the mask as its controls want it."""
+        segmentation, self._shown = self._views.mask(), self._wanted()
+        if segmentation and mrml.has_mask(segmentation):
+            self._observe(None)  # what it says while it is half changed is not to be read
+            mrml.show_mask(segmentation, *self._shown)
+            self._observe(segmentation)
+
+    def refresh(self) -> None:
+        """Show the mask as its controls want it where they were changed; of another mask they tell how it is shown."""
+        if self._parameterNode is None:
+            return
+        if self._views.mask() != self._segmentation:
+            self._observe(self._views.mask())
+            self._read()
+        elif self._shown != self._wanted():
+            self.show()
+
+    def _read(self, caller=None, event=None) -> None:
+        """Let the check boxes tell where the mask is shown, whoever has shown or hidden it."""
+        if self._segmentation and mrml.is_put_aside(self._segmentation):
+            return
+        if self._segmentation and mrml.has_mask(self._segmentation):
+            parameters = self._parameterNode
+            in2D, in3D = mrml.mask_visibility(self._segmentation)
+            self._shown = in2D, in3D, parameters.maskOpacity
+            parameters.showMask2D, parameters.showMask3D = in2D, in3D
+        else:
+            self._shown = self._wanted()
+
+    def _observe(self, segmentation) -> None:
+        """Follow how another mask is shown, or none."""
+        if self._tag is not None:
+            self._segmentation.RemoveObserver(self._tag)
+        self._segmentation, self._tag = segmentation, None
+        if segmentation:
+            event = slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent
+            self._tag = segmentation.AddObserver(event, self._read)
+
+    def _wanted(self) -> tuple[bool, bool, float]:
+        """Whether in slices and in 3-D, and how opaque."""
+        return self._parameterNode.showMask2D, self._parameterNode.showMask3D, self._parameterNode.maskOpacity
