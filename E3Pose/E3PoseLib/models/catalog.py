@@ -10,11 +10,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from ..errors import ModelError
+from .limits import problem_of_header
 
 FORMAT_VERSION = 1
 HEADER_KEY = "e3pose"
-MAXIMUM_HEADER_BYTES = 100_000_000
-"""The limit of the safetensors format."""
+MAXIMUM_HEADER_BYTES = 8_000_000
+"""Of the JSON document at the head of a model file; that of the built-in model has 80 kB."""
+
+MAXIMUM_FILE_BYTES = 2**30
 
 OFFICIAL_THRESHOLDS = (0.9, 0.8)
 """Thresholds of the classes background and brain in the official program."""
@@ -114,10 +117,13 @@ def parse_header(path: Path, metadata: dict[str, str]) -> ModelHeader:
     try:
         document = json.loads(metadata[HEADER_KEY])
         version = document["format_version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: the model's header is damaged") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(f"{path}: the model's header is damaged ({type(error).__name__}: {error})") from error
     if version != FORMAT_VERSION:
         raise ModelError(f"{path}: format {version}; this E3Pose reads format {FORMAT_VERSION}: update one of the two")
+    problem = problem_of_header(document)
+    if problem:
+        raise ModelError(f"{path}: the model's header asks for what cannot be: {problem}")
     try:
         document["thresholds"] = tuple(document["thresholds"])
         return ModelHeader(**document)
@@ -189,13 +195,16 @@ def read_header(path: str | os.PathLike) -> ModelHeader:
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            if length > MAXIMUM_HEADER_BYTES:
-                raise ValueError(f"a header of {length} bytes")
+            size = path.stat().st_size
+            if length > min(MAXIMUM_HEADER_BYTES, size) or size > MAXIMUM_FILE_BYTES:
+                raise ValueError(f"a header of {length} bytes in a file of {size}")
             tensors = json.loads(file.read(length))
             metadata = tensors.pop("__metadata__", {})
+            if not isinstance(metadata, dict):
+                raise ValueError("metadata of another kind")
             end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
-            if end != path.stat().st_size:
-                raise ValueError(f"{path.stat().st_size} bytes instead of {end}")
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error) as error:
+            if end != size:
+                raise ValueError(f"{size} bytes instead of {end}")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:
         raise ModelError(f"{path}: not a readable model file ({error})") from error
     return parse_header(path, metadata)

@@ -23,10 +23,10 @@ from .catalog import (
     available_models,
     find_model,
     model_folders,
-    parse_header,
     read_header,
     thresholds_of,
 )
+from .limits import problem_of_e3cnn, problem_of_unet
 from .official import import_e3cnn, import_unet
 
 __all__ = [
@@ -146,8 +146,14 @@ class Model:
             network.to(device)
         return self
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike, precision: torch.dtype = torch.float32) -> None:
         """Write the model to one ``.safetensors`` file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+        precision : torch.dtype
+            Of the weights in the file; ``torch.float16`` halves it. A network computes in float32 either way.
 
         Raises
         ------
@@ -155,7 +161,7 @@ class Model:
             If the file cannot be written.
         """
         tensors = {
-            f"{part}.{name}": tensor.cpu().contiguous()
+            f"{part}.{name}": (tensor.to(precision) if tensor.is_floating_point() else tensor).cpu().contiguous()
             for part, network in self.networks.items()
             for name, tensor in network.state_dict().items()
         }
@@ -239,13 +245,12 @@ def import_official(unet: str | os.PathLike, e3cnn: str | os.PathLike, **changes
 
 
 def _read(path: Path) -> Model:
+    header = read_header(path)
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a readable model file ({error})") from error
-    header = parse_header(path, metadata)
     parts = {
         part: {name.removeprefix(f"{part}."): tensor for name, tensor in tensors.items() if name.startswith(f"{part}.")}
         for part in ("segmentation", "rotation", "eyes", "upright")
@@ -262,7 +267,13 @@ def _read(path: Path) -> Model:
 def _filled(
     network_class: type[Network], arguments: dict, weights: dict[str, torch.Tensor], path: str | os.PathLike
 ) -> Network:
-    """A network of that class, built with these arguments and weights."""
+    """A network of that class, built with these arguments and weights; weights in half precision become float32."""
+    n_weights = sum(weight.numel() for weight in weights.values())
+    problem = (problem_of_unet if network_class is UNet else problem_of_e3cnn)(arguments, n_weights)
+    if problem:
+        raise ModelError(f"{path}: the weights are not those of a {network_class.__name__}: {problem}")
+    if not all(weight.is_floating_point() or weight.dtype == torch.int64 for weight in weights.values()):
+        raise ModelError(f"{path}: the weights are not floating-point numbers; the file is damaged")
     try:
         network = network_class(**arguments)
         network.load_state_dict(weights)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 from collections.abc import Mapping
-from zipfile import BadZipFile
 
 import torch
 
 from ..errors import ModelError
+from .checkpoint import read_checkpoint
 
 _UNET_PREFIX = "model."
 
@@ -38,8 +37,8 @@ def import_unet(path: str | os.PathLike) -> tuple[dict, dict[str, torch.Tensor]]
             "feature_multiplier": second.shape[0] // first.shape[0] if second is not None else 1,
             "n_classes": weights["last_conv.weight"].shape[0],
         }
-    except KeyError as error:
-        raise ModelError(f"{path}: not the weights of an official U-Net (no {error})") from error
+    except (LookupError, ZeroDivisionError) as error:
+        raise ModelError(f"{path}: not the weights of an official U-Net ({error!r})") from error
     return architecture, weights
 
 
@@ -72,8 +71,8 @@ def import_e3cnn(path: str | os.PathLike) -> tuple[dict, dict[str, torch.Tensor]
             "lmax": round(harmonics.shape[-1] ** 0.5) - 1,
             "signed_odd_scalars": True,
         }
-    except KeyError as error:
-        raise ModelError(f"{path}: not the weights of an official E(3)-CNN (no {error})") from error
+    except LookupError as error:
+        raise ModelError(f"{path}: not the weights of an official E(3)-CNN ({error!r})") from error
     return architecture, weights
 
 
@@ -84,16 +83,15 @@ def _count(weights: Mapping[str, torch.Tensor], pattern: str) -> int:
 def _read_weights(path: str | os.PathLike, key: str, description: str) -> tuple[dict[str, torch.Tensor], dict]:
     """Weights by name, and the architecture where the file tells it, as those of this project's training do."""
     try:
-        document = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such file; {description} is needed") from error
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path}: damaged, or holds more than weights, and code from a file is never run; {description} is needed"
-        ) from error
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, BadZipFile) as error:
-        raise ModelError(f"{path}: damaged or cut short ({error}); {description} is needed") from error
+        document = read_checkpoint(path)
+    except ModelError as error:
+        raise ModelError(f"{error}; {description} is needed") from error
     weights = document.get(key) if isinstance(document, dict) else None
-    if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+    if not isinstance(weights, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()
+    ):
         raise ModelError(f"{path}: has no weights under {key!r}; {description} is needed")
-    return dict(weights), dict(document.get("architecture", {}))
+    architecture = document.get("architecture", {})
+    if not isinstance(architecture, Mapping) or not all(isinstance(name, str) for name in architecture):
+        raise ModelError(f"{path}: its architecture is damaged; {description} is needed")
+    return dict(weights), dict(architecture)

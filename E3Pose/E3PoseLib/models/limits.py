@@ -1,0 +1,125 @@
+"""Limits of what a model file may ask for, checked before a network is built; nothing here imports PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+WHOLE, REAL = (int,), (int, float)
+
+_UNET: dict[str, tuple[tuple[type, ...], float, float]] = {
+    "n_levels": (WHOLE, 1, 7),
+    "n_features": (WHOLE, 1, 128),
+    "feature_multiplier": (WHOLE, 1, 4),
+    "n_classes": (WHOLE, 1, 64),
+    "n_input_channels": (WHOLE, 1, 8),
+    "input_stride": (WHOLE, 1, 4),
+}
+_E3CNN: dict[str, tuple[tuple[type, ...], float, float]] = {
+    "n_levels": (WHOLE, 0, 6),
+    "kernel_size": (WHOLE, 1, 9),
+    "n_radial": (WHOLE, 1, 16),
+    "lmax": (WHOLE, 0, 6),
+}
+_HEADER: dict[str, tuple[tuple[type, ...], float, float]] = {
+    "spacing_mm": (REAL, 1, 20),
+    "rotation_edge": (WHOLE, 2, 128),
+    "object_fraction": (REAL, 0.05, 1),
+    "views": (WHOLE, 0, 64),
+    "clip_fraction": (REAL, 0, 0.49),
+    "candidates": (WHOLE, 1, 20),
+    "object_label": (WHOLE, 1, 63),
+    "eyes_edge": (WHOLE, 8, 128),
+    "upright_edge": (WHOLE, 8, 128),
+}
+_LARGEST_WIDTH = 1024
+"""Features of a U-Net's deepest level."""
+
+_LARGEST_MULTIPLICITY = 64
+_WEIGHTS_TO_SPARE = 100_000
+_SEGMENTATION_EDGE = (8, 256)
+_LONGEST_TEXT = 20_000
+_TEXTS = ("name", "description", "training_data", "licence", "citation")
+
+
+def problem_of_unet(arguments: Any, n_weights: int | None = None) -> str:
+    """What is wrong with the arguments of a `UNet`, of which there are so many weights; "" if nothing."""
+    if not isinstance(arguments, Mapping):
+        return "the U-Net's arguments are no dict"
+    problem = _out_of_range(arguments, _UNET)
+    if problem:
+        return problem
+    # By the defaults of the class where the header leaves them out.
+    n_features, multiplier = arguments.get("n_features", 16), arguments.get("feature_multiplier", 2)
+    deepest = n_features * multiplier ** (arguments.get("n_levels", 4) - 1)
+    if deepest > _LARGEST_WIDTH:
+        return f"{deepest} features at the deepest level, at most {_LARGEST_WIDTH}"
+    return _too_many(27 * deepest**2, n_weights)
+
+
+def problem_of_e3cnn(arguments: Any, n_weights: int | None = None) -> str:
+    """What is wrong with the arguments of an `E3CNN`, of which there are so many weights; "" if nothing."""
+    if not isinstance(arguments, Mapping):
+        return "the E(3)-CNN's arguments are no dict"
+    problem = _out_of_range(arguments, _E3CNN)
+    if problem:
+        return problem
+    n_levels, multiplicity = arguments.get("n_levels", 4), arguments.get("multiplicity", 2)
+    deepest = multiplicity * 2**n_levels if _is(multiplicity, WHOLE) else multiplicity
+    for name, values, largest in (
+        ("multiplicity", deepest, _LARGEST_MULTIPLICITY),
+        ("n_convolutions", arguments.get("n_convolutions", 2), 8),
+    ):
+        each = [values] if _is(values, WHOLE) else values
+        if not isinstance(each, Sequence) or not all(_is(n, WHOLE) and 1 <= n <= largest for n in each):
+            return f"{name} {arguments.get(name)!r:.60} is out of range, at most {largest} in any block"
+    repeats = arguments.get("n_convolutions", 2)
+    widest = max([deepest] if _is(deepest, WHOLE) else deepest, default=1)
+    most = max([repeats] if _is(repeats, WHOLE) else repeats, default=1)
+    # A convolution between equal multiplicities has 90 paths at lmax 4, fewer at lower orders.
+    return _too_many(10 * widest**2 * arguments.get("n_radial", 5) * most, n_weights)
+
+
+def problem_of_header(document: Mapping[str, Any]) -> str:
+    """What is wrong with the fields of a `ModelHeader`; "" if nothing."""
+    problem = _out_of_range(document, _HEADER)
+    if problem:
+        return problem
+    for name in _TEXTS:
+        text = document.get(name, "")
+        if not isinstance(text, str) or len(text) > _LONGEST_TEXT:
+            return f"{name} is no text of at most {_LONGEST_TEXT} characters"
+    edge = document.get("segmentation_edge")
+    low, high = _SEGMENTATION_EDGE
+    if edge is not None and not (_is(edge, WHOLE) and low <= edge <= high):
+        return f"segmentation_edge {edge!r:.60} is out of range, {low} to {high} or null"
+    thresholds = document.get("thresholds", ())
+    if not isinstance(thresholds, Sequence) or not all(_is(one, REAL) and -1 <= one <= 1 for one in thresholds):
+        return f"thresholds {thresholds!r:.60} are no numbers from -1 to 1"
+    for name in ("segmentation", "eyes", "upright"):
+        arguments = document.get(name, {})
+        problem = problem_of_unet(arguments)
+        if problem:
+            return f"{name}: {problem}"
+    problem = problem_of_e3cnn(document.get("rotation", {}))
+    return f"rotation: {problem}" if problem else ""
+
+
+def _out_of_range(values: Mapping[str, Any], limits: Mapping[str, tuple[tuple[type, ...], float, float]]) -> str:
+    for name, (kinds, low, high) in limits.items():
+        if name in values and not (_is(values[name], kinds) and low <= values[name] <= high):
+            kind = "whole number" if kinds is WHOLE else "number"
+            return f"{name} {values[name]!r:.60} is no {kind} from {low} to {high}"
+    return ""
+
+
+def _too_many(least: int, n_weights: int | None) -> str:
+    """A problem where a network has far more weights than there are."""
+    if n_weights is None or least <= n_weights + _WEIGHTS_TO_SPARE:
+        return ""
+    return f"a network of more than {least} weights, where the file has {n_weights}"
+
+
+def _is(value: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether a value is a number of these types, which a bool is not."""
+    return isinstance(value, kinds) and not isinstance(value, bool)
