@@ -231,6 +231,12 @@ def test_mgh(voxels, tmp_path, name):
     assert scan.notes == scan.doubts == ()
 
 
+def test_a_cut_mgh_is_refused(tmp_path):
+    (tmp_path / "cut.mgh").write_bytes(bytes(100))
+    with pytest.raises(VolumeError, match=r"cut\.mgh: not a readable MGH file"):
+        read_volume(tmp_path / "cut.mgh")
+
+
 def test_mgh_with_frames_and_without_orientation(voxels, tmp_path):
     nib.save(nib.MGHImage(np.stack([voxels, voxels + 1], -1), AFFINE), tmp_path / "scan.mgz")
     assert count_frames(tmp_path / "scan.mgz") == 2

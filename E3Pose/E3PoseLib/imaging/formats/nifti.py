@@ -14,13 +14,24 @@ from nibabel.nifti2 import Nifti2PairHeader
 from nibabel.spatialimages import HeaderDataError
 from nibabel.spm2analyze import Spm2AnalyzeHeader
 from nibabel.volumeutils import apply_read_scaling
+from nibabel.wrapstruct import WrapStructError
 
 from ...errors import VolumeError
 from .contents import Contents, Layout, check_size, chosen_frame, layout
 from .nifti_orientation import Orientation, orientation
 from .streams import is_gzip, read_frame, uncompressed
 
-DAMAGED = (OSError, EOFError, ValueError, OverflowError, LookupError, TypeError, zlib.error, HeaderDataError)
+DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    OverflowError,
+    LookupError,
+    TypeError,
+    zlib.error,
+    HeaderDataError,
+    WrapStructError,
+)
 """What nibabel, numpy and zlib raise on a damaged file."""
 
 _HEADERS: dict[bytes, type[AnalyzeHeader]] = {
