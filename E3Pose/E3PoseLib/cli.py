@@ -1,4 +1,4 @@
-"""The command line: ``e3pose estimate | demo | import-weights | models | evaluate``."""
+"""The command line: ``e3pose estimate | demo | prescribe | import-weights | models | evaluate``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from . import __version__
 from .errors import E3PoseError, ModelError
 from .running.ending import SUCCESS, exit_status
+from .running.prescribe.command import add_prescribe_arguments, run_prescribe
 
 if TYPE_CHECKING:
     from .method.estimator import PoseEstimator
@@ -98,6 +99,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_model_options(demo)
     add_device_option(demo)
     demo.set_defaults(run=_demo)
+
+    prescribe = commands.add_parser(
+        "prescribe",
+        help="plan slices along the head's planes, in the numbers that scanners take",
+        description="Write NAME_prescription.json, .txt and .png, and print the text: orientation and position for "
+        "Siemens and Philips consoles, and DICOM vectors. Not for clinical use. Exit status: 0 all good, 1 the scan "
+        "failed, 2 wrong usage, 130 interrupted.",
+    )
+    add_prescribe_arguments(prescribe)
+    _add_model_options(prescribe)
+    add_device_option(prescribe)
+    prescribe.set_defaults(run=lambda options: run_prescribe(options, _model_asked_for(options)))
 
     weights = commands.add_parser("import-weights", help="make one model file from official E(3)-Pose weights")
     weights.add_argument("unet", help="the U-Net's Lightning checkpoint, .ckpt")

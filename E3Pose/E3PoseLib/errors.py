@@ -29,6 +29,10 @@ class TransformError(E3PoseError, ValueError):
     """A matrix is not the kind of transform it is used as, or a transform file cannot be read."""
 
 
+class PrescriptionError(E3PoseError):
+    """Slices cannot be prescribed as asked: they would miss the brain, or a direction or a scanner's text is none."""
+
+
 class WorkerError(E3PoseError):
     """The worker process cannot be started, is busy, or died."""
 

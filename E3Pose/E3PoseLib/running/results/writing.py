@@ -78,6 +78,7 @@ def _write(
     further: list[str],
 ) -> None:
     from ...imaging.resampling import reslice
+    from ...prescription.report import planes_in_numbers
     from ..summary import eyes_in_numbers
 
     matrix = settings.matrix(volume, estimate)
@@ -103,6 +104,7 @@ def _write(
             "canonical_to_voxel": np.linalg.inv(volume.voxel_to_ras) @ estimate.canonical_to_ras,
             "confidence": estimate.confidence.as_dict(),
             "eyes": eyes_in_numbers(estimate),
+            "prescription": planes_in_numbers(estimate.canonical_to_ras, estimate.mask, volume.voxel_to_ras),
             "warnings": list(estimate.warnings),
             "timings_seconds": estimate.timings,
             "device": estimate.device,
