@@ -11,6 +11,7 @@ from monai.transforms import Compose
 from torch.utils.data import Dataset, DistributedSampler
 
 from E3PoseLib.errors import DatasetError, E3PoseError
+from E3PoseLib.imaging.brain_only import is_brain_only, with_surroundings
 from E3PoseLib.imaging.intensities import rescale
 from E3PoseLib.imaging.resampling import nearest_on_grid, resample_isotropic
 from E3PoseLib.imaging.volume import Volume, read_volume
@@ -136,6 +137,8 @@ class EpochSampler(DistributedSampler):
 def load_sample(case: Case, spacing: float, n_classes: int) -> Sample:
     """Reads a scan with its label as inference sees it: axes closest to RAS, isotropic, intensities in [0, 1].
 
+    Skull-stripped brains get surroundings, as at inference.
+
     Parameters
     ----------
     case : Case
@@ -160,6 +163,8 @@ def load_sample(case: Case, spacing: float, n_classes: int) -> Sample:
         axes = torch.from_numpy(axes_from_pose(rotation, image.closest_canonical().voxel_to_ras))
     image, label = image.closest_canonical(), label.closest_canonical()
     array, grid_to_ras = resample_isotropic(rescale(image.intensities()), image.voxel_to_ras, spacing)
+    if is_brain_only(image.array, float(np.prod(image.spacing)) / 1000):
+        array, grid_to_ras, _ = with_surroundings(array, grid_to_ras, spacing)
     mask = nearest_on_grid(label.array.astype(np.uint8), label.voxel_to_ras, array.shape, grid_to_ras)
     if not (mask == OBJECT_LABEL).any():
         raise DatasetError(f"{case.label}: the object is smaller than a voxel of {spacing:g} mm.")

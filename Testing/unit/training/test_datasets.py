@@ -61,6 +61,27 @@ def test_eyes_lie_where_the_axes_say(data):
         assert [right, anterior, superior] == pytest.approx([0, 0.917, -0.399], abs=0.08)
 
 
+def test_a_skull_stripped_brain_is_read_with_surroundings_as_at_inference(own_data):
+    case = cases_of(own_data)[0]
+    whole = load_sample(case, 6.0, 3)
+    volume, label = read_volume(case.image), read_volume(case.label)
+    brain = label.array == 1
+    write_volume(case.image, Volume(np.where(brain, volume.array, 0).astype(np.float32), volume.voxel_to_ras))
+    write_volume(case.label, Volume(brain.astype(np.uint8), volume.voxel_to_ras))
+
+    sample = load_sample(case, 6.0, 3)
+
+    margin = round(45 / 6)
+    assert sample.shape == tuple(n + 2 * margin for n in whole.shape)
+    inner = tuple(slice(margin, -margin) for _ in range(3))
+    assert torch.equal(sample.label[0][inner] == 1, whole.label[0] == 1)
+    # Grey with noise beyond the brain, which is brighter.
+    outside, inside = sample.image[0][sample.label[0] == 0], sample.image[0][sample.label[0] == 1]
+    assert outside.mean() == pytest.approx(0.1, abs=0.03) and outside.std() > 0.01
+    assert inside.median() > 0.5
+    assert torch.equal(sample.axes, whole.axes)
+
+
 def remove_label(folder):
     (folder / "labels" / "head_3_01.nii.gz").unlink()
 
