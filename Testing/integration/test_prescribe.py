@@ -112,7 +112,9 @@ def test_all_storages_of_a_scan_give_one_prescription():
 def test_a_stack_that_cannot_cover_the_brain_says_how_many_slices_are_needed(prescribe, tmp_path, capsys):
     assert prescribe("--plane", "sagittal", "--max-slices", 5) == 2
     said = capsys.readouterr().err
-    assert "sagittal" in said and "5 are allowed" in said
+    assert "5 are allowed" in said
+    # A brain that no stack covers may be none: what is doubtful comes first here, too.
+    assert said.startswith("WARNING: THE POSE IS DOUBTFUL")
     needed = int(said.split("sagittal: ")[1].split(" slices")[0])
     assert not list((tmp_path / "out").iterdir())
     assert prescribe("--plane", "sagittal", "--max-slices", needed) == 0
@@ -128,6 +130,17 @@ def test_files_of_another_origin_are_replaced_only_when_told(name, prescribe, tm
     assert contents(out) == {name: b"typed by hand"}
     assert prescribe("--plane", "axial", "--overwrite") == 0
     assert set(contents(out)) == NAMES and contents(out)[name] != b"typed by hand"
+
+
+def test_where_one_file_cannot_take_its_place_none_does(prescribe, tmp_path, capsys):
+    assert prescribe("--plane", "axial") == 0
+    out = tmp_path / "out"
+    (out / "own_prescription.txt").unlink()
+    (out / "own_prescription.txt").mkdir()
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    assert prescribe("--plane", "coronal", "--overwrite") == 2
+    assert "is a folder" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
 
 
 def test_own_prescriptions_are_written_anew_but_not_those_of_other_settings_or_scans(prescribe, tmp_path, capsys):

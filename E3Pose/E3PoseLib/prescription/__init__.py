@@ -34,6 +34,7 @@ _HOMES = {
     "plan_stack": "stack",
     "plane_numbers": "report",
     "planes_in_numbers": "report",
+    "point_from_off_centre": "philips",
     "point_from_text": "siemens",
     "position_text": "siemens",
     "prescription_text": "report",

@@ -103,6 +103,22 @@ def directions_from_angulation(
     return row, column, normal
 
 
+def point_from_off_centre(off_centre: tuple[float, float, float]) -> np.ndarray:
+    """The point in RAS mm, ``[3]``, of an off-centre along AP, FH and RL.
+
+    Raises
+    ------
+    PrescriptionError
+        If a number is not finite.
+
+    >>> point_from_off_centre((-34.5, 27.9, 38.3)).tolist()
+    [-38.3, 34.5, 27.9]
+    """
+    if not np.isfinite(off_centre).all():
+        raise PrescriptionError(f"an off-centre is three finite numbers, not {tuple(off_centre)}")
+    return RAS_TO_PSL.T @ np.asarray(off_centre, dtype=np.float64)
+
+
 def _straightness(plane: SlicePlane) -> float:
     """Cosine of the angle of the whole turn, but for a constant."""
     numbers = philips_numbers(plane)

@@ -19,6 +19,7 @@ from E3PoseLib.prescription import (
     least_turned,
     philips_numbers,
     plan_stack,
+    point_from_off_centre,
 )
 
 PAR_FILES = Path(nib.__file__).parent / "tests" / "data"
@@ -71,6 +72,7 @@ def test_the_numbers_of_scans_of_phantoms_come_back(name):
     assert numbers.orientation == header.get_slice_orientation()
     np.testing.assert_allclose(numbers.angulation, header.general_info["angulation"], atol=1e-4)
     np.testing.assert_allclose(numbers.off_centre, header.general_info["off_center"], atol=1e-4)
+    np.testing.assert_allclose(point_from_off_centre(header.general_info["off_center"]), middle, atol=1e-4)
     for found, expected in zip(
         directions_from_angulation(numbers.orientation, numbers.angulation), direction_cosines(affine).T, strict=True
     ):
@@ -107,3 +109,5 @@ def test_what_is_no_angulation_is_refused():
         directions_from_angulation("oblique", (0, 0, 0))
     with pytest.raises(PrescriptionError, match="three finite angles"):
         directions_from_angulation("coronal", (0, np.nan, 0))
+    with pytest.raises(PrescriptionError, match="three finite numbers"):
+        point_from_off_centre((0, np.inf, 0))

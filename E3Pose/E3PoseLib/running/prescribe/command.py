@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import E3PoseError, NoHeadFoundError, OutputError, TransformError, VolumeError
+from ...errors import E3PoseError, NoHeadFoundError, OutputError, PrescriptionError, TransformError, VolumeError
 from ...prescription.settings import PLANES, StackSettings
 from ..ending import SOME_FAILED, SUCCESS
 from ..memory import made_to_stay
@@ -99,7 +99,7 @@ def run_prescribe(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         from ...imaging.volume import read_volume
         from ...method.estimator import PoseEstimator
         from ...models.model import load_model
-        from ...prescription.report import prescription_text
+        from ...prescription.report import doubt_lines, prescription_text
         from ...prescription.stack import plan_stack
         from ..picture import check_can_draw
         from ..results.folder import check_folder, prepare_folder
@@ -121,6 +121,9 @@ def run_prescribe(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         "frame": task.frame,
         "settings": {"model": loaded.identity, "planes": planes, **_as_read_back(settings)},
     }
+    for path in files.values():
+        if path.is_dir():
+            raise OutputError(f"{path}: is a folder; choose another output folder")
     if not options.overwrite:
         _check_may_replace(files, origin)
     try:
@@ -129,9 +132,14 @@ def run_prescribe(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
     except (VolumeError, NoHeadFoundError) as error:
         print(f"{task.name}: failed: {error}", file=sys.stderr)
         return SOME_FAILED
-    stacks = [
-        plan_stack(plane, estimate.canonical_to_ras, estimate.mask, volume.voxel_to_ras, settings) for plane in planes
-    ]
+    pose, mask, voxel_to_ras = estimate.canonical_to_ras, estimate.mask, volume.voxel_to_ras
+    try:
+        stacks = [plan_stack(plane, pose, mask, voxel_to_ras, settings) for plane in planes]
+    except PrescriptionError:
+        # A brain that no stack covers may be none.
+        for line in doubt_lines(estimate.confidence.level, estimate.warnings):
+            print(line, file=sys.stderr)
+        raise
     text = prescription_text(task.name, stacks, estimate.confidence.level, estimate.warnings)
     _write(files, origin, text, volume, estimate, stacks)
     print(text, end="")
@@ -176,9 +184,11 @@ def _check_may_replace(files: Mapping[str, Path], origin: Mapping[str, Any]) -> 
             if os.path.lexists(path):
                 raise OutputError(f"{path}: is no prescription of this program; {way_out}")
         return
-    recorded, wanted = ({**one, **one["settings"], "settings": None} for one in (document, origin))
+    settings = document.get("settings")
+    recorded = {**document, **(settings if isinstance(settings, dict) else {})}
+    wanted = {**origin, **origin["settings"]}
     for key, value in wanted.items():
-        if recorded.get(key) != value:
+        if key != "settings" and recorded.get(key) != value:
             raise OutputError(f"{files['json']}: was made with {key} {recorded.get(key)!r}, not {value!r}; {way_out}")
 
 
@@ -209,5 +219,3 @@ def _write(
         draw_stacks(parts["png"], volume, estimate, stacks)
         parts["txt"].write_text(text, encoding="utf-8")
         write_json(parts["json"], document)
-        # Where the program is killed from here on, no document says that the files beside it belong to it.
-        files["json"].unlink(missing_ok=True)
