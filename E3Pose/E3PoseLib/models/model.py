@@ -153,7 +153,8 @@ class Model:
         ----------
         path : path-like
         precision : torch.dtype
-            Of the weights in the file; ``torch.float16`` halves it. A network computes in float32 either way.
+            Of convolutions' weights in the file; ``torch.float16`` halves it. Biases and normalisations, which are few
+            and may be larger than float16 holds, stay float32, and so does every computation.
 
         Raises
         ------
@@ -161,7 +162,7 @@ class Model:
             If the file cannot be written.
         """
         tensors = {
-            f"{part}.{name}": (tensor.to(precision) if tensor.is_floating_point() else tensor).cpu().contiguous()
+            f"{part}.{name}": _stored(tensor, precision).cpu().contiguous()
             for part, network in self.networks.items()
             for name, tensor in network.state_dict().items()
         }
@@ -170,6 +171,14 @@ class Model:
                 save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(asdict(self.header))})
             except SafetensorError as error:
                 raise OSError(str(error)) from error
+
+
+def _stored(tensor: torch.Tensor, precision: torch.dtype) -> torch.Tensor:
+    """A tensor in the type in which it goes into a file."""
+    if tensor.ndim < 2 or not tensor.is_floating_point():
+        return tensor
+    stored = tensor.to(precision)
+    return stored if stored.isfinite().all() else tensor
 
 
 def load_model(
@@ -227,11 +236,14 @@ def import_official(unet: str | os.PathLike, e3cnn: str | os.PathLike, **changes
     rotation, rotation_weights = import_e3cnn(e3cnn)
     segmentation |= changes.pop("segmentation", {})
     rotation |= changes.pop("rotation", {})
+    for path, problem in ((unet, problem_of_unet(segmentation)), (e3cnn, problem_of_e3cnn(rotation))):
+        if problem:
+            raise ModelError(f"{path}: its architecture cannot be: {problem}")
     header = ModelHeader(
         name=Path(unet).stem,
         segmentation=segmentation,
         rotation=rotation,
-        thresholds=thresholds_of(segmentation["n_classes"]),
+        thresholds=thresholds_of(segmentation.get("n_classes", 3)),
         description=f"Imported from {Path(unet).name} and {Path(e3cnn).name}.",
         licence="as the imported weights",
         citation="Muthukrishnan et al., Equivariant Symmetry-Aware Head Pose Estimation for Fetal MRI, 2025",
