@@ -118,6 +118,9 @@ def test_checkpoints_that_do_not_fit_are_named(reference, tmp_path):
             load_model(unet=pair[0], e3cnn=pair[1])
     with pytest.raises(ModelError, match="pairs"):
         load_model(unet=unet)
+    # Neither of two models is taken silently.
+    with pytest.raises(ModelError, match="either the model 'other' or official weights"):
+        load_model("other", unet=unet, e3cnn=unet)
 
 
 def test_model_files_that_do_not_fit_are_named(small_model_file, tmp_path):

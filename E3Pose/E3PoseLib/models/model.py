@@ -206,13 +206,15 @@ def load_model(
     Raises
     ------
     ModelError
-        If there is no such model, or the file is damaged, of a newer format or another architecture, or holds
-        anything but weights.
+        If there is no such model, a model and official weights are given, or the file is damaged, of a newer format or
+        another architecture, or holds anything but weights.
     """
     if unet is None and e3cnn is None:
         return _read(find_model(source)).to(device)
     if unet is None or e3cnn is None:
         raise ModelError("official weights come in pairs: give both the U-Net's .ckpt and the E(3)-CNN's .pth")
+    if str(source) != "default":
+        raise ModelError(f"give either the model {str(source)!r} or official weights, not both")
     return import_official(unet, e3cnn).to(device)
 
 
