@@ -198,7 +198,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.outputs.ask()
             scan = self.logic.readScan(parameters.inputVolume)
             self._run.estimate(
-                scan.volume,
+                scan,
                 self.modelSection.arguments(),
                 self.logic.estimatorOptions(parameters),
                 onFinished=lambda answer, mask: self._onEstimated(scan, answer, mask),

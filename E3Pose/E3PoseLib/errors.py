@@ -9,6 +9,10 @@ class VolumeError(E3PoseError):
     """The scan cannot be used: unreadable, not 3-D, degenerate geometry, or bad intensities."""
 
 
+class DamagedFileError(VolumeError):
+    """The file of a scan is cut short, or not what was written."""
+
+
 class ModelError(E3PoseError):
     """The model or weights cannot be used: missing, corrupt, another architecture, or unsafe."""
 

@@ -37,8 +37,8 @@ class BackgroundRun:
         """The process that computes; None where there is none, or it has not said hello yet."""
         return self._worker.pid if self._worker is not None and self._worker.alive else None
 
-    def estimate(self, volume, model: dict, options: dict, onFinished, onFailed, isWanted) -> None:
-        """Estimate a pose; ``onFinished(answer, mask)`` or ``onFailed(error)`` is called later.
+    def estimate(self, scan, model: dict, options: dict, onFinished, onFailed, isWanted) -> None:
+        """Estimate the pose in a `mrml.Scan`; ``onFinished(answer, mask)`` or ``onFailed(error)`` is called later.
 
         ``isWanted()`` is asked at each turn of the timer; an E3PoseError that it raises ends the run as its error.
 
@@ -46,7 +46,7 @@ class BackgroundRun:
             WorkerError: a request is under way, or the worker cannot be started.
         """
         self._startWorker()
-        self._worker.estimate(volume, model, **options)
+        self._worker.estimate(scan, model, scan.file, scan.check_unchanged, **options)
         self._await(onFinished, onFailed, isWanted)
 
     def importWeights(self, model: dict, output: str, onFinished, onFailed) -> None:

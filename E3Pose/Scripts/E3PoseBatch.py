@@ -40,8 +40,11 @@ class SlicerScans:
 
     def read(self, task):
         """The task's scan, in world RAS; its node stays in the scene until the next one."""
+        from E3PoseLib.imaging.file_doubts import check_whole
+
         slicer.mrmlScene.Clear(0)
         self._check_frames(task.path)
+        check_whole(task.path)  # Slicer's reader fills with zeros what is missing
         # Of DICOM, whatever its names end in, one file stands for its series; elsewhere a numbered neighbour is another
         # scan.
         properties = {"name": task.name, "singleFile": task.path.name.lower().endswith(SUFFIXES)}

@@ -23,11 +23,8 @@ class IOManager:
         node = self._logic.GetModuleLogic("Volumes").AddArchetypeVolume(path, name, labelmap)
         if node is None:
             return False
-        if properties.get("show", True):  # as Slicer does it: behind every slice view that follows the selection
-            self._logic.GetSelectionNode().SetActiveVolumeID(node.GetID())
-            self._logic.PropagateVolumeSelection()
         loaded.AddItem(node)
-        if properties.get("show", True):
+        if properties.get("show", True):  # as Slicer does it: behind every slice view that follows the selection
             selection = self._logic.GetSelectionNode()
             select = selection.SetActiveLabelVolumeID if labelmap else selection.SetActiveVolumeID
             select(node.GetID())

@@ -32,10 +32,12 @@ def app(tmp_path_factory):
 
 @pytest.fixture
 def scene(app):
-    """An empty scene."""
+    """An empty scene, its slice views as at the application's start."""
     import slicer
 
     slicer.mrmlScene.Clear(0)
+    for name, orientation in (("Red", "Axial"), ("Yellow", "Sagittal"), ("Green", "Coronal")):
+        slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLSliceNode").SetOrientation(orientation)
     yield slicer.mrmlScene
     slicer.mrmlScene.Clear(0)
 
@@ -107,7 +109,8 @@ def estimate_at_once(panel, estimates, monkeypatch) -> Callable:
     """
     waiting = []
 
-    def estimate(volume, model, options, onFinished, onFailed, isWanted):
+    def estimate(scan, model, options, onFinished, onFailed, isWanted):
+        volume = scan.volume
         waiting.append(lambda: (isWanted(), onFinished(*estimates(volume, model, options))))
 
     monkeypatch.setattr(panel._run, "estimate", estimate)
@@ -144,6 +147,25 @@ def reslice(app, panel) -> Callable:
         return pauses
 
     return click_and_wait
+
+
+def estimate(app, panel) -> None:
+    """Click and wait for the end."""
+    panel.ui.estimateButton.click()
+    assert panel._run.busy, panel.ui.statusLabel.text
+    app.wait_until(lambda: not panel._run.busy, timeout=300)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def nodes(scene) -> set[str]:
+    return {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
 
 
 def add_phantom(scene, name: str = "phantom", right: float = 0.0, step: int = 1):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from head_phantom import head_phantom
 
-from E3PoseLib.models.catalog import resources
+from E3PoseLib.models.catalog import resources, sample_scan
 
 from .conftest import REPOSITORY, SHARED
 
@@ -153,6 +153,18 @@ def test_a_file_of_several_frames_says_so_and_the_rest_goes_on(scans, installed_
     assert "holds 3 frames; 'e3pose estimate' takes one with --frame N" in output
     assert "1 estimated, 0 already there, 1 failed" in output
     assert (tmp_path / "poses" / "b.npy").is_file()
+
+
+@pytest.mark.parametrize("kept", [0.75, 20_000])
+def test_a_file_cut_short_is_refused_by_name(installed_model, tmp_path, kept):
+    """Slicer's own reader fills with zeros what is missing."""
+    content = sample_scan().read_bytes()
+    file = tmp_path / "damaged.nii.gz"
+    file.write_bytes(content[: int(kept * len(content)) if kept < 1 else kept])
+    status, output = run("--input", file, "--output", tmp_path / "poses")
+    assert status == 1 and "damaged.nii.gz: the file is damaged or cut short" in output
+    assert "damaged or cut short" in (tmp_path / "poses" / "failures.csv").read_text(encoding="utf-8")
+    assert not list((tmp_path / "poses").glob("*.npy"))
 
 
 def test_an_unforeseen_error_still_ends_slicer(app, tmp_path):

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from E3PoseLib.errors import VolumeError
+from E3PoseLib.imaging.file_doubts import file_doubts
 from E3PoseLib.imaging.formats import name_without_suffix, scans_in
 from E3PoseLib.imaging.formats.contents import MAXIMUM_VOXELS, layout
-from E3PoseLib.imaging.volume import Volume, count_frames, orientation_doubts, read_volume
+from E3PoseLib.imaging.volume import Volume, count_frames, read_volume
 
 SHAPE = (16, 14, 12)
 AFFINE = np.array([[0, -3.0, 0, 20], [2.5, 0, 0.3, -30], [-0.25, 0, 3.5, 40], [0, 0, 0, 1]])
@@ -430,4 +431,4 @@ def test_a_folder_lists_each_scan_once(voxels, tmp_path):
 
 def test_doubts_are_known_without_reading_the_voxels(voxels, tmp_path):
     path = patched(tmp_path / "scan.nii", voxels, (252, "<2h", 0, 0))
-    assert orientation_doubts(path) == read_volume(path).doubts != ()
+    assert file_doubts(path) == read_volume(path).doubts != ()

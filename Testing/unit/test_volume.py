@@ -9,8 +9,9 @@ from phantoms import make_head
 from storages import orientations, stored
 
 from E3PoseLib.errors import VolumeError
+from E3PoseLib.imaging.file_doubts import file_doubts
 from E3PoseLib.imaging.geometry import transform_points
-from E3PoseLib.imaging.volume import Volume, count_frames, orientation_doubts, read_volume, write_volume
+from E3PoseLib.imaging.volume import Volume, count_frames, read_volume, write_volume
 
 
 def save(path, array):
@@ -153,8 +154,8 @@ def test_a_file_that_does_not_know_its_orientation_says_so(array, tmp_path):
     image.header.set_zooms((3, 3, 3))
     nib.save(image, path)
     assert "left and right may be swapped" in read_volume(path).doubts[0]
-    assert orientation_doubts(path) == read_volume(path).doubts
-    assert orientation_doubts(tmp_path / "scan.nrrd") == orientation_doubts(tmp_path / "missing.nii") == ()
+    assert file_doubts(path) == read_volume(path).doubts
+    assert file_doubts(tmp_path / "scan.nrrd") == file_doubts(tmp_path / "missing.nii") == ()
 
 
 def test_disagreeing_qform_and_sform_are_noted(array, tmp_path):

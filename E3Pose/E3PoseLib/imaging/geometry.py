@@ -19,6 +19,9 @@ from .files import whole_file
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """From LPS, the world of ITK and DICOM, to RAS and back: the matrix is its own inverse."""
 
+MINIMUM_EDGE_VOXELS = 8
+"""Of a scan's shortest edge: a single slice, or a few, show no head's pose."""
+
 RIGHT_ANGLE_TOLERANCE = 0.01
 """Largest cosine between two voxel axes that count as orthogonal: half a degree off a right angle."""
 

@@ -14,9 +14,15 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from ..errors import VolumeError
 from . import formats
 from .files import whole_file
-from .geometry import direction_cosines, has_orthogonal_axes, is_grid, transform_points, voxel_sizes
+from .geometry import (
+    MINIMUM_EDGE_VOXELS,
+    direction_cosines,
+    has_orthogonal_axes,
+    is_grid,
+    transform_points,
+    voxel_sizes,
+)
 
-MINIMUM_EDGE_VOXELS = 8
 MAXIMUM_VOXEL_SIZE_MM = 50.0
 EXTENT_MM = (20.0, 1000.0)
 """Least and largest length of a scan's longest edge: a brain needs the first, and no scanner holds the second."""
@@ -222,19 +228,6 @@ def count_frames(path: str | os.PathLike) -> int:
         If the file is missing, not an image, or of other than 3 or 4 dimensions.
     """
     return formats.count_frames(Path(path))
-
-
-def orientation_doubts(path: str | os.PathLike) -> tuple[str, ...]:
-    """Why the position in the patient is not certain by the header of a NIfTI file; empty for any other file."""
-    from .formats import nifti
-
-    path = Path(path)
-    if not path.is_file() or not path.name.lower().endswith(formats.NIFTI_SUFFIXES):
-        return ()
-    try:
-        return nifti.orientation_doubts(path)
-    except VolumeError:
-        return ()
 
 
 def write_volume(path: str | os.PathLike, volume: Volume) -> None:

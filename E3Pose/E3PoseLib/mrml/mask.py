@@ -64,9 +64,11 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
         See `check_mask_node`.
     """
     check_mask_node(segmentation_node, scan.parent_id)
+    box = _box(mask)
     image = slicer.vtkOrientedImageData()
-    image.SetDimensions(mask.shape)
-    values = numpy_to_vtk(np.ascontiguousarray(mask, dtype=np.uint8).ravel(order="F"), deep=True)
+    # The box of the mask alone, as Slicer's own editor keeps a segment: a scan may have fifty times its voxels.
+    image.SetExtent(*(edge for edges in box for edge in (edges.start, edges.stop - 1)))
+    values = numpy_to_vtk(np.ascontiguousarray(mask[box], dtype=np.uint8).ravel(order="F"), deep=True)
     values.SetName("ImageScalars")
     image.GetPointData().SetScalars(values)
     image.SetGeometryFromImageToWorldMatrix(to_vtk(scan.grid_to_parent))
@@ -182,11 +184,29 @@ def _labels(image) -> np.ndarray:
     return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions(), order="F")
 
 
+def _box(mask: np.ndarray) -> tuple[slice, slice, slice]:
+    """The smallest box [I, J, K] that holds a mask; of an empty one its first voxel."""
+    in_plane = mask.max(axis=0)  # first the axis whose voxels lie together in memory
+    j, k = _extent(in_plane.max(axis=1)), _extent(in_plane.max(axis=0))
+    return _extent(mask[:, j, k].max(axis=(1, 2))), j, k
+
+
+def _extent(line: np.ndarray) -> slice:
+    (where,) = line.nonzero()
+    return slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(0, 1)
+
+
 def _shape(mask: np.ndarray) -> list[float]:
     """How many voxels [I, J, K] a mask has, and how far they spread along each axis: the same where empty borders come
     or go, as saving and editing bring and take them."""
-    places = np.argwhere(mask)
-    return [len(places), *(places.var(axis=0) if len(places) else np.zeros(3)).tolist()]
+    count = int(np.count_nonzero(mask))
+    spreads = []
+    for axis in range(3):
+        along = mask.sum(axis=tuple(other for other in range(3) if other != axis), dtype=float)
+        places = np.arange(len(along))
+        mean = (along @ places) / max(count, 1)
+        spreads.append(float(along @ (places - mean) ** 2 / max(count, 1)))
+    return [count, *spreads]
 
 
 def _mask_id(segmentation) -> str | None:

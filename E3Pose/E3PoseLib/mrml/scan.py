@@ -8,7 +8,7 @@ import slicer
 import vtk
 
 from E3PoseLib.errors import VolumeError
-from E3PoseLib.imaging.geometry import has_orthogonal_axes
+from E3PoseLib.imaging.geometry import MINIMUM_EDGE_VOXELS, has_orthogonal_axes
 from E3PoseLib.mrml.matrices import is_set, voxel_to_parent, voxel_to_world, voxels
 from E3PoseLib.mrml.resampling import landmarks_in_world, resample_to_world
 
@@ -27,7 +27,8 @@ class Scan:
     Parameters
     ----------
     array : np.ndarray
-        The voxels [I, J, K].
+        The voxels [I, J, K], in the node's own memory where they need not be resampled: whoever reads them later, or
+        while others run, asks `check_unchanged` afterwards.
     grid_to_world : np.ndarray
         Their indices -> world RAS.
     name, volume_id : str
@@ -40,6 +41,10 @@ class Scan:
         Of the node's own voxels, which are not these where it was resampled; see `place`.
     file : str or None
         That the node was loaded from.
+    scalars : vtkDataArray or None
+        That ``array`` is a view of.
+    scalars_time : int
+        When it was last modified before it was read.
     """
 
     array: np.ndarray
@@ -50,6 +55,31 @@ class Scan:
     parent_id: str | None
     place: dict
     file: str | None
+    scalars: object = None
+    scalars_time: int = 0
+
+    @property
+    def voxel_to_ras(self) -> np.ndarray:
+        """Voxel indices -> world RAS, as a worker asks for it."""
+        return self.grid_to_world
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """None: a worker finds out itself what there is to say of the file, which takes time."""
+        return ()
+
+    doubts = notes
+
+    def check_unchanged(self) -> None:
+        """Whether the voxels are those that were there when the node was read.
+
+        Raises
+        ------
+        VolumeError
+            They were written over since. (A node that got others instead left these as they were.)
+        """
+        if self.scalars is not None and self.scalars.GetMTime() != self.scalars_time:
+            raise VolumeError(f"volume '{self.name}' was changed while it was read: estimate again when it is still")
 
     @cached_property
     def volume(self):
@@ -60,9 +90,10 @@ class Scan:
         VolumeError
             Too few voxels, or an impossible geometry.
         """
-        from E3PoseLib.imaging.volume import Volume, orientation_doubts
+        from E3PoseLib.imaging.file_doubts import file_doubts
+        from E3PoseLib.imaging.volume import Volume
 
-        doubts = orientation_doubts(self.file) if self.file else ()
+        doubts = file_doubts(self.file) if self.file else ()
         return Volume(self.array, self.grid_to_world, self.name, doubts=doubts)
 
 
@@ -89,6 +120,9 @@ def check_volume_node(node) -> None:
             f"{name} has {image.GetNumberOfScalarComponents()} values a voxel: select a volume with one "
             "(of a vector or colour volume, extract a component; of a 4-D scan, load it as a sequence)"
         )
+    if min(image.GetDimensions()) < MINIMUM_EDGE_VOXELS:
+        shape = " × ".join(map(str, image.GetDimensions()))
+        raise VolumeError(f"{name} has {shape} voxels: each edge of a scan needs at least {MINIMUM_EDGE_VOXELS}")
     modality = dicom_modality(node)
     if modality not in ("", "MR"):
         raise VolumeError(f"{name} is of modality {modality}: the models are made for MR scans")
@@ -126,9 +160,11 @@ def read_scan(node) -> Scan:
     """
     check_volume_node(node)
     grid_to_world = voxel_to_world(node)
+    scalars = None
     if _is_regular(grid_to_world):
-        # A copy: the node's voxels may change (a sequence plays on) while the pose is computed.
-        array, grid_to_parent = voxels(node).copy(), voxel_to_parent(node)
+        # No copy, which would take longer than a window may stand still.
+        array, grid_to_parent = voxels(node), voxel_to_parent(node)
+        scalars = node.GetImageData().GetPointData().GetScalars()
     else:
         array, grid_to_world = resample_to_world(node)
         grid_to_parent = grid_to_world
@@ -141,7 +177,9 @@ def read_scan(node) -> Scan:
         grid_to_parent,
         parent_id(node),
         place(node),
-        storage.GetFileName() if storage is not None else None,
+        storage.GetFullNameFromFileName() if storage is not None and storage.GetFileName() else None,
+        scalars,
+        scalars.GetMTime() if scalars is not None else 0,
     )
 
 

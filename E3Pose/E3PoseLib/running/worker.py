@@ -5,10 +5,11 @@ cancelled computation must be gone at once: so the computation lives in another 
 (`E3PoseLib.running.worker_process`), and nothing here ever waits for it. The two share a folder and the process's
 output:
 
-* a request is ``request-N.json`` (written whole, then renamed) with its voxels in ``request-N.npy``;
+* a request is ``request-N.json`` (written whole, then renamed) with its voxels in ``request-N.npy``, which a thread
+  writes before (`hand_over`);
 * everything the worker says is a line of its output; a line with `MARKER` in it carries one JSON message, any
   other is a log line, kept as last words;
-* the mask of an answer is ``answer-N.npy``.
+* the mask of an answer is ``answer-N.npy``, the box of it that is not empty.
 
 Example::
 
@@ -33,16 +34,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
 from E3PoseLib import errors
-from E3PoseLib.errors import WorkerError
-
-if TYPE_CHECKING:
-    # It reads files by nibabel, for which a window that opens does not wait.
-    from E3PoseLib.imaging.volume import Volume
+from E3PoseLib.errors import E3PoseError, WorkerError
+from E3PoseLib.running.hand_over import HandOver, Scan
+from E3PoseLib.running.last_words import describe_exit
 
 MARKER = "\x1eE3POSE "
 """Starts a message in the worker's output; the control character keeps it apart from any log line."""
@@ -54,9 +53,6 @@ IDLE_SECONDS = 600
 
 LAST_WORDS = 12
 """Log lines kept for the report of a worker's death."""
-
-LAUNCHER_SAYS = "exit abnormally"
-"""What Slicer's launcher of Python prints where a signal has ended what it launched."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +109,8 @@ class PoseWorker:
         self._unread = b""
         self._log: collections.deque[str] = collections.deque(maxlen=LAST_WORDS)
         self._request_count = 0
+        self._hand_over: HandOver | None = None
+        self._waiting: dict = {}
         self._busy = False
 
     @property
@@ -130,10 +128,19 @@ class PoseWorker:
         """The process that computes, once it has said hello; a launcher in between is another one."""
         return self._worker_pid
 
-    def estimate(self, volume: Volume, model: dict, **options: Any) -> None:
-        """Ask for a pose. ``volume``: array [I, J, K], ``voxel_to_ras`` 4x4 in RAS mm, ``name``, ``notes``, ``doubts``.
+    def estimate(
+        self,
+        scan: Scan,
+        model: dict,
+        file: str | None = None,
+        check: Callable[[], Any] = lambda: None,
+        **options: Any,
+    ) -> None:
+        """Ask for a pose.
 
-        ``model`` holds the arguments of `load_model`, ``options`` those of `Session.estimate`.
+        ``model`` holds the arguments of `load_model`, ``options`` those of `Session.estimate`. Of a ``file`` that the
+        scan was loaded from, the worker notes what is doubtful about it. ``check()`` is called once the voxels are
+        handed over, and raises an E3PoseError where they were changed meanwhile.
 
         Raises
         ------
@@ -145,12 +152,14 @@ class PoseWorker:
                 "task": "estimate",
                 "model": model,
                 "options": options,
-                "name": volume.name,
-                "voxel_to_ras": np.asarray(volume.voxel_to_ras, dtype=float).tolist(),
-                "notes": list(volume.notes),
-                "doubts": list(volume.doubts),
+                "name": scan.name,
+                "voxel_to_ras": np.asarray(scan.voxel_to_ras, dtype=float).tolist(),
+                "notes": list(scan.notes),
+                "doubts": list(scan.doubts),
+                "file": file,
             },
-            volume.array,
+            scan.array,
+            check,
         )
 
     def import_weights(self, model: dict, output: str) -> None:
@@ -167,6 +176,15 @@ class PoseWorker:
         """What the worker has said since the last call; never waits."""
         if self._child is None:
             return []
+        if self._hand_over is not None and self._hand_over.done:
+            try:
+                self._hand_over.finish()
+                self._ask(self._waiting)
+            except E3PoseError as error:
+                self._busy = False
+                return [Failed(error)]
+            finally:
+                self._hand_over = None
         ended = not self.alive
         lines = self._new_lines(self._child.output)
         events = [event for line in lines if (event := self._understand(line)) is not None]
@@ -204,25 +222,32 @@ class PoseWorker:
         self._log.clear()
         return _Child(process, process.stdout, folder)
 
-    def _send(self, message: dict, array: np.ndarray | None = None) -> None:
+    def _send(self, message: dict, array: np.ndarray | None = None, check: Callable[[], Any] = lambda: None) -> None:
         if self._busy:
             raise WorkerError("the worker is busy: wait for its answer or cancel it")
         if not self.alive:
             self._forget()
         if self._child is None:
             self._child = self._start()
-        folder = self._child.folder
         self._request_count += 1
-        name = f"request-{self._request_count}"
+        request = {"request": self._request_count, **message}
+        if array is None:
+            self._ask(request)
+        else:
+            self._waiting = request
+            self._hand_over = HandOver(array, self._child.folder / f"request-{self._request_count}.npy", check)
+        self._busy = True
+
+    def _ask(self, request: dict) -> None:
+        if self._child is None:
+            raise WorkerError("the worker has gone: ask again")
+        name, folder = f"request-{request['request']}", self._child.folder
         try:
-            if array is not None:
-                np.save(folder / f"{name}.npy", array)
             unfinished = folder / f"{name}.unfinished"
-            unfinished.write_text(json.dumps({"request": self._request_count, **message}), encoding="utf-8")
+            unfinished.write_text(json.dumps(request), encoding="utf-8")
             unfinished.replace(folder / f"{name}.json")
         except OSError as error:
             raise WorkerError(f"cannot hand the scan to the worker in {folder}: {error}") from error
-        self._busy = True
 
     def _new_lines(self, output: IO[bytes]) -> list[str]:
         descriptor = output.fileno()
@@ -257,8 +282,10 @@ class PoseWorker:
         mask_file = message.pop("mask_file", None)
         if mask_file is None:
             return Finished(message)
+        box = tuple(slice(*edges) for edges in message.pop("mask_box"))
+        mask = np.zeros(message.pop("mask_shape"), np.uint8, order="F")
         try:
-            mask = np.load(mask_file)
+            mask[box] = np.load(mask_file)
             Path(mask_file).unlink()
         except (OSError, ValueError) as error:
             return Failed(WorkerError(f"the brain mask cannot be read from {mask_file}: {error}"))
@@ -274,6 +301,9 @@ class PoseWorker:
         return [Failed(WorkerError(f"the worker process {cause} before it had an answer.{report}"))]
 
     def _forget(self) -> None:
+        if self._hand_over is not None:
+            self._hand_over.stop()
+            self._hand_over = None
         if self._child is not None:
             self._child.output.close()
             # A killed process is reaped here so that it does not linger; it may need a moment to give its
@@ -283,22 +313,3 @@ class PoseWorker:
             shutil.rmtree(self._child.folder, ignore_errors=True)
         self._child = self._worker_pid = None
         self._busy = False
-
-
-def describe_exit(status: int, last_words: str = "") -> str:
-    """A process's end in words.
-
-    A shell in between reports signal N as status 128 + N. Slicer's launcher reports status 1 for any, and says
-    `LAUNCHER_SAYS` among the last words.
-
-    >>> describe_exit(-9), describe_exit(3)
-    ('was killed (SIGKILL; if nobody did, the computer ran out of memory)', 'ended with status 3')
-    """
-    if status > 0 and LAUNCHER_SAYS in last_words:
-        return "was killed or crashed (if nobody killed it, the computer ran out of memory)"
-    number = -status if status < 0 else status - 128 if status > 128 else 0
-    if number not in set(signal.Signals):
-        return f"ended with status {status}"
-    name = signal.Signals(number).name
-    hint = "; if nobody did, the computer ran out of memory" if name == "SIGKILL" else ""
-    return f"was killed ({name}{hint})" if name in ("SIGKILL", "SIGTERM") else f"crashed ({name})"

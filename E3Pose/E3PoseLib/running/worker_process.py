@@ -80,18 +80,16 @@ class Tasks:
     def estimate(self, request: dict) -> dict:
         """A pose: its summary, and the file with the mask."""
         session = self._warm_session()
+        from E3PoseLib.imaging.file_doubts import file_doubts
+        from E3PoseLib.imaging.masks import filled_box
         from E3PoseLib.imaging.volume import Volume
         from E3PoseLib.running.summary import summarise
 
         array_file = self._folder / f"request-{request['request']}.npy"
-        volume = Volume(
-            np.load(array_file),
-            np.array(request["voxel_to_ras"]),
-            request["name"],
-            tuple(request["notes"]),
-            tuple(request["doubts"]),
-        )
+        array = np.load(array_file)
         array_file.unlink()
+        doubts = (*request["doubts"], *(file_doubts(request["file"]) if request["file"] else ()))
+        volume = Volume(array, np.array(request["voxel_to_ras"]), request["name"], tuple(request["notes"]), doubts)
         self._output.send("progress", stage="Loading the model", fraction=0.0)
         estimate = session.estimate(
             volume,
@@ -100,8 +98,14 @@ class Tasks:
             progress=lambda stage, fraction: self._output.send("progress", stage=stage, fraction=fraction),
         )
         mask_file = self._folder / f"answer-{request['request']}.npy"
-        np.save(mask_file, estimate.mask)
-        return {**summarise(estimate), "mask_file": str(mask_file)}
+        box = filled_box(estimate.mask > 0)
+        np.save(mask_file, estimate.mask[box])
+        return {
+            **summarise(estimate),
+            "mask_file": str(mask_file),
+            "mask_box": [[edges.start, edges.stop] for edges in box],
+            "mask_shape": estimate.mask.shape,
+        }
 
     def import_weights(self, request: dict) -> dict:
         """One model file of the weights given."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import VolumeError
+from ...errors import DamagedFileError, VolumeError
 
 MAXIMUM_VOXELS = 2**27
 """Of one frame: 512³, several times the largest MR scan of a uterus."""
@@ -147,7 +147,7 @@ def check_size(
     claimed = n_voxels * voxel_bytes * arrangement.n_frames
     capacity = None if stored_bytes is None else stored_bytes * (DEFLATE_RATIO if compressed else 1)
     if capacity is not None and claimed > capacity:
-        raise VolumeError(
+        raise DamagedFileError(
             f"{path}: the file is damaged or cut short ({claimed} bytes of voxels announced, {stored_bytes} bytes on "
             "disk); copy or export it again"
         )

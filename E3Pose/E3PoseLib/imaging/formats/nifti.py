@@ -16,7 +16,7 @@ from nibabel.spm2analyze import Spm2AnalyzeHeader
 from nibabel.volumeutils import apply_read_scaling
 from nibabel.wrapstruct import WrapStructError
 
-from ...errors import VolumeError
+from ...errors import DamagedFileError, VolumeError
 from .contents import Contents, Layout, check_size, chosen_frame, layout
 from .nifti_orientation import Orientation, orientation
 from .streams import is_gzip, read_frame, uncompressed
@@ -77,13 +77,37 @@ def read(path: Path, frame: int | None) -> Contents:
     opened = _open(path)
     index = chosen_frame(opened.arrangement.n_frames, frame, path)
     position = _oriented(opened, path)
+    raw = _read_frame(opened, index, path)
+    try:
+        array = apply_read_scaling(raw, *opened.header.get_slope_inter())
+    except DAMAGED as error:
+        raise DamagedFileError(f"{path}: the file is damaged ({error}); copy or export it again") from error
+    return Contents(array, position.voxel_to_ras, (*opened.arrangement.notes, *position.notes), position.doubts)
+
+
+def check_whole(path: Path) -> None:
+    """Read the file through to its end.
+
+    Raises
+    ------
+    DamagedFileError
+        If it is cut short, or its checksum is wrong.
+    VolumeError
+        If it cannot be read for another reason.
+    """
+    opened = _open(path)
+    _read_frame(opened, opened.arrangement.n_frames - 1, path)
+
+
+def _read_frame(opened: _Opened, index: int, path: Path) -> np.ndarray:
+    """The voxels of a frame as they are stored."""
     header = opened.header
     try:
-        raw = read_frame(opened.voxels, opened.arrangement, header.get_data_dtype(), _offset(header), index)
-        array = apply_read_scaling(raw, *header.get_slope_inter())
+        return read_frame(opened.voxels, opened.arrangement, header.get_data_dtype(), _offset(header), index)
     except DAMAGED as error:
-        raise VolumeError(f"{path}: the file is damaged or cut short ({error}); copy or export it again") from error
-    return Contents(array, position.voxel_to_ras, (*opened.arrangement.notes, *position.notes), position.doubts)
+        raise DamagedFileError(
+            f"{path}: the file is damaged or cut short ({error}); copy or export it again"
+        ) from error
 
 
 def orientation_doubts(path: Path) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from ...errors import VolumeError
+from ...errors import DamagedFileError
 from .contents import Layout, check_size
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -107,7 +107,7 @@ def read_frame(path: Path, arrangement: Layout, dtype: np.dtype, offset: int, fr
         while len(content) < size and (chunk := stream.read(min(_CHUNK, size - len(content)))):
             content += chunk
         if len(content) < size:
-            raise VolumeError(
+            raise DamagedFileError(
                 f"{path}: the file is damaged or cut short ({len(content)} bytes of a frame of {size}); "
                 "copy or export it again"
             )
