@@ -16,8 +16,9 @@ from slicer.util import VTKObservationMixin
 from E3PoseLib import mrml
 from E3PoseLib.errors import DependencyError, E3PoseError
 from E3PosePanel.background_run import BackgroundRun
+from E3PosePanel.head.mask_controls import MaskControls
+from E3PosePanel.head.views import Views
 from E3PosePanel.logic import SEGMENTATION, TRANSFORM, E3PoseLogic
-from E3PosePanel.mask_controls import MaskControls
 from E3PosePanel.model_section import ModelSection
 from E3PosePanel.outputs import Outputs
 from E3PosePanel.parameters import E3PoseParameterNode
@@ -25,7 +26,7 @@ from E3PosePanel.reslicing_run import ReslicingRun
 from E3PosePanel.result_section import ResultSection
 from E3PosePanel.sample_data import registerSampleData
 from E3PosePanel.setup_section import SetupSection
-from E3PosePanel.views import Views
+from E3PosePanel.wrapped_labels import WrappedLabels
 
 
 class E3Pose(ScriptedLoadableModule):
@@ -97,6 +98,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self.ui.estimateButton.connect("clicked(bool)", self.onEstimateButton)
         self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
+        self._wrappedLabels = WrappedLabels(uiWidget)
         self.initializeParameterNode()
 
     def cleanup(self) -> None:

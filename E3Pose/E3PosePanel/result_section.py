@@ -1,10 +1,11 @@
-"""The section Result: the pose in words, and the scan resliced by it."""
+"""The verdict, the section Result with the pose in words, and the scan resliced by it."""
 
 from slicer.i18n import tr as _
 
 from E3PoseLib import mrml
 from E3PoseLib.errors import E3PoseError
 from E3PosePanel import result_text
+from E3PosePanel.head.verdict import Verdict
 
 
 class ResultSection:
@@ -24,6 +25,7 @@ class ResultSection:
         self._showMessage = showMessage
         self._onFailed = onFailed
         self._parameterNode = None
+        self._verdict = Verdict(ui)
         ui.resliceButton.connect("clicked(bool)", self.onResliceButton)
         self.clear()
 
@@ -93,4 +95,5 @@ class ResultSection:
         isComplete = result is not None and "confidence" in result
         for name in ("position", "rotation", "confidence", "warnings", "computed"):
             getattr(self._ui, f"{name}Label").text = getattr(result_text, name)(result) if isComplete else "–"
+        self._verdict.show(result if isComplete else None)
         self._ui.resliceButton.enabled = result is not None and not self._run.busy

@@ -10,6 +10,21 @@ LEVEL_WORDS = {
 }
 
 
+def verdict(result: dict) -> str:
+    """How far the pose can be trusted, in one line."""
+    return LEVEL_WORDS[result["confidence"]["level"]]
+
+
+def first_warning(result: dict) -> str:
+    """What comes first of that which speaks against the pose, and how much more there is; empty where nothing does."""
+    if not result["warnings"]:
+        return ""
+    first, *others = result["warnings"]
+    sentence = first[:1].upper() + first[1:]
+    more = _(" (and {count} more: see Result)").format(count=len(others)) if others else ""
+    return f"{sentence}{more}."
+
+
 def position(result: dict) -> str:
     """The head's centre in world RAS millimetres."""
     right, anterior, superior = np.array(result["canonical_to_ras"])[:3, 3]

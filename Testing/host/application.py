@@ -18,6 +18,7 @@ from PySide6 import QtCore, QtWidgets
 
 from host import ctk_widgets, mrml_widgets, pythonqt
 from host.file_io import IOManager
+from host.module_panel import ModulePanel
 from host.mrml_scene import make_application_logic
 from host.pythonqt import PythonQtObject, shaped
 from host.ui_loader import UiLoader
@@ -130,6 +131,7 @@ class Application(shaped(QtCore.QObject)):
         super().__init__()
         self._qt = qt_application
         self._main_window = MainWindow() if main_window else None
+        self._module_panel = ModulePanel()
         self._modules = ModuleManager()
         self._settings = QtCore.QSettings(
             str(Path(tempfile.mkdtemp()) / "Slicer.ini"), QtCore.QSettings.Format.IniFormat
@@ -187,6 +189,10 @@ class Application(shaped(QtCore.QObject)):
         return types.SimpleNamespace(testingEnabled=False, runPythonAndExit=True)
 
     @property
+    def module_panel(self) -> ModulePanel:
+        return self._module_panel
+
+    @property
     def message_boxes(self) -> list[str]:
         return self._message_boxes
 
@@ -235,7 +241,9 @@ class Application(shaped(QtCore.QObject)):
         """Load the module if need be, select it, and return its Python widget."""
         name = Path(path).stem
         module = getattr(slicer.modules, name.lower(), None) or self.load_module(path)
-        module.widgetRepresentation().show()
+        if module.widgetRepresentation().parentWidget() is None:
+            self._module_panel.show_module(module.widgetRepresentation(), module.helpText)
+        self._module_panel.show()
         module.enter()
         return module.widget
 

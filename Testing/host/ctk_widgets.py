@@ -8,28 +8,47 @@ from host.pythonqt import shaped
 
 
 class ctkCollapsibleButton(shaped(QtWidgets.QAbstractButton)):
-    """A section's header that hides its contents; the contents' layout is the button's own."""
+    """A section's header that hides its contents; the contents' layout is the button's own.
+
+    Its heights are CTK's: of the layout with room for the header above it, and 14 pixels more than the header when
+    closed.
+    """
+
+    COLLAPSED_HEIGHT = 14
 
     contentsCollapsed = QtCore.Signal(bool)
 
     def __init__(self, parent=None):
         super().__init__(parent)
         self._collapsed = False
+        self._closed_over = []
         self.setCheckable(True)
         self.setChecked(True)
-        self.setContentsMargins(0, self._header_height(), 0, 0)
-        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Preferred, QtWidgets.QSizePolicy.Policy.Minimum)
+        self.setContentsMargins(0, self._header_size().height(), 0, 0)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, QtWidgets.QSizePolicy.Policy.Preferred)
         self.toggled.connect(lambda opened: self._collapse(not opened))
 
-    def _header_height(self) -> int:
-        return self.fontMetrics().height() + 8
+    def _header_size(self) -> QtCore.QSize:
+        option = QtWidgets.QStyleOptionButton()
+        option.initFrom(self)
+        text = self.fontMetrics().size(QtCore.Qt.TextFlag.TextShowMnemonic, QtWidgets.QAbstractButton.text(self))
+        indicator = self.style().pixelMetric(QtWidgets.QStyle.PixelMetric.PM_IndicatorHeight, option, self)
+        contents = QtCore.QSize(text.width() + indicator, max(text.height(), indicator))
+        return self.style().sizeFromContents(QtWidgets.QStyle.ContentsType.CT_PushButton, option, contents, self)
 
     def _collapse(self, collapsed: bool) -> None:
         self._collapsed = collapsed
         self.setChecked(not collapsed)
-        for child in self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindDirectChildrenOnly):
+        # What the module itself has hidden stays so when the section opens.
+        children = self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindDirectChildrenOnly)
+        if collapsed:
+            self._closed_over += [child for child in children if not child.isHidden()]
+        for child in self._closed_over:
             child.setVisible(not collapsed)
-        self.setMaximumHeight(self._header_height() if collapsed else 16777215)
+        if not collapsed:
+            self._closed_over.clear()
+        self.setMaximumHeight(self.sizeHint().height() if collapsed else 16777215)
+        self.updateGeometry()
         self.contentsCollapsed.emit(collapsed)
 
     collapsed = QtCore.Property(bool, lambda self: self._collapsed, _collapse)
@@ -40,15 +59,19 @@ class ctkCollapsibleButton(shaped(QtWidgets.QAbstractButton)):
             self._collapse(True)
 
     def sizeHint(self):
-        layout = self.layout()
-        height = self._header_height()
-        if layout is None or self._collapsed:
-            return QtCore.QSize(240, height)
-        return layout.sizeHint().expandedTo(QtCore.QSize(240, height))
+        below = QtCore.QSize(0, self.COLLAPSED_HEIGHT)
+        if self._collapsed:
+            return self._header_size() + below
+        return QtWidgets.QWidget.sizeHint(self).expandedTo(self._header_size() + below)
+
+    def minimumSizeHint(self):
+        if self._collapsed:
+            return self.sizeHint()
+        return QtWidgets.QWidget.minimumSizeHint(self).expandedTo(self._header_size())
 
     def paintEvent(self, event):
         painter = QtGui.QPainter(self)
-        header = QtCore.QRect(0, 0, QtWidgets.QWidget.width(self), self._header_height() - 2)
+        header = QtCore.QRect(0, 0, QtWidgets.QWidget.width(self), self._header_size().height())
         option = QtWidgets.QStyleOptionButton()
         option.initFrom(self)
         option.rect = header

@@ -186,3 +186,98 @@ def test_a_reslicing_can_be_cancelled(app, panel, estimated, scene):
     assert panel.ui.statusLabel.text == "Cancelled."
     assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == before
     assert panel.ui.estimateButton.enabled and panel.ui.resliceButton.enabled
+
+
+def word_wrapped_labels(app) -> list:
+    from PySide6.QtWidgets import QLabel
+
+    return [label for label in app.module_panel.findChildren(QLabel) if label.wordWrap and label.isVisible()]
+
+
+def settle(app) -> None:
+    for _ in range(10):
+        app.processEvents()
+
+
+@pytest.mark.parametrize("width", [400, 480, 700])
+def test_no_text_is_cut(app, panel, width):
+    """In Slicer's module panel, where a label gets the height of its size hint."""
+    sections = [getattr(panel.ui, name) for name in vars(panel.ui) if name.endswith("CollapsibleButton")]
+    closed = [section.collapsed for section in sections]
+    for section in [*sections, app.module_panel.help_button]:
+        section.collapsed = False
+    app.module_panel.resize(width, 500)
+    needed = []
+    try:
+        for n_warnings in (3, 1):
+            panel.ui.warningsLabel.text = "\n".join([f"{'the head may lie elsewhere: ' * 5}."] * n_warnings)
+            panel.ui.confidenceLabel.text = "Agreement of the votes for each axis, of the views and of the eyes; " * 4
+            panel.ui.statusLabel.text = "The pose is in a new transform, as the one chosen moves the scan itself. " * 2
+            settle(app)
+            labels = word_wrapped_labels(app)
+            heights = {label.objectName: (label.height, label.heightForWidth(label.width)) for label in labels}
+            assert len(heights) >= 6
+            assert {name: pair for name, pair in heights.items() if pair[0] < pair[1]} == {}
+            needed.append(panel.ui.warningsLabel.height)
+        assert needed[1] <= needed[0] / 2  # it does not keep the room of a text that is gone
+    finally:
+        for section, collapsed in zip(sections, closed, strict=True):
+            section.collapsed = collapsed
+        app.module_panel.help_button.collapsed = True
+
+
+def with_level(level: str) -> dict:
+    """A result's confidence and warnings at a level."""
+    from E3PoseLib.method.confidence import Confidence
+
+    concentration = {"high": 0.95, "moderate": 0.75, "low": 0.5}[level]
+    confidence = Confidence((concentration,) * 3, 1.0, 200.0, touches_border=level == "low", eyes_agree=level != "low")
+    assert confidence.level == level
+    return {"confidence": confidence.as_dict(), "warnings": list(confidence.warnings())}
+
+
+@pytest.mark.parametrize("level", ["high", "moderate", "low"])
+def test_the_verdict_can_be_seen_in_a_small_window(app, panel, scan_node, estimate_at_once, level):
+    """Of a window of 1280 x 720 Slicer leaves some 450 pixels to the module."""
+    from E3PoseLib import mrml
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate_at_once()
+    transform = panel.ui.outputTransformSelector.currentNode()
+    result = {**mrml.read_result(transform), **with_level(level)}
+    mrml.write_pose(transform, result, mrml.ALIGN_VOLUME, mrml.read_scan(scan_node))
+    panel._onParametersChanged()
+    app.module_panel.resize(460, 450)
+    settle(app)
+    assert panel.ui.verdictLabel.text.lower().startswith(level)
+    shown = [panel.ui.verdictLabel]
+    if result["warnings"]:
+        shown.append(panel.ui.firstWarningLabel)
+        assert panel.ui.firstWarningLabel.text.lower().startswith(result["warnings"][0])
+        assert f"{len(result['warnings']) - 1} more" in panel.ui.firstWarningLabel.text
+    else:
+        assert not panel.ui.firstWarningLabel.visible
+    for label in shown:
+        bottom = label.mapTo(app.module_panel, label.rect.bottomLeft()).y()
+        assert label.visible and bottom < 450
+
+
+@pytest.mark.parametrize("window", ["#efefef", "#ffffff", "#2b2b2b", "#000000"])
+def test_the_verdict_s_colour_can_be_read(app, panel, window):
+    """Also where the style changes while it is shown."""
+    import qt
+
+    from E3PosePanel.head.verdict import LEVEL_HUES, contrast
+
+    label, colours = panel.ui.verdictLabel, {}
+    for level in LEVEL_HUES:
+        panel.resultSection._verdict.show(with_level(level))
+        palette = qt.QPalette(label.palette)
+        palette.setColor(qt.QPalette.Window, qt.QColor(window))
+        label.palette = palette
+        settle(app)
+        colours[level] = label.palette.color(qt.QPalette.WindowText)
+        assert contrast(colours[level], qt.QColor(window)) >= 4.5
+    assert colours["high"].green() > colours["high"].red()
+    assert colours["low"].red() > 1.5 * colours["low"].green()
+    label.palette = qt.QPalette()
