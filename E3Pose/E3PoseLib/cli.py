@@ -161,7 +161,7 @@ def _model_asked_for(options: argparse.Namespace) -> dict[str, str | None]:
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``."""
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
 
 
 def voxel_size(text: str) -> float:

@@ -15,17 +15,38 @@ from packaging.requirements import Requirement
 
 from E3PoseLib.errors import DependencyError
 
-REQUIREMENTS = (
-    "torch>=2.4",
+STATED_REQUIREMENTS = (
+    "torch>=2.2.2",
     "e3nn>=0.5.5",
     "nibabel>=5.2",
-    "numpy>=1.26",
+    "numpy>=1.26; sys_platform != 'darwin' or platform_machine != 'x86_64'",
+    "numpy>=1.26,<2; sys_platform == 'darwin' and platform_machine == 'x86_64'",
     "roma>=1.5",
     "safetensors>=0.4.5",
     "scipy>=1.11",
     "tqdm>=4.66",
 )
-"""The dependencies of the library, as `pyproject.toml` states them."""
+"""The dependencies of the library on every platform, as `pyproject.toml` states them."""
+
+
+def requirements(environment: dict[str, str] | None = None) -> tuple[str, ...]:
+    """The stated requirements that hold on a platform, without their conditions.
+
+    Parameters
+    ----------
+    environment : dict, optional
+        Markers that differ from those of this platform, such as ``{"sys_platform": "darwin"}``.
+    """
+    held = []
+    for text in STATED_REQUIREMENTS:
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate(environment):
+            held.append(f"{requirement.name}{requirement.specifier}")
+    return tuple(held)
+
+
+REQUIREMENTS = requirements()
+"""Those of this platform."""
 
 PROTECTED = ("numpy", "scipy", "SimpleITK", "vtk", "itk", "requests", "pydicom", "torch", "torchvision")
 """Packages that Slicer or its PyTorch extension brings in builds of their own: pip must not replace one of
@@ -82,8 +103,16 @@ def install(wanted: list[Package], requester: str = "E3Pose") -> None:
     Raises
     ------
     DependencyError
-        PyTorch is wanted and its extension is missing, or an installation failed.
+        PyTorch is wanted and its extension is missing, an installation failed, or a package would have to be replaced
+        that Slicer brought.
     """
+    for package in wanted:
+        if package.name in PROTECTED and package.name != "torch" and package.version is not None:
+            raise DependencyError(
+                f"{package.requirement} is needed, and this Slicer brought {package.name} {package.version}, which "
+                f"must not be replaced{_why(package)}. Take another Slicer, or estimate outside of it: pip install e3pose, "
+                "then 'e3pose estimate'"
+            )
     torch = [package for package in wanted if package.name == "torch"]
     others = [package.requirement for package in wanted if package.name != "torch"]
     if torch:
@@ -94,6 +123,13 @@ def install(wanted: list[Package], requester: str = "E3Pose") -> None:
     unmet = [package.requirement for package in missing()]
     if unmet:
         raise DependencyError(f"still not installed: {', '.join(unmet)}. Restart Slicer and try again")
+
+
+def _why(package: Package) -> str:
+    """Why the platform cannot have what others can; "" where it can."""
+    if package.name == "numpy" and "<2" in package.requirement:
+        return " (PyTorch for Macs with an Intel processor ends at 2.2.2, which works with numpy 1 alone)"
+    return ""
 
 
 def install_torch(requirement: str) -> None:

@@ -29,14 +29,12 @@ class Device(enum.Enum):
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
-    MPS = "mps"
 
     def label(self) -> str:
         return {
             Device.AUTO: _("Automatic"),
             Device.CPU: _("Processor (CPU)"),
             Device.CUDA: _("NVIDIA graphics card (CUDA)"),
-            Device.MPS: _("Apple graphics (MPS)"),
         }[self]
 
 

@@ -130,7 +130,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--input", nargs="+", required=True, help="scans, or folders of them")
     parser.add_argument("--output", required=True, help="folder for the results")
     parser.add_argument("--model", default="default", help="name of a model, or a .safetensors file")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(
         "--direction", choices=("canonical-to-input", "input-to-canonical"), default="canonical-to-input"
     )

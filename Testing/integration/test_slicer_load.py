@@ -88,7 +88,7 @@ def test_loads_in_a_moment_and_imports_nothing_heavy(fresh):
 def test_says_what_is_missing(fresh):
     assert not fresh["enabled"]
     assert "Not installed: torch, e3nn, nibabel" in fresh["toolTip"]
-    assert "torch>=2.4: not installed" in fresh["packages"]
+    assert "torch>=2.2.2: not installed" in fresh["packages"]
     assert "nibabel>=5.2: not installed" in fresh["packages"]
     assert fresh["setupOpen"] and fresh["installable"]
 

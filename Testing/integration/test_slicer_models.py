@@ -104,7 +104,7 @@ def test_missing_packages_disable_the_button(panel, scan_node, monkeypatch):
     from E3PoseLib import dependencies
 
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
-    monkeypatch.setattr(dependencies, "missing", lambda: [dependencies.Package("torch>=2.4", None)])
+    monkeypatch.setattr(dependencies, "missing", lambda: [dependencies.Package("torch>=2.2.2", None)])
     panel.enter()
     assert not panel.ui.estimateButton.enabled
     assert "Not installed: torch" in panel.ui.estimateButton.toolTip

@@ -19,7 +19,24 @@ if sys.version_info >= (3, 11):
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="reads pyproject.toml with tomllib of Python 3.11")
 def test_same_requirements_as_the_distribution():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert sorted(dependencies.REQUIREMENTS) == sorted(project["dependencies"])
+    assert sorted(dependencies.STATED_REQUIREMENTS) == sorted(project["dependencies"])
+
+
+def test_macs_with_intel_processors_are_asked_for_what_they_can_have():
+    intel = dependencies.requirements({"sys_platform": "darwin", "platform_machine": "x86_64"})
+    others = dependencies.requirements({"sys_platform": "darwin", "platform_machine": "arm64"})
+    linux = dependencies.requirements({"sys_platform": "linux", "platform_machine": "x86_64"})
+    assert Requirement(next(text for text in intel if "numpy" in text)).specifier.contains("1.26.4")
+    assert not Requirement(next(text for text in intel if "numpy" in text)).specifier.contains("2.0.0")
+    assert others == linux == tuple(text.replace(",<2", "").replace("<2,", "") for text in intel)
+    assert dependencies.Package("torch>=2.2.2", "2.2.2").satisfied
+
+
+def test_what_slicer_brought_is_not_replaced_and_the_reason_said():
+    with pytest.raises(
+        DependencyError, match=r"numpy 2\.1\.0.*not be replaced \(PyTorch for Macs with an Intel.*outside"
+    ):
+        dependencies.install([dependencies.Package("numpy<2,>=1.26", "2.1.0")])
 
 
 def test_finds_what_is_installed():
@@ -28,9 +45,9 @@ def test_finds_what_is_installed():
     assert dependencies.missing() == []
 
 
-@pytest.mark.parametrize(("installed", "satisfied"), [(None, False), ("2.3.1", False), ("2.13.0+cpu", True)])
+@pytest.mark.parametrize(("installed", "satisfied"), [(None, False), ("2.2.1", False), ("2.13.0+cpu", True)])
 def test_old_and_missing_versions_do_not_satisfy(installed, satisfied):
-    assert dependencies.Package("torch>=2.4", installed).satisfied is satisfied
+    assert dependencies.Package("torch>=2.2.2", installed).satisfied is satisfied
 
 
 def test_constraints_hold_slicer_s_own_packages():
@@ -41,7 +58,7 @@ def test_constraints_hold_slicer_s_own_packages():
 
 def test_torch_without_its_extension_says_what_to_do():
     with pytest.raises(DependencyError, match="Extensions Manager"):
-        dependencies.install([dependencies.Package("torch>=2.4", None)])
+        dependencies.install([dependencies.Package("torch>=2.2.2", None)])
 
 
 def test_torch_is_installed_by_its_extension(monkeypatch):
@@ -56,5 +73,5 @@ def test_torch_is_installed_by_its_extension(monkeypatch):
     extension.PyTorchUtilsLogic = PyTorchUtilsLogic
     extension.__spec__ = importlib.machinery.ModuleSpec("PyTorchUtils", None)
     monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
-    dependencies.install([dependencies.Package("torch>=2.4", None)])
-    assert asked == {"askConfirmation": False, "torchVersionRequirement": ">=2.4"}
+    dependencies.install([dependencies.Package("torch>=2.2.2", None)])
+    assert asked == {"askConfirmation": False, "torchVersionRequirement": ">=2.2.2"}

@@ -35,7 +35,7 @@ class PoseEstimator:
     ----------
     model : Model
     device : str
-        ``auto`` (an NVIDIA GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, … or ``mps``.
+        ``auto`` (an NVIDIA GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ….
     as_official : bool
         Work in the file's own axis order and on the very grid of the official program. Without, in the axis order
         closest to right, anterior, superior, so that the same scan gives the same pose however it is stored.

@@ -1,4 +1,4 @@
-"""Where the networks run."""
+"""The device that the networks run on, its precision, and its lack of memory."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from ..errors import DeviceError
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device of that name, or with ``auto`` cuda where there is one, else the processor.
+    """The device of that name; ``auto`` is the first NVIDIA GPU where there is one, else the CPU.
 
-    Apple's mps is taken by name only: not every torch has all that the networks need there.
+    Apple's graphics (``mps``) are refused: three-dimensional convolutions there have given wrong numbers without an
+    error in several versions of PyTorch, and what was never measured cannot be trusted with a pose.
 
     Raises
     ------
     DeviceError
-        If the name is none, or there is no such device.
+        If the name is none, there is no such device, or it is not supported.
 
     >>> pick_device("cpu")
     device(type='cpu')
@@ -28,11 +29,15 @@ def pick_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise DeviceError(f"unknown device {name!r}; choose auto, cpu, cuda, cuda:N or mps") from error
+        raise DeviceError(f"unknown device {name!r}; choose auto, cpu, cuda or cuda:N") from error
+    if device.type == "mps":
+        raise DeviceError(
+            f"device {name!r} is not supported, as PyTorch's 3-D convolutions there have been wrong without an error; "
+            "choose cpu"
+        )
     n_devices = {
         "cpu": 1,
         "cuda": torch.cuda.device_count(),
-        "mps": int(torch.backends.mps.is_available()),
     }.get(device.type, 0)
     if (device.index or 0) >= n_devices:
         raise DeviceError(f"there is no device {name!r} here; choose auto or cpu, or install a torch that supports it")
@@ -41,13 +46,13 @@ def pick_device(name: str = "auto") -> torch.device:
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """Let NVIDIA's graphics multiply float32 as such; a context, or a decorator of what shall run in one.
+    """Compute float32 products on NVIDIA GPUs in full precision; a context manager, or a decorator.
 
-    torch lets convolutions there round their factors to 11 bits ("TF32"), and whoever shares the process may let all
-    products do so. The official E(3)-CNN's axes, made of small differences, then turn by degrees.
+    By default torch rounds the factors of convolutions there to 11 bits ("TF32"), and other code in the process may
+    have allowed that for all products. The official E(3)-CNN's axes are small differences, and would turn by degrees.
     """
     if hasattr(torch.backends.cuda.matmul, "fp32_precision"):
-        # Since torch 2.9; to mix them with the names from before is an error.
+        # Since torch 2.9, which refuses to mix the new names with the old ones.
         places, name, exact = (torch.backends.cuda.matmul, torch.backends.cudnn.conv), "fp32_precision", "ieee"
     else:
         places, name, exact = (torch.backends.cuda.matmul, torch.backends.cudnn), "allow_tf32", False
@@ -63,13 +68,13 @@ def exact_float32() -> Iterator[None]:
 
 @contextmanager
 def memory_errors(device: torch.device) -> Iterator[None]:
-    """Turn a device's lack of memory into a `DeviceError`; other errors pass."""
+    """Turn a device's lack of memory into a `DeviceError`; other errors are not changed."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
         raise DeviceError(f"{device} ran out of memory; close other programs or choose another device") from error
     except RuntimeError as error:
-        # torch raises a plain RuntimeError when the allocator of the CPU or of Apple's graphics fails.
+        # torch raises a plain RuntimeError when the CPU's allocator fails.
         if "allocate memory" not in str(error) and "out of memory" not in str(error):
             raise
         raise DeviceError(f"{device} ran out of memory; close other programs or choose another device") from error
