@@ -110,8 +110,8 @@ def install(wanted: list[Package], requester: str = "E3Pose") -> None:
         if package.name in PROTECTED and package.name != "torch" and package.version is not None:
             raise DependencyError(
                 f"{package.requirement} is needed, and this Slicer brought {package.name} {package.version}, which "
-                f"must not be replaced{_why(package)}. Take another Slicer, or estimate outside of it: pip install e3pose, "
-                "then 'e3pose estimate'"
+                f"must not be replaced{_why(package)}. Take another Slicer, or estimate outside of it: pip install "
+                "e3pose, then 'e3pose estimate'"
             )
     torch = [package for package in wanted if package.name == "torch"]
     others = [package.requirement for package in wanted if package.name != "torch"]
