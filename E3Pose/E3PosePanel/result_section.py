@@ -43,8 +43,18 @@ class ResultSection:
         transform = self._parameterNode.outputTransform
         result = mrml.read_result(transform)
         if result is not None and "warnings" in result:
-            result["warnings"] += mrml.changes_since(transform)
+            changes = mrml.changes_since(transform)
+            result["warnings"] += changes + [note for note in self._moveMaskAlong() if note not in changes]
         self._show(result)
+
+    def _moveMaskAlong(self) -> list[str]:
+        """Move the scan's mask to where the scan is now; why it could not, if it could not."""
+        try:
+            if self._parameterNode.outputSegmentation:
+                mrml.follow_scan(self._parameterNode.outputSegmentation)
+        except E3PoseError as error:
+            return [str(error)]
+        return []
 
     def clear(self) -> None:
         """Show no result."""

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from .test_slicer_following import ball
+
 pytestmark = pytest.mark.usefixtures("panel")
 
 
@@ -61,16 +63,6 @@ def visible_masks(scene) -> set[str]:
 
     nodes = scene.GetNodesByClass("vtkMRMLSegmentationNode")
     return {node.GetName() for node in nodes if any(mrml.mask_visibility(node))}
-
-
-def ball(scan_node, pose, radius: float) -> np.ndarray:
-    """A mask on the grid of a scan: a ball about the head's centre."""
-    from E3PoseLib import mrml
-
-    shape = mrml.voxels(scan_node).shape
-    indices = np.stack([*np.indices(shape).reshape(3, -1), np.ones(np.prod(shape))])
-    points = np.linalg.inv(pose) @ mrml.voxel_to_world(scan_node) @ indices
-    return (np.linalg.norm(points[:3], axis=0) < radius).reshape(shape).astype(np.uint8)
 
 
 def test_all_views_jump_to_the_head(panel, camera, estimated, scan_node, scene):

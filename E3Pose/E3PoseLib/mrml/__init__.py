@@ -5,11 +5,13 @@ the frame of a node's parent transform (world where it has none): a volume's IJK
 parent frame. Nothing here needs more than Slicer itself brings, `Scan.volume` aside.
 """
 
+from E3PoseLib.mrml.following import follow_scan
 from E3PoseLib.mrml.mask import (
     check_mask_node,
     has_mask,
     is_edited_mask,
     is_put_aside,
+    mask_to_world,
     mask_visibility,
     show_mask,
     show_only_masks_of,
@@ -80,6 +82,7 @@ __all__ = [
     "check_output",
     "check_transform_node",
     "check_volume_node",
+    "follow_scan",
     "has_mask",
     "head_in_upright",
     "head_pose",
@@ -93,6 +96,7 @@ __all__ = [
     "is_set",
     "jump_to",
     "look_at",
+    "mask_to_world",
     "mask_visibility",
     "parent_id",
     "read_result",

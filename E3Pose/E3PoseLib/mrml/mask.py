@@ -29,6 +29,9 @@ BRAIN_COLOR = (250 / 255, 250 / 255, 225 / 255)
 HIDDEN_ATTRIBUTE = "E3Pose.MaskHidden"
 """Of a segmentation whose mask `show_only_masks_of` has hidden, and not a person."""
 
+FOLLOWED_ATTRIBUTE = "E3Pose.FollowedPlaces"
+"""Of a segmentation with a mask: where its scan and the mask lay when they were last seen together, as JSON."""
+
 SHAPE_TAG = "E3Pose.MaskShape"
 """Tag that says what `_shape` the mask had when it was written."""
 
@@ -75,6 +78,7 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
     _put_segment(segmentation_node, image)
     segmentation_node.SetAndObserveTransformNodeID(scan.parent_id)
     mark_result(segmentation_node, scan.volume_id)
+    note_places(segmentation_node, scan.place, scan.grid_to_world)
     volume_node = segmentation_node.GetScene().GetNodeByID(scan.volume_id)
     if volume_node is not None:
         segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
@@ -86,17 +90,36 @@ def copy_mask(source_node, target_node, world_to_target: np.ndarray) -> bool:
     ``world_to_target`` leads from where the mask lies in the world to where its copy is to lie. Returns False, with
     nothing written, where there is no mask or it lies under a warp.
     """
-    segment_id, to_world = _mask_id(source_node.GetSegmentation()), parent_to_world(source_node)
-    if segment_id is None or to_world is None:
+    to_world = mask_to_world(source_node)
+    if to_world is None:
         return False
     image = slicer.vtkOrientedImageData()
-    source_node.GetBinaryLabelmapRepresentation(segment_id, image)
-    grid_to_source = vtk.vtkMatrix4x4()
-    image.GetImageToWorldMatrix(grid_to_source)
-    image.SetGeometryFromImageToWorldMatrix(to_vtk(world_to_target @ to_world @ to_numpy(grid_to_source)))
+    source_node.GetBinaryLabelmapRepresentation(_mask_id(source_node.GetSegmentation()), image)
+    image.SetGeometryFromImageToWorldMatrix(to_vtk(world_to_target @ to_world))
     _put_segment(target_node, image)
     target_node.SetAndObserveTransformNodeID(None)
     return True
+
+
+def note_places(segmentation_node, scan_place: dict, mask_to_world: np.ndarray) -> None:
+    """Note where a mask belongs while its scan lies at a place (see `scan.place`): its voxel indices -> world RAS."""
+    places = {"scan": scan_place, "mask": mask_to_world.tolist()}
+    segmentation_node.SetAttribute(FOLLOWED_ATTRIBUTE, json.dumps(places))
+
+
+def mask_to_world(segmentation_node) -> np.ndarray | None:
+    """The mask's voxel indices -> world RAS, 4x4; None where there is no mask as a label map, or it lies under a
+    warp.
+    """
+    segmentation, to_world = segmentation_node.GetSegmentation(), parent_to_world(segmentation_node)
+    segment = segmentation.GetSegment(_mask_id(segmentation) or "")
+    binary = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    image = segment.GetRepresentation(binary) if segment is not None else None
+    if image is None or to_world is None:
+        return None
+    to_parent = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(to_parent)
+    return to_world @ to_numpy(to_parent)
 
 
 def _put_segment(segmentation_node, image) -> None:

@@ -9,7 +9,7 @@ from E3PoseLib.errors import TransformError
 from E3PoseLib.imaging.geometry import has_orthogonal_axes
 from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, mark_result
-from E3PoseLib.mrml.scan import Scan, place, time_point
+from E3PoseLib.mrml.scan import SAME_PLACE_MM, Scan, place, time_point
 
 ALIGN_VOLUME = "align"
 """Direction of a pose transform: ras_to_canonical; a volume put under it stands upright."""
@@ -20,9 +20,6 @@ PLACE_AXES = "place"
 RESULT_ATTRIBUTE = "E3Pose.Result"
 DIRECTION_ATTRIBUTE = "E3Pose.Direction"
 PLACE_ATTRIBUTE = "E3Pose.ScanPlace"
-
-SAME_PLACE_MM = 0.01
-"""A scan whose voxels lie within this of where they lay has not been moved."""
 
 
 def is_under(node, transform_node) -> bool:

@@ -19,6 +19,9 @@ SCAN_EVENTS = (
 )
 """What a volume node invokes when it may have become another scan."""
 
+SAME_PLACE_MM = 0.01
+"""A scan whose voxels lie within this of where they lay has not been moved."""
+
 
 @dataclass(frozen=True)
 class Scan:

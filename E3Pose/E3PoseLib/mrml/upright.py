@@ -6,7 +6,7 @@ import numpy as np
 
 from E3PoseLib.errors import OutputError, VolumeError
 from E3PoseLib.imaging.geometry import transform_points
-from E3PoseLib.mrml.mask import copy_mask
+from E3PoseLib.mrml.mask import copy_mask, mask_to_world, note_places
 from E3PoseLib.mrml.matrices import is_set, to_vtk, voxel_to_world
 from E3PoseLib.mrml.outputs import MASK_REFERENCE, check_output, mark_result
 from E3PoseLib.mrml.pose import head_pose
@@ -112,6 +112,7 @@ def write_upright_mask(mask_node, upright_node, upright_mask_node, canonical_to_
     if not copy_mask(mask_node, upright_mask_node, np.linalg.inv(canonical_to_world)):
         return False
     mark_result(upright_mask_node, upright_node.GetID())
+    note_places(upright_mask_node, place(upright_node), mask_to_world(upright_mask_node))
     upright_node.SetNodeReferenceID(MASK_REFERENCE, upright_mask_node.GetID())
     return True
 

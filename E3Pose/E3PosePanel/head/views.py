@@ -25,7 +25,8 @@ class Views(VTKObservationMixin):
         self._onFailed = onFailed
         self._parameterNode = None
         self._volume = None
-        self._upright = None
+        self._upright = self._uprightPose = None
+        self._uprightTags = []
         self._planesBefore = None
         self._poseInViews = None
         ui.standardPlanesButton.connect("toggled(bool)", self.onStandardPlanesButton)
@@ -62,9 +63,10 @@ class Views(VTKObservationMixin):
         """Show the upright volume in its own planes instead of the scan, with the mask in its place."""
         volume = self._parameterNode.reslicedVolume
         self._planesBefore = self._planesBefore or mrml.slice_planes(slicer.mrmlScene)
-        self._upright, self._poseInViews = volume, None
+        self._poseInViews = None
+        self._takeUpright(volume)
         self._show(volume, previous=self._volume)
-        mrml.show_standard_planes(slicer.mrmlScene, mrml.head_in_upright(volume))
+        self._followUpright()
         mrml.look_at(slicer.mrmlScene, mrml.head_in_upright(volume)[:3, 3])
         self._press(planes=False, upright=True)
         self.refresh()
@@ -72,7 +74,8 @@ class Views(VTKObservationMixin):
     def turnBack(self) -> None:
         """Turn the slice views to where they were before they showed the head's planes, and back to the scan."""
         before, upright = self._planesBefore, self._upright
-        self._planesBefore = self._poseInViews = self._upright = None
+        self._planesBefore = self._poseInViews = None
+        self._takeUpright(None)
         self._press(planes=False, upright=False)
         if upright is not None and mrml.is_set(self._volume):
             self._show(self._volume, previous=upright)
@@ -162,6 +165,29 @@ class Views(VTKObservationMixin):
         """Turn the views to the planes of a head."""
         self._planesBefore, self._poseInViews = mrml.show_standard_planes(slicer.mrmlScene, pose), pose
         self._press(planes=True, upright=False)
+
+    def _takeUpright(self, volume) -> None:
+        """Show and observe another upright volume, or none."""
+        for tag in self._uprightTags:
+            self._upright.RemoveObserver(tag)
+        self._upright, self._uprightPose, self._uprightTags = volume, None, []
+        if volume is not None:
+            self._uprightTags = [volume.AddObserver(event, self._followUpright) for event in mrml.SCAN_EVENTS]
+
+    def _followUpright(self, caller=None, event=None) -> None:
+        """Where the upright volume has moved, turn the views to where it is now, and move its mask along."""
+        pose = mrml.head_in_upright(self._upright)
+        if pose is None:
+            self.turnBack()
+            return
+        if self._uprightPose is None or not np.allclose(pose, self._uprightPose):
+            mrml.show_standard_planes(slicer.mrmlScene, pose)
+            self._uprightPose = pose
+        try:
+            if mrml.upright_mask(self._upright):
+                mrml.follow_scan(mrml.upright_mask(self._upright))
+        except E3PoseError as error:
+            self._onFailed(error)
 
     def _turnAlong(self) -> None:
         """Follow the pose, where the views show its planes; while it stays, so do views that a person has turned."""
