@@ -16,6 +16,7 @@ from slicer.util import VTKObservationMixin
 from E3PoseLib import mrml
 from E3PoseLib.errors import DependencyError, E3PoseError
 from E3PosePanel.background_run import BackgroundRun
+from E3PosePanel.direction_control import DirectionControl
 from E3PosePanel.head.mask_controls import MaskControls
 from E3PosePanel.head.views import Views
 from E3PosePanel.logic import SEGMENTATION, TRANSFORM, E3PoseLogic
@@ -79,6 +80,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.outputs = Outputs()
         self.views = Views(self.ui, lambda: self.maskControls.refresh(), self._onFailed)
         self.maskControls = MaskControls(self.views)
+        self.directionControl = DirectionControl(self._showMessage)
         self.resultSection = ResultSection(
             self.ui,
             self.logic,
@@ -106,6 +108,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._run is not None:  # else setup() failed, and there is nothing to undo
             self._run.stop()
             self._reslicingRun.stop()
+            self.views.turnBack()
             self.setParameterNode(None)
             self.views.stop()
         self.removeObservers()
@@ -184,6 +187,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.modelSection.setParameterNode(parameterNode)
         self.views.setParameterNode(parameterNode)
         self.maskControls.setParameterNode(parameterNode)
+        self.directionControl.setParameterNode(parameterNode)
         self.resultSection.setParameterNode(parameterNode)
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
@@ -245,9 +249,10 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self.maskControls.show()
             else:
                 self.views.showMasks()
-            self._showMessage(" ".join([_("Done."), *notes]))
+            said = " ".join([_("Done."), *notes])
+            self._showMessage(said)
             if isSelected and parameters.reslicedVolume:
-                self.resultSection.reslice(volume)
+                self.resultSection.reslice(volume, said)
 
     def _writeResult(self, scan, answer: dict, mask, transform, segmentation) -> tuple:
         """Fill both nodes and return them; those made for it, where one is None, go again where that fails."""
@@ -326,6 +331,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _refreshResult(self) -> None:
         if self._parameterNode is not None:
+            self.directionControl.refresh()
             self.resultSection.refresh()
             self.views.refresh()
             self.maskControls.refresh()

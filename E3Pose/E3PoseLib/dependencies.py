@@ -106,13 +106,7 @@ def install(wanted: list[Package], requester: str = "E3Pose") -> None:
         PyTorch is wanted and its extension is missing, an installation failed, or a package would have to be replaced
         that Slicer brought.
     """
-    for package in wanted:
-        if package.name in PROTECTED and package.name != "torch" and package.version is not None:
-            raise DependencyError(
-                f"{package.requirement} is needed, and this Slicer brought {package.name} {package.version}, which "
-                f"must not be replaced{_why(package)}. Take another Slicer, or estimate outside of it: pip install "
-                "e3pose, then 'e3pose estimate'"
-            )
+    check_can_install(wanted)
     torch = [package for package in wanted if package.name == "torch"]
     others = [package.requirement for package in wanted if package.name != "torch"]
     if torch:
@@ -123,6 +117,28 @@ def install(wanted: list[Package], requester: str = "E3Pose") -> None:
     unmet = [package.requirement for package in missing()]
     if unmet:
         raise DependencyError(f"still not installed: {', '.join(unmet)}. Restart Slicer and try again")
+
+
+def check_can_install(wanted: list[Package]) -> None:
+    """Whether packages can be installed into this Slicer; to be called before the person is asked.
+
+    Raises
+    ------
+    DependencyError
+        PyTorch is wanted and its extension is missing, or a package would have to be replaced that Slicer brought.
+    """
+    for package in wanted:
+        if package.name in PROTECTED and package.name != "torch" and package.version is not None:
+            raise DependencyError(
+                f"{package.requirement} is needed, and this Slicer brought {package.name} {package.version}, which "
+                f"must not be replaced{_why(package)}. Take another Slicer, or estimate outside of it: pip install "
+                "e3pose, then 'e3pose estimate'"
+            )
+    if any(package.name == "torch" for package in wanted) and importlib.util.find_spec("PyTorchUtils") is None:
+        raise DependencyError(
+            "PyTorch is installed by the PyTorch extension, which this Slicer lacks: install it with the "
+            "Extensions Manager (View > Extensions Manager > PyTorch), restart Slicer, then press Install"
+        )
 
 
 def _why(package: Package) -> str:
@@ -140,11 +156,7 @@ def install_torch(requirement: str) -> None:
     DependencyError
         The extension is not installed, or could not install PyTorch.
     """
-    if importlib.util.find_spec("PyTorchUtils") is None:
-        raise DependencyError(
-            "PyTorch is installed by the PyTorch extension, which this Slicer lacks: install it with the "
-            "Extensions Manager (View > Extensions Manager > PyTorch), restart Slicer, then press Install"
-        )
+    check_can_install([Package(requirement, None)])
     import PyTorchUtils
 
     specifier = str(Requirement(requirement).specifier)

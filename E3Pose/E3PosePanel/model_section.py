@@ -11,6 +11,9 @@ from E3PoseLib.errors import E3PoseError, ModelError
 from E3PoseLib.imaging.files import whole_file
 from E3PoseLib.models.catalog import available_models, model_folders, read_header
 
+OFFICIAL_NAME = "official"
+"""Of a pair of weights in the official format, whose files are called after the networks, not after the model."""
+
 
 class ModelSection:
     """Shows the named models; ``onChanged()`` is called when another one is selected or added.
@@ -35,7 +38,7 @@ class ModelSection:
             self.refresh()
 
     def refresh(self) -> None:
-        """List the models there are; where the one named is not among them, the first stands in for it."""
+        """List the models there are and select the one named; where it is not among them, nothing stands in for it."""
         models = list(available_models())
         named = self._parameterNode.model
         comboBox = self._ui.modelComboBox
@@ -43,9 +46,9 @@ class ModelSection:
         comboBox.clear()
         for name in models:
             comboBox.addItem(name)
-        comboBox.currentIndex = models.index(named) if named in models else min(0, len(models) - 1)
+        comboBox.currentIndex = models.index(named) if named in models else -1
         comboBox.blockSignals(wasBlocked)
-        self._ui.modelCardButton.enabled = bool(models)
+        self._ui.modelCardButton.enabled = named in models
 
     def arguments(self) -> dict:
         """The selected model as arguments of `load_model`.
@@ -53,19 +56,23 @@ class ModelSection:
         Raises
         ------
         ModelError
-            If none is selected, or its file is gone.
+            If there is none, or the one named is not there.
         """
-        name = self._ui.modelComboBox.currentText
-        models = available_models()
-        if not name:
+        name, models = self._parameterNode.model, available_models()
+        if not models:
             raise ModelError(_("no model: add one with Import weights…"))
         if name not in models:
-            raise ModelError(_("the model '{name}' is no longer there: import it again").format(name=name))
+            raise ModelError(
+                _("the model '{name}', which this scene names, is not there: import it, or select another one").format(
+                    name=name
+                )
+            )
         return {"model": str(models[name])}
 
     def onModelSelected(self, index: int) -> None:
         if self._parameterNode is not None and index >= 0:
             self._parameterNode.model = self._ui.modelComboBox.currentText
+            self._ui.modelCardButton.enabled = True
             self._onChanged()
 
     def onModelCardButton(self, checked=False) -> None:
@@ -111,7 +118,7 @@ class ModelSection:
     def _importPair(self, unet: Path, e3cnn: Path) -> None:
         if self._run.busy:
             raise ModelError(_("wait until the estimation is done"))
-        target = freeModelFile(unet.stem)
+        target = freeModelFile(OFFICIAL_NAME)
         self._showMessage(_("Importing…"))
         self._run.importWeights(
             {"unet": str(unet), "e3cnn": str(e3cnn)},

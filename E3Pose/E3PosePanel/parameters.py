@@ -58,6 +58,7 @@ class E3PoseParameterNode:
     direction - which way the output transform leads
     showMask2D, showMask3D - where the brain mask is shown
     maskOpacity - of its outline and its surface
+    planesBefore - where the slice views were before they were turned to the head, as JSON; empty where they are not
     device, precision - how the networks run
     useModelThresholds - whether the two thresholds that follow are the model's own
     backgroundThreshold, brainThreshold - probabilities above which a voxel can be of that class
@@ -73,6 +74,7 @@ class E3PoseParameterNode:
     showMask2D: bool = True
     showMask3D: bool = True
     maskOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
+    planesBefore: str = ""
     device: Device = Device.AUTO
     precision: Precision = Precision.SINGLE
     useModelThresholds: bool = True

@@ -60,20 +60,23 @@ class ResultSection:
         """Show no result."""
         self._show(None)
 
-    def reslice(self, volume) -> None:
-        """Reslice a scan along the head's axes; the upright volume is shown when it is done."""
+    def reslice(self, volume, said: str = "") -> None:
+        """Reslice a scan along the head's axes; the upright volume is shown when it is done.
+
+        What is ``said`` already, of the estimate before, stays in the message.
+        """
         parameters, pose = self._parameterNode, self._parameterNode.outputTransform
         try:
             reslicing = mrml.UprightReslicing(volume, pose, parameters.reslicedSpacing)
         except (E3PoseError, MemoryError) as error:
-            self._onFailed(error)
+            self._fail(error, said)
             return
-        self._run.start(reslicing, lambda done: self._onResliced(done, volume, pose))
+        self._run.start(reslicing, lambda done: self._onResliced(done, volume, pose, said))
 
     def onResliceButton(self, checked=False) -> None:
         self.reslice(self._parameterNode.inputVolume)
 
-    def _onResliced(self, reslicing, volume, pose) -> None:
+    def _onResliced(self, reslicing, volume, pose, said: str) -> None:
         parameters = self._parameterNode
         isSelected = parameters.inputVolume == volume
         try:
@@ -81,9 +84,10 @@ class ResultSection:
             target, reason = self._outputs.place("reslicedVolume", volume)
             upright = self._logic.writeUpright(reslicing, volume, target)
         except (E3PoseError, MemoryError) as error:
-            self._onFailed(error)
+            self._fail(error, said)
             return
-        words = [self._outcome(volume, pose).format(name=upright.GetName(), pose=pose.GetName())]
+        words = [said] if said else []
+        words.append(self._outcome(volume, pose).format(name=upright.GetName(), pose=pose.GetName()))
         if reason:
             words.append(_("It is a new volume: {reason}.").format(reason=reason))
         if isSelected:
@@ -92,6 +96,12 @@ class ResultSection:
             self._views.showUpright()
             self._masks.show()
         self._showMessage(" ".join(words))
+
+    def _fail(self, error: Exception, said: str) -> None:
+        """Say why nothing was resliced, and what was said before."""
+        self._onFailed(error)
+        if said:
+            self._showMessage(said + " " + _("Not resliced: {reason}.").format(reason=str(error).rstrip(".")))
 
     def _outcome(self, volume, pose) -> str:
         """What was done, in words."""

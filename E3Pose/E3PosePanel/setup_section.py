@@ -46,6 +46,11 @@ class SetupSection:
         """
         if self._installing:
             return
+        try:
+            dependencies.check_can_install(self.missing)
+        except E3PoseError as error:
+            self._showMessage(_("Not installed: {error}").format(error=error))
+            return
         names = "\n".join(f"  {package.requirement}" for package in self.missing)
         question = _(
             "These Python packages will be downloaded and installed into Slicer:\n\n{names}\n\n"

@@ -16,7 +16,7 @@ def test_the_model_s_file_is_gone(app, panel, scan_node, installed_model):
     lost.unlink()
     panel.ui.estimateButton.click()
     assert not panel._run.busy
-    assert "no longer there" in panel.ui.statusLabel.text
+    assert "the model 'lost', which this scene names, is not there" in panel.ui.statusLabel.text
 
 
 def test_the_model_s_file_holds_something_else(app, panel, scan_node, installed_model, tmp_path):
@@ -33,6 +33,25 @@ def test_the_model_s_file_holds_something_else(app, panel, scan_node, installed_
     app.wait_until(lambda: not panel._run.busy)
     assert "Not imported" in panel.ui.statusLabel.text
     assert "a.ckpt" in panel.ui.statusLabel.text
+
+
+def test_a_model_that_is_not_there_is_not_replaced_in_silence(app, panel, scan_node, scene, tmp_path):
+    """A scene from another computer names a model that this one lacks."""
+    import slicer
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    panel._parameterNode.model = "of a colleague"
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
+    scene.Clear(0)
+    assert panel.ui.modelComboBox.currentText == "default"
+    slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": str(tmp_path / "scene.mrb")}, None)
+    assert panel.ui.modelComboBox.currentText == ""
+    assert not panel.ui.estimateButton.enabled and not panel.ui.modelCardButton.enabled
+    assert "the model 'of a colleague', which this scene names, is not there" in panel.ui.estimateButton.toolTip
+    assert panel._parameterNode.model == "of a colleague"
+    panel.ui.modelComboBox.currentIndex = panel.ui.modelComboBox.findText("default")
+    assert panel.ui.estimateButton.enabled and panel.ui.modelCardButton.enabled
+    assert panel._parameterNode.model == "default"
 
 
 def test_import_and_card(app, panel, installed_model, tmp_path):
@@ -52,11 +71,11 @@ def test_import_of_an_official_pair(app, panel, installed_model):
     panel.modelSection.importFiles([weights / "e3cnn.pth", weights / "unet.ckpt"])
     assert panel._run.busy
     app.wait_until(lambda: not panel._run.busy, timeout=300)
-    assert panel.ui.statusLabel.text == "The model 'unet' was added."
-    assert panel.ui.modelComboBox.currentText == panel._parameterNode.model == "unet"
+    assert panel.ui.statusLabel.text == "The model 'official' was added."
+    assert panel.ui.modelComboBox.currentText == panel._parameterNode.model == "official"
     panel.ui.modelCardButton.click()
     assert "Imported from unet.ckpt and e3cnn.pth" in app.message_boxes[-1]
-    (installed_model.parent / "unet.safetensors").unlink()
+    (installed_model.parent / "official.safetensors").unlink()
 
 
 def test_install_asks_first(app, panel, monkeypatch):
@@ -108,3 +127,13 @@ def test_missing_packages_disable_the_button(panel, scan_node, monkeypatch):
     panel.enter()
     assert not panel.ui.estimateButton.enabled
     assert "Not installed: torch" in panel.ui.estimateButton.toolTip
+
+
+def test_without_the_pytorch_extension_nobody_is_asked(app, panel, monkeypatch):
+    from E3PoseLib import dependencies
+
+    monkeypatch.setattr(dependencies, "missing", lambda: [dependencies.Package("torch>=2.4", None)])
+    panel.setupSection.refresh()
+    panel.ui.installButton.click()
+    assert app.message_boxes == []
+    assert "install it with the Extensions Manager" in panel.ui.statusLabel.text

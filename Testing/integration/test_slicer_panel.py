@@ -179,6 +179,68 @@ def test_time_point_of_a_sequence_is_shown_and_followed(panel, scan_node, scene,
     assert "time point 3, the scan shows time point 1" in panel.ui.statusLabel.text
 
 
+def test_a_browser_with_nothing_selected_shows_no_time_point(panel, scan_node, scene):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode")
+    sequence.SetDataNodeAtValue(scan_node, "0")
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    browser.AddProxyNode(scan_node, sequence, False)
+    browser.SetSelectedItemNumber(-1)
+    scan_node.Modified()
+    assert not panel.ui.timePointLabel.visible
+    browser.SetSelectedItemNumber(0)
+    scan_node.Modified()
+    assert panel.ui.timePointLabel.text == "Time point 1 of 1"
+
+
+def test_what_was_said_of_the_estimate_stays_beside_the_reslicing(panel, scan_node, app, estimate_at_once):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    panel.ui.reslicedSpacingSliderWidget.value = 5.0
+    panel.ui.reslicedVolumeSelector.addNode()
+    estimate_at_once()
+    app.wait_until(lambda: not panel._reslicingRun.busy)
+    assert panel.ui.statusLabel.text == "Done. Resliced into Upright."
+
+
+def test_what_was_said_of_one_scan_does_not_stay_under_another(panel, scan_node, second_scan, estimate_at_once):
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate_at_once()
+    assert panel.ui.statusLabel.text == "Done."
+    panel.ui.inputVolumeSelector.setCurrentNode(second_scan)
+    assert panel.ui.statusLabel.text == ""
+
+
+def test_another_direction_turns_the_transform_round(panel, scan_node, second_scan, scene, estimate_at_once):
+    import slicer
+
+    from E3PoseLib import mrml
+    from E3PosePanel.parameters import Direction
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate_at_once()
+    transform = panel.ui.outputTransformSelector.currentNode()
+    pose, aligning = mrml.head_pose(transform), slicer.util.arrayFromTransformMatrix(transform)
+    panel.ui.directionComboBox.currentIndex = 1
+    assert np.allclose(slicer.util.arrayFromTransformMatrix(transform), np.linalg.inv(aligning))
+    assert np.allclose(mrml.head_pose(transform), pose)
+    assert panel.ui.statusLabel.text == "The transform 'phantom head pose' was turned round."
+    # Another scan's transform leads as it does, and the choice tells how.
+    panel.ui.directionComboBox.currentIndex = 0
+    panel.ui.inputVolumeSelector.setCurrentNode(second_scan)
+    panel.ui.directionComboBox.currentIndex = 1
+    estimate_at_once()
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    assert panel._parameterNode.direction is Direction.ALIGN and panel.ui.directionComboBox.currentIndex == 0
+    assert np.allclose(slicer.util.arrayFromTransformMatrix(transform), aligning)
+    # What sits under it would be moved.
+    scene.AddNewNodeByClass("vtkMRMLModelNode").SetAndObserveTransformNodeID(transform.GetID())
+    panel.ui.directionComboBox.currentIndex = 1
+    assert np.allclose(slicer.util.arrayFromTransformMatrix(transform), aligning)
+    assert "nodes sit under 'phantom head pose'" in panel.ui.statusLabel.text
+    assert panel.ui.directionComboBox.currentIndex == 0
+
+
 def test_nothing_is_logged_as_an_error(app, panel, scan_node, caplog, estimate_at_once, reslice):
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
     with caplog.at_level(logging.WARNING):

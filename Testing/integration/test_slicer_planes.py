@@ -76,3 +76,41 @@ def test_the_views_turn_along_when_the_scan_or_the_pose_does(
     assert red.GetSliceToRAS().GetElement(2, 3) == 7.0
     panel.ui.standardPlanesButton.click()
     assert np.allclose(mrml.to_numpy(red.GetSliceToRAS()), before)
+
+
+def test_views_saved_turned_come_back_with_the_button_pressed(panel, scan_node, scene, tmp_path, estimate_at_once):
+    import slicer
+
+    from E3PoseLib import mrml
+
+    red, before = turn_views(panel, scan_node, scene, estimate_at_once)
+    turned = mrml.to_numpy(red.GetSliceToRAS())
+    assert slicer.util.saveScene(str(tmp_path / "turned.mrb"), {})
+    scene.Clear(0)
+    assert not panel.ui.standardPlanesButton.checked
+    slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": str(tmp_path / "turned.mrb")}, None)
+    assert np.allclose(mrml.to_numpy(red.GetSliceToRAS()), turned)
+    assert panel.ui.standardPlanesButton.checked
+    panel.ui.standardPlanesButton.click()
+    assert np.allclose(mrml.to_numpy(red.GetSliceToRAS()), before)
+
+
+def test_an_upright_volume_saved_in_the_views_comes_back_with_its_button_pressed(
+    panel, scan_node, scene, tmp_path, estimate_at_once, reslice
+):
+    import slicer
+
+    from E3PoseLib import mrml
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    panel.ui.reslicedSpacingSliderWidget.value = 4.0
+    estimate_at_once()
+    reslice()
+    assert panel.ui.showUprightButton.checked
+    assert slicer.util.saveScene(str(tmp_path / "upright.mrb"), {})
+    scene.Clear(0)
+    slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": str(tmp_path / "upright.mrb")}, None)
+    assert mrml.volume_in_views(scene) == panel.ui.reslicedVolumeSelector.currentNode()
+    assert panel.ui.showUprightButton.checked and not panel.ui.standardPlanesButton.checked
+    panel.ui.showUprightButton.click()
+    assert mrml.volume_in_views(scene) == panel.ui.inputVolumeSelector.currentNode()

@@ -62,7 +62,7 @@ def is_empty(node) -> bool:
         return (image is None or image.GetNumberOfPoints() == 0) and node.GetStorageNode() is None
     matrix = vtk.vtkMatrix4x4()
     node.GetMatrixTransformToParent(matrix)
-    return np.array_equal(to_numpy(matrix), np.eye(4)) and not _moves_something(node)
+    return np.array_equal(to_numpy(matrix), np.eye(4)) and not moves_something(node)
 
 
 def check_output(node, volume_node, chosen: bool = False) -> None:
@@ -126,7 +126,8 @@ def _refers(node, node_id: str) -> bool:
     )
 
 
-def _moves_something(transform_node) -> bool:
+def moves_something(transform_node) -> bool:
+    """Whether nodes sit under a transform."""
     scene = transform_node.GetScene()
     count = scene.GetNumberOfNodesByClass("vtkMRMLTransformableNode")
     nodes = (scene.GetNthNodeByClass(index, "vtkMRMLTransformableNode") for index in range(count))

@@ -8,7 +8,7 @@ import vtk
 from E3PoseLib.errors import TransformError
 from E3PoseLib.imaging.geometry import has_orthogonal_axes
 from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk
-from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, mark_result
+from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, mark_result, moves_something
 from E3PoseLib.mrml.scan import SAME_PLACE_MM, Scan, place, time_point
 
 ALIGN_VOLUME = "align"
@@ -62,6 +62,30 @@ def write_pose(transform_node, result: dict, direction: str, scan: Scan) -> None
     transform_node.SetAttribute(RESULT_ATTRIBUTE, json.dumps(result))
     transform_node.SetAttribute(PLACE_ATTRIBUTE, json.dumps(scan.place))
     mark_result(transform_node, scan.volume_id)
+
+
+def pose_direction(transform_node) -> str | None:
+    """Which way a pose transform leads; None of any other transform, and of None."""
+    return transform_node.GetAttribute(DIRECTION_ATTRIBUTE) if is_set(transform_node) else None
+
+
+def set_direction(transform_node, direction: str) -> None:
+    """Let a pose transform lead the other way; the pose stays the same, corrected by hand or not.
+
+    Raises
+    ------
+    TransformError
+        Nodes sit under it, which it would move.
+    """
+    if transform_node.GetAttribute(DIRECTION_ATTRIBUTE) == direction:
+        return
+    if moves_something(transform_node):
+        raise TransformError(f"nodes sit under '{transform_node.GetName()}', which would be moved: take them out")
+    matrix = vtk.vtkMatrix4x4()
+    transform_node.GetMatrixTransformToParent(matrix)
+    matrix.Invert()
+    transform_node.SetAttribute(DIRECTION_ATTRIBUTE, direction)
+    transform_node.SetMatrixTransformToParent(matrix)
 
 
 def read_result(transform_node) -> dict | None:

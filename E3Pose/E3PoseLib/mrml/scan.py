@@ -202,12 +202,12 @@ def place(node) -> dict:
 
 
 def time_point(volume_node) -> tuple[int, int] | None:
-    """Which time point of how many (from 1) a volume node shows, where a sequence browser drives it; else
-    None.
+    """Which time point of how many (from 1) a volume node shows, where a sequence browser drives it and has one
+    selected; else None.
     """
     scene = volume_node.GetScene()
     for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode")):
         browser = scene.GetNthNodeByClass(index, "vtkMRMLSequenceBrowserNode")
-        if browser.GetSequenceNode(volume_node) is not None:
+        if browser.GetSequenceNode(volume_node) is not None and browser.GetSelectedItemNumber() >= 0:
             return browser.GetSelectedItemNumber() + 1, browser.GetNumberOfItems()
     return None

@@ -1,5 +1,7 @@
 """What the slice and 3-D views show, and from where: nothing here knows the application, only a scene."""
 
+import json
+
 import numpy as np
 
 from E3PoseLib.mrml.matrices import nodes_of_class, to_numpy, to_vtk
@@ -126,6 +128,16 @@ def slice_planes(scene) -> dict:
         }
         for name, node in slice_nodes(scene).items()
     }
+
+
+def planes_to_text(planes: dict) -> str:
+    """What `slice_planes` returns as JSON."""
+    return json.dumps({name: {**one, "slice_to_ras": one["slice_to_ras"].tolist()} for name, one in planes.items()})
+
+
+def planes_from_text(text: str) -> dict:
+    """The inverse of `planes_to_text`."""
+    return {name: {**one, "slice_to_ras": np.array(one["slice_to_ras"])} for name, one in json.loads(text).items()}
 
 
 def restore_planes(scene, before: dict) -> None:

@@ -39,6 +39,8 @@ class Views(VTKObservationMixin):
         """
         self._parameterNode = parameterNode
         self._volume = parameterNode.inputVolume if parameterNode else None
+        if parameterNode:
+            self._takeOverPlanes()
         if self._volume and not any(node.GetBackgroundVolumeID() for node in self._composites()):
             self._show(self._volume)
         elif self._volume:
@@ -62,7 +64,7 @@ class Views(VTKObservationMixin):
     def showUpright(self) -> None:
         """Show the upright volume in its own planes instead of the scan, with the mask in its place."""
         volume = self._parameterNode.reslicedVolume
-        self._planesBefore = self._planesBefore or mrml.slice_planes(slicer.mrmlScene)
+        self._rememberPlanes(self._planesBefore or mrml.slice_planes(slicer.mrmlScene))
         self._poseInViews = None
         self._takeUpright(volume)
         self._show(volume, previous=self._volume)
@@ -74,8 +76,9 @@ class Views(VTKObservationMixin):
     def turnBack(self) -> None:
         """Turn the slice views to where they were before they showed the head's planes, and back to the scan."""
         before, upright = self._planesBefore, self._upright
-        self._planesBefore = self._poseInViews = None
+        self._poseInViews = None
         self._takeUpright(None)
+        self._rememberPlanes(None)
         self._press(planes=False, upright=False)
         if upright is not None and mrml.is_set(self._volume):
             self._show(self._volume, previous=upright)
@@ -163,7 +166,8 @@ class Views(VTKObservationMixin):
 
     def _showPlanes(self, pose: np.ndarray) -> None:
         """Turn the views to the planes of a head."""
-        self._planesBefore, self._poseInViews = mrml.show_standard_planes(slicer.mrmlScene, pose), pose
+        self._poseInViews = pose
+        self._rememberPlanes(mrml.show_standard_planes(slicer.mrmlScene, pose))
         self._press(planes=True, upright=False)
 
     def _takeUpright(self, volume) -> None:
@@ -188,6 +192,23 @@ class Views(VTKObservationMixin):
                 mrml.follow_scan(mrml.upright_mask(self._upright))
         except E3PoseError as error:
             self._onFailed(error)
+
+    def _rememberPlanes(self, before: dict | None) -> None:
+        """Keep where the views were, also in the scene: saved with it, they come back with the button pressed."""
+        self._planesBefore = before
+        if self._parameterNode:
+            self._parameterNode.planesBefore = mrml.planes_to_text(before) if before else ""
+
+    def _takeOverPlanes(self) -> None:
+        """Press the button for what the views of a scene show that was saved so."""
+        parameters = self._parameterNode
+        self._planesBefore = mrml.planes_from_text(parameters.planesBefore) if parameters.planesBefore else None
+        isTurned, upright = self._planesBefore is not None, parameters.reslicedVolume
+        isShown = self._isUpright(upright) and mrml.volume_in_views(slicer.mrmlScene) == upright
+        self._takeUpright(upright if isTurned and isShown else None)
+        self._uprightPose = mrml.head_in_upright(upright) if self._upright is not None else None
+        self._poseInViews = self._pose() if isTurned and not isShown else None
+        self._press(planes=self._poseInViews is not None, upright=self._upright is not None)
 
     def _turnAlong(self) -> None:
         """Follow the pose, where the views show its planes; while it stays, so do views that a person has turned."""
