@@ -5,9 +5,14 @@ the PyTorch extension, which picks the build that fits the graphics card; everyt
 held so that no package that Slicer or another extension brought is replaced.
 """
 
+from __future__ import annotations
+
 import importlib.metadata
 import importlib.util
+import os
+import sys
 import tempfile
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +94,60 @@ def packages() -> list[Package]:
 def missing() -> list[Package]:
     """The requirements that are not met."""
     return [package for package in packages() if not package.satisfied]
+
+
+def unfit_package(error: BaseException) -> str:
+    """Which package is to blame for an error, where one was found that does not do; else "".
+
+    An old one on PYTHONPATH, for example, comes before the one that was installed with this library.
+
+    Parameters
+    ----------
+    error : BaseException
+        From an import, or a call of what was imported.
+    """
+    by_path = [Path(entry).resolve() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    raised_in = _raised_in(error)
+    for text in REQUIREMENTS:
+        name = Requirement(text).name
+        place = _place_of(name)
+        if place is None:
+            continue
+        version = _version_in(place, name)
+        is_old = version is not None and not Package(text, version).satisfied
+        is_on_path = any(entry in place.parents for entry in by_path)
+        if is_old or (is_on_path and raised_in is not None and place in raised_in.parents):
+            remedy = (
+                "take that folder out of PYTHONPATH" if is_on_path else f"install a newer one: pip install '{text}'"
+            )
+            return f"{name} {version or ''} in {place} does not do, {text} is needed: {remedy}"
+    return ""
+
+
+def _place_of(name: str) -> Path | None:
+    """The folder of a package as Python finds it."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin).resolve().parent if spec is not None and spec.origin else None
+
+
+def _version_in(place: Path, name: str) -> str | None:
+    """The version that a package states, or the metadata beside it."""
+    stated = getattr(sys.modules.get(name), "__version__", None)
+    if isinstance(stated, str):
+        return stated
+    found = importlib.metadata.distributions(name=name, path=[str(place.parent)])
+    return next((distribution.version for distribution in found), None)
+
+
+def _raised_in(error: BaseException) -> Path | None:
+    """The file that raised an error, or the one that led to it first."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return Path(frames[-1].f_code.co_filename).resolve() if frames else None
 
 
 def constraints() -> list[str]:

@@ -13,6 +13,10 @@ class DamagedFileError(VolumeError):
     """The file of a scan is cut short, or not what was written."""
 
 
+class NotAScanError(VolumeError):
+    """The image is readable but no scan: a label map or mask."""
+
+
 class ModelError(E3PoseError):
     """The model or weights cannot be used: missing, corrupt, another architecture, or unsafe."""
 

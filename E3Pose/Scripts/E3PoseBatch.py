@@ -87,23 +87,40 @@ def run(chosen: argparse.Namespace) -> int:
     if missing:
         raise DependencyError(f"not installed: {missing}; press Install in the section Setup of the module E3-Pose")
     find_model(chosen.model)
-    from E3PoseLib.method.estimator import PoseEstimator
-    from E3PoseLib.models.model import load_model
     from E3PoseLib.running.batch import run_batch
     from E3PoseLib.running.results.folder import prepare_folder
+    from E3PoseLib.running.results.known_model import model_file_hash
     from E3PoseLib.running.results.settings import Settings
     from E3PoseLib.running.scans.tasks import find_tasks
+    from E3PoseLib.running.screen.progress import LeftOut
+    from E3PoseLib.running.team import Estimators
 
     # Absolute, as a MRML scene looks for relative names in a folder of its own.
-    tasks = find_tasks([Path(name).absolute() for name in chosen.input], suffixes=SUFFIXES)
+    left_out = LeftOut()
+    tasks = find_tasks(
+        [Path(name).absolute() for name in chosen.input],
+        suffixes=SUFFIXES,
+        recursive=chosen.recursive,
+        apart_from=chosen.output,
+        on_left_out=left_out,
+    )
+    left_out.tell()
     folder = prepare_folder(Path(chosen.output).absolute())
-    model = load_model(chosen.model)
     scans = SlicerScans()
+
+    def make_estimator(n_scans: int):
+        from E3PoseLib.method.estimator import PoseEstimator
+        from E3PoseLib.models.model import load_model
+
+        return PoseEstimator(load_model(chosen.model), chosen.device)
+
+    estimators = Estimators(make_estimator, model_file_hash({"source": chosen.model}))
     settings = Settings(
-        model=model.identity,
+        model=estimators.identity(folder, tasks),
         direction=chosen.direction,
         save_mask=chosen.save_mask,
         reslice_spacing=chosen.save_resliced,
+        model_file=estimators.file_hash,
     )
 
     def tell(task, message: str) -> None:
@@ -111,7 +128,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     report = run_batch(
         tasks,
-        PoseEstimator(model, chosen.device),
+        estimators,
         folder,
         settings,
         overwrite=chosen.overwrite,
@@ -120,7 +137,9 @@ def run(chosen: argparse.Namespace) -> int:
         on_result=tell,
     )
     print(f"{report.in_words()}; results in {folder}")
-    return SOME_FAILED if report.failed else SUCCESS
+    if report.untabled:
+        print(report.untabled)
+    return SOME_FAILED if report.failed or report.untabled else SUCCESS
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -129,6 +148,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--input", nargs="+", required=True, help="scans, or folders of them")
     parser.add_argument("--output", required=True, help="folder for the results")
+    parser.add_argument("--recursive", action="store_true", help="take the scans of all subfolders too")
     parser.add_argument("--model", default="default", help="name of a model, or a .safetensors file")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(

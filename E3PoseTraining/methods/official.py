@@ -17,9 +17,9 @@ from E3PoseLib.models.model import import_official
 from E3PoseLib.running.batch import run_each
 from E3PoseLib.running.ending import SOME_FAILED, SUCCESS
 from E3PoseLib.running.memory import keep_freed_memory, made_to_stay
-from E3PoseLib.running.progress import progress
 from E3PoseLib.running.results.folder import check_folder, prepare_folder
 from E3PoseLib.running.scans.tasks import Task, find_tasks
+from E3PoseLib.running.screen.progress import progress
 
 
 def official_matrix(
@@ -63,7 +63,7 @@ def estimate_folder(options: argparse.Namespace) -> int:
     header = {"segmentation_edge": options.unet_crop_size, "rotation_edge": options.e3cnn_image_size}
     if options.seg_thresh is not None:
         header["thresholds"] = tuple(options.seg_thresh)
-    tasks = find_tasks([options.input_dir])
+    tasks = find_tasks([options.input_dir], suffixes=(".nii", ".nii.gz"))
     folder = prepare_folder(options.output_dir)
     if options.save_masks:  # which the next run would take for scans
         check_folder(folder, tasks)
@@ -83,7 +83,7 @@ def estimate_folder(options: argparse.Namespace) -> int:
     return SOME_FAILED if report.failed else SUCCESS
 
 
-def _estimate(task: Task, estimator: PoseEstimator, folder: Path, options: argparse.Namespace) -> bool:
+def _estimate(task: Task, estimator: PoseEstimator, folder: Path, options: argparse.Namespace) -> None:
     volume = read_volume(task.path)
     estimate = estimator.estimate(volume)
     if options.save_masks:
@@ -93,4 +93,3 @@ def _estimate(task: Task, estimator: PoseEstimator, folder: Path, options: argpa
     write_npy(folder / f"{task.name}.npy", matrix)
     for warning in estimate.warnings:
         tqdm.write(f"{task.name}: {warning}", file=sys.stderr)
-    return True

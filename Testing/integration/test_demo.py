@@ -68,6 +68,10 @@ def test_the_demo_replaces_files_of_another_origin_only_when_told(name, tmp_path
     assert main([*arguments, "--device", "cpu"]) == 2
     assert str(out / name) in capsys.readouterr().err
     assert [(path.name, path.read_text()) for path in out.iterdir()] == [(name, "drawn by hand")]
+    if name == "own.json":  # a scanner's, perhaps: it is never replaced
+        assert main([*arguments, "--device", "cpu", "--overwrite"]) == 2
+        assert [(path.name, path.read_text()) for path in out.iterdir()] == [(name, "drawn by hand")]
+        return
     # Its own results it replaces unasked.
     for more in (["--overwrite"], []):
         assert main([*arguments, "--device", "cpu", *more]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -147,8 +148,13 @@ def model_folders() -> list[Path]:
 
     The user's folder is the environment variable ``E3POSE_MODELS``, or else ``~/.e3pose/models``.
     """
-    own = os.environ.get("E3POSE_MODELS") or Path.home() / ".e3pose" / "models"
-    return [resources() / "Models", Path(own)]
+    folders = [resources() / "Models"]
+    if own := os.environ.get("E3POSE_MODELS"):
+        folders.append(Path(own))
+    else:
+        with contextlib.suppress(RuntimeError):  # nobody has a home here, as in some containers
+            folders.append(Path.home() / ".e3pose" / "models")
+    return folders
 
 
 def available_models() -> dict[str, Path]:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ..errors import E3PoseError, WorkerError
+from ..errors import NotAScanError, OutputError
 from ..imaging.volume import Volume, read_volume
-from .results.failures import forget_failure, record_failure
+from .report import Failure, Report, attempt
+from .results.data_set import describe_data_set
+from .results.failures import failure, forget_failure, record_failure
 from .results.files import Writers
 from .results.folder import check_folder, prepare_folder
+from .results.record import read_record
 from .results.settings import Settings
-from .results.standing import stands
+from .results.standing import State, is_outdated, state_of_results
 from .results.tables import check_tables, write_tables
 from .results.writing import write_results
+from .scans.labels import is_label_map
+from .scans.source import Source
+from .scans.stand_ins import refuse_stand_in
 from .scans.tasks import Task
 from .team import Team
 
@@ -27,28 +33,9 @@ if TYPE_CHECKING:
     from ..method.estimator import PoseEstimator
 
 
-@dataclass
-class Report:
-    """What became of the scans of a run; those of low confidence are among those done."""
-
-    done: list[str] = field(default_factory=list)
-    low: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-
-    def in_words(self) -> str:
-        """How many scans went which way.
-
-        >>> Report(done=["a", "b"], low=["b"]).in_words()
-        '2 estimated, 0 already there, 0 failed; 1 of low confidence'
-        """
-        counts = f"{len(self.done)} estimated, {len(self.skipped)} already there, {len(self.failed)} failed"
-        return counts + (f"; {len(self.low)} of low confidence" if self.low else "")
-
-
 def run_batch(
     tasks: Sequence[Task],
-    estimator: PoseEstimator | Team,
+    make_estimator: Callable[[int], PoseEstimator | Team],
     folder: str | os.PathLike,
     settings: Settings,
     *,
@@ -65,20 +52,22 @@ def run_batch(
     Parameters
     ----------
     tasks : sequence of Task
-    estimator : PoseEstimator or Team
-        A team's processes take the scans as they come to them; it ends with the run.
+    make_estimator : callable
+        Called once with the number of scans that are left to estimate, if there are any. A team's processes take the
+        scans as they come to them; it ends with the run.
     folder : path-like
         Of the results; made if need be.
     settings : Settings
     overwrite : bool
-        Estimate scans again whose results stand.
+        Estimate scans again whose results stand, and replace files of another origin, but never a document of one.
     read : callable, optional
         How to read a scan, `read_volume` if not given. For a team to be pickled, as `further` is.
     further : mapping of str to callable
         Endings of further files, without which a scan's results do not stand, and what writes them: given the path, the
         scan and its estimate.
     on_result : callable, optional
-        Told of each scan, in their order, and why it failed ("" where it did not).
+        Told of each scan, and why it failed ("" where it did not): first of those whose results stand or cannot be
+        replaced, then of the others, in their order.
 
     Returns
     -------
@@ -95,42 +84,107 @@ def run_batch(
     check_folder(folder, tasks)
     if not overwrite:
         check_tables(folder)
-    same_for_all = (folder, settings, overwrite, read, dict(further))
-    until_done: AbstractContextManager = nullcontext()
-    if isinstance(estimator, Team):
-        until_done = estimator
-        waiting = {task.name: estimator.submit(estimate_one, task, *same_for_all) for task in tasks}
-
-        def level_of(task: Task) -> str | None:
-            return estimator.result_of(waiting[task.name])
-    else:
-
-        def level_of(task: Task) -> str | None:
-            return estimate_one(task, *same_for_all, estimator)
-
-    low: list[str] = []
-
-    def work(task: Task) -> bool:
-        level = level_of(task)
-        if level == "low":
-            low.append(task.name)
-        return level is not None
-
-    def keep(task: Task, message: str) -> None:
-        if message:
-            record_failure(folder, task, message)
-        else:
-            forget_failure(folder, task)
-        on_result(task, message)
-
+    describe_data_set(folder, tasks)
+    run = _Run(folder, settings, overwrite, read, dict(further), on_result)
     try:
-        # What a team's processes are at when the run ends belongs into the tables.
-        with until_done:
-            report = run_each(tasks, work, keep)
-        report.low = low
-        return report
-    finally:
-        write_tables(folder)
+        if left := run.sort_out(tasks):
+            run.estimate(left, make_estimator(len(left)))
+    except BaseException:
+        with contextlib.suppress(OutputError):  # of the two errors the first is the one to tell
+            write_tables(folder, run.unrecorded)
+        raise
+    try:
+        write_tables(folder, run.unrecorded)
+    except OutputError as error:
+        run.report.untabled = str(error)
+    return run.report
+
+
+class _Run:
+    """One run over a folder of results: what is done, and what became of it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        overwrite: bool,
+        read: Callable[[Task], Volume] | None,
+        further: Writers,
+        on_result: Callable[[Task, str], None],
+    ) -> None:
+        self.report = Report()
+        self.unrecorded: list[dict] = []
+        self._folder = folder
+        self._settings = settings
+        self._overwrite = overwrite
+        self._read = read
+        self._further = further
+        self._on_result = on_result
+
+    def sort_out(self, tasks: Iterable[Task]) -> list[Task]:
+        """The scans that are left to estimate, after those whose results stand or cannot be replaced."""
+        left = []
+        for task in tasks:
+            outcome = attempt(task, partial(self._state, task))
+            if isinstance(outcome, Failure):
+                self._fail(task, outcome)
+            elif outcome is State.WHOLE:
+                self.report.skipped.append(task.name)
+                self._succeed(task)
+            else:
+                if outcome is State.OUTDATED:
+                    self.report.outdated.append(task.name)
+                left.append(task)
+        return left
+
+    def _state(self, task: Task) -> State:
+        if self._overwrite:
+            read_record(self._folder, task)  # a document of another origin is not replaced
+            return State.MISSING
+        return state_of_results(task, self._folder, self._settings, self._further)
+
+    def estimate(self, tasks: Sequence[Task], estimator: PoseEstimator | Team) -> None:
+        """Estimate scans, by a team or in this very process."""
+        same_for_all = (self._folder, self._settings, self._overwrite, self._read, self._further)
+        if not isinstance(estimator, Team):
+            for task in tasks:
+                self._take(task, partial(estimate_one, task, *same_for_all, estimator))
+            return
+        # What its processes are at when the run ends belongs into the tables: they finish it.
+        with estimator:
+            futures = estimator.in_turn(estimate_one, ((task, *same_for_all) for task in tasks))
+            for task, future in zip(tasks, futures, strict=True):
+                self._take(task, partial(estimator.result_of, future))
+
+    def _take(self, task: Task, work: Callable[[], str | None]) -> None:
+        outcome = attempt(task, work)
+        if isinstance(outcome, Failure):
+            self._fail(task, outcome)
+            return
+        if outcome is None:
+            self.report.skipped.append(task.name)
+        else:
+            self.report.done.append(task.name)
+            if outcome == "low":
+                self.report.low.append(task.name)
+        self._succeed(task)
+
+    def _fail(self, task: Task, failed: Failure) -> None:
+        if task.name in self.report.outdated:
+            self.report.outdated.remove(task.name)
+        if failed.is_no_scan and not task.named:
+            self.report.left_out.append(task.name)
+            forget_failure(self._folder, task)
+        else:
+            self.report.failed[task.name] = failed.message
+            document = failure(task, failed.message, is_outdated(task, self._folder))
+            if not record_failure(self._folder, task, document):
+                self.unrecorded.append(document)
+        self._on_result(task, failed.message)
+
+    def _succeed(self, task: Task) -> None:
+        forget_failure(self._folder, task)
+        self._on_result(task, "")
 
 
 def estimate_one(
@@ -147,47 +201,15 @@ def estimate_one(
     Returns
     -------
     str or None
-        The level of confidence; None where the results stood already.
+        The level of confidence; None where another run has written the results meanwhile.
     """
-    if not overwrite and stands(task, folder, settings, further):
+    if not overwrite and state_of_results(task, folder, settings, further) is State.WHOLE:
         return None
-    volume = read_volume(task.path, task.frame) if read is None else read(task)
+    refuse_stand_in(task.path)
+    source = Source(task.path)
+    volume = read_volume(task.path, task.frame, settings.voxel_size) if read is None else read(task)
+    if is_label_map(volume.array):
+        raise NotAScanError(f"{task.path}: holds labels, not a scan; name the scan that they belong to")
     estimate = estimator.estimate(volume)
-    write_results(folder, task, volume, estimate, settings, further)
+    write_results(folder, task, volume, estimate, settings, source.record(), further)
     return estimate.confidence.level
-
-
-def run_each(
-    tasks: Iterable[Task],
-    work: Callable[[Task], bool],
-    on_result: Callable[[Task, str], None] = lambda task, message: None,
-) -> Report:
-    """Do something with each scan; one that fails does not stop the rest.
-
-    Parameters
-    ----------
-    tasks : iterable of Task
-    work : callable
-        Returns False for a scan that needed no work.
-    on_result : callable, optional
-        As in `run_batch`.
-
-    Returns
-    -------
-    Report
-    """
-    report = Report()
-    for task in tasks:
-        message = ""
-        try:
-            (report.done if work(task) else report.skipped).append(task.name)
-        except WorkerError:
-            # No scan's fault, and none is to follow.
-            raise
-        except E3PoseError as error:
-            message = report.failed[task.name] = str(error)
-        except Exception as error:
-            # Whatever this scan has hit, the ones behind it have a right to their turn.
-            message = report.failed[task.name] = f"{task.path}: {type(error).__name__}: {error}"
-        on_result(task, message)
-    return report

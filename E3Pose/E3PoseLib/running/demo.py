@@ -13,9 +13,12 @@ from ..models.catalog import sample_scan
 from ..models.model import load_model
 from .picture import check_can_draw, draw_estimate
 from .results.folder import check_folder, prepare_folder
+from .results.known_model import model_file_hash
 from .results.settings import Settings
-from .results.standing import stands
+from .results.standing import state_of_results
 from .results.writing import write_results
+from .scans.source import Source
+from .scans.stand_ins import refuse_stand_in
 from .scans.tasks import find_tasks
 
 
@@ -46,16 +49,18 @@ def run_demo(
     task, *more = find_tasks([scan or sample_scan()])
     if more:
         raise E3PoseError(f"{scan}: holds {len(more) + 1} scans; the demo shows one")
+    refuse_stand_in(task.path)
+    source = Source(task.path)
     volume = read_volume(task.path)
     folder = prepare_folder(folder)
     check_folder(folder, [task])
     loaded = load_model(**model)
-    settings = Settings(loaded.identity, save_mask=True, reslice_spacing=1.0)
+    settings = Settings(loaded.identity, save_mask=True, reslice_spacing=1.0, model_file=model_file_hash(model))
     picture = {".png": draw_estimate}
     if not overwrite:
-        stands(task, folder, settings, picture)  # says what must not be replaced
+        state_of_results(task, folder, settings, picture)  # says what must not be replaced
     estimate = PoseEstimator(loaded, device).estimate(volume)
-    written = write_results(folder, task, volume, estimate, settings, picture)
+    written = write_results(folder, task, volume, estimate, settings, source.record(), picture)
     print(
         f"{task.name}: confidence {estimate.confidence.level}, {estimate.timings['total']:.1f} s on {estimate.device}"
     )

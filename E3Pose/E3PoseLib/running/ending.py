@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -10,10 +11,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..errors import E3PoseError
+from .screen.streams import make_streams_usable
 
 SUCCESS, SOME_FAILED, WRONG_USAGE, INTERRUPTED, NO_READER = 0, 1, 2, 130, 141
 
 SAME_COMMAND = "what is done stays, run the same command again for the rest"
+
+ENDS = tuple(
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if name in signal.Signals.__members__
+)
+"""Signals that ask a program to end: from the keyboard, from a scheduler, from a terminal that closes."""
 
 
 def exit_status(name: str, command: Callable[[], int | None], after_interrupt: str = SAME_COMMAND) -> int:
@@ -38,21 +45,26 @@ def exit_status(name: str, command: Callable[[], int | None], after_interrupt: s
     >>> exit_status("e3pose", lambda: None)
     0
     """
+    make_streams_usable()
     with _ended_like_an_interrupt():
         return _exit_status(name, command, after_interrupt)
 
 
 @contextmanager
 def _ended_like_an_interrupt() -> Iterator[None]:
-    """What a scheduler ends by SIGTERM ends as by an interrupt: whole, and with what is done in its tables."""
+    """A scheduler, or a terminal that closes, ends a command as an interrupt does: whole, and with its tables."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # What the program was told to ignore, as nohup does, it goes on to ignore.
+    before = {end: signal.getsignal(end) for end in ENDS if signal.getsignal(end) is signal.SIG_DFL}
+    for end in before:
+        signal.signal(end, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for end, handler in before.items():
+            signal.signal(end, handler)
 
 
 def _exit_status(name: str, command: Callable[[], int | None], after_interrupt: str) -> int:
@@ -61,13 +73,39 @@ def _exit_status(name: str, command: Callable[[], int | None], after_interrupt: 
         # A reader that has gone shows here, not when Python ends.
         print(end="", flush=True)
         return status
-    except E3PoseError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return WRONG_USAGE
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted; {after_interrupt}", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:
         # What is still to be written would fail once more, and be reported, when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_READER
+    except BaseException as error:
+        if _came_of_interrupt(error):
+            _say(f"{name}: interrupted; {after_interrupt}")
+            return INTERRUPTED
+        if isinstance(error, E3PoseError):
+            _say(f"{name}: {error}")
+            return WRONG_USAGE
+        if isinstance(error, Exception) and (reason := _unfit_package(error)):
+            _say(f"{name}: {reason}")
+            return WRONG_USAGE
+        raise
+
+
+def _came_of_interrupt(error: BaseException | None) -> bool:
+    """Whether an error is an interrupt, or was met while one was dealt with: a terminal that is gone, for example."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
+def _unfit_package(error: Exception) -> str:
+    """See `dependencies.unfit_package`, which needs packages itself."""
+    with contextlib.suppress(Exception):
+        from ..dependencies import unfit_package
+
+        return unfit_package(error)
+    return ""
+
+
+def _say(message: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal is gone
+        print(message, file=sys.stderr, flush=True)

@@ -1,25 +1,65 @@
-"""Several processes of one machine that share scans, each with the model in memory."""
+"""What estimates the scans of a run: one process, or several of one machine that share them."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from functools import cache, cached_property
+from itertools import islice
 from multiprocessing.queues import SimpleQueue
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import WorkerError
+from .ending import ENDS
+from .results.known_model import known_identity
+from .scans.tasks import Task
 
 if TYPE_CHECKING:
     # Each process imports torch when it begins: the first one need not have it by then.
     from ..method.estimator import PoseEstimator
 
+MOST_PROCESSES = 61 if sys.platform == "win32" else 1 << 16
+"""Windows cannot wait for more at once."""
+
 _own_estimator: Callable[[], PoseEstimator]
 """Of a process of a team."""
+
+
+class Estimators:
+    """Makes the estimator of a run once it is needed: one in this process, or a team.
+
+    Parameters
+    ----------
+    make : callable
+        Makes one for a number of scans.
+    file_hash : str
+        Of the model's file, by which its identity is known where results of it stand, see `model_file_hash`.
+    """
+
+    def __init__(self, make: Callable[[int], PoseEstimator | Team], file_hash: str) -> None:
+        self.file_hash = file_hash
+        self._make = make
+        self._made: PoseEstimator | Team | None = None
+
+    def __call__(self, n_scans: int) -> PoseEstimator | Team:
+        """The estimator, made for that many scans when it is first asked for."""
+        if self._made is None:
+            self._made = self._make(n_scans)
+        return self._made
+
+    def identity(self, folder: Path, tasks: Sequence[Task]) -> str:
+        """The identity of the model, which is loaded only where no results of its file stand in the folder."""
+        if identity := known_identity(folder, tasks, self.file_hash):
+            return identity
+        estimator = self(len(tasks))
+        return estimator.identity if isinstance(estimator, Team) else estimator.model.identity
 
 
 class Team:
@@ -38,20 +78,24 @@ class Team:
     """
 
     def __init__(self, model: Mapping[str, Any], device: str, precision: str, processes: int) -> None:
+        processes = min(processes, MOST_PROCESSES)
         # Spawned: what is forked may use neither a GPU nor torch's threads that were there before.
         context = multiprocessing.get_context("spawn")
         places = context.SimpleQueue()
         for place in range(processes):
             places.put(place)
         recipe = (places, processes, dict(model), device, precision)
+        self._processes = processes
         self._pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=recipe)
-        # They are spawned deaf to interrupts: the first process hears them, and tells the others when to end.
-        heed = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # They are spawned deaf to what ends a command, of which some systems tell all of its processes: the first one
+        # hears it, and tells the others when to end.
+        heed = {end: signal.signal(end, signal.SIG_IGN) for end in ENDS}
         try:
             # As many as there are processes, so that all of them begin.
             self._begun = [self._pool.submit(_identity) for _ in range(processes)]
         finally:
-            signal.signal(signal.SIGINT, heed)
+            for end, handler in heed.items():
+                signal.signal(end, handler)
 
     def __enter__(self) -> Team:
         return self
@@ -61,7 +105,7 @@ class Team:
         self._pool.shutdown(cancel_futures=True)
 
     @cached_property
-    def model(self) -> str:
+    def identity(self) -> str:
         """The model's identity, once the processes have begun.
 
         Raises
@@ -73,6 +117,31 @@ class Team:
         """
         (identity,) = {self.result_of(future) for future in self._begun}
         return identity
+
+    def in_turn(self, work: Callable[..., Any], arguments: Iterable[tuple[object, ...]]) -> Iterator[Future]:
+        """Have ``work(*arguments, estimator)`` done for each set of arguments, all of which are pickled.
+
+        Never more are handed out than there are processes, so that an interrupt need not wait for others.
+
+        Yields
+        ------
+        Future
+            In the order of the arguments, each done.
+        """
+        waiting = iter(arguments)
+        begun: deque[Future] = deque()
+
+        def hand_out() -> None:
+            n_free = self._processes - sum(not future.done() for future in begun)
+            begun.extend(self.submit(work, *each) for each in islice(waiting, n_free))
+
+        hand_out()
+        while begun:
+            while not begun[0].done():
+                wait([future for future in begun if not future.done()], return_when=FIRST_COMPLETED)
+                hand_out()
+            yield begun.popleft()
+            hand_out()
 
     def submit(self, work: Callable[..., Any], *arguments: object) -> Future:
         """Have ``work(*arguments, estimator)`` done by the next process that has time; all of it is pickled."""
@@ -97,6 +166,8 @@ class Team:
 
 def _begin(places: SimpleQueue, processes: int, model: dict[str, Any], device: str, precision: str) -> None:
     threading.Thread(target=_end_with_the_first, daemon=True).start()
+    for end in ENDS:  # on Windows they are not born deaf to them
+        signal.signal(end, signal.SIG_IGN)
     from .memory import keep_freed_memory, made_to_stay
 
     keep_freed_memory()

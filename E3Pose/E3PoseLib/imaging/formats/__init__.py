@@ -5,7 +5,8 @@ and a line there. Every reader gives `Contents`. Nothing larger than the limits 
 """
 
 from .contents import Contents
-from .registry import NIFTI, SUFFIXES, FoundScan, count_frames, name_without_suffix, read, scans_in
+from .registry import NIFTI, SUFFIXES, FoundScan, count_frames, files_of, name_without_suffix, read, scans_in
+from .streams import mistaken_for_a_scan
 
 NIFTI_SUFFIXES = NIFTI.suffixes
 
@@ -15,6 +16,8 @@ __all__ = [
     "Contents",
     "FoundScan",
     "count_frames",
+    "files_of",
+    "mistaken_for_a_scan",
     "name_without_suffix",
     "read",
     "scans_in",

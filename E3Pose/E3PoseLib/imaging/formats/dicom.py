@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import dcm2niix
 import pydicom
 
 from ...errors import VolumeError
@@ -150,6 +149,8 @@ def read(path: Path, frame: int | None) -> Contents:
 
 def _converted(series: Series, path: Path, folder: Path) -> tuple[Path, tuple[str, ...]]:
     """A NIfTI file of a series in a temporary folder, and what its converter warned of."""
+    import dcm2niix  # here, as series are told apart without it, in Slicer for example
+
     if series.modality not in ("", "MR"):
         raise VolumeError(f"{path}: series {series.name} is of modality {series.modality}: the models are made for MR")
     inputs, outputs = folder / "in", folder / "out"

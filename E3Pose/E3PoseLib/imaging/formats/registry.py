@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -77,6 +80,20 @@ FORMATS = (
 
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 """How the names of readable files end, in lower case; DICOM files may be named anything."""
+
+_ALONE = (".nii", ".nii.gz", ".mgh", ".mgz", ".mgh.gz", ".nrrd", ".mha", ".mnc", ".gipl", ".gipl.gz")
+"""Suffixes of files that hold all of a scan, also of formats that only Slicer reads."""
+
+_IN_PARTS = (".hdr", ".hdr.gz", ".img", ".img.gz", ".nhdr", ".mhd")
+"""Suffixes of files that hold the header of one or its voxels."""
+
+_PARTS = (".hdr", ".img", ".raw", ".zraw", ".gz")
+"""Last suffixes of the files of such a scan, which have one name otherwise."""
+
+_VOXELS_IN = re.compile(rb"^\s*(?:ElementDataFile\s*=|data file\s*:)\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
+"""The field of MetaImage's and NRRD's headers that names the file with the voxels."""
+
+_TEXT_HEADER_BYTES = 1 << 16
 
 _CONVERSIONS = {
     ".par": "dcm2niix -z y {path}",
@@ -163,7 +180,7 @@ def scans_in(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[FoundScan
         If the folder cannot be read.
     """
     try:
-        files = sorted(file for file in folder.iterdir() if not file.name.startswith(".") and not _is_folder(file))
+        files = _visible(folder)
     except OSError as error:
         raise VolumeError(f"{folder}: this folder cannot be read ({error.strerror})") from error
     named = tuple(suffix for suffix in suffixes if suffix not in DICOM.suffixes)
@@ -184,13 +201,55 @@ def _series(folder: Path, files: list[Path]) -> list[FoundScan]:
     """Each series of the DICOM files of a folder; where they cannot be told apart the first file, which then fails."""
     if not files:
         return []
-    try:
-        DICOM.reader(files[0])
-    except VolumeError:
+    if find_spec("pydicom") is None:
         return [FoundScan(files[0], folder.resolve().name)]
     from .dicom import series_in
 
     return [FoundScan(series.files[0], f"{folder.resolve().name}_{series.name}") for series in series_in(folder)]
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that a scan is made of, in the order of their names.
+
+    Parameters
+    ----------
+    path : Path
+        As for `read`. Of a DICOM file whose series cannot be told it is all files of its folder.
+
+    Raises
+    ------
+    OSError
+        If a folder cannot be read.
+    """
+    lower = path.name.lower()
+    if not path.is_dir():
+        if lower.endswith(_ALONE):
+            return [path]
+        if lower.endswith(_IN_PARTS):
+            stem = name_without_suffix(path, _IN_PARTS)
+            alike = [file for file in _visible(path.parent) if file.name.startswith(f"{stem}.")]
+            parts = [file for file in alike if file.suffix.lower() in _PARTS and not file.name.lower().endswith(_ALONE)]
+            return sorted({path, *parts, *_voxels_named_in(path)})
+    if find_spec("pydicom") is not None:
+        from .dicom import series_of
+
+        with suppress(VolumeError):
+            return list(series_of(path).files)
+    return _visible(path if path.is_dir() else path.parent)
+
+
+def _voxels_named_in(header: Path) -> list[Path]:
+    """The file with the voxels that a text header names."""
+    if not header.name.lower().endswith((".nhdr", ".mhd")):
+        return []
+    with header.open("rb") as stream:
+        named = _VOXELS_IN.findall(stream.read(_TEXT_HEADER_BYTES))
+    files = [header.parent / os.fsdecode(name) for name in named]
+    return [file for file in files if file.is_file()]
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if not file.name.startswith(".") and not _is_folder(file))
 
 
 def _is_folder(path: Path) -> bool:

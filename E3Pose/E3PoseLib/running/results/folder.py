@@ -6,13 +6,13 @@ import contextlib
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from ...errors import OutputError
 from ...imaging.files import PART_PREFIX
 from ..scans.tasks import Task
+from .files import result_file
 
 OLD_PART_SECONDS = 24 * 3600
 """After so long nobody is still writing what a killed run has left."""
@@ -33,29 +33,66 @@ def prepare_folder(folder: str | os.PathLike) -> Path:
         raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another output folder") from error
     try:
         # Nameless, so that processes which share the folder do not meet.
-        tempfile.TemporaryFile(dir=folder).close()
-        for part in folder.glob(f"{PART_PREFIX}*"):
-            # What another process has finished meanwhile is gone.
-            with contextlib.suppress(FileNotFoundError):
-                if part.stat().st_mtime < time.time() - OLD_PART_SECONDS:
-                    shutil.rmtree(part) if part.is_dir() else part.unlink()
+        with tempfile.TemporaryFile(dir=folder) as trial:
+            # The clock of the disk, not of this computer, which may be wrong: another one may be writing there.
+            now = os.fstat(trial.fileno()).st_mtime
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written to ({error.strerror}); choose another output folder") from error
+    remove_old_parts(folder, now)
     return folder
 
 
+def remove_old_parts(folder: Path, now: float) -> None:
+    """Remove what killed runs have left in a folder for a day.
+
+    Parameters
+    ----------
+    folder : Path
+    now : float
+        Seconds, by the clock that gives the files their times.
+    """
+    for part in folder.glob(f"{PART_PREFIX}*"):
+        # What another process has finished meanwhile is gone; what somebody holds open stays.
+        with contextlib.suppress(OSError):
+            if part.stat().st_mtime < now - OLD_PART_SECONDS:
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
 def check_folder(folder: Path, tasks: Iterable[Task]) -> None:
-    """Keep results out of the scans' own folder.
+    """Keep results out of the scans' own folders.
 
     A scan's JSON, or a mask drawn by hand, may have the very name of a result, and the next run would take masks for
-    scans.
+    scans. Folders are compared by themselves, not by their names: one may have several.
 
     Raises
     ------
     OutputError
-        If one of the scans, or a file that it is a link to, lies in the folder of the results.
+        If one of the scans, or a file that it is a link to, lies in a folder where results go.
     """
-    place = folder.resolve()
+    places: dict[Path, tuple[int, int] | None] = {}
+
+    def identity_of(place: Path) -> tuple[int, int] | None:
+        if place not in places:
+            places[place] = _identity(place)
+        return places[place]
+
+    with_results, with_scans = {}, {}
     for task in tasks:
-        if place in (task.path.parent.resolve(), task.real_path.parent):
-            raise OutputError(f"{folder}: holds scans ({task.path.name}); choose another folder for the results")
+        place = result_file(folder, task, "json").parent
+        with_results[identity_of(place)] = place
+        for place in (task.path.parent, task.real_path.parent):
+            with_scans[identity_of(place)] = task.path
+    for identity in set(with_results) & set(with_scans) - {None}:
+        raise OutputError(
+            f"{with_results[identity]}: holds scans ({with_scans[identity].name}); "
+            "choose another folder for the results"
+        )
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from others, whatever it is called; None where there is none."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -23,7 +23,7 @@ class Settings:
     Parameters
     ----------
     model : str
-        Recorded with each result.
+        The identity of the model, `Model.identity`; recorded with each result.
     space : str
         "ras" (mm) or "voxel" (indices of the file's own voxels), of the matrix in ``.npy`` and ``poses.csv``.
     direction : str
@@ -33,6 +33,10 @@ class Settings:
         As asked for; recorded with each result, beside what the U-Net ran in.
     reslice_spacing : float, optional
         Also write the scan resliced in the head's planes, with voxels of so many mm.
+    voxel_size : tuple of float, optional
+        Of scans whose files have lost it: one for all axes, or one for each; mm.
+    model_file : str
+        Hash of the file of the model, by which a later run knows the model without loading it; "" if not known.
     """
 
     model: str
@@ -41,6 +45,8 @@ class Settings:
     save_mask: bool = False
     precision: str = "float32"
     reslice_spacing: float | None = None
+    voxel_size: tuple[float, ...] | None = None
+    model_file: str = ""
 
     def matrix(self, volume: Volume, estimate: PoseEstimate) -> np.ndarray:
         """The 4×4 matrix asked for; to and from voxels it is affine, exact for any voxel size and handedness."""

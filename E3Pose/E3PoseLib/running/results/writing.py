@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import OutputError
-from ...imaging.files import PART_PREFIX
-from ...imaging.geometry import write_itk, write_json, write_npy
+from ...imaging.files import PART_PREFIX, whole_file
+from ...imaging.geometry import write_itk, write_npy
 from ...imaging.volume import Volume, write_volume
 from ..scans.tasks import Task
-from .files import FORMAT, Writers, recorded_files, result_files
+from .files import ENDINGS, UNFINISHED_ENDING, Writers, result_file, result_files, wanted_kinds
+from .placing import place_together
+from .record import FORMAT, content_stated, encoded, mark, read_record
 from .settings import DIRECTIONS, Settings
 
 if TYPE_CHECKING:
@@ -31,83 +34,130 @@ def write_results(
     volume: Volume,
     estimate: PoseEstimate,
     settings: Settings,
+    source: dict,
     further: Writers = MappingProxyType({}),
 ) -> dict[str, Path]:
-    """Write everything about one scan; returns the files by kind.
+    """Write everything about one scan.
 
-    All is written before any of it takes its place, so where that fails, the results before stand. What these had
-    beyond the new ones, a mask for instance, goes with them. Further files are named, as a kind, by their endings.
+    All is written before any of it takes its place; where that fails, the results before stand. What these had beyond
+    the new ones, a mask for instance, goes with them.
+
+    Parameters
+    ----------
+    folder : Path
+    task : Task
+    volume : Volume
+        The scan.
+    estimate : PoseEstimate
+    settings : Settings
+    source : dict
+        What the scan's files were, `Source.record`.
+    further : mapping of str to callable
+        What writes further files, by their endings.
+
+    Returns
+    -------
+    dict of str to Path
+        The files by kind; a further one has its ending for a kind.
 
     Raises
     ------
     OutputError
-        If a file cannot be written.
+        If a file cannot be written or replaced.
     """
-    files = result_files(folder, task, settings, further)
-    with _unfinished(folder) as place:
-        parts = result_files(place, task, settings, further)
+    kinds = wanted_kinds(settings, further)
+    files = result_files(folder, task, kinds)
+    before = result_files(folder, task, read_record(folder, task).kinds)
+    with _unfinished(folder, files) as parts:
+        place = parts["json"].parent
         for ending, write in further.items():
             write(parts[ending], volume, estimate)
-        _write(parts, task, volume, estimate, settings, list(further))
-        for path in recorded_files(folder, task)[1].values():
-            if path not in files.values():
-                path.unlink(missing_ok=True)
-        # Where the run is killed from here on, no JSON says that the files beside it are whole.
-        files["json"].unlink(missing_ok=True)
-        for kind, path in files.items():
-            parts[kind].replace(path)
+        _write(parts, volume, estimate, settings)
+        made = {kind: content_stated(part) for kind, part in parts.items() if kind != "json"}
+        _write_text(parts["json"], encoded(_document(task, volume, estimate, settings, source, made)))
+        marked = place / "mark.json"
+        _write_text(marked, encoded(mark(task, {*kinds, *before})))
+        files["json"].parent.mkdir(parents=True, exist_ok=True)
+        place_together(
+            {parts[kind]: files[kind] for kind in kinds},
+            [path for kind, path in before.items() if kind not in files and kind != UNFINISHED_ENDING],
+            (marked, result_file(folder, task, UNFINISHED_ENDING)),
+            place,
+        )
     return files
 
 
 @contextmanager
-def _unfinished(folder: Path) -> Iterator[Path]:
-    """A hidden folder for what is not whole yet; it goes with all that is left in it."""
+def _unfinished(folder: Path, files: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+    """Where files are written until they are whole: in a hidden folder, which goes with all that is left in it.
+
+    Errors name the files as they are to be called.
+    """
+    parts: dict[str, Path] = {}
+    place = None
     try:
-        with tempfile.TemporaryDirectory(prefix=PART_PREFIX, dir=folder) as place:
-            yield Path(place)
+        place = Path(tempfile.mkdtemp(prefix=PART_PREFIX, dir=folder))
+        for kind, path in files.items():
+            # Short names, as Windows has limits; but a further file's own, which some writers put into it.
+            suffixes = "".join(Path(kind + ENDINGS.get(kind, "")).suffixes)
+            parts[kind] = place / (f"{kind}{suffixes}" if kind in ENDINGS else path.name)
+        yield parts
+    except OutputError as error:
+        message = str(error)
+        for kind, part in parts.items():
+            message = message.replace(str(part), str(files[kind]))
+        raise OutputError(message) from error
     except OSError as error:
-        raise OutputError(f"{folder}: the results cannot be written there ({error.strerror or error})") from error
+        path = error.filename2 or error.filename or folder
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        if place is not None:
+            # On Windows a virus scanner may hold a file of it: then it is removed a day later.
+            shutil.rmtree(place, ignore_errors=True)
 
 
-def _write(
-    parts: dict[str, Path],
-    task: Task,
-    volume: Volume,
-    estimate: PoseEstimate,
-    settings: Settings,
-    further: list[str],
-) -> None:
+def _write(parts: Mapping[str, Path], volume: Volume, estimate: PoseEstimate, settings: Settings) -> None:
     from ...imaging.resampling import reslice
-    from ...prescription.report import planes_in_numbers
-    from ..summary import eyes_in_numbers
 
-    matrix = settings.matrix(volume, estimate)
-    write_npy(parts["npy"], matrix)
+    write_npy(parts["npy"], settings.matrix(volume, estimate))
     inward = settings.direction == DIRECTIONS[1]
     write_itk(parts["tfm"], estimate.ras_to_canonical if inward else estimate.canonical_to_ras)
     if "mask" in parts:
         write_volume(parts["mask"], Volume(estimate.mask, volume.voxel_to_ras, name=f"mask of {volume.name}"))
     if settings.reslice_spacing is not None:
         write_volume(parts["resliced"], reslice(volume, estimate.canonical_to_ras, settings.reslice_spacing))
-    write_json(
-        parts["json"],
-        {
-            "format": FORMAT,
-            "name": task.name,
-            "input": str(task.real_path),
-            "frame": task.frame,
-            "settings": asdict(settings),
-            "further": further,
-            "matrix": matrix,
-            "canonical_to_ras": estimate.canonical_to_ras,
-            "ras_to_canonical": estimate.ras_to_canonical,
-            "canonical_to_voxel": np.linalg.inv(volume.voxel_to_ras) @ estimate.canonical_to_ras,
-            "confidence": estimate.confidence.as_dict(),
-            "eyes": eyes_in_numbers(estimate),
-            "prescription": planes_in_numbers(estimate.canonical_to_ras, estimate.mask, volume.voxel_to_ras),
-            "warnings": list(estimate.warnings),
-            "timings_seconds": estimate.timings,
-            "device": estimate.device,
-            "precision": estimate.precision,
-        },
-    )
+
+
+def _document(
+    task: Task, volume: Volume, estimate: PoseEstimate, settings: Settings, source: dict, made: Mapping[str, dict]
+) -> dict:
+    """What the JSON document says."""
+    from ...prescription.report import planes_in_numbers
+    from ..summary import eyes_in_numbers
+
+    return {
+        "format": FORMAT,
+        "name": task.name,
+        "input": str(task.real_path),
+        "frame": task.frame,
+        "bids": None if task.bids is None else {key: task.bids.entity(key) for key in ("sub", "ses", "run")},
+        "source": source,
+        "settings": asdict(settings),
+        "files": made,
+        "matrix": settings.matrix(volume, estimate),
+        "canonical_to_ras": estimate.canonical_to_ras,
+        "ras_to_canonical": estimate.ras_to_canonical,
+        "canonical_to_voxel": np.linalg.inv(volume.voxel_to_ras) @ estimate.canonical_to_ras,
+        "confidence": estimate.confidence.as_dict(),
+        "eyes": eyes_in_numbers(estimate),
+        "prescription": planes_in_numbers(estimate.canonical_to_ras, estimate.mask, volume.voxel_to_ras),
+        "warnings": list(estimate.warnings),
+        "timings_seconds": estimate.timings,
+        "device": estimate.device,
+        "precision": estimate.precision,
+    }
+
+
+def _write_text(path: Path, text: str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

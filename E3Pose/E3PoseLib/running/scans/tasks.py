@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ...errors import E3PoseError
-from ...imaging.formats import NIFTI_SUFFIXES
+from ...imaging.formats import SUFFIXES, name_without_suffix
 from ...imaging.volume import count_frames
+from .bids import BidsImage, BidsName, bids_images
+from .folders import Image, images_of, is_folder
+from .names import names_told_apart
 
 
 @dataclass(frozen=True)
@@ -20,16 +24,22 @@ class Task:
     ----------
     path : Path
     name : str
-        Of its results.
+        Of its results, and in the tables.
     frame : int, optional
         Of a 4-D file.
+    bids : BidsName, optional
+        Of a scan in a BIDS data set: the entities, by which its results are named too.
+    named : bool
+        Whether its file was named itself, not found in a folder.
     """
 
     path: Path
     name: str
     frame: int | None = None
+    bids: BidsName | None = None
+    named: bool = True
 
-    @property
+    @cached_property
     def real_path(self) -> Path:
         """Of the file itself, where `path` is a link; of a link that leads in a circle some of it."""
         return Path(os.path.realpath(self.path))
@@ -39,7 +49,12 @@ def find_tasks(
     inputs: Iterable[str | os.PathLike],
     frame: int | None = None,
     all_frames: bool = False,
-    suffixes: tuple[str, ...] = NIFTI_SUFFIXES,
+    suffixes: tuple[str, ...] = SUFFIXES,
+    *,
+    recursive: bool = False,
+    bids: bool = False,
+    apart_from: str | os.PathLike | None = None,
+    on_left_out: Callable[[Path, str], None] = lambda path, reason: None,
 ) -> list[Task]:
     """List the scans behind files and folders.
 
@@ -52,68 +67,57 @@ def find_tasks(
     all_frames : bool
         Take every frame of a 4-D file as a scan of its own.
     suffixes : tuple of str
-        How the names of image files end, in lower case.
+        How the names of image files end, in lower case; DICOM files may be named anything.
+    recursive : bool
+        Take the images of all subfolders as well; each is named by its path from the folder given.
+    bids : bool
+        The inputs are BIDS data sets: take the images of their subjects.
+    apart_from : path-like, optional
+        A folder that is not looked into, as results go there.
+    on_left_out : callable, optional
+        Told of each image of a folder that is no scan, and why.
 
     Raises
     ------
     E3PoseError
-        If a folder holds no image file or cannot be read, or two inputs would write the same results.
+        If a folder holds no scan or cannot be read.
     """
-    tasks: dict[str, Task] = {}
+    images: list[Image] = []
+    for given in map(Path, inputs):
+        if bids:
+            images += bids_images(given, suffixes, on_left_out)
+        elif is_folder(given):
+            images += images_of(given, suffixes, recursive, apart_from, on_left_out)
+        else:
+            images.append(Image(given, (name_without_suffix(given, suffixes),), named=True))
     # A file that is named twice, by itself and by its folder, is one scan.
-    for path in {path.absolute(): path for path in _files(inputs, suffixes)}.values():
-        stem = name_without_suffix(path, suffixes)
-        n_frames = _frames_or_one(path) if all_frames else 1
-        for index in range(n_frames):
-            many = n_frames > 1
-            task = Task(path, f"{stem}_frame{index:04d}" if many else stem, index if many else frame)
-            clash = tasks.setdefault(task.name, task)
-            if clash is not task:
-                raise E3PoseError(f"{clash.path} and {path} would both be written as {task.name!r}: rename one")
-    return list(tasks.values())
+    images = list({image.path.absolute(): image for image in images}.values())
+    framed = [(image, index) for image in images for index in _frames(image, frame, all_frames)]
+    names = names_told_apart(
+        [image.path for image, _ in framed],
+        [
+            (*image.stem[:-1], f"{image.stem[-1]}_frame{index:04d}") if all_frames and index is not None else image.stem
+            for image, index in framed
+        ],
+    )
+    return [
+        Task(
+            image.path,
+            name,
+            index,
+            image.bids.of_frame(index if all_frames else None) if isinstance(image, BidsImage) else None,
+            image.named,
+        )
+        for (image, index), name in zip(framed, names, strict=True)
+    ]
 
 
-def name_without_suffix(path: Path, suffixes: Iterable[str] = NIFTI_SUFFIXES) -> str:
-    """A file's name without its format's suffix.
-
-    >>> name_without_suffix(Path("scans/fetus.01.nii.gz"))
-    'fetus.01'
-    """
-    for suffix in sorted(suffixes, key=len, reverse=True):
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem
-
-
-def _files(inputs: Iterable[str | os.PathLike], suffixes: tuple[str, ...]) -> Iterator[Path]:
-    for path in map(Path, inputs):
-        if not _is_folder(path):
-            yield path
-            continue
-        try:
-            # A link that leads nowhere is a scan too, which will fail by name; what is hidden is none.
-            found = sorted(
-                file
-                for file in path.iterdir()
-                if file.name.lower().endswith(suffixes) and not file.name.startswith(".") and not _is_folder(file)
-            )
-        except OSError as error:
-            raise E3PoseError(f"{path}: this folder cannot be read ({error.strerror})") from error
-        if not found:
-            raise E3PoseError(f"{path}: no {', '.join(suffixes)} file in this folder")
-        yield from found
-
-
-def _is_folder(path: Path) -> bool:
+def _frames(image: Image, frame: int | None, all_frames: bool) -> list[int | None]:
+    """Which frames of a file are scans; of an unreadable one a single task, which then fails with its reason."""
+    if not all_frames:
+        return [frame]
     try:
-        return path.is_dir()
-    except OSError:  # one may not look there; what is named so will fail by name
-        return False
-
-
-def _frames_or_one(path: Path) -> int:
-    """Frames of a file; of an unreadable one a single task, which then fails with its reason."""
-    try:
-        return count_frames(path)
+        n_frames = count_frames(image.path)
     except E3PoseError:
-        return 1
+        n_frames = 1
+    return list(range(n_frames)) if n_frames > 1 else [None]

@@ -1,0 +1,80 @@
+"""The command line: ``e3pose estimate | demo | prescribe | import-weights | models | evaluate``.
+
+A face: nothing below may import it. Start with `main`; each command has its options and what it runs in one file.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from .. import __version__
+from ..running.ending import SUCCESS, exit_status
+from ..running.prescribe.command import add_prescribe_arguments, run_prescribe
+from .estimate import add_estimate
+from .models import add_models
+from .options import add_device_option, add_model_options, model_asked_for, positive_int, voxel_size
+from .training import training_part
+
+__all__ = ["add_device_option", "main", "positive_int", "voxel_size"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 all good, 1 some scans failed, 2 wrong usage, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    return exit_status("e3pose", lambda: options.run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="e3pose", description="How a fetus's head lies in an MR scan.")
+    parser.add_argument("--version", action="version", version=f"e3pose {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add_estimate(commands)
+
+    demo = commands.add_parser(
+        "demo",
+        help="estimate one scan and draw it before and after",
+        description="Write the pose, the brain's mask, the scan resliced in the head's planes, and one picture.",
+    )
+    demo.add_argument("scan", nargs="?", help="a NIfTI file (default: a synthetic scan that comes with E3Pose)")
+    demo.add_argument("-o", "--output", default="demo", metavar="DIR", help="folder of the results (default: demo)")
+    demo.add_argument("--overwrite", action="store_true", help="replace results that stand")
+    add_model_options(demo)
+    add_device_option(demo)
+    demo.set_defaults(run=_demo)
+
+    prescribe = commands.add_parser(
+        "prescribe",
+        help="plan slices along the head's planes, in the numbers that scanners take",
+        description="Write NAME_prescription.json, .txt and .png, and print the text: orientation and position for "
+        "Siemens and Philips consoles, and DICOM vectors. Not for clinical use. Exit status: 0 all good, 1 the scan "
+        "failed, 2 wrong usage, 130 interrupted.",
+    )
+    add_prescribe_arguments(prescribe)
+    add_model_options(prescribe)
+    add_device_option(prescribe)
+    prescribe.set_defaults(run=lambda options: run_prescribe(options, model_asked_for(options)))
+
+    add_models(commands)
+
+    # Its arguments belong to the training package, which may be absent; so nothing here begins an option.
+    evaluate = commands.add_parser(
+        "evaluate", help="compare estimated poses with the truth (training package)", add_help=False, prefix_chars="\0"
+    )
+    evaluate.add_argument("arguments", nargs="*")
+    evaluate.set_defaults(run=_evaluate)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from ..running.memory import made_to_stay
+
+    with made_to_stay():
+        from ..running.demo import run_demo
+
+    run_demo(options.scan, options.output, model_asked_for(options), options.device, options.overwrite)
+    return SUCCESS
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    return training_part("E3PoseTraining.evaluation.__main__").main(options.arguments)

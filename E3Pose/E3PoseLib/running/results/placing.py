@@ -1,0 +1,86 @@
+"""Finished files take their places together: all of them, or the ones before stay."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ...errors import OutputError
+from ...imaging.files import take_place, to_disk
+
+
+def place_together(
+    parts: Mapping[Path, Path], gone: Iterable[Path], mark: tuple[Path, Path], copies_folder: Path
+) -> None:
+    """Move finished files to their places.
+
+    A mark is set first and goes last. While it stands the files need not fit together, and it says whose they are: so
+    where the program is killed, the next run knows what it finds. Where a file cannot be replaced, as Windows refuses
+    to while another program has it open, all is put back.
+
+    Parameters
+    ----------
+    parts : mapping of Path to Path
+        From the finished files to their places, all in one folder, in this order.
+    gone : iterable of Path
+        Files that go, as the new ones are fewer.
+    mark : tuple of Path
+        From the finished mark to its place.
+    copies_folder : Path
+        For copies of what is replaced.
+
+    Raises
+    ------
+    OutputError, OSError
+        If a file cannot be replaced; the ones before stand again.
+    """
+    finished_mark, mark_place = mark
+    for file in (*parts, finished_mark):
+        to_disk(file)
+    moves: list[tuple[Path | None, Path]] = [*((None, path) for path in gone), *parts.items()]
+    before = [path for _, path in moves if path.is_file()]
+    copies = {path: copies_folder / f"{n}.before" for n, path in enumerate(before)}
+    for path, copy in copies.items():
+        shutil.copy2(path, copy)
+    last, _ = moves[-1]
+    try:
+        take_place(finished_mark, mark_place)
+        to_disk(mark_place.parent)
+        for part, path in moves:
+            if part is last:  # none of the others may be missing once it is there
+                to_disk(mark_place.parent)
+            if part is None:
+                _remove(path)
+            else:
+                take_place(part, path)
+    except BaseException:
+        if last is not None and last.exists():
+            _put_back(moves, copies, mark_place)
+        raise
+    to_disk(mark_place.parent)
+    with contextlib.suppress(OSError):  # held open for a moment: the next run finds that all fits together
+        mark_place.unlink()
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError as error:
+        raise OutputError(
+            f"{path}: cannot be removed ({error.strerror or error}); close it in the program that has it open"
+        ) from error
+
+
+def _put_back(moves: list[tuple[Path | None, Path]], copies: Mapping[Path, Path], mark_place: Path) -> None:
+    """Give the files before their places again; the mark stays where that fails."""
+    with contextlib.suppress(OSError, OutputError):
+        for part, path in reversed(moves):
+            if part is not None and part.exists():
+                continue  # it has not come so far
+            if path in copies and (part is not None or not path.exists()):
+                take_place(copies[path], path)
+            elif path not in copies:
+                path.unlink(missing_ok=True)
+        mark_place.unlink(missing_ok=True)

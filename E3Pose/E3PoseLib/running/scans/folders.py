@@ -1,0 +1,148 @@
+"""The images in folders, less what is no scan."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import E3PoseError, TransformError
+from ...imaging.formats import FoundScan, scans_in
+from ...imaging.geometry import read_json
+from .labels import named_as_labels
+
+LeftOut = Callable[[Path, str], None]
+"""Told of a file that is left out, and why."""
+
+RESLICED_END = "_resliced"
+RESULT_FORMAT = "e3pose-pose-1"
+"""States that a JSON document is the result of a scan."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image file.
+
+    Parameters
+    ----------
+    path : Path
+    stem : tuple of str
+        How it is called at least: folders from the one that was given, and its name without suffix.
+    named : bool
+        Whether it was named itself, not found in a folder.
+    """
+
+    path: Path
+    stem: tuple[str, ...]
+    named: bool = False
+
+
+def images_of(
+    folder: Path,
+    suffixes: tuple[str, ...],
+    recursive: bool,
+    apart_from: str | os.PathLike | None,
+    on_left_out: LeftOut,
+) -> list[Image]:
+    """The images of a folder that may be scans, in the order of their names.
+
+    Parameters
+    ----------
+    folder : Path
+    suffixes : tuple of str
+        How the names of image files end, in lower case; DICOM files may be named anything.
+    recursive : bool
+        Of its subfolders as well, but hidden ones.
+    apart_from : path-like, optional
+        A folder that is not looked into.
+    on_left_out : callable
+        Told of each label map, mask and result of E3Pose.
+
+    Raises
+    ------
+    E3PoseError
+        If the folder cannot be read, or there are none.
+    """
+    found: list[Image] = []
+    n_left_out = 0
+    for place in _folders(folder, recursive, apart_from):
+        for scan in scans_in(place, suffixes):
+            if reason := _no_scan(scan):
+                on_left_out(scan.path, reason)
+                n_left_out += 1
+            else:
+                found.append(Image(scan.path, (*_folders_in_name(folder, place, scan), scan.name)))
+    if found:
+        return found
+    message = f"{folder}: no {', '.join(suffixes)} file in this folder"
+    if n_left_out:
+        message += f" but {n_left_out} that are no scans (label maps, masks, results); a file named itself is tried"
+    elif not recursive and any(scans_in(place, suffixes) for place in _folders(folder, True, apart_from)):
+        message += "; there are some in its subfolders: take those with --recursive"
+    raise E3PoseError(message)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder that can be looked at."""
+    try:
+        return path.is_dir()
+    except OSError:  # no permission; what is named so will fail by name
+        return False
+
+
+def _folders(folder: Path, recursive: bool, apart_from: str | os.PathLike | None) -> Iterator[Path]:
+    """The folder and, by name, those in it, each once, wherever links lead."""
+    seen = set()
+    if apart_from is not None and is_folder(Path(apart_from)):
+        seen.add(_identity(Path(apart_from)))
+    waiting = [folder]
+    while waiting:
+        place = waiting.pop()
+        identity = _identity(place)
+        # The folder itself was asked for, even if results were to go there; that is refused elsewhere, in words.
+        if identity in seen and place != folder:
+            continue
+        seen.add(identity)
+        yield place
+        if recursive:
+            inner = [path for path in _entries(place) if not path.name.startswith(".") and is_folder(path)]
+            waiting += reversed(inner)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise E3PoseError(f"{folder}: this folder cannot be read ({error.strerror})") from error
+
+
+def _identity(folder: Path) -> tuple[int, int] | Path:
+    try:
+        status = folder.stat()
+    except OSError:
+        return folder
+    return status.st_dev, status.st_ino
+
+
+def _folders_in_name(folder: Path, place: Path, scan: FoundScan) -> tuple[str, ...]:
+    """The folders on the way to a scan, less one that its name begins with, as that of a DICOM series does."""
+    parts = place.relative_to(folder).parts
+    return parts[:-1] if parts and scan.name.startswith(f"{parts[-1]}_") else parts
+
+
+def _no_scan(scan: FoundScan) -> str:
+    """Why an image that lies in a folder is no scan, or ""."""
+    if named_as_labels(scan.name):
+        return "a label map or mask by its name"
+    if scan.name.endswith(RESLICED_END) and _is_result(scan.path.with_name(f"{scan.name[: -len(RESLICED_END)]}.json")):
+        return "a result of E3Pose"
+    return ""
+
+
+def _is_result(path: Path) -> bool:
+    try:
+        document = read_json(path)
+    except TransformError:
+        return False
+    return isinstance(document, dict) and document.get("format") == RESULT_FORMAT
