@@ -101,7 +101,7 @@ class Layers:
         print(f"{'convolution':17} {'channels':>12} {'grid':>5} {'way':>8} {'dense':>8} {'ours':>8} ratio")
         for name, layer, features in self._found:
             dense, ours = timer(self._dense[name]), timer(partial(layer, features))
-            (way,) = layer.kept
+            ((way, _),) = layer.kept
             channels, edge = f"{layer.irreps_in.dim} > {layer.irreps_out.dim}", features.shape[2]
             print(
                 f"{name:17} {channels:>12} {edge:4d}³ {way!s:>8} {dense:7.3f}s {ours:7.3f}s {ours / dense:5.2f}",

@@ -102,12 +102,14 @@ def test_the_official_programs_poses(name, estimates, poses):
         assert angle(matrix, expected) <= 0.5
 
 
-def test_the_one_pose_that_rounding_decides(epi, estimator, poses):
-    """On ep2d_27 the reference network's axes are all but coplanar and hang on float32's last bits, so the official
-    number, 14° off, cannot be met but by chance. Ours is that of the same network in float64 to within what plain e3nn
-    in float32 comes to on it, 0.6 to 1.2° by the order of its additions."""
-    volume = read_volume(epi / f"{ILL_CONDITIONED}.nii.gz")
-    scan = estimator.prepare(volume)
+@pytest.mark.parametrize(("name", "determinant"), [(ILL_CONDITIONED, 0.14), ("ep2d_28", -0.71)])
+def test_the_poses_that_rounding_decides(name, determinant, epi, estimator):
+    """Some choices of the longest vector hang on float32's last bits here, so our answer must be that of float64.
+
+    In float32 throughout it was 0.6° and 0.1° off. On ep2d_27 the reference network's axes are all but coplanar as well,
+    and the official number, 14° off, cannot be met but by chance.
+    """
+    scan = estimator.prepare(read_volume(epi / f"{name}.nii.gz"))
     [[mask]] = estimator.localiser([scan])
     [view] = estimator.views.crop(Head(scan, mask))
     crop = torch.from_numpy(view)[None, None]
@@ -118,9 +120,9 @@ def test_the_one_pose_that_rounding_decides(epi, estimator, poses):
         exact = pool_axes(network.axes_field(crop.double()))[0].reshape(3, 3).numpy()
         network.float().freeze()
     unit = exact / np.linalg.norm(exact, axis=1, keepdims=True)
-    assert abs(np.linalg.det(unit)) < 0.2
+    assert np.linalg.det(unit) == pytest.approx(determinant, abs=0.02)
     rotations = [assemble_rotation(head_axes_to_ras(axes, scan.grid_to_ras)) for axes in (single, exact)]
-    assert angle(*rotations) <= 1.2
+    assert angle(*rotations) <= 0.001
 
 
 @pytest.mark.parametrize("name", ["ep2d_10", *LEFT_HANDED, "ep2d_23", "ep2d_32"])

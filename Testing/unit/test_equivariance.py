@@ -1,5 +1,7 @@
 """The symmetry laws of the rotation network and of its layers."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -249,3 +251,37 @@ def test_a_network_trains_after_another_has_estimated_in_the_same_process(kernel
     network = E3CNN(1, kernel_size, **sizes)
     network.axes_field(volume).square().sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
+
+
+def precisions_at_pools(network: E3CNN) -> tuple[list[torch.dtype], torch.dtype]:
+    """Of the features that come to each pooling, and of the field that comes out."""
+    seen = []
+    handles = [pool.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].dtype)) for pool in network.pools]
+    field = network.axes_field(torch.from_numpy(rough_volume(8))[None, None])
+    for handle in handles:
+        handle.remove()
+    return seen, field.dtype
+
+
+def test_the_longest_vectors_are_chosen_in_float64_once_frozen():
+    network = E3CNN(n_levels=2, multiplicity=1)
+    assert precisions_at_pools(network) == ([torch.float32] * 2, torch.float32)
+    network.eval().requires_grad_(False).freeze()
+    assert precisions_at_pools(network) == ([torch.float64] * 2, torch.float32)
+    network.exact_pooling = False
+    assert precisions_at_pools(network) == ([torch.float32] * 2, torch.float32)
+
+
+def test_smooth_pooling_chooses_nothing_and_stays_in_float32():
+    network = E3CNN(n_levels=1, multiplicity=1, smooth_pooling=True).eval().requires_grad_(False)
+    network.freeze()
+    assert precisions_at_pools(network) == ([torch.float32], torch.float32)
+
+
+def test_a_frozen_network_chooses_as_in_float64(network):
+    """A choice that rounding turned over would change features by their own size, not by their last bits."""
+    volume = torch.from_numpy(rough_volume(40, seed=4))[None, None]
+    exact = deepcopy(network).double()
+    with torch.inference_mode():
+        field, expected = network.axes_field(volume), exact.axes_field(volume.double())
+    assert (field - expected).norm() < 1.5e-6 * expected.norm()

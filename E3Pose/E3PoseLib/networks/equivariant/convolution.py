@@ -75,7 +75,7 @@ class SteerableConvolution(nn.Module):
         Shape ``[n_radial, weight_numel]``, in the order of the tensor product's paths.
     sc : SelfConnection
     kept : dict or None
-        Of a frozen layer, what `prepare` made, by way.
+        Of a frozen layer, what `prepare` made, by way and precision.
     """
 
     def __init__(
@@ -115,19 +115,21 @@ class SteerableConvolution(nn.Module):
             self.register_buffer(pair.basis, basis.flatten(0, 1).permute(0, 3, 2, 1), persistent=False)
         self._windows = HarmonicWindows(self.carried_in, self.carried_out, self._pairs, kernel_size, n_radial, lmax)
         self._parities = fourier.Parities.of(self.carried_in), fourier.Parities.of(self.carried_out)
-        self.kept: dict[str | int, Prepared] | None = None
+        self.kept: dict[tuple[str | int, torch.dtype], Prepared] | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.irreps_in} -> {self.irreps_out}, {self.kernel_size}³ taps)"
 
-    def learned(self) -> dict[tuple[int, int], Learned]:
+    def learned(self, dtype: torch.dtype | None = None) -> dict[tuple[int, int], Learned]:
         """The normalised weights of every pair, by the blocks of irreps that it connects.
 
-        All are cut at once: the gradient of a slice would be as large as the whole.
+        All are cut at once: the gradient of a slice would be as large as the whole. Without `dtype` they have the
+        layer's own precision.
         """
-        parts = self.weight.split(self._path_sizes, dim=1)
+        dtype = dtype or self.weight.dtype
+        parts = self.weight.to(dtype).split(self._path_sizes, dim=1)
         self_sizes = [self.irreps_in[a].mul * self.irreps_out[b].mul for a, b in self.sc.blocks]
-        self_parts = dict(zip(self.sc.blocks, self.sc.weight.split(self_sizes), strict=True))
+        self_parts = dict(zip(self.sc.blocks, self.sc.weight.to(dtype).split(self_sizes), strict=True))
         learned = {}
         for pair in self._pairs:
             paths = torch.stack([parts[path] for path in pair.paths]) * pair.path_weight
@@ -137,15 +139,20 @@ class SteerableConvolution(nn.Module):
             learned[pair.blocks] = Learned(paths.unflatten(2, (pair.mul_in, pair.mul_out)), part)
         return learned
 
-    def kernel(self) -> torch.Tensor:
+    def kernel(self, dtype: torch.dtype | None = None) -> torch.Tensor:
         """Build the dense kernel from the weights.
+
+        Parameters
+        ----------
+        dtype : torch.dtype, optional
+            In which it is computed; None for the layer's own.
 
         Returns
         -------
         torch.Tensor
             Shape ``[carried_out.dim, carried_in.dim, k, k, k]``, for cross-correlation; differentiable.
         """
-        learned = self.learned()
+        learned = self.learned(dtype)
         blocks = {pair.blocks: self._block(pair, learned[pair.blocks]) for pair in self._pairs}
         rows = []
         for b, (mul_out, irrep_out) in enumerate(self.carried_out):
@@ -154,7 +161,7 @@ class SteerableConvolution(nn.Module):
                 block = blocks.get((a, b))
                 if block is None:
                     shape = (mul_out, irrep_out.dim, mul_in, irrep_in.dim, self.kernel_size**3)
-                    block = self.weight.new_zeros(shape)
+                    block = self.weight.new_zeros(shape, dtype=dtype)
                 row.append(block.flatten(2, 3))
             rows.append(torch.cat(row, dim=2).flatten(0, 1))
         return torch.cat(rows).unflatten(2, (self.kernel_size,) * 3)
@@ -162,7 +169,8 @@ class SteerableConvolution(nn.Module):
     def _block(self, pair: Pair, learned: Learned) -> torch.Tensor:
         """Kernel from one block of irreps to another: ``[mul_out, dim_out, mul_in, dim_in, taps]``."""
         # [mul_in · mul_out, paths · n_radial] @ [paths · n_radial, dim_out · dim_in · taps]
-        block = learned.paths.flatten(2).flatten(0, 1).T @ getattr(self, pair.basis).flatten(1)
+        basis = getattr(self, pair.basis).to(learned.paths.dtype)
+        block = learned.paths.flatten(2).flatten(0, 1).T @ basis.flatten(1)
         block = block.reshape(pair.mul_in, pair.mul_out, pair.irrep_out.dim, pair.irrep_in.dim, -1)
         block = block.permute(1, 2, 0, 3, 4)
         if learned.point_wise is None:
@@ -189,7 +197,7 @@ class SteerableConvolution(nn.Module):
         return super()._apply(fn, recurse)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Map ``[B, carried_in.dim, D, H, W]`` to ``[B, carried_out.dim, D, H, W]``."""
+        """Map ``[B, carried_in.dim, D, H, W]`` to ``[B, carried_out.dim, D, H, W]``; a frozen layer also in float64."""
         frozen = self.kept is not None
         way = fastest_way(
             tuple(features.shape[2:]),
@@ -199,23 +207,25 @@ class SteerableConvolution(nn.Module):
             self.kernel_size,
             frozen,
             features.is_cuda,
+            features.dtype == torch.float64,
         )
-        if not frozen:
+        if self.kept is None:
             return self.evaluate(way, self.prepare(way), features)
-        if way not in self.kept:
+        key = way, torch.promote_types(features.dtype, self.weight.dtype)
+        if key not in self.kept:
             # No inference tensors even if made in inference mode, so that they may be used outside of it.
             with torch.inference_mode(False), torch.no_grad():
-                self.kept[way] = self.prepare(way)
-        return self.evaluate(way, self.kept[way], features)
+                self.kept[key] = self.prepare(*key)
+        return self.evaluate(way, self.kept[key], features)
 
-    def prepare(self, way: str | int) -> Prepared:
+    def prepare(self, way: str | int, dtype: torch.dtype | None = None) -> Prepared:
         """What an evaluation in that way needs of the weights; differentiable."""
         if way == WINDOWS:
-            return self._windows.weights(self.learned())
+            return self._windows.weights(self.learned(dtype))
         if way == DENSE:
-            return self.kernel()
+            return self.kernel(dtype)
         inputs, outputs = (parities.to(self.weight.device) for parities in self._parities)
-        return fourier.kernel_spectra(self.kernel(), inputs, outputs, valid=way)
+        return fourier.kernel_spectra(self.kernel(dtype), inputs, outputs, valid=way)
 
     def evaluate(self, way: str | int, prepared: Prepared, features: torch.Tensor) -> torch.Tensor:
         """`forward` in a given way, see `fastest_way`, with what `prepare` made for it."""

@@ -86,7 +86,8 @@ class HarmonicWindows(nn.Module):
                 # Of the harmonics the constant, 1, stands first where the irreps are equal; its coupling is a multiple
                 # of the identity.
                 unit = self.irreps_in[blocks[0]].ir.dim ** -0.5
-                point_wise = point_wise + torch.tensordot(self._at_centre * unit, paths[0], dims=1)
+                at_centre = self._at_centre.to(paths.dtype) * unit
+                point_wise = point_wise + torch.tensordot(at_centre, paths[0], dims=1)
             result[blocks] = PairWeights(paths.index_select(1, self._neighbours).flatten(0, 2), point_wise)
         return result
 
@@ -127,10 +128,10 @@ class HarmonicWindows(nn.Module):
                 group = self._of_parity(a, parity)
                 if not group:
                     continue
-                functions = getattr(self, f"_functions{parity}").expand(irrep_in.dim, -1, -1)
+                functions = getattr(self, f"_functions{parity}").to(taps.dtype).expand(irrep_in.dim, -1, -1)
                 # [component · harmonics, radial · voxels · copy]
                 response = torch.bmm(functions, taps).reshape(-1, len(self._neighbours) * n_voxels * mul_in)
-                coupled = getattr(self, f"_coupling{a}_{parity}") @ response
+                coupled = getattr(self, f"_coupling{a}_{parity}").to(taps.dtype) @ response
                 rows = [len(pair.paths) * pair.irrep_out.dim for pair in group]
                 for pair, part in zip(group, coupled.split(rows), strict=True):
                     # [component_out, paths · radial, voxels, copy] to [component_out · voxels, paths · radial · copy]

@@ -99,6 +99,10 @@ class E3CNN(nn.Module):
     checkpointing : bool
         Keep only the input of each block for the backward pass, which computes the rest anew (Chen et al., *Training
         deep nets with sublinear memory cost*, 2016): less memory, more time, the same gradients. False at first.
+    exact_pooling : bool
+        Once frozen, compute all that comes before the last `NormMaxPool` in float64. True at first. Of half a million
+        choices of the longest vector some one or two hang on the last bits of a float32, and a single one can turn the
+        axes by a degree.
 
     Raises
     ------
@@ -123,6 +127,7 @@ class E3CNN(nn.Module):
         super().__init__()
         self.n_levels = n_levels
         self.checkpointing = False
+        self.exact_pooling = True
         sizes = {"kernel_size": kernel_size, "n_radial": n_radial, "lmax": lmax}
         irreps, carried = o3.Irreps("1x0e"), {o3.Irrep("0e")}
         self.blocks = nn.ModuleList()
@@ -164,11 +169,19 @@ class E3CNN(nn.Module):
         torch.Tensor
             Shape ``[B, 9, d, h, w]``: x, y, z, each in voxel axes (i, j, k).
         """
-        features = volume
-        for pool, block in zip([nn.Identity(), *self.pools], self.blocks, strict=True):
-            features = pool(features)
+        features = volume.double() if self._pools_in_float64() else volume
+        for level, block in enumerate(self.blocks):
+            if level:
+                features = self.pools[level - 1](features)
+            if level == self.n_levels:
+                features = features.to(volume.dtype)
             features = checkpoint(block, features, use_reentrant=False) if self.checkpointing else block(features)
         return self.head(features)
+
+    def _pools_in_float64(self) -> bool:
+        """Whether the blocks before the last pooling compute in float64, see `exact_pooling`."""
+        frozen = self.head.kept is not None
+        return self.exact_pooling and frozen and any(isinstance(pool, NormMaxPool) for pool in self.pools)
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         """Map ``[B, 1, D, H, W]`` to the nine raw numbers ``[B, 9]`` of `pool_axes`."""

@@ -82,5 +82,5 @@ class InstanceNorm(nn.Module):
             torch.linalg.vector_norm(part.unflatten(2, (depth, -1)), dim=3).square().sum(2) / features.shape[2]
             for part in (features[:, : scalars.start], centred, features[:, scalars.stop :])
         ]
-        mean_square = torch.cat(mean_squares, dim=1) @ self._average
+        mean_square = torch.cat(mean_squares, dim=1) @ self._average.to(features.dtype)
         return (mean_square + self.eps).rsqrt(), mean

@@ -15,9 +15,13 @@ from .norm import InstanceNorm
 
 
 def normalise_and_gate(features: Tensor, norm: InstanceNorm, gate: Gate) -> Tensor:
-    """``gate(norm(features))``: ``[B, gate.carried_in.dim, D, H, W]`` to ``[B, gate.carried_out.dim, D, H, W]``."""
-    features = features.to(norm.weight.dtype)
-    return _NormaliseAndGate.apply(features, norm.carried_weight(), norm.bias, norm, gate)
+    """``gate(norm(features))``: ``[B, gate.carried_in.dim, D, H, W]`` to ``[B, gate.carried_out.dim, D, H, W]``.
+
+    In the precision of features or weights, whichever is the higher.
+    """
+    dtype = torch.promote_types(features.dtype, norm.weight.dtype)
+    weight, bias = norm.carried_weight().to(dtype), norm.bias.to(dtype)
+    return _NormaliseAndGate.apply(features.to(dtype), weight, bias, norm, gate)
 
 
 class _NormaliseAndGate(torch.autograd.Function):

@@ -19,8 +19,11 @@ FOURIER_COSTS = {4: (86.0, 1.2), 8: (41.0, 0.47), 16: (22.0, 0.26)}
 FROZEN_FOURIER_COSTS = {4: (22.0, 0.31), 8: (12.4, 0.16), 16: (11.0, 0.2)}
 """The same with frozen weights, whose spectra are at hand."""
 
-FROZEN_BYTES = 100_000_000
-"""The spectra of no kernel may take up more than this."""
+MOST_FROZEN = 25_000_000
+"""The spectra of no kernel may hold more numbers than this."""
+
+DENSE_IN_FLOAT64 = 2.0
+"""In float64 all else takes some 1.8 times as long, but dense convolutions 3.6 times: oneDNN has none."""
 
 CUDA_TERM = 38.0
 """For each term of a dense convolution's sums, however few sums: there cuDNN adds them up one after the other."""
@@ -35,6 +38,7 @@ def fastest_way(
     kernel_size: int,
     frozen: bool,
     on_cuda: bool = False,
+    in_float64: bool = False,
 ) -> str | int:
     """The way for a batch of grids.
 
@@ -47,6 +51,8 @@ def fastest_way(
         Forward alone, with all that the weights determine at hand; else forward and backward.
     on_cuda : bool
         On NVIDIA graphics.
+    in_float64 : bool
+        Else in float32.
 
     Returns
     -------
@@ -64,13 +70,15 @@ def fastest_way(
             DENSE: pairs * taps * (6.3 + 0.0616 * voxels),
             WINDOWS: voxels * channels_in * (213 + 8.1 * taps),
         }
+    if in_float64:
+        costs[DENSE] *= DENSE_IN_FLOAT64
     if on_cuda:
         costs[DENSE] += CUDA_TERM * channels_in * taps
     if kernel_size >= 5:
         for valid, (transform, product) in (FROZEN_FOURIER_COSTS if frozen else FOURIER_COSTS).items():
             n = valid + kernel_size - 1
             frequencies = (n // 2 + 1) * n * n
-            if valid > min(grid) or (frozen and 4 * frequencies * pairs > FROZEN_BYTES):
+            if valid > min(grid) or (frozen and frequencies * pairs > MOST_FROZEN):
                 continue
             kernel = pairs * (0.4 * frequencies if frozen else 2.8 * taps + 8 * frequencies)
             costs[valid] = kernel + voxels * ((channels_in + channels_out) * transform + pairs * product)
