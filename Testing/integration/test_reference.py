@@ -106,8 +106,8 @@ def test_the_official_programs_poses(name, estimates, poses):
 def test_the_poses_that_rounding_decides(name, determinant, epi, estimator):
     """Some choices of the longest vector hang on float32's last bits here, so our answer must be that of float64.
 
-    In float32 throughout it was 0.6° and 0.1° off. On ep2d_27 the reference network's axes are all but coplanar as well,
-    and the official number, 14° off, cannot be met but by chance.
+    In float32 throughout it was 0.6° and 0.1° off. The reference network's axes are all but coplanar on ep2d_27 as
+    well, and the official number there, 14° off, cannot be met but by chance.
     """
     scan = estimator.prepare(read_volume(epi / f"{name}.nii.gz"))
     [[mask]] = estimator.localiser([scan])
