@@ -11,7 +11,8 @@ import pytest
 
 from E3PoseLib.errors import ModelError, WorkerError
 from E3PoseLib.imaging.volume import Volume
-from E3PoseLib.running.worker import Failed, PoseWorker, Progress, describe_exit
+from E3PoseLib.running.messages import Failed, Progress, describe_exit
+from E3PoseLib.running.worker import PoseWorker
 
 
 def launch(arguments):

@@ -32,7 +32,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,10 +41,7 @@ import numpy as np
 from E3PoseLib import errors
 from E3PoseLib.errors import E3PoseError, WorkerError
 from E3PoseLib.running.hand_over import HandOver, Scan
-from E3PoseLib.running.last_words import describe_exit
-
-MARKER = "\x1eE3POSE "
-"""Starts a message in the worker's output; the control character keeps it apart from any log line."""
+from E3PoseLib.running.messages import MARKER, Failed, Finished, Progress, describe_exit
 
 PROCESS_SCRIPT = Path(__file__).with_name("worker_process.py")
 
@@ -53,29 +50,6 @@ IDLE_SECONDS = 600
 
 LAST_WORDS = 12
 """Log lines kept for the report of a worker's death."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What the worker does now; ``fraction`` in [0, 1]."""
-
-    stage: str
-    fraction: float
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A request is done. ``answer`` holds the message's own fields; ``mask`` is uint8 [I, J, K], or None."""
-
-    answer: dict = field(repr=False)
-    mask: np.ndarray | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A request failed, or the worker died in it; ``error`` is the typed error to show."""
-
-    error: errors.E3PoseError
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ if __name__ == "__main__":
 
 import numpy as np
 
-from E3PoseLib.running.worker import MARKER
+from E3PoseLib.running.messages import MARKER
 
 if TYPE_CHECKING:
     from E3PoseLib.running.session import Session

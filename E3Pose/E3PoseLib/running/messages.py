@@ -1,11 +1,42 @@
-"""What the end of a process says about how it came."""
+"""What a worker's process says: messages in its output, and what its end says about how it came."""
 
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from E3PoseLib.errors import E3PoseError
+
+MARKER = "\x1eE3POSE "
+"""Starts a message in the worker's output; the control character keeps it apart from any log line."""
 
 LAUNCHER_SAYS = "exit abnormally"
 """What Slicer's launcher of Python prints where a signal has ended what it launched."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the worker does now; ``fraction`` in [0, 1]."""
+
+    stage: str
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A request is done. ``answer`` holds the message's own fields; ``mask`` is uint8 [I, J, K], or None."""
+
+    answer: dict = field(repr=False)
+    mask: np.ndarray | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A request failed, or the worker died in it; ``error`` is the typed error to show."""
+
+    error: E3PoseError
 
 
 def describe_exit(status: int, last_words: str = "") -> str:
