@@ -97,6 +97,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndUndoEvent, self.onSceneEndUndo)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndRedoEvent, self.onSceneEndUndo)
 
         self.ui.estimateButton.connect("clicked(bool)", self.onEstimateButton)
         self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
@@ -159,6 +161,12 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onNodeAboutToBeRemoved(self, caller, event, node) -> None:
         """Deselect a node before it goes, or its selector would jump to another one."""
         self.outputs.letGoOf(node)
+
+    def onSceneEndUndo(self, caller, event) -> None:
+        """What was undone, or done again, may be the result that is shown."""
+        if self._parameterNode is not None:
+            self.outputs.selectThoseOf(self._parameterNode.inputVolume)
+            self._refreshResult()
 
     def _sceneParameters(self):
         """The scene's node with the panel's parameters; None where the panel was not opened in this scene."""
@@ -256,17 +264,19 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _writeResult(self, scan, answer: dict, mask, transform, segmentation) -> tuple:
         """Fill both nodes and return them; those made for it, where one is None, go again where that fails."""
-        made = []
-        if transform is None:
-            made.append(transform := self.logic.addOutput(TRANSFORM, scan))
-        if segmentation is None:
-            made.append(segmentation := self.logic.addOutput(SEGMENTATION, scan))
-        try:
-            self.logic.writeEstimate(scan, answer, mask, self._parameterNode.direction.value, transform, segmentation)
-        except Exception:
-            for node in made:
-                slicer.mrmlScene.RemoveNode(node)
-            raise
+        volume = slicer.mrmlScene.GetNodeByID(scan.volume_id)
+        with mrml.one_step(slicer.mrmlScene, [node for node in (transform, segmentation) if node]) as made:
+            try:
+                if transform is None:
+                    made.append(transform := self.logic.addOutput(TRANSFORM, volume))
+                if segmentation is None:
+                    made.append(segmentation := self.logic.addOutput(SEGMENTATION, volume))
+                direction = self._parameterNode.direction.value
+                self.logic.writeEstimate(scan, answer, mask, direction, transform, segmentation)
+            except Exception:
+                for node in made:
+                    slicer.mrmlScene.RemoveNode(node)
+                raise
         return transform, segmentation
 
     @property

@@ -89,11 +89,15 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
             options["thresholds"] = [parameters.backgroundThreshold, parameters.brainThreshold]
         return options
 
-    def addOutput(self, kind: str, scan: mrml.Scan):
-        """A new node for a result of a scan, named after it; ``kind`` is its class, one of those above."""
-        return slicer.mrmlScene.AddNewNodeByClass(
-            kind, slicer.mrmlScene.GenerateUniqueName(f"{scan.name} {RESULT_NAMES[kind]}")
-        )
+    def addOutput(self, kind: str, volumeNode):
+        """A new node for a result of a scan, named after it; ``kind`` is its class, one of those above.
+
+        In the subject hierarchy it lies with the scan's patient and study, a pose under the scan itself.
+        """
+        name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} {RESULT_NAMES[kind]}")
+        node = slicer.mrmlScene.AddNewNodeByClass(kind, name)
+        (mrml.place_under if kind == TRANSFORM else mrml.place_beside)(node, volumeNode)
+        return node
 
     def writeEstimate(self, scan, result: dict, mask, direction: str, transformNode, segmentationNode) -> None:
         """Write an estimate's dictionary form and mask into nodes; ``segmentationNode`` may be None."""
@@ -116,8 +120,7 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         """
         target = outputNode
         if target is None:
-            name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} {RESULT_NAMES[VOLUME]}")
-            target = slicer.mrmlScene.AddNewNodeByClass(VOLUME, name)
+            target = self.addOutput(VOLUME, volumeNode)
         try:
             reslicing.write(target)
         except Exception:
@@ -132,8 +135,7 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
             return
         target = mrml.upright_mask(uprightNode)
         if target is None or mrml.is_edited_mask(target):
-            name = slicer.mrmlScene.GenerateUniqueName(f"{uprightNode.GetName()} {RESULT_NAMES[SEGMENTATION]}")
-            target = slicer.mrmlScene.AddNewNodeByClass(SEGMENTATION, name)
+            target = self.addOutput(SEGMENTATION, uprightNode)
         if not mrml.write_upright_mask(segmentationNode, uprightNode, target, reslicing.pose):
             slicer.mrmlScene.RemoveNode(target)
 

@@ -5,6 +5,8 @@ import tempfile
 import slicer
 import vtk
 
+from host import subject_hierarchy
+
 SLICE_VIEWS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 
 MODULE_LOGICS = {
@@ -39,6 +41,7 @@ def make_application_logic():
         module_logic.SetMRMLScene(scene)
         module_logic.SetMRMLApplicationLogic(logic)
         logic.SetModuleLogic(name, module_logic)
+    subject_hierarchy.follow(scene)
     logic.GetColorLogic().SetMRMLScene(scene)
     logic.GetColorLogic().AddDefaultColorNodes()
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)

@@ -6,6 +6,7 @@ parent frame. Nothing here needs more than Slicer itself brings, `Scan.volume` a
 """
 
 from E3PoseLib.mrml.following import follow_scan
+from E3PoseLib.mrml.hierarchy import place_beside, place_under
 from E3PoseLib.mrml.mask import (
     check_mask_node,
     has_mask,
@@ -49,6 +50,7 @@ from E3PoseLib.mrml.scan import (
     read_scan,
     time_point,
 )
+from E3PoseLib.mrml.undo import one_step
 from E3PoseLib.mrml.upright import (
     HEAD_MM,
     UprightReslicing,
@@ -102,7 +104,10 @@ __all__ = [
     "look_at",
     "mask_to_world",
     "mask_visibility",
+    "one_step",
     "parent_id",
+    "place_beside",
+    "place_under",
     "planes_from_text",
     "planes_to_text",
     "pose_direction",

@@ -160,12 +160,10 @@ def show_only_masks_of(scene, volume_node) -> None:
     """
     for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
         node = scene.GetNthNodeByClass(index, "vtkMRMLSegmentationNode")
-        scan = node.GetNodeReference(VOLUME_REFERENCE)
+        scan, display_node = node.GetNodeReference(VOLUME_REFERENCE), node.GetDisplayNode()
         segment_id = _mask_id(node.GetSegmentation())
-        if scan is None or segment_id is None or not is_result_of(node, scan):
+        if scan is None or display_node is None or segment_id is None or not is_result_of(node, scan):
             continue
-        node.CreateDefaultDisplayNodes()
-        display_node = node.GetDisplayNode()
         if scan == volume_node and node.GetAttribute(HIDDEN_ATTRIBUTE):
             node.RemoveAttribute(HIDDEN_ATTRIBUTE)
             display_node.SetSegmentVisibility(segment_id, True)

@@ -40,13 +40,16 @@ class MaskControls:
 
     def _read(self, caller=None, event=None) -> None:
         """Let the check boxes tell where the mask is shown, whoever has shown or hidden it."""
-        if self._segmentation and mrml.is_put_aside(self._segmentation):
+        if self._segmentation and (
+            mrml.is_put_aside(self._segmentation) or slicer.mrmlScene.IsUndoing() or slicer.mrmlScene.IsRedoing()
+        ):
             return
         if self._segmentation and mrml.has_mask(self._segmentation):
             parameters = self._parameterNode
             in2D, in3D = mrml.mask_visibility(self._segmentation)
             self._shown = in2D, in3D, parameters.maskOpacity
-            parameters.showMask2D, parameters.showMask3D = in2D, in3D
+            with slicer.util.NodeModify(parameters.parameterNode):  # both at once, or one would be shown as it was
+                parameters.showMask2D, parameters.showMask3D = in2D, in3D
         else:
             self._shown = self._wanted()
 
