@@ -12,7 +12,11 @@ from E3PoseLib.models.catalog import resources, sample_scan
 CATEGORY = "E3Pose"
 
 SCOUT_NAME = "FetalEPIScout"
-SCOUT_URL = "https://github.com/mu40/fetal-align/raw/HEAD/data/ep2d_13.nii.gz"
+SCOUT_URL = (
+    "https://github.com/mu40/fetal-align/raw/7697a1c546ad72e0f21789a8834b20b24341025c/data/ep2d_13.nii.gz"
+)
+"""Of one commit, so that the address gives the same file for ever."""
+
 SCOUT_SHA256 = "39a538b720972b617de6a8be54ae3836451ec672140948a164365ad678519d9c"
 SCOUT_ATTRIBUTION = (
     "Clinical fetal EPI scout from the public data of Hoffmann M et al., Rapid head-pose detection for automated slice "

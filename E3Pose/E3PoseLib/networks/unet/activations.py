@@ -38,8 +38,16 @@ class ExponentialLinear(nn.ELU):
 
 def evaluated_in_float32(features: torch.Tensor) -> bool:
     """Whether features are on a CPU, in float32 and without gradients."""
-    exact = features.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    exact = features.dtype == torch.float32 and not _autocasts()
     return features.device.type == "cpu" and exact and not torch.is_grad_enabled()
+
+
+def _autocasts() -> bool:
+    """Whether lower precision is on for the CPU."""
+    try:
+        return torch.is_autocast_enabled("cpu")
+    except TypeError:  # before torch 2.4
+        return torch.is_autocast_cpu_enabled()
 
 
 def _in_order_of_memory(features: torch.Tensor) -> torch.Tensor | None:
