@@ -12,9 +12,7 @@ from E3PoseLib.models.catalog import resources, sample_scan
 CATEGORY = "E3Pose"
 
 SCOUT_NAME = "FetalEPIScout"
-SCOUT_URL = (
-    "https://github.com/mu40/fetal-align/raw/7697a1c546ad72e0f21789a8834b20b24341025c/data/ep2d_13.nii.gz"
-)
+SCOUT_URL = "https://github.com/mu40/fetal-align/raw/7697a1c546ad72e0f21789a8834b20b24341025c/data/ep2d_13.nii.gz"
 """Of one commit, so that the address gives the same file for ever."""
 
 SCOUT_SHA256 = "39a538b720972b617de6a8be54ae3836451ec672140948a164365ad678519d9c"

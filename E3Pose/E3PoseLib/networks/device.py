@@ -57,6 +57,8 @@ def exact_float32() -> Iterator[None]:
     else:
         places, name, exact = (torch.backends.cuda.matmul, torch.backends.cudnn), "allow_tf32", False
     before = [getattr(place, name) for place in places]
+    # In the old names "medium" cannot be told from "high".
+    overall = None if name == "fp32_precision" else torch.get_float32_matmul_precision()
     try:
         for place in places:
             setattr(place, name, exact)
@@ -64,6 +66,8 @@ def exact_float32() -> Iterator[None]:
     finally:
         for place, setting in zip(places, before, strict=True):
             setattr(place, name, setting)
+        if overall is not None:
+            torch.set_float32_matmul_precision(overall)
 
 
 @contextmanager
