@@ -17,7 +17,9 @@ from E3PoseLib import mrml
 from E3PoseLib.errors import DependencyError, E3PoseError
 from E3PosePanel.background_run import BackgroundRun
 from E3PosePanel.direction_control import DirectionControl
+from E3PosePanel.head.correction import Correction
 from E3PosePanel.head.mask_controls import MaskControls
+from E3PosePanel.head.overlays import Overlays
 from E3PosePanel.head.views import Views
 from E3PosePanel.logic import SEGMENTATION, TRANSFORM, E3PoseLogic
 from E3PosePanel.model_section import ModelSection
@@ -78,9 +80,19 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setupSection = SetupSection(self.ui, self._showMessage, self._checkCanEstimate)
         self._reslicingRun = ReslicingRun(lambda fraction: self._showProgress(_("Reslicing"), fraction), self._onBusy)
         self.outputs = Outputs()
-        self.views = Views(self.ui, lambda: self.maskControls.refresh(), self._onFailed)
+        self.views = Views(self.ui, self._onShown, self._onFailed)
         self.maskControls = MaskControls(self.views)
         self.directionControl = DirectionControl(self._showMessage)
+        self.overlays = Overlays(self.views)
+        self.correction = Correction(
+            self.ui,
+            self.logic,
+            self.views,
+            self.overlays.axes,
+            self._showMessage,
+            self._refreshResult,
+            self._onFailed,
+        )
         self.resultSection = ResultSection(
             self.ui,
             self.logic,
@@ -110,9 +122,11 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._run is not None:  # else setup() failed, and there is nothing to undo
             self._run.stop()
             self._reslicingRun.stop()
+            self.correction.stop()
             self.views.turnBack()
             self.setParameterNode(None)
             self.views.stop()
+            self.overlays.remove()
         self.removeObservers()
 
     def enter(self) -> None:
@@ -139,6 +153,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         wasBusy = self._isBusy
         self._run.stop()
         self._reslicingRun.stop()
+        self.correction.stop()
         self.views.turnBack()
         self.resultSection.clear()
         self._showMessage(_("Stopped: the scene was closed.") if wasBusy else "")
@@ -196,6 +211,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.views.setParameterNode(parameterNode)
         self.maskControls.setParameterNode(parameterNode)
         self.directionControl.setParameterNode(parameterNode)
+        self.overlays.setParameterNode(parameterNode)
+        self.correction.setParameterNode(parameterNode)
         self.resultSection.setParameterNode(parameterNode)
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
@@ -339,12 +356,19 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._refreshResult()
         self._checkCanEstimate()
 
+    def _onShown(self) -> None:
+        """The views show another volume."""
+        self.maskControls.refresh()
+        self.overlays.refresh()
+
     def _refreshResult(self) -> None:
         if self._parameterNode is not None:
             self.directionControl.refresh()
             self.resultSection.refresh()
             self.views.refresh()
             self.maskControls.refresh()
+            self.overlays.refresh()
+            self.correction.refresh()
 
     def _showTimePoint(self, volume) -> None:
         found = mrml.time_point(volume) if mrml.is_set(volume) else None

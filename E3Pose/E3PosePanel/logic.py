@@ -1,6 +1,7 @@
 """What the panel does, callable without it."""
 
 import math
+from pathlib import Path
 
 import slicer
 from slicer.i18n import tr as _
@@ -8,6 +9,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from E3PoseLib import dependencies, mrml
 from E3PoseLib.errors import DependencyError, VolumeError
+from E3PoseLib.imaging.geometry import invert_rigid, write_itk, write_json, write_npy
 from E3PosePanel.parameters import E3PoseParameterNode
 
 TRANSFORM, SEGMENTATION, VOLUME = "vtkMRMLLinearTransformNode", "vtkMRMLSegmentationNode", "vtkMRMLScalarVolumeNode"
@@ -138,6 +140,28 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
             target = self.addOutput(SEGMENTATION, uprightNode)
         if not mrml.write_upright_mask(segmentationNode, uprightNode, target, reslicing.pose):
             slicer.mrmlScene.RemoveNode(target)
+
+    def savePose(self, transformNode, file) -> list:
+        """Save a pose: with all that is known of it as JSON, and the matrix alone as ``.tfm`` and ``.npy`` beside it.
+
+        Returns the files. The JSON says by its ``review`` whether the pose is as estimated, checked by eye or corrected
+        by hand. Raises TransformError where there is no pose, OutputError where a file cannot be written.
+        """
+        pose, file = mrml.head_pose(transformNode), Path(file).with_suffix(".json")
+        volume = transformNode.GetNodeReference(mrml.VOLUME_REFERENCE)
+        storage = volume.GetStorageNode() if volume is not None else None
+        document = {
+            "name": volume.GetName() if volume is not None else None,
+            "input": storage.GetFileName() if storage is not None else None,
+            **mrml.read_result(transformNode),
+            "canonical_to_ras": pose.tolist(),
+            "ras_to_canonical": invert_rigid(pose).tolist(),
+        }
+        document.setdefault("review", {"state": mrml.ESTIMATED})
+        files = [file.with_suffix(".npy"), file.with_suffix(".tfm"), file]
+        for path, write, content in zip(files, (write_npy, write_itk, write_json), (pose, pose, document), strict=True):
+            write(path, content)
+        return files
 
     def showStandardPlanes(self, transformNode) -> dict:
         """Turn the slice views to the head's planes; returns what `mrml.restore_planes` turns back with."""

@@ -109,7 +109,7 @@ class Outputs:
         """Raise an E3PoseError where a result of a scan cannot go into a node."""
         if name == "outputTransform":
             mrml.check_transform_node(node, volume)
-            isEdited = mrml.is_edited_pose(node)
+            isEdited = mrml.is_edited_pose(node) or mrml.is_reviewed(node)
         elif name == "outputSegmentation":
             mrml.check_mask_node(node, parentId)
             isEdited = mrml.is_edited_mask(node)
@@ -117,7 +117,7 @@ class Outputs:
             isEdited = False
         mrml.check_output(node, volume, chosen)
         if isEdited:
-            raise OutputError(_("'{name}' was changed by hand").format(name=node.GetName()))
+            raise OutputError(_("'{name}' was checked or changed by hand").format(name=node.GetName()))
 
     def _isFit(self, node, volume, chosen: bool) -> bool:
         try:

@@ -59,6 +59,7 @@ class E3PoseParameterNode:
     showMask2D, showMask3D - where the brain mask is shown
     maskOpacity - of its outline and its surface
     planesBefore - where the slice views were before they were turned to the head, as JSON; empty where they are not
+    showAxes, showBox - whether the head's axes and its box are drawn
     device, precision - how the networks run
     useModelThresholds - whether the two thresholds that follow are the model's own
     backgroundThreshold, brainThreshold - probabilities above which a voxel can be of that class
@@ -75,6 +76,8 @@ class E3PoseParameterNode:
     showMask3D: bool = True
     maskOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
     planesBefore: str = ""
+    showAxes: bool = False
+    showBox: bool = False
     device: Device = Device.AUTO
     precision: Precision = Precision.SINGLE
     useModelThresholds: bool = True

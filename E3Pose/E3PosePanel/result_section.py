@@ -44,7 +44,7 @@ class ResultSection:
         result = mrml.read_result(transform)
         if result is not None and "warnings" in result:
             changes = mrml.changes_since(transform)
-            result["warnings"] += changes + [note for note in self._moveMaskAlong() if note not in changes]
+            result["changes"] = changes + [note for note in self._moveMaskAlong() if note not in changes]
         self._show(result)
 
     def _moveMaskAlong(self) -> list[str]:

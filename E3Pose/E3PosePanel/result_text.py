@@ -3,6 +3,8 @@
 import numpy as np
 from slicer.i18n import tr as _
 
+from E3PoseLib import mrml
+
 LEVEL_WORDS = {
     "high": _("High: the head's axes are clear and fit together."),
     "moderate": _("Moderate: look at the standard planes before you rely on it."),
@@ -11,18 +13,35 @@ LEVEL_WORDS = {
 
 
 def verdict(result: dict) -> str:
-    """How far the pose can be trusted, in one line."""
-    return LEVEL_WORDS[result["confidence"]["level"]]
+    """How far the pose can be trusted, in one line; of one that a person has reviewed, who says so."""
+    review = result.get("review", {})
+    level = result["confidence"]["level"]
+    if review.get("state") == mrml.CHECKED:
+        return _("Checked by eye. The confidence of the estimate was {level}.").format(level=level)
+    if review.get("state") == mrml.CORRECTED:
+        return _("Corrected by hand, by {angle:.1f}° and {distance:.1f} mm. The confidence was {level}.").format(
+            angle=review["rotation_degrees"], distance=review["translation_mm"], level=level
+        )
+    return LEVEL_WORDS[level]
 
 
 def first_warning(result: dict) -> str:
-    """What comes first of that which speaks against the pose, and how much more there is; empty where nothing does."""
-    if not result["warnings"]:
+    """What comes first of that which speaks against the pose, and how much more there is; empty where nothing does.
+
+    Once a person has reviewed the pose, only what has changed since the estimate speaks against it.
+    """
+    spoken_against = result.get("changes", []) if "review" in result else all_warnings(result)
+    if not spoken_against:
         return ""
-    first, *others = result["warnings"]
+    first, *others = spoken_against
     sentence = first[:1].upper() + first[1:]
     more = _(" (and {count} more: see Result)").format(count=len(others)) if others else ""
     return f"{sentence}{more}."
+
+
+def all_warnings(result: dict) -> list[str]:
+    """The estimate's warnings, and what has changed since."""
+    return [*result["warnings"], *result.get("changes", [])]
 
 
 def position(result: dict) -> str:
@@ -60,7 +79,7 @@ def confidence(result: dict) -> str:
 
 
 def warnings(result: dict) -> str:
-    return "\n".join(result["warnings"]) or _("none")
+    return "\n".join(all_warnings(result)) or _("none")
 
 
 def computed(result: dict) -> str:

@@ -29,8 +29,8 @@ def test_every_bound_widget_has_its_parameter_and_every_parameter_its_widget(app
         if entry.get("name") == "SlicerParameterName"
     ]
     assert len(bound) == len(set(bound))
-    # The models' names are not known before the form is; the panel fills that box itself.
-    assert set(bound) | {"model"} == set(E3PoseParameterNode.allParameters)
+    # The models' names are not known before the form is, so the panel fills that box; where the views were has none.
+    assert set(bound) | {"model", "planesBefore"} == set(E3PoseParameterNode.allParameters)
 
 
 def test_every_node_selector_gets_the_scene():
@@ -49,7 +49,7 @@ def test_sections_stand_in_order_and_everything_explains_itself():
         for entry in widget.findall("property")
         if entry.get("name") == "text"
     ]
-    assert titles == ["Input", "Model", "Output", "Result", "View", "Advanced", "Setup"]
+    assert titles == ["Input", "Model", "Output", "Result", "View", "Check", "Advanced", "Setup"]
     for kind in ("QPushButton", "QComboBox", "QCheckBox", "QDoubleSpinBox", "qMRMLNodeComboBox", "ctkSliderWidget"):
         for widget in widgets(kind):
             tips = [entry for entry in widget.findall("property") if entry.get("name") == "toolTip"]

@@ -5,6 +5,8 @@ the frame of a node's parent transform (world where it has none): a volume's IJK
 parent frame. Nothing here needs more than Slicer itself brings, `Scan.volume` aside.
 """
 
+from E3PoseLib.mrml.axes import HeadAxes
+from E3PoseLib.mrml.box import BOX_CLASS, move_box, write_box
 from E3PoseLib.mrml.following import follow_scan
 from E3PoseLib.mrml.hierarchy import place_beside, place_under
 from E3PoseLib.mrml.mask import (
@@ -42,6 +44,16 @@ from E3PoseLib.mrml.pose import (
     write_pose,
 )
 from E3PoseLib.mrml.resampling import reslice
+from E3PoseLib.mrml.review import (
+    CHECKED,
+    CORRECTED,
+    ESTIMATED,
+    correct_pose,
+    is_reviewed,
+    mark_checked,
+    reset_pose,
+    review_state,
+)
 from E3PoseLib.mrml.scan import (
     SCAN_EVENTS,
     Scan,
@@ -76,11 +88,16 @@ from E3PoseLib.mrml.views import (
 
 __all__ = [
     "ALIGN_VOLUME",
+    "BOX_CLASS",
+    "CHECKED",
+    "CORRECTED",
+    "ESTIMATED",
     "HEAD_MM",
     "PLACE_AXES",
     "RESULT_ATTRIBUTE",
     "SCAN_EVENTS",
     "VOLUME_REFERENCE",
+    "HeadAxes",
     "Scan",
     "UprightReslicing",
     "changes_since",
@@ -88,6 +105,7 @@ __all__ = [
     "check_output",
     "check_transform_node",
     "check_volume_node",
+    "correct_pose",
     "follow_scan",
     "has_mask",
     "head_in_upright",
@@ -99,11 +117,14 @@ __all__ = [
     "is_of_another",
     "is_put_aside",
     "is_result_of",
+    "is_reviewed",
     "is_set",
     "jump_to",
     "look_at",
+    "mark_checked",
     "mask_to_world",
     "mask_visibility",
+    "move_box",
     "one_step",
     "parent_id",
     "place_beside",
@@ -113,10 +134,12 @@ __all__ = [
     "pose_direction",
     "read_result",
     "read_scan",
+    "reset_pose",
     "reslice",
     "reslice_upright",
     "restore_planes",
     "result_of",
+    "review_state",
     "set_direction",
     "show_mask",
     "show_only_masks_of",
@@ -134,6 +157,7 @@ __all__ = [
     "voxel_to_parent",
     "voxel_to_world",
     "voxels",
+    "write_box",
     "write_mask",
     "write_pose",
     "write_upright_mask",

@@ -8,6 +8,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from E3PoseLib.errors import OutputError
+from E3PoseLib.imaging.geometry import transform_points
 from E3PoseLib.mrml.matrices import parent_to_world, to_numpy, to_vtk
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, is_result_of, mark_result
 from E3PoseLib.mrml.scan import Scan
@@ -105,6 +106,18 @@ def note_places(segmentation_node, scan_place: dict, mask_to_world: np.ndarray) 
     """Note where a mask belongs while its scan lies at a place (see `scan.place`): its voxel indices -> world RAS."""
     places = {"scan": scan_place, "mask": mask_to_world.tolist()}
     segmentation_node.SetAttribute(FOLLOWED_ATTRIBUTE, json.dumps(places))
+
+
+def mask_points(segmentation_node) -> np.ndarray | None:
+    """The mask's voxels as points [N, 3] in world RAS; None where `mask_to_world` is."""
+    to_world = mask_to_world(segmentation_node)
+    if to_world is None:
+        return None
+    segmentation = segmentation_node.GetSegmentation()
+    segment = segmentation.GetSegment(_mask_id(segmentation))
+    image = segment.GetRepresentation(slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName())
+    indices = np.argwhere(_labels(image) == segment.GetLabelValue()) + image.GetExtent()[::2]
+    return transform_points(to_world, indices)
 
 
 def mask_to_world(segmentation_node) -> np.ndarray | None:

@@ -102,10 +102,10 @@ def read_result(transform_node) -> dict | None:
 def is_edited_pose(transform_node) -> bool:
     """Whether a transform that `write_pose` has written was changed since."""
     result = read_result(transform_node)
-    return result is not None and not np.allclose(_stored_pose(transform_node), result["canonical_to_ras"], atol=1e-4)
+    return result is not None and not np.allclose(stored_pose(transform_node), result["canonical_to_ras"], atol=1e-4)
 
 
-def _stored_pose(transform_node) -> np.ndarray:
+def stored_pose(transform_node) -> np.ndarray:
     """canonical_to_ras of the scan where it lay when the pose was written, as the transform says it."""
     matrix = vtk.vtkMatrix4x4()
     transform_node.GetMatrixTransformToParent(matrix)
@@ -127,7 +127,7 @@ def head_pose(transform_node) -> np.ndarray:
     """
     if not is_set(transform_node) or transform_node.GetAttribute(DIRECTION_ATTRIBUTE) is None:
         raise TransformError("no head pose: estimate the pose first, or select the transform that holds it")
-    pose = _stored_pose(transform_node)
+    pose = stored_pose(transform_node)
     if not np.allclose(pose[:3, :3].T @ pose[:3, :3], np.eye(3), atol=1e-4):
         raise TransformError(f"transform '{transform_node.GetName()}' is no longer rigid: estimate the pose again")
     scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)

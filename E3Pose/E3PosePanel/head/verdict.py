@@ -2,6 +2,7 @@
 
 import qt
 
+from E3PoseLib import mrml
 from E3PosePanel import result_text
 
 LEVEL_HUES = {"high": 1 / 3, "moderate": 1 / 9, "low": 0.0}
@@ -24,22 +25,24 @@ class Verdict(qt.QObject):
 
     def show(self, result: dict | None) -> None:
         """Show the verdict on an estimate's dictionary form, or none."""
-        self._level = result["confidence"]["level"] if result else None
+        isReviewed = result is not None and mrml.review_state(result) != mrml.ESTIMATED
+        self._level = result["confidence"]["level"] if result and not isReviewed else None
         self._verdictLabel.text = result_text.verdict(result) if result else ""
         self._warningLabel.text = result_text.first_warning(result) if result else ""
         for label in (self._verdictLabel, self._warningLabel):
             label.visible = bool(label.text)
-        self._colour()
+        if self._level is None:
+            self._verdictLabel.palette = qt.QPalette()  # what the style has for any text
+        else:
+            self._colour()
 
     def eventFilter(self, watched, event) -> bool:
-        if event.type() == qt.QEvent.PaletteChange:
+        if event.type() == qt.QEvent.PaletteChange and self._level is not None:
             self._colour()
         return False
 
     def _colour(self) -> None:
         palette = qt.QPalette(self._verdictLabel.palette)
-        if self._level is None:
-            return
         colour = readableColour(LEVEL_HUES[self._level], palette.color(qt.QPalette.Window))
         if palette.color(qt.QPalette.WindowText) != colour:  # else this would be called again for its own change
             palette.setColor(qt.QPalette.WindowText, colour)

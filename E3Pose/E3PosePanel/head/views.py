@@ -82,7 +82,7 @@ class Views(VTKObservationMixin):
         self._press(planes=False, upright=False)
         if upright is not None and mrml.is_set(self._volume):
             self._show(self._volume, previous=upright)
-            pose = self._pose()
+            pose = self.scanPose()
             if pose is not None:
                 mrml.look_at(slicer.mrmlScene, pose[:3, 3])
         if before is not None:
@@ -97,6 +97,22 @@ class Views(VTKObservationMixin):
         if self._upright is not None:
             return mrml.upright_mask(self._upright)
         return self._parameterNode.outputSegmentation
+
+    @property
+    def showsUpright(self) -> bool:
+        """Whether the views show the upright volume, not the scan."""
+        return self._upright is not None
+
+    def scanPose(self) -> np.ndarray | None:
+        """The canonical_to_world pose of the head in the selected scan, or None."""
+        try:
+            return mrml.head_pose(self._parameterNode.outputTransform if self._parameterNode else None)
+        except E3PoseError:
+            return None
+
+    def shownPose(self) -> np.ndarray | None:
+        """The canonical_to_world pose of the head in what the views show, scan or upright volume, or None."""
+        return self.scanPose() if self._upright is None else mrml.head_in_upright(self._upright)
 
     def stop(self) -> None:
         """Turn the views back, and follow them no longer."""
@@ -156,7 +172,7 @@ class Views(VTKObservationMixin):
         wereTurned = self._poseInViews is not None
         self.turnBack()
         self._show(self._volume, previous)
-        pose = self._pose()
+        pose = self.scanPose()
         if pose is None:
             return
         mrml.jump_to(slicer.mrmlScene, pose[:3, 3], self._volume)
@@ -207,14 +223,14 @@ class Views(VTKObservationMixin):
         isShown = self._isUpright(upright) and mrml.volume_in_views(slicer.mrmlScene) == upright
         self._takeUpright(upright if isTurned and isShown else None)
         self._uprightPose = mrml.head_in_upright(upright) if self._upright is not None else None
-        self._poseInViews = self._pose() if isTurned and not isShown else None
+        self._poseInViews = self.scanPose() if isTurned and not isShown else None
         self._press(planes=self._poseInViews is not None, upright=self._upright is not None)
 
     def _turnAlong(self) -> None:
         """Follow the pose, where the views show its planes; while it stays, so do views that a person has turned."""
         if self._poseInViews is None:
             return
-        pose = self._pose()
+        pose = self.scanPose()
         if pose is None:
             self.turnBack()
         elif not np.allclose(pose, self._poseInViews):
@@ -241,13 +257,6 @@ class Views(VTKObservationMixin):
 
     def _onViewChanged(self, caller, event) -> None:
         self._tellOthers()
-
-    def _pose(self) -> np.ndarray | None:
-        """The selected scan's head pose, or None."""
-        try:
-            return mrml.head_pose(self._parameterNode.outputTransform if self._parameterNode else None)
-        except E3PoseError:
-            return None
 
     def _isUpright(self, volume) -> bool:
         """Whether a volume is the selected scan resliced upright, and under no warp."""

@@ -1,0 +1,152 @@
+"""The section Check: the pose looked at, corrected by hand, taken back to the estimate, saved."""
+
+from pathlib import Path
+
+import numpy as np
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from E3PoseLib import mrml
+from E3PoseLib.errors import E3PoseError
+
+REST_MS = 300
+"""Once the handles have rested for so long, the pose follows them; meanwhile only the arrows do."""
+
+
+class Correction:
+    """Lets a person move the head's axes by handles and say that the pose is right.
+
+    ``onChanged()`` is called when the pose or what is said of it has changed, ``onFailed(error)`` where a button can do
+    nothing.
+    """
+
+    def __init__(self, ui, logic, views, axes, showMessage, onChanged, onFailed):
+        self._ui = ui
+        self._logic = logic
+        self._views = views
+        self._axes = axes
+        self._showMessage = showMessage
+        self._onChanged = onChanged
+        self._onFailed = onFailed
+        self._parameterNode = None
+        self._corrected = None
+        self._tag = None
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(REST_MS)
+        self._timer.connect("timeout()", self._onRest)
+        ui.correctButton.connect("toggled(bool)", self.onCorrectButton)
+        ui.checkedCheckBox.connect("clicked(bool)", self.onCheckedCheckBox)
+        ui.resetPoseButton.connect("clicked(bool)", self.onResetPoseButton)
+        ui.savePoseButton.connect("clicked(bool)", self.onSavePoseButton)
+
+    def setParameterNode(self, parameterNode) -> None:
+        """Follow another parameter node, or none."""
+        self._parameterNode = parameterNode
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what was said of the selected pose; handles of another pose go."""
+        transform = self._transform()
+        if self._corrected is not None and transform != self._corrected:
+            self._ui.correctButton.checked = False
+        result = mrml.read_result(transform)
+        state = mrml.review_state(result) if result else mrml.ESTIMATED
+        isKnown = result is not None and self._views.scanPose() is not None
+        for widget in (self._ui.correctButton, self._ui.savePoseButton):
+            widget.enabled = isKnown
+        self._ui.checkedCheckBox.enabled = isKnown and state != mrml.CORRECTED
+        self._ui.checkedCheckBox.checked = state != mrml.ESTIMATED
+        self._ui.resetPoseButton.enabled = result is not None and (
+            state == mrml.CORRECTED or mrml.is_edited_pose(transform)
+        )
+
+    def stop(self) -> None:
+        """Let go of the handles."""
+        self._ui.correctButton.checked = False
+
+    def onCorrectButton(self, checked: bool) -> None:
+        """Show the handles of the axes, in the head's planes; hide them again."""
+        if not checked:
+            self._letGo()
+            return
+        self._corrected = self._transform()
+        if not self._ui.standardPlanesButton.checked:
+            self._ui.standardPlanesButton.checked = True
+        self._axes.place(slicer.mrmlScene, self._views.shownPose())
+        self._axes.show_handles(True)
+        event = slicer.vtkMRMLTransformableNode.TransformModifiedEvent
+        self._tag = self._axes.transform.AddObserver(event, self._onHandles)
+        self._showMessage(_("Drag the handles until the head is upright; the planes follow when they rest."))
+
+    def onCheckedCheckBox(self, checked: bool) -> None:
+        """Note that the pose was looked at and is right."""
+        mrml.mark_checked(self._transform(), checked)
+        self._onChanged()
+
+    def onResetPoseButton(self, checked=False) -> None:
+        """Go back to the estimate."""
+        mrml.reset_pose(self._transform())
+        self._showMessage(_("Back to the estimate."))
+        self._onChanged()
+
+    def onSavePoseButton(self, checked=False) -> None:
+        """Ask for a file and save the pose."""
+        name = qt.QFileDialog.getSaveFileName(
+            slicer.util.mainWindow(),
+            _("Save the pose as .json, with .tfm and .npy beside it"),
+            f"{self._parameterNode.inputVolume.GetName()}.json",
+            _("Pose") + " (*.json)",
+        )
+        if name:
+            self.saveTo(Path(name))
+
+    def saveTo(self, file: Path) -> None:
+        """Save the pose: all of it as JSON, the matrix alone as ``.tfm`` and ``.npy`` beside it."""
+        try:
+            written = self._logic.savePose(self._transform(), file)
+        except E3PoseError as error:
+            self._onFailed(error)
+            return
+        self._showMessage(_("Saved: {files}.").format(files=", ".join(path.name for path in written)))
+
+    def _transform(self):
+        return self._parameterNode.outputTransform if self._parameterNode else None
+
+    def _letGo(self) -> None:
+        if self._timer.isActive():
+            self._timer.stop()
+            self._apply()
+        if self._tag is not None and self._axes.transform is not None:
+            self._axes.transform.RemoveObserver(self._tag)
+        self._tag = self._corrected = None
+        self._axes.show_handles(False)
+
+    def _onHandles(self, caller=None, event=None) -> None:
+        shown = self._views.shownPose()
+        if shown is not None and not np.allclose(self._axes.pose(), shown, atol=1e-6):
+            self._timer.start()
+
+    def _onRest(self) -> None:
+        if qt.QApplication.mouseButtons() & qt.Qt.LeftButton:
+            self._timer.start()  # somebody holds a handle still
+        else:
+            self._apply()
+
+    def _apply(self) -> None:
+        """Take what the handles say for the pose."""
+        scanPose, shownPose = self._views.scanPose(), self._views.shownPose()
+        if self._corrected != self._transform() or scanPose is None or shownPose is None:
+            return
+        try:
+            # In the upright volume the handles move the head as seen there.
+            mrml.correct_pose(self._corrected, scanPose @ np.linalg.inv(shownPose) @ self._axes.pose())
+        except E3PoseError as error:
+            self._onFailed(error)
+            return
+        if self._parameterNode.reslicedVolume:
+            self._showMessage(_("Corrected. The upright volume is of the pose before: reslice again."))
+        else:
+            self._showMessage(_("Corrected."))
+        self._onChanged()
