@@ -14,9 +14,9 @@ from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
 from E3PoseLib.method.estimate import PoseEstimate
 from E3PoseLib.method.estimator import PoseEstimator
 from E3PoseLib.models.model import import_official
-from E3PoseLib.running.batch import run_each
 from E3PoseLib.running.ending import SOME_FAILED, SUCCESS
 from E3PoseLib.running.memory import keep_freed_memory, made_to_stay
+from E3PoseLib.running.report import run_each
 from E3PoseLib.running.results.folder import check_folder, prepare_folder
 from E3PoseLib.running.scans.tasks import Task, find_tasks
 from E3PoseLib.running.screen.progress import progress
