@@ -5,8 +5,8 @@ the frame of a node's parent transform (world where it has none): a volume's IJK
 parent frame. Nothing here needs more than Slicer itself brings, `Scan.volume` aside.
 """
 
-from E3PoseLib.mrml.axes import HeadAxes
-from E3PoseLib.mrml.box import BOX_CLASS, move_box, write_box
+from E3PoseLib.mrml.drawn.axes import HeadAxes
+from E3PoseLib.mrml.drawn.box import BOX_CLASS, move_box, write_box
 from E3PoseLib.mrml.following import follow_scan
 from E3PoseLib.mrml.hierarchy import place_beside, place_under
 from E3PoseLib.mrml.mask import (
