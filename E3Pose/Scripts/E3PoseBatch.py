@@ -25,6 +25,7 @@ from E3PoseLib.cli import voxel_size
 from E3PoseLib.errors import DependencyError, OutputError, VolumeError
 from E3PoseLib.models.catalog import find_model
 from E3PoseLib.running.ending import SOME_FAILED, SUCCESS, WRONG_USAGE, exit_status
+from E3PosePanel.logic import SEGMENTATION, TRANSFORM, E3PoseLogic
 
 NIFTI = (".nii", ".nii.gz")
 SUFFIXES = (*NIFTI, ".hdr", ".img.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".mgh.gz", ".mnc", ".gipl")
@@ -56,14 +57,19 @@ class SlicerScans:
         return self.scan.volume
 
     def save_scene(self, path, volume, estimate):
-        """Write the scan with its pose and mask as a scene for Slicer."""
+        """Write the scan with its pose and mask as a scene for Slicer, which opens on the head."""
         from E3PoseLib.running.summary import summarise
 
-        name = self.node.GetName()
-        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", f"{name} head pose")
-        segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{name} brain mask")
-        mrml.write_pose(transform, summarise(estimate), mrml.ALIGN_VOLUME, self.scan)
-        mrml.write_mask(segmentation, estimate.mask, self.scan)
+        logic = E3PoseLogic()
+        parameters = logic.getParameterNode()
+        transform, segmentation = (logic.addOutput(kind, self.node) for kind in (TRANSFORM, SEGMENTATION))
+        logic.writeEstimate(self.scan, summarise(estimate), estimate.mask, mrml.ALIGN_VOLUME, transform, segmentation)
+        mrml.show_mask(segmentation, in_slices=True, in_3d=True)
+        before = mrml.open_on_head(slicer.mrmlScene, self.node, mrml.head_pose(transform))
+        # As the panel keeps them: opened there, the scene shows the result, and the button turns the views back.
+        parameters.inputVolume = self.node
+        parameters.outputTransform, parameters.outputSegmentation = transform, segmentation
+        parameters.planesBefore = mrml.planes_to_text(before)
         if not slicer.util.saveScene(str(path), {}):
             raise OutputError(f"{path.name}: Slicer cannot write the scene")
 

@@ -139,7 +139,7 @@ class Application(shaped(QtCore.QObject)):
         self._message_boxes: list[str] = []
         self._answers: list = []
         self._exit_status: int | None = None
-        self._application_logic, self._module_logics = make_application_logic()
+        self._application_logic, self._module_logics = make_application_logic(main_window)
         self._io = IOManager(self._application_logic)
 
     def mrmlScene(self):

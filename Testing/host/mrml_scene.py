@@ -19,9 +19,10 @@ MODULE_LOGICS = {
 }
 
 
-def make_application_logic():
-    """A ``vtkSlicerApplicationLogic`` with a scene of its own, and the modules' logics, to be kept alive with
-    it.
+def make_application_logic(views: bool):
+    """A ``vtkSlicerApplicationLogic`` with a scene of its own, and the modules' logics, to be kept alive with it.
+
+    Its ``views`` come with the main window.
     """
     scene = slicer.vtkMRMLScene()
     logic = slicer.vtkSlicerApplicationLogic()
@@ -44,6 +45,13 @@ def make_application_logic():
     subject_hierarchy.follow(scene)
     logic.GetColorLogic().SetMRMLScene(scene)
     logic.GetColorLogic().AddDefaultColorNodes()
+    if views:
+        add_views(logic, scene)
+    return logic, module_logics
+
+
+def add_views(logic, scene) -> None:
+    """The slice views and the 3-D view of Slicer's first layout."""
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
     for view, orientation in SLICE_VIEWS.items():
         slice_logic = slicer.vtkMRMLSliceLogic()
@@ -54,4 +62,3 @@ def make_application_logic():
         slice_node.SetMappedInLayout(True)
         logic.GetSliceLogics().AddItem(slice_logic)
     scene.AddNewNodeByClass("vtkMRMLViewNode", "View1").SetSingletonTag("1")
-    return logic, module_logics

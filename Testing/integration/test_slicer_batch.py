@@ -102,6 +102,42 @@ def test_batch_of_formats_with_a_bad_one_then_resume(scans, installed_model, tmp
     assert (tmp_path / "a.npy").stat().st_mtime_ns == untouched
 
 
+def test_a_saved_scene_opens_on_the_head(scans, panel, scene, tmp_path):
+    """The batch has no window, and so no views; the scene brings them."""
+    import slicer
+
+    from E3PoseLib import mrml
+
+    assert run("--input", scans / "b.nrrd", "--output", tmp_path, "--save-scene")[0] == 0
+    pose = np.load(tmp_path / "b.npy")
+    scene.Clear(0)
+    slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": str(tmp_path / "b.mrb")}, None)
+    scan = scene.GetFirstNodeByName("b")
+    assert {node.GetBackgroundVolumeID() for node in mrml.slice_composites(scene).values()} == {scan.GetID()}
+    columns = {
+        "Red": 2,
+        "Yellow": 0,
+        "Green": 1,
+    }  # of the pose: the normal of the head's axial, sagittal, coronal plane
+    for name, view in mrml.slice_nodes(scene).items():
+        plane = mrml.to_numpy(view.GetSliceToRAS())
+        assert np.allclose(np.abs(plane[:3, 2] @ pose[:3, columns[name]]), 1, atol=1e-4)
+        assert np.allclose(plane[:3, 3], pose[:3, 3], atol=1e-3)
+    camera = scene.GetSingletonNode("1", "vtkMRMLCameraNode")
+    assert np.allclose(camera.GetFocalPoint(), pose[:3, 3], atol=1e-3)
+    segmentation = scene.GetFirstNodeByName("b brain mask")
+    assert mrml.mask_visibility(segmentation) == (True, True)
+    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+    assert segmentation.GetSegmentation().ContainsRepresentation(surface)
+    # The panel shows the result, and its button turns the views back.
+    assert panel.ui.inputVolumeSelector.currentNode() == scan
+    right, anterior, superior = pose[:3, 3]
+    assert panel.ui.positionLabel.text == f"R {right:.1f}   A {anterior:.1f}   S {superior:.1f} mm"
+    assert panel.ui.standardPlanesButton.checked
+    panel.ui.standardPlanesButton.click()
+    assert scene.GetSingletonNode("Red", "vtkMRMLSliceNode").GetOrientation() == "Axial"
+
+
 def test_a_scene_goes_with_its_pose_and_never_takes_anothers_place_unasked(scans, installed_model, tmp_path):
     scene = tmp_path / "b.mrb"
     scene.write_text("a person's own")

@@ -54,6 +54,7 @@ from E3PoseLib.mrml.review import (
     reset_pose,
     review_state,
 )
+from E3PoseLib.mrml.saved_views import open_on_head
 from E3PoseLib.mrml.scan import (
     SCAN_EVENTS,
     Scan,
@@ -126,6 +127,7 @@ __all__ = [
     "mask_visibility",
     "move_box",
     "one_step",
+    "open_on_head",
     "parent_id",
     "place_beside",
     "place_under",
