@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory, RandSurroundings
 from .distortion import RandEpiDistortion, RandShear
-from .intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
+from .intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise, RandShading
 from .motion import RandInterleavedMotion
 from .placement import RandPlacement
 from .resolution import RandIsotropicResolution, RandThickSlices
@@ -20,6 +20,7 @@ GALLERY = {
     "turned, scaled, moved": RandPlacement(EDGE, 40, 20, (0.8, 1.2)),
     "mirrored": RandPlacement(EDGE, flipping=True),
     "interleaved-slice motion": RandInterleavedMotion(1.0),
+    "motion of up to 6 interleaves": RandInterleavedMotion(1.0, max_passes=6),
     "EPI distortion": RandEpiDistortion(1.0),
     "shear": RandShear(1.0),
     "other surroundings": RandSurroundings(1.0),
@@ -30,6 +31,7 @@ GALLERY = {
     "isotropic resolution to 8 mm": RandIsotropicResolution(8),
     "thick slices to 8 mm": RandThickSlices(1.0),
     "bias field, order 3": RandBiasField(0.5),
+    "shading to a tenth": RandShading(1.0),
     "noise": RandNoise(0.06),
     "gamma": RandGamma((-0.8, -0.5)),
 }

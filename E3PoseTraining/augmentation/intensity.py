@@ -51,6 +51,39 @@ def polynomial_field(coefficients: list[float], shape: tuple[int, ...], device: 
     return torch.einsum("abc,ai,bj,ck->ijk", weights.to(device), x, y, z)
 
 
+class RandShading(RandSampleTransform):
+    """Coils that are near on one side only: the signal falls smoothly from 1 to a tenth of it at worst.
+
+    The sensitivity of one to four elements around the scan, each of which falls with the square of the distance; its
+    logarithm is stretched to the range drawn.
+
+    Parameters
+    ----------
+    prob : float
+        Probability.
+    darkest : tuple of float
+        Bounds of the least sensitivity over the greatest, drawn evenly in its logarithm.
+    """
+
+    def __init__(self, prob: float, darkest: tuple[float, float] = (0.1, 0.7)) -> None:
+        super().__init__(prob)
+        self.darkest = darkest
+
+    def apply(self, sample: Sample) -> Sample:
+        reach = math.sqrt(sum(n * n for n in sample.shape)) / 2
+        total = torch.zeros(())
+        for _ in range(self.R.randint(1, 5)):
+            at, size = self.unit_vector() * self.uniform(0.5, 1.3) * reach, self.uniform(0.4, 1) * reach
+            axes = (torch.arange(n) - (n - 1) / 2 - a for n, a in zip(sample.shape, at, strict=True))
+            i, j, k = ((axis / size).square() for axis in axes)
+            total = total + 1 / (1 + i[:, None, None] + j[:, None] + k)
+        log = total.log()
+        log = (log - log.max()) / (log.max() - log.min())
+        strength = -math.log(self.darkest[0]), -math.log(self.darkest[1])
+        field = (log * self.uniform(*strength)).exp().to(sample.image.device)
+        return dataclasses.replace(sample, image=sample.image * field)
+
+
 class RandNoise(RandSampleTransform):
     """Adds Gaussian noise whose standard deviation is drawn from [0, `max_std`], for an image in [0, 1]."""
 

@@ -9,7 +9,7 @@ from monai.transforms import Compose
 from .artifacts import RandCroppedFieldOfView, RandGhosting, RandSpinHistory, RandSurroundings
 from .distortion import RandEpiDistortion, RandShear
 from .inputs import OBJECT_FRACTION
-from .intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
+from .intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise, RandShading
 from .motion import RandInterleavedMotion
 from .placement import RandMaskError, RandPlacement, RandUprightHead
 from .resolution import RandIsotropicResolution, RandThickSlices
@@ -55,7 +55,7 @@ def _acquisition(options: argparse.Namespace, resolution: list, noise: list) -> 
     """The order of a scan: the body lies somewhere and moves, signal is excited, encoded, received, and shown."""
     return [
         RandSurroundings(options.surroundings),
-        RandInterleavedMotion(options.interleaved_motion),
+        RandInterleavedMotion(options.interleaved_motion, max_passes=options.max_passes),
         RandSpinHistory(
             (options.sigma_min, options.sigma_max), (options.alpha_min, options.alpha_max), options.spin_history
         ),
@@ -65,6 +65,7 @@ def _acquisition(options: argparse.Namespace, resolution: list, noise: list) -> 
         RandThickSlices(options.thick_slices),
         RandGhosting(options.ghosting),
         RandBiasField(options.max_bias),
+        *([RandShading(options.shading)] if options.shading else []),
         *noise,
         RandCroppedFieldOfView(options.cropped_fov),
         NormalisePercentiles(options.norm_perc),

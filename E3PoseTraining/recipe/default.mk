@@ -6,7 +6,19 @@
 # WORK. A stage that is done is not done again; a training that was cut off goes on from its last epoch. Who makes a stage
 # anew deletes the folders of all that come after it as well: a training goes on from its own last epoch even so.
 
+# With KINDS=all the networks learn on every kind of scan that fetal MR groups have, not on EPI scouts alone, in a WORK of
+# its own; TIMES then multiplies the number of scans, for each kind has fewer.
+
 PYTHON ?= python3
+# Of synthetic scans, with their shares (synthesize --kinds); none: EPI scouts. And flags of augmentation that go with them.
+KINDS ?=
+AUGMENT ?=
+TIMES ?= 1
+ifeq ($(KINDS),all)
+override KINDS := epi=6 t2-stack=6 t2-volume=4 bold=2 dwi=3 brain-only=3
+AUGMENT := --max_passes 6 --shading 0.3
+WORK ?= build/all
+endif
 WORK ?= build/default
 SEED ?= 1
 WORKERS ?= 2
@@ -21,8 +33,8 @@ MAPS = $(or $(BRAINS),$(error BRAINS is not given: name the folder of the label 
 SCOUTS = $(or $(EPI),$(error EPI is not given: name the folder of the clinical scouts))
 FETUSES := $(if $(EPI),$(shell awk -F, 'NR > 1 { print $$2 }' $(EPI)/landmarks.csv | sort -u))
 RUN := $(PYTHON) -m E3PoseTraining
-SYNTHESIZE = $(RUN).synthesize --brains $(MAPS) --workers $(WORKERS) -o $(@D)
-LEARN = --resume auto --seed $(SEED) $(MACHINE)
+SYNTHESIZE = $(RUN).synthesize --brains $(MAPS) --workers $(WORKERS) -o $(@D) $(if $(KINDS),--kinds $(KINDS))
+LEARN = --resume auto --seed $(SEED) $(AUGMENT) $(MACHINE)
 PARTS = $(<D)/images $(<D)/labels $<
 UNSEEN_HEADS = $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels $(WORK)/heads_unseen/annotations.csv
 
@@ -37,23 +49,23 @@ tuned: $(WORK)/model_tuned.safetensors
 # Small heads are the hardest to find and to read: there are more of them than a uniform age would give.
 YOUNG := --age 20 26
 $(WORK)/heads/annotations.csv:
-	$(SYNTHESIZE) --field head --n 3000 --seed $(SEED)01
+	$(SYNTHESIZE) --field head --n $$((3000 * $(TIMES))) --seed $(SEED)01
 $(WORK)/heads_young/annotations.csv:
-	$(SYNTHESIZE) --field head --n 1500 --seed $(SEED)05 $(YOUNG)
+	$(SYNTHESIZE) --field head --n $$((1500 * $(TIMES))) --seed $(SEED)05 $(YOUNG)
 $(WORK)/heads_second/annotations.csv:
-	$(SYNTHESIZE) --field head --n 3000 --seed $(SEED)07
+	$(SYNTHESIZE) --field head --n $$((3000 * $(TIMES))) --seed $(SEED)07
 $(WORK)/heads_second_young/annotations.csv:
-	$(SYNTHESIZE) --field head --n 1500 --seed $(SEED)08 $(YOUNG)
+	$(SYNTHESIZE) --field head --n $$((1500 * $(TIMES))) --seed $(SEED)08 $(YOUNG)
 $(WORK)/heads_third/annotations.csv:
-	$(SYNTHESIZE) --field head --n 3000 --seed $(SEED)09
+	$(SYNTHESIZE) --field head --n $$((3000 * $(TIMES))) --seed $(SEED)09
 $(WORK)/heads_third_young/annotations.csv:
-	$(SYNTHESIZE) --field head --n 1500 --seed $(SEED)10 $(YOUNG)
+	$(SYNTHESIZE) --field head --n $$((1500 * $(TIMES))) --seed $(SEED)10 $(YOUNG)
 $(WORK)/heads_unseen/annotations.csv:
 	$(SYNTHESIZE) --field head --n 60 --seed $(SEED)02
 $(WORK)/scans/annotations.csv:
-	$(SYNTHESIZE) --n 2500 --seed $(SEED)03
+	$(SYNTHESIZE) --n $$((2500 * $(TIMES))) --seed $(SEED)03
 $(WORK)/scans_young/annotations.csv:
-	$(SYNTHESIZE) --n 800 --seed $(SEED)06 $(YOUNG)
+	$(SYNTHESIZE) --n $$((800 * $(TIMES))) --seed $(SEED)06 $(YOUNG)
 $(WORK)/scans_unseen/annotations.csv:
 	$(SYNTHESIZE) --n 40 --seed $(SEED)04
 TABLES = $(patsubst %,$(WORK)/%/annotations.csv,$(1))

@@ -74,8 +74,13 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
         "distortion",
         "shear",
         "cropped_fov",
+        "shading",
     ):
         augmentation.add_argument(f"--{name}", type=probability, default=0, help="probability")
+
+    augmentation.add_argument(
+        "--max_passes", type=positive_int, default=2, help="interleaves that move, from 2 up to so many"
+    )
 
     run = parser.add_argument_group("run")
     run.add_argument("--config", type=Path, help="YAML file of flags without the dashes; the command line wins")

@@ -44,7 +44,8 @@ class Brain(ABC):
             The inner skull's (x, y, z) extent, mm.
         rng : numpy.random.Generator
         atrium_mm : float, optional
-            Width of the lateral ventricles' atrium where they are enlarged: above 10 mm (ventriculomegaly).
+            Width of the lateral ventricles' atrium, about; above 10 mm they are enlarged (ventriculomegaly). None: as
+            brains of scouts have it.
         """
 
 

@@ -54,7 +54,7 @@ def build_head(
 ) -> Head:
     """Draw one head at a voxel size in mm; all that may vary between fetuses varies with `rng`.
 
-    `atrium_mm` is the width of enlarged ventricles (`Brain.evaluate`), None for usual ones.
+    `atrium_mm` is the width of the ventricles (`Brain.evaluate`).
     """
     size = head_size(age_weeks)
     length = size.occipitofrontal_diameter * rng.normal(1, 0.04)

@@ -68,10 +68,12 @@ class LabelMapBrain(Brain):
         if atrium_mm is None:
             tissue[(depth > 0) & (depth < rng.uniform(0, 6))] = Tissue.WHITE_MATTER
         else:
-            # Of spina bifida they are wide already: to both sides by half of what is above some 12 mm.
+            # The atrium is where ventricles are deepest: their wall moves by what half its width lacks, or exceeds.
+            lacking = atrium_mm / 2 - float(self._ventricle_depth.max() * mean_scale)
             gap = map_coordinates(self._ventricle_gap, voxel, order=1, mode="nearest") * mean_scale
             mantle = np.isin(tissue, (Tissue.WHITE_MATTER, Tissue.DEEP_GREY_MATTER)) & (distance < -6)
-            tissue[mantle & (gap < max(atrium_mm - 12, 0) / 2)] = Tissue.VENTRICLES
+            tissue[mantle & (gap < lacking)] = Tissue.VENTRICLES
+            tissue[(depth > 0) & (depth * mean_scale < -lacking)] = Tissue.WHITE_MATTER
         half = tuple(np.float32(extent / 2) for extent in size)
         if rng.random() < 0.75:
             fossa = posterior_fossa(points, half, rng)

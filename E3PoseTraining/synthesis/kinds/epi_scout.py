@@ -20,7 +20,7 @@ class EpiScout(Acquired):
     displacement = (0.0, 2.0)
 
     def draw_atrium(self, rng: np.random.Generator) -> None:
-        """Never: scouts were made before ventricles could be enlarged, and stay what they were."""
+        """As the brains have it: scouts were made before that could be said, and stay what they were."""
 
     def draw_contrast(self, rng: np.random.Generator) -> Contrast:
         kind = str(rng.choice(["epi", "t2", "random"], p=[0.75, 0.17, 0.08]))

@@ -87,8 +87,12 @@ class Kind(ABC):
         return float(rng.uniform(*(bounds or self.ages)))
 
     def draw_atrium(self, rng: np.random.Generator) -> float | None:
-        """Width in mm of the lateral ventricles' atrium where they are enlarged, else None."""
-        return float(rng.uniform(11, 24)) if rng.random() < self.enlarged_ventricles else None
+        """Width in mm of the lateral ventricles' atrium.
+
+        Usual ones scatter about the 7.6 mm of Cardoza et al., Radiology 169:711-714, 1988, which hold at all ages.
+        """
+        enlarged = rng.random() < self.enlarged_ventricles
+        return float(rng.uniform(11, 24) if enlarged else np.clip(rng.normal(7.6, 1.5), 3.5, 10))
 
     @abstractmethod
     def make(self, age_weeks: float, draw_brain: DrawBrain, wanted: Wanted, rng: np.random.Generator) -> Made:

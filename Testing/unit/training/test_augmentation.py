@@ -19,8 +19,8 @@ from E3PoseTraining.augmentation.artifacts import (
     spin_history,
 )
 from E3PoseTraining.augmentation.distortion import RandEpiDistortion, RandShear, distortion_field, sheared_axes
-from E3PoseTraining.augmentation.intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise
-from E3PoseTraining.augmentation.motion import RandInterleavedMotion
+from E3PoseTraining.augmentation.intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise, RandShading
+from E3PoseTraining.augmentation.motion import RandInterleavedMotion, interleaves
 from E3PoseTraining.augmentation.placement import RandMaskError, RandPlacement, RandUprightHead, upright
 from E3PoseTraining.augmentation.resolution import RandIsotropicResolution, RandThickSlices, coarsen
 from E3PoseTraining.augmentation.sample import (
@@ -208,6 +208,34 @@ def test_interleaves_move_by_opposite_halves_about_the_true_pose(head):
         assert geodesic_angle(u @ vt, torch.eye(3).double()) < 0.6
         assert ((centres[0] + centres[1]) / 2).norm() < 0.25
     assert seen > 3
+
+
+def test_every_nth_slice_moves_alike_and_all_about_where_it_was(head):
+    """Where points of the middle come from, by pass: the mean of the passes is the point itself."""
+    motion = RandInterleavedMotion(1.0, max_rotation=16, max_translation=8, max_passes=6)
+    motion.set_random_state(3)
+    counts = set()
+    for _ in range(12):
+        passes = int(motion.R.randint(2, 7))
+        rotations, shifts = (motion._about_nothing(passes) * size for size in (0.1, 1.0))
+        assert rotations.sum(0).norm() < 1e-5
+        counts.add(passes)
+        source = interleaves(head, 0, rotations, shifts)
+        first = -(SIZE - 1) / 2 + 20  # points of one pass after the other, that differ in their slice alone
+        points = torch.stack([torch.tensor([first + n, 4.0, -3.0]) for n in range(2 * passes)], dim=1)
+        moved = source(points) - points
+        # The same pass moves neighbours alike but for their distance, which turns by a tenth at most.
+        assert (moved[:, :passes] - moved[:, passes:]).norm(dim=0).max() < 0.12 * passes
+        assert moved[:, :passes].mean(1).norm() < 0.35
+        assert moved.norm(dim=0).max() > 0.5
+    assert counts == {2, 3, 4, 5, 6}
+    # Through the transform itself the labels' middle stays.
+    centres = []
+    for seed in range(8):
+        after = motion.set_random_state(seed)(head)
+        assert torch.equal(after.axes, head.axes)
+        centres.append(object_points(after.label, limit=10**9).mean(0))
+    assert torch.stack(centres).norm(dim=1).max() < 0.6
 
 
 def _parity_difference(image: torch.Tensor, axis: int) -> float:
@@ -407,6 +435,17 @@ def test_bias_field_is_the_exponential_of_a_cubic(head):
     assert log_field.abs().max() > 0.1
     for axis in range(3):
         assert log_field.diff(n=4, dim=axis).abs().max() < 1e-5
+
+
+def test_shading_falls_smoothly_to_the_share_drawn(head):
+    flat = dataclasses.replace(head, image=torch.ones_like(head.image))
+    shading, darkest = RandShading(1.0, (0.1, 0.6)), []
+    for seed in range(20):
+        field = shading.set_random_state(seed)(flat).image[0].log()
+        assert field.max().item() == pytest.approx(0, abs=1e-6)
+        darkest.append(field.min().exp().item())
+        assert max(field.diff(dim=axis).abs().max().item() for axis in range(3)) < 0.25
+    assert 0.1 <= min(darkest) < 0.2 and 0.4 < max(darkest) <= 0.6
 
 
 def test_noise_has_at_most_the_asked_standard_deviation(head):

@@ -1,0 +1,38 @@
+"""The recipe can make the networks from every kind of scan, and does so only where it is asked to."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from E3PoseTraining.synthesis.kinds import KINDS
+from E3PoseTraining.synthesize import share
+
+RECIPE = Path(__file__).parents[3] / "E3PoseTraining" / "recipe" / "default.mk"
+
+
+def stages(work: Path, *variables: str) -> dict[str, list[str]]:
+    """The recipe's commands of this package by name."""
+    command = ["make", "--dry-run", "--file", str(RECIPE), "BRAINS=maps", f"WORK={work}", *variables, "model"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = done.stdout.replace("\\\n", " ").splitlines()
+    found: dict[str, list[str]] = {}
+    for words in (line.split() for line in lines if " -m E3PoseTraining." in line):
+        found.setdefault(words[2].removeprefix("E3PoseTraining."), []).append(" ".join(words[3:]))
+    return found
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_all_kinds_are_learned_where_that_is_asked_for(tmp_path):
+    scouts, everything = stages(tmp_path), stages(tmp_path, "KINDS=all", "TIMES=2")
+    assert {name: len(lines) for name, lines in scouts.items()} == {name: len(s) for name, s in everything.items()}
+    assert not any("--kinds" in line or "--shading" in line for lines in scouts.values() for line in lines)
+    for line in everything["synthesize"]:
+        words = line.split()
+        first = words.index("--kinds") + 1
+        shares = dict(share(word) for word in words[first:] if "=" in word)
+        assert shares.keys() == KINDS.keys()
+    for line in everything["train_unet"] + everything["train_e3cnn"]:
+        assert "--max_passes 6 --shading 0.3" in line
+    assert sum("* 2))" in line for line in everything["synthesize"]) == 8
