@@ -117,7 +117,7 @@ def test_e3cnn_with_average_and_schedule_resumes_exactly_and_gives_a_model(data,
     scan = read_volume(data / "val" / "images" / "head_2_00.nii.gz")
     crop = torch.rand(1, 1, 12, 12, 12)
     assert model.rotation_network(crop).isfinite().all()
-    assert PoseEstimator(model, "cpu")._prepare(scan).array.shape == (24, 24, 24)
+    assert PoseEstimator(model, "cpu").prepare(scan).array.shape == (24, 24, 24)
 
     # The two weight files go straight into the method's inference command, too.
     weights = load_model(unet=unet_run / "unet.ckpt", e3cnn=whole / "e3cnn.pth")
