@@ -8,12 +8,13 @@ import pytest
 
 from E3PoseLib import PoseEstimator, load_model, read_volume
 from E3PoseLib.imaging.geometry import LPS_TO_RAS, direction_cosines, pose_difference
-from E3PoseLib.models.catalog import sample_scan
+from E3PoseLib.models.catalog import resources, sample_scan
 
 
 @pytest.fixture(scope="module")
 def estimator():
-    return PoseEstimator(load_model("default"), device="cpu")
+    # By its file: the panel's tests install a small model of the same name in this process.
+    return PoseEstimator(load_model(resources() / "Models" / "default.safetensors"), device="cpu")
 
 
 @pytest.fixture(scope="module")

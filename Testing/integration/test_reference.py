@@ -13,6 +13,7 @@ from E3PoseLib.imaging.geometry import head_axes_to_ras, pose_difference, read_n
 from E3PoseLib.imaging.volume import read_volume
 from E3PoseLib.method.head import Head
 from E3PoseLib.method.views import assemble_rotation
+from E3PoseLib.models.catalog import resources
 from E3PoseLib.networks.equivariant.network import pool_axes
 from E3PoseTraining.inference import main as inference
 from E3PoseTraining.methods.official import official_matrix
@@ -175,7 +176,9 @@ def test_hardly_trained_weights_are_not_sure_of_themselves(estimates):
 @pytest.mark.parametrize("official", [False, True])
 def test_real_scans_run_from_the_command_line(epi, reference, tmp_path, official):
     """All of them by the bundled model; by the official weights, which take seconds a scan, one of each handedness."""
-    weights = ["--unet", str(reference / "unet.ckpt"), "--e3cnn", str(reference / "e3cnn.pth")] if official else []
+    weights = ["--model", str(resources() / "Models" / "default.safetensors")]
+    if official:
+        weights = ["--unet", str(reference / "unet.ckpt"), "--e3cnn", str(reference / "e3cnn.pth")]
     scans = [epi / "ep2d_10.nii.gz", epi / f"{LEFT_HANDED[0]}.nii.gz"] if official else sorted(epi.glob("*.nii.gz"))
     assert len(scans) == (2 if official else 15)
     out = tmp_path / "poses"
