@@ -24,7 +24,7 @@ from E3PoseLib import dependencies, mrml
 from E3PoseLib.cli import voxel_size
 from E3PoseLib.errors import DependencyError, OutputError, VolumeError
 from E3PoseLib.models.catalog import find_model
-from E3PoseLib.running.ending import SOME_FAILED, SUCCESS, WRONG_USAGE, exit_status
+from E3PoseLib.running.ending import SOME_FAILED, SUCCESS, WRONG_USAGE, exit_status, interrupts_wait
 from E3PosePanel.logic import SEGMENTATION, TRANSFORM, E3PoseLogic
 
 NIFTI = (".nii", ".nii.gz")
@@ -39,6 +39,7 @@ class SlicerScans:
         self.node = None
         self.scan = None
 
+    @interrupts_wait()
     def read(self, task):
         """The task's scan, in world RAS; its node stays in the scene until the next one."""
         from E3PoseLib.imaging.file_doubts import check_whole
@@ -56,6 +57,7 @@ class SlicerScans:
         self.scan = mrml.read_scan(self.node)
         return self.scan.volume
 
+    @interrupts_wait()
     def save_scene(self, path, volume, estimate):
         """Write the scan with its pose and mask as a scene for Slicer, which opens on the head."""
         from E3PoseLib.running.summary import summarise
@@ -184,7 +186,8 @@ def main(arguments: list[str]) -> int:
         traceback.print_exc()
         return SOME_FAILED
     finally:
-        slicer.mrmlScene.Clear(0)
+        with interrupts_wait():
+            slicer.mrmlScene.Clear(0)
 
 
 if __name__ == "__main__":

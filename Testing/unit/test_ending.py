@@ -1,12 +1,13 @@
 """How commands end: one line and a status for each way."""
 
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from E3PoseLib.errors import DatasetError
-from E3PoseLib.running.ending import INTERRUPTED, NO_READER, SUCCESS, WRONG_USAGE, exit_status
+from E3PoseLib.running.ending import INTERRUPTED, NO_READER, SUCCESS, WRONG_USAGE, exit_status, interrupts_wait
 
 
 def fail(error):
@@ -46,3 +47,18 @@ def test_a_reader_that_has_enough_is_no_error(lines):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == NO_READER
+
+
+def test_an_interrupt_waits_for_what_must_not_be_cut():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    steps = []
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts_wait():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("whole")
+        assert steps == ["whole"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        with interrupts_wait():
+            steps.append("nothing came")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert steps[-1] == "nothing came"

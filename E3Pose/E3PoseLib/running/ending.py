@@ -67,6 +67,29 @@ def _ended_like_an_interrupt() -> Iterator[None]:
             signal.signal(end, handler)
 
 
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """While this lasts an interrupt waits, and comes at the end; a context, or a decorator of what shall not be cut.
+
+    VTK ends the whole program, with its status 1 and without a table, where an interrupt comes within an observer that
+    is Python.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+    before = {end: signal.getsignal(end) for end in ENDS if signal.getsignal(end) is signal.default_int_handler}
+    for end in before:
+        signal.signal(end, lambda number, frame: waiting.append(number))
+    try:
+        yield
+    finally:
+        for end, handler in before.items():
+            signal.signal(end, handler)
+        if waiting:
+            raise KeyboardInterrupt
+
+
 def _exit_status(name: str, command: Callable[[], int | None], after_interrupt: str) -> int:
     try:
         status = command() or SUCCESS
