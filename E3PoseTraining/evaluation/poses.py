@@ -11,7 +11,7 @@ import numpy as np
 from E3PoseLib.errors import DatasetError, TransformError
 from E3PoseLib.imaging.geometry import check_rigid, read_json, read_npy, transform_points
 from E3PoseLib.imaging.volume import Volume, read_volume
-from E3PoseLib.running.results.files import FORMAT
+from E3PoseLib.running.results.record import FORMAT
 
 from ..augmentation.sample import OBJECT_LABEL
 from ..data.annotations import ANGLE_COLUMNS, angles_to_axes, pose_rotation_from_axes
