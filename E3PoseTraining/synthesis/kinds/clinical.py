@@ -1,46 +1,10 @@
-"""The kinds of stacks and volumes that fetal MR groups acquire, by numbers."""
+"""The kinds of stacks, volumes and reconstructions that fetal MR groups have, by numbers."""
 
-from dataclasses import dataclass
-
-import numpy as np
-
-from ..anatomy.fetus import Fetus
 from ..scanner.artifacts import Artifacts
-from ..scanner.grid import Grid
-from ..scanner.motion import Trajectory, draw_trajectory
 from ..scanner.sequences import B0, BOLD, BSSFP, DWI, HASTE
-from .kind import Wanted
 from .reconstruction import Reconstruction
 from .stack import CUT_CLOSE, SLAB, WHOLE, Stack
-
-
-@dataclass(frozen=True)
-class Volume(Stack):
-    """A three-dimensional scan: cubic voxels, nothing moves from slice to slice; mostly late in gestation."""
-
-    def draw_age(self, bounds: tuple[float, float] | None, rng: np.random.Generator) -> float:
-        low, high = bounds or self.ages
-        return float(rng.uniform(np.clip(31, low, high) if rng.random() < 0.6 else low, high))
-
-    def draw_spacing(self, wanted: Wanted, rng: np.random.Generator) -> np.ndarray:
-        return np.full(3, rng.uniform(*self.in_plane) if wanted.spacing is None else wanted.spacing)
-
-    def draw_grid(self, fetus: Fetus, spacing: np.ndarray, wanted: Wanted, rng: np.random.Generator) -> Grid:
-        grid = super().draw_grid(fetus, spacing, wanted, rng)
-        if wanted.shape is not None or np.prod(grid.shape) <= LARGEST_VOLUME:
-            return grid
-        # A field that is wide in all directions is seen in larger voxels.
-        coarser = float(np.cbrt(np.prod(grid.shape) / LARGEST_VOLUME))
-        shape = np.ceil(np.array(grid.shape) / coarser).astype(int)
-        centre = (grid.voxel_to_ras @ [*(np.array(grid.shape) - 1) / 2, 1])[:3]
-        return Grid.about(centre, grid.voxel_to_ras[:3, :3] / grid.spacing, shape, grid.spacing * coarser)
-
-    def draw_trajectory(self, count: int, wanted: Wanted, rng: np.random.Generator) -> Trajectory:
-        return draw_trajectory(np.arange(count) / count, 0.0, rng)
-
-
-LARGEST_VOLUME = 2_500_000
-"""Voxels of a three-dimensional scan."""
+from .volume import Volume
 
 T2_STACK = Stack(
     name="t2-stack",
@@ -56,7 +20,16 @@ T2_VOLUME = Volume(
     in_plane=(0.9, 2.7),
     thickness=(0.9, 2.7),
     fields={CUT_CLOSE: 0.15, WHOLE: 0.85},
-    artifacts=Artifacts((0.4, 1.0), (0.1, 0.8), (0.005, 0.03), (0.0, 0.01), 0.0, 0.1, 0.0, 0.6, 0.6),
+    artifacts=Artifacts(
+        blur=(0.4, 1.0),
+        darkest=(0.1, 0.8),
+        noise=(0.005, 0.03),
+        slice_gain=(0.0, 0.01),
+        lost=0.0,
+        dark_planes=0.1,
+        margins=0.6,
+        clipped=0.6,
+    ),
 )
 BOLD_STACK = Stack(
     name="bold",
@@ -66,7 +39,7 @@ BOLD_STACK = Stack(
     fields={CUT_CLOSE: 0.2, SLAB: 0.35, WHOLE: 0.45},
     at_once=(1, 1, 2, 3),
     displacement=(0.0, 2.5),
-    artifacts=Artifacts((0.3, 0.8), (0.1, 0.8), (0.01, 0.06), (0.01, 0.08), 0.01, 0.3, 0.5, 0.15, 0.25),
+    artifacts=Artifacts(darkest=(0.1, 0.8), noise=(0.01, 0.06), dark_planes=0.3, ghost=0.5, margins=0.15, clipped=0.25),
 )
 DWI_STACK = Stack(
     name="dwi",
@@ -76,6 +49,15 @@ DWI_STACK = Stack(
     fields={CUT_CLOSE: 0.3, SLAB: 0.45, WHOLE: 0.25},
     at_once=(1, 1, 2, 3),
     displacement=(0.0, 2.5),
-    artifacts=Artifacts((0.3, 0.8), (0.1, 0.8), (0.02, 0.12), (0.01, 0.12), 0.06, 0.3, 0.5, 0.15, 0.25),
+    artifacts=Artifacts(
+        darkest=(0.1, 0.8),
+        noise=(0.02, 0.12),
+        slice_gain=(0.01, 0.12),
+        lost=0.06,
+        dark_planes=0.3,
+        ghost=0.5,
+        margins=0.15,
+        clipped=0.25,
+    ),
 )
 BRAIN_ONLY = Reconstruction(name="brain-only", sequences=((HASTE, 0.85), (BSSFP, 0.05), (BOLD, 0.05), (B0, 0.05)))
