@@ -36,9 +36,10 @@ bench: $(VENV)/installed
 	    $(if $(SCAN),--scan $(SCAN)) -o docs/images/benchmarks.png
 	$(BIN)/python Testing/benchmarks/training_step.py --image_size 16 32
 
-## screenshots: draw the README's pictures of panel and views: of the synthetic sample, or SCAN=file, by MODEL=name
+## screenshots: draw the pictures of the panel and its views: of the synthetic sample, or SCAN=file, by MODEL=name; and the first steps
 screenshots: $(VENV)/installed
 	$(BIN)/python Testing/host/screenshots.py $(SCAN) --model $(or $(MODEL),default)
+	$(BIN)/python Testing/host/screenshots.py --steps E3Pose/Resources/FirstSteps/FirstSteps.png -o $(VENV)/screenshots
 
 ## train-default: make the built-in model from nothing (BRAINS=folder; hours); cross-validate: tune it (EPI=folder as well)
 train-default: $(VENV)/installed

@@ -15,8 +15,8 @@ from slicer.util import VTKObservationMixin
 
 from E3PoseLib import mrml
 from E3PoseLib.errors import DependencyError, E3PoseError
-from E3PosePanel.background_run import BackgroundRun
 from E3PosePanel.direction_control import DirectionControl
+from E3PosePanel.first_steps import FirstSteps
 from E3PosePanel.head.correction import Correction
 from E3PosePanel.head.mask_controls import MaskControls
 from E3PosePanel.head.overlays import Overlays
@@ -25,8 +25,9 @@ from E3PosePanel.logic import SEGMENTATION, TRANSFORM, E3PoseLogic
 from E3PosePanel.model_section import ModelSection
 from E3PosePanel.outputs import Outputs
 from E3PosePanel.parameters import E3PoseParameterNode
-from E3PosePanel.reslicing_run import ReslicingRun
 from E3PosePanel.result_section import ResultSection
+from E3PosePanel.runs.background_run import BackgroundRun
+from E3PosePanel.runs.reslicing_run import ReslicingRun
 from E3PosePanel.sample_data import registerSampleData
 from E3PosePanel.setup_section import SetupSection
 from E3PosePanel.wrapped_labels import WrappedLabels
@@ -79,6 +80,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.modelSection = ModelSection(self.ui, self._run, self._showMessage, self._onModelChanged)
         self.setupSection = SetupSection(self.ui, self._showMessage, self._checkCanEstimate)
         self._reslicingRun = ReslicingRun(lambda fraction: self._showProgress(_("Reslicing"), fraction), self._onBusy)
+        page = self.resourcePath("FirstSteps/FirstSteps.html")
+        self.firstSteps = FirstSteps(self.ui, page, self._showMessage, self._selectScan)
         self.outputs = Outputs()
         self.views = Views(self.ui, self._onShown, self._onFailed)
         self.maskControls = MaskControls(self.views)
@@ -220,6 +223,11 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._onParametersChanged()
         else:
             self._checkCanEstimate()
+
+    def _selectScan(self, volume) -> None:
+        """Select a scan that was just loaded."""
+        self._parameterNode.inputVolume = volume
+        self._showMessage(_("Press Estimate Pose."))
 
     def onEstimateButton(self, checked=False) -> None:
         """Start the estimation; the result comes by `_onEstimated`."""

@@ -68,6 +68,13 @@ def downloadWithAttribution(attribution: str, source):
     return nodes
 
 
+def loadSyntheticScan():
+    """Load the synthetic scan, show it, and say in the node where it is from."""
+    node = slicer.util.loadVolume(str(SYNTHETIC_FILE), {"name": SYNTHETIC_NAME})
+    node.SetDescription(SYNTHETIC_ATTRIBUTION)
+    return node
+
+
 def syntheticPose() -> np.ndarray:
     """The synthetic scan's true pose, canonical_to_ras [4, 4]."""
     document = json.loads(SYNTHETIC_FILE.with_name(f"{SYNTHETIC_NAME}.json").read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ MODULE_LOGICS = {
     "Volumes": "vtkSlicerVolumesLogic",
     "Segmentations": "vtkSlicerSegmentationsModuleLogic",
     "Transforms": "vtkSlicerTransformLogic",
+    "Markups": "vtkSlicerMarkupsLogic",
     "Sequences": "vtkSlicerSequencesLogic",
 }
 

@@ -1,9 +1,10 @@
-"""Draws the pictures of the README and the tutorial: the panel after a run, and the views before and after.
+"""Draws the pictures of the README, the tutorial and the panel's first steps: the window, step by step.
 
-    python Testing/host/screenshots.py [SCAN] --model NAME [--pose POSE.npy] [-o FOLDER]
+    python Testing/host/screenshots.py [SCAN] --model NAME [-o FOLDER] [--steps FILE]
 
-Without a scan, the synthetic one of the sample data is shown. The panel is real and so is its run. With ``--pose``, a
-known canonical_to_ras, the views show that pose instead of the model's, to show what the module does with a good one.
+Without a scan, the synthetic one of the sample data is shown. Panel, run and views are real: what is drawn is what the
+buttons do. ``window.png``, ``planes.png`` (in a dark style) and ``upright.png`` go to the folder, the four steps in one
+picture to FILE.
 """
 
 import argparse
@@ -17,126 +18,162 @@ sys.path.insert(0, str(REPOSITORY / "Testing"))
 
 import host  # noqa: E402
 
+WINDOW = (1280, 720)
 PANEL_WIDTH = 460
-VIEW_SIZE = 420
-BEFORE_VIEW_MM = 300.0
+FRAME = 4
+"""Pixels between the parts of the window."""
+
+DARK = {
+    "Window": "#353535",
+    "WindowText": "#f0f0f0",
+    "Base": "#2a2a2a",
+    "AlternateBase": "#353535",
+    "Text": "#f0f0f0",
+    "Button": "#454545",
+    "ButtonText": "#f0f0f0",
+    "Highlight": "#2a82da",
+    "HighlightedText": "#ffffff",
+}
+"""A dark palette, much like that of Slicer's own dark style."""
+
+COLOURS = 256
+"""Of a picture that is kept: so it is a third as large, and hardly a difference is seen."""
 
 
-def draw_panel(panel, path: Path) -> None:
-    """The panel as a person sees it after a run."""
-    panel.parent.resize(PANEL_WIDTH, panel.parent.sizeHint().height())
-    panel.parent.show()
-    host.start().processEvents()
-    panel.parent.grab().save(str(path))
+class Window:
+    """The module panel with the red, 3-D, green and yellow view beside it, as Slicer's conventional layout has them."""
+
+    def __init__(self, app):
+        from host.views import SliceView, ThreeDView
+
+        self._app = app
+        width = (WINDOW[0] - PANEL_WIDTH - 2 * FRAME) // 2
+        height = (WINDOW[1] - FRAME) // 2
+        self._slices = {name: SliceView(name, width, height) for name in ("Red", "Green", "Yellow")}
+        self._three_d = ThreeDView(width, height)
+        app.module_panel.resize(PANEL_WIDTH, WINDOW[1])
+
+    def picture(self) -> np.ndarray:
+        """What the window shows now, RGB [height, width, 3]."""
+        for _ in range(10):
+            self._app.processEvents()
+        for view in (*self._slices.values(), self._three_d):
+            view.picture()  # what is new comes into place with the second picture, letters in 3-D for one
+        red, green, yellow = (view.picture() for view in self._slices.values())
+        three_d = self._three_d.picture()
+        picture = np.full((WINDOW[1], WINDOW[0], 3), 60, np.uint8)
+        picture[:, :PANEL_WIDTH] = grabbed(self._app.module_panel)
+        top, left = red.shape[0] + FRAME, PANEL_WIDTH + FRAME
+        right = left + red.shape[1] + FRAME
+        for part, y, x in ((red, 0, left), (three_d, 0, right), (green, top, left), (yellow, top, right)):
+            picture[y : y + part.shape[0], x : x + part.shape[1]] = part
+        return picture
 
 
-def draw_views(views, path: Path) -> None:
-    """The pictures of several views side by side."""
+def grabbed(widget) -> np.ndarray:
+    """What a widget shows, RGB [height, width, 3]."""
+    from PySide6 import QtGui
+
+    image = widget.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3)
+
+
+def use_palette(app, colours: dict) -> None:
+    """Change the style of the whole application while it runs."""
+    from PySide6 import QtGui, QtWidgets
+
+    palette = QtGui.QPalette()
+    for role, colour in colours.items():
+        palette.setColor(getattr(QtGui.QPalette.ColorRole, role), QtGui.QColor(colour))
+    if colours:
+        palette.setColor(
+            QtGui.QPalette.ColorGroup.Disabled, QtGui.QPalette.ColorRole.ButtonText, QtGui.QColor("#808080")
+        )
+    QtWidgets.QApplication.setPalette(palette)
+
+
+def save(picture: np.ndarray, path: Path) -> None:
     from PIL import Image
 
-    gap = np.full((VIEW_SIZE, 6, 3), 255, np.uint8)
-    columns = [part for view in views for part in (view.picture(), gap)][:-1]
-    Image.fromarray(np.hstack(columns)).save(path, optimize=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(picture).quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    image.save(path, optimize=True)
+    print(f"{path}: {path.stat().st_size // 1024} kB")
+
+
+def draw_steps(pictures: list[np.ndarray], path: Path) -> None:
+    """Four pictures of the window in one, two by two, each with its number."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    width, height = WINDOW[0] * 3 // 5, WINDOW[1] * 3 // 5
+    sheet = Image.new("RGB", (2 * width + 12, 2 * height + 12), "white")
+    font = ImageFont.load_default(26)
+    for index, picture in enumerate(pictures):
+        corner = ((index % 2) * (width + 12), (index // 2) * (height + 12))
+        sheet.paste(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS), corner)
+        pen = ImageDraw.Draw(sheet)
+        middle = (corner[0] + width - 26, corner[1] + 26)
+        pen.ellipse([middle[0] - 20, middle[1] - 20, middle[0] + 20, middle[1] + 20], fill="#1f6feb", outline="white")
+        pen.text(middle, str(index + 1), fill="white", font=font, anchor="mm")
+    save(np.asarray(sheet), path)
+
+
+def brighten(scan) -> None:
+    """A window for the head: by itself the whole of a scan is shown, in which the mother's fat is brightest."""
+    from E3PoseLib import mrml
+
+    voxels = mrml.voxels(scan)
+    brightest = float(np.percentile(voxels[voxels > voxels.mean()], 99))
+    scan.GetDisplayNode().SetAutoWindowLevel(False)
+    scan.GetDisplayNode().SetWindowLevel(brightest, brightest / 2)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan", type=Path, nargs="?")
     parser.add_argument("--model", default="default")
-    parser.add_argument("--pose", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=REPOSITORY / "Resources" / "Screenshots")
+    parser.add_argument("--steps", type=Path)
     arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
 
     app = host.start()
     panel = app.open_module(REPOSITORY / "E3Pose" / "E3Pose.py")
+    window = Window(app)
     import slicer
 
-    from E3PoseLib import mrml
-    from E3PosePanel.sample_data import SYNTHETIC_FILE
-    from host.views import SliceView, ThreeDView
-
-    scan = slicer.util.loadVolume(str(arguments.scan or SYNTHETIC_FILE), {})
-    panel.ui.inputVolumeSelector.setCurrentNode(scan)
+    if arguments.scan is None:
+        panel.ui.sampleScanButton.click()
+    else:
+        panel.ui.inputVolumeSelector.setCurrentNode(slicer.util.loadVolume(str(arguments.scan), {}))
+    brighten(panel.ui.inputVolumeSelector.currentNode())
     panel.ui.modelComboBox.currentText = arguments.model
+    slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCameraNode").SetPosition(300, 400, 150)
+    steps = [window.picture()]
+
     panel.ui.estimateButton.click()
     app.wait_until(lambda: not panel._run.busy, timeout=600)
-    transform = panel.ui.outputTransformSelector.currentNode()
-    if transform is None:
+    if panel.ui.outputTransformSelector.currentNode() is None:
         sys.exit(panel.ui.statusLabel.text)
-    draw_panel(panel, arguments.output / "panel.png")
+    steps.append(window.picture())
+    save(steps[-1], arguments.output / "window.png")
 
-    if arguments.pose is not None:
-        result = {**mrml.read_result(transform), "canonical_to_ras": np.load(arguments.pose).tolist()}
-        mrml.write_pose(transform, result, mrml.ALIGN_VOLUME, mrml.read_scan(scan))
-    slicer.util.setSliceViewerLayers(background=scan)
-    segmentation = panel.ui.outputSegmentationSelector.currentNode()
-    segmentation.GetDisplayNode().SetVisibility2DFill(False)
-    brain = mrml.voxels(scan)[exported_mask(segmentation, scan) > 0]
-    brightest = 1.6 * np.percentile(brain, 95)
-    scan.GetDisplayNode().SetAutoWindowLevel(False)
-    scan.GetDisplayNode().SetWindowLevel(brightest, brightest / 2)
-    views = [SliceView(name, VIEW_SIZE, VIEW_SIZE) for name in ("Red", "Yellow", "Green")]
-    three_d = ThreeDView(VIEW_SIZE, VIEW_SIZE)
-    view_node = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLViewNode")
-    view_node.SetBoxVisible(False)
-    view_node.SetAxisLabelsVisible(False)
-    show_axes(mrml.head_pose(transform))
+    panel.ui.standardPlanesButton.click()
+    panel.ui.showAxesCheckBox.checked = True
+    steps.append(window.picture())
+    use_palette(app, DARK)
+    save(window.picture(), arguments.output / "planes.png")
+    use_palette(app, {})
 
-    centre = mrml.head_pose(transform)[:3, 3]
-    for view in views:
-        node = view.logic.GetSliceNode()
-        node.SetFieldOfView(BEFORE_VIEW_MM, BEFORE_VIEW_MM, 1)
-        node.JumpSliceByCentering(*centre)
-    for node in mrml.slice_nodes(slicer.mrmlScene).values():
-        node.SetSliceVisible(True)
-    three_d.look_from((1.2, 2.2, 1.0), (0, 0, 1), centre, 700)
-    draw_views([*views, three_d], arguments.output / "before.png")
-
-    panel.ui.standardPlanesButton.checked = True
-    pose = mrml.head_pose(transform)
-    three_d.look_from(pose[:3, :3] @ (1.2, 2.2, 1.0), pose[:3, 2], centre, 500)
-    draw_views([*views, three_d], arguments.output / "after.png")
+    panel.ui.showAxesCheckBox.checked = False
+    panel.ui.reslicedSpacingSliderWidget.value = 1.0
+    panel.ui.resliceButton.click()
+    app.wait_until(lambda: not panel._reslicingRun.busy)
+    steps.append(window.picture())
+    save(steps[-1], arguments.output / "upright.png")
+    if arguments.steps is not None:
+        draw_steps(steps, arguments.steps)
     panel.cleanup()
-
-
-def exported_mask(segmentation, scan) -> np.ndarray:
-    """The brain mask on the scan's grid, by Slicer's own export."""
-    import slicer
-
-    from E3PoseLib import mrml
-
-    labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
-    logic = slicer.vtkSlicerSegmentationsModuleLogic
-    logic.ExportVisibleSegmentsToLabelmapNode(segmentation, labels, scan)
-    return mrml.voxels(labels)
-
-
-def show_axes(pose: np.ndarray) -> None:
-    """Arrows along the head's right (red), anterior (green) and superior (blue)."""
-    import slicer
-    import vtk
-
-    for column, colour in enumerate(((0.9, 0.2, 0.2), (0.2, 0.7, 0.3), (0.25, 0.45, 0.95))):
-        arrow = vtk.vtkArrowSource()
-        arrow.SetTipResolution(32)
-        arrow.SetShaftResolution(32)
-        arrow.SetShaftRadius(0.02)
-        arrow.SetTipRadius(0.06)
-        across = np.roll(pose[:3, :3], -column, axis=1)
-        matrix = np.eye(4)
-        matrix[:3, :3] = 90.0 * across
-        matrix[:3, 3] = pose[:3, 3]
-        transform = vtk.vtkTransform()
-        transform.SetMatrix(matrix.ravel().tolist())
-        turned = vtk.vtkTransformPolyDataFilter()
-        turned.SetTransform(transform)
-        turned.SetInputConnection(arrow.GetOutputPort())
-        turned.Update()
-        model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode")
-        model.SetAndObservePolyData(turned.GetOutput())
-        model.CreateDefaultDisplayNodes()
-        model.GetDisplayNode().SetColor(*colour)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from vtk.util.numpy_support import vtk_to_numpy
 SLICE_MANAGERS = (
     "vtkMRMLModelSliceDisplayableManager",
     "vtkMRMLSegmentationsDisplayableManager2D",
+    "vtkMRMLMarkupsDisplayableManager",
+    "vtkMRMLLinearTransformsDisplayableManager",
     "vtkMRMLOrientationMarkerDisplayableManager",
 )
 THREE_D_MANAGERS = (
@@ -15,6 +17,8 @@ THREE_D_MANAGERS = (
     "vtkMRMLViewDisplayableManager",
     "vtkMRMLModelDisplayableManager",
     "vtkMRMLSegmentationsDisplayableManager3D",
+    "vtkMRMLMarkupsDisplayableManager",
+    "vtkMRMLLinearTransformsDisplayableManager",
     "vtkMRMLOrientationMarkerDisplayableManager",
 )
 

@@ -207,7 +207,7 @@ def test_axes_on_request(estimated, second_scan, estimate_at_once, reslice, scan
     for axis, model in enumerate(arrows):
         bounds = np.zeros(6)
         model.GetRASBounds(bounds)
-        tip = pose[:3, 3] + 75 * pose[:3, axis]
+        tip = pose[:3, 3] + 65 * pose[:3, axis]
         assert np.all(tip > bounds[::2] - 0.1) and np.all(tip < bounds[1::2] + 0.1)
         assert model.GetHideFromEditors() and not model.GetSaveWithScene()
         assert model.GetDisplayNode().GetVisibility2D()

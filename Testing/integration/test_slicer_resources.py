@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import sys
 import types
 from pathlib import Path
@@ -122,3 +123,37 @@ def test_slicer_s_own_sample_data_module_loads_the_synthetic_scan(app, scene, mo
     (source,) = (s for s in slicer.modules.sampleDataSources["E3Pose"] if s.sampleName == "SyntheticFetalEPI")
     (described,) = source.customDownloader(source)
     assert "nobody was scanned" in described.GetDescription()
+
+
+def test_a_newcomer_s_click_loads_the_sample_scan(panel, scene):
+    from E3PosePanel.sample_data import SYNTHETIC_NAME
+
+    panel.ui.sampleScanButton.click()
+    scan = panel.ui.inputVolumeSelector.currentNode()
+    assert scan.GetName() == SYNTHETIC_NAME and "nobody was scanned" in scan.GetDescription()
+    assert scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode").GetBackgroundVolumeID() == scan.GetID()
+    assert panel.ui.estimateButton.enabled
+
+
+def test_what_is_this_opens_the_first_steps(panel):
+    from PySide6 import QtCore, QtGui
+
+    class Browser(QtCore.QObject):
+        @QtCore.Slot(QtCore.QUrl)
+        def show(self, url):
+            self.page = Path(url.toLocalFile())
+
+    browser = Browser()
+    QtGui.QDesktopServices.setUrlHandler("file", browser, "show")
+    try:
+        panel.ui.firstStepsButton.click()
+    finally:
+        QtGui.QDesktopServices.unsetUrlHandler("file")
+    page = browser.page.read_text(encoding="utf-8")
+    images = [browser.page.parent / name for name in re.findall(r'src="([^"]+)"', page)]
+    assert images and all(image.is_file() for image in images)
+    # It names the buttons as they are called.
+    for button in (panel.ui.sampleScanButton, panel.ui.estimateButton, panel.ui.standardPlanesButton):
+        assert button.text in page
+    for button in (panel.ui.resliceButton, panel.ui.correctButton, panel.ui.savePoseButton, panel.ui.installButton):
+        assert button.text in page

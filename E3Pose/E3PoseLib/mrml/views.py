@@ -11,7 +11,7 @@ from E3PoseLib.mrml.upright import HEAD_MM
 STANDARD_PLANES = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 PLANE_FIELD_OF_VIEW_MM = HEAD_MM
 
-HEAD_IN_3D_MM = 0.75 * HEAD_MM
+HEAD_IN_3D_MM = 0.55 * HEAD_MM
 """Radius of the ball that a 3-D view shows when it looks at a head."""
 
 

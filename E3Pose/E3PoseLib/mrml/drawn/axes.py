@@ -11,8 +11,8 @@ from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk
 AXES = {"R": (0.9, 0.25, 0.25), "A": (0.3, 0.75, 0.3), "S": (0.35, 0.55, 1.0)}
 """Letter and colour of the head's right, anterior and superior axis."""
 
-ARROW_MM = 75.0
-"""Length of the arrows: from the centre of the brain to beyond the scalp of a head at term."""
+ARROW_MM = 65.0
+"""Length of the arrows: from the centre of the brain to beyond the scalp, and within the head's standard planes."""
 
 
 class HeadAxes:
@@ -125,7 +125,7 @@ def _add_letters(scene):
     node = _add_hidden(scene, "vtkMRMLMarkupsFiducialNode", "Head axes' letters")
     node.SetLocked(True)
     for axis, letter in enumerate(AXES):
-        node.AddControlPoint(vtk.vtkVector3d(*(1.08 * ARROW_MM * np.eye(3)[axis])), letter)
+        node.AddControlPoint(vtk.vtkVector3d(*(1.05 * ARROW_MM * np.eye(3)[axis])), letter)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetSaveWithScene(False)
@@ -135,6 +135,8 @@ def _add_letters(scene):
     display.SetTextScale(4.5)
     display.SetSliceProjection(True)
     display.SetSliceProjectionOpacity(1.0)
+    display.SetOccludedVisibility(True)
+    display.SetOccludedOpacity(1.0)
     for set_colour in (display.SetColor, display.SetSelectedColor):
         set_colour(1.0, 1.0, 1.0)
     return node

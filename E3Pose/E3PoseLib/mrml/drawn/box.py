@@ -37,6 +37,8 @@ def write_box(roi_node, canonical_to_world: np.ndarray, segmentation_node, volum
     display = roi_node.GetDisplayNode()
     display.SetFillVisibility(False)
     display.SetHandlesInteractive(False)
+    display.SetPropertiesLabelVisibility(False)
+    display.SetPointLabelsVisibility(False)
 
 
 def move_box(roi_node, before: np.ndarray, after: np.ndarray) -> None:
