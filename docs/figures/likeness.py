@@ -1,9 +1,11 @@
 """Print the table of docs/synthesis.md that compares clinical with synthetic scans, and draw their mean heads.
 
     python docs/figures/likeness.py ../shared/data/epi ../shared/data/brains docs/images
+    python docs/figures/likeness.py --t2 ../shared/data/t2 ../shared/data/brains
 
 The first folder holds the clinical EPI stacks with poses_ras.csv and landmarks.csv (Hoffmann et al. 2021), the second
-the brain label maps, the third takes synthesis_mean.png. Takes about a minute.
+the brain label maps, the third takes synthesis_mean.png. Takes about a minute. With --t2 the table compares T2 volumes
+of the uterus late in gestation (uterus/ and uterus_poses_ras.csv) with synthetic ones; no picture is made of them.
 """
 
 import csv
@@ -59,6 +61,28 @@ def synthetic(brains):
     scans = (scan for scan in map(generator, count()) if scan.contrast == "epi" and scan.brain_visible > 0.97)
     for scan in islice(scans, SYNTHETIC):
         yield Scan(scan.image, scan.voxel_to_ras, scan.canonical_to_ras, scan.age_weeks)
+
+
+def clinical_t2(folder):
+    """The volumes' ages are not known: their heads have the size of some 36 weeks."""
+    with (folder / "uterus_poses_ras.csv").open(newline="") as file:
+        for name, *numbers in list(csv.reader(file))[1:]:
+            volume = read_volume(folder / "uterus" / f"{name}.nii.gz")
+            pose = np.array(numbers, float).reshape(4, 4)
+            yield Scan(volume.intensities().astype(np.float32), volume.voxel_to_ras, pose, 36.0)
+
+
+def synthetic_t2(brains):
+    generator = FetalHeadGenerator(seed=77, brains=brains, age_range=(33, 39), kinds={"t2-volume": 1})
+    scans = (s for s in map(generator, count()) if s.contrast == "haste" and s.brain_visible > 0.97 and wide(s))
+    for scan in islice(scans, SYNTHETIC):
+        yield Scan(scan.image, scan.voxel_to_ras, scan.canonical_to_ras, scan.age_weeks)
+
+
+def wide(scan):
+    """Whether the field of view is that of a uterus, not of a head."""
+    extent = np.linalg.norm(scan.voxel_to_ras[:3, :3], axis=0) * scan.image.shape
+    return np.sort(extent)[1] > 190
 
 
 def grid(*halves, step=2.0):
@@ -153,15 +177,25 @@ def draw_means(means, path):
     plt.close(figure)
 
 
-def main(epi, brains, pictures):
+def main(arguments):
+    if arguments[0] == "--t2":
+        t2, brains = map(Path, arguments[1:])
+        print_table([list(clinical_t2(t2)), list(synthetic_t2(brains))])
+        return
+    epi, brains, pictures = map(Path, arguments)
     groups = [list(clinical(epi)), list(synthetic(brains))]
+    print_table(groups)
+    draw_means([mean_head(scans) for scans in groups], pictures / "synthesis_mean.png")
+
+
+def print_table(groups):
+    """Medians, with the 10th and 90th percentile in brackets, of two groups of scans."""
     tables = [[measure(scan) for scan in scans] for scans in groups]
     print("| | clinical | synthetic |\n| --- | --- | --- |")
     for name in tables[0][0]:
         cells = [np.percentile([row[name] for row in table], [50, 10, 90]) for table in tables]
         print(f"| {name} | " + " | ".join(f"{m:.2f} [{low:.2f}, {high:.2f}]" for m, low, high in cells) + " |")
-    draw_means([mean_head(scans) for scans in groups], pictures / "synthesis_mean.png")
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]))
+    main(sys.argv[1:])

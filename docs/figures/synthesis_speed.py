@@ -7,6 +7,7 @@ import sys
 import time
 
 from E3PoseTraining.synthesis import FetalHeadGenerator
+from E3PoseTraining.synthesis.kinds import KINDS
 
 SCANS = 20
 
@@ -25,3 +26,5 @@ if __name__ == "__main__":
     measure("128 x 128 x 128, whole uterus", brains=brains, shape=(128, 128, 128))
     measure("clinical grids, whole uterus", brains=brains)
     measure("head alone", brains=brains, field="head")
+    for kind in KINDS:
+        measure(f"{kind}, whole uterus", brains=brains, kinds={kind: 1})

@@ -77,7 +77,7 @@ _HASTE = _EPI | {
     Tissue.SCALP: (0.45, 1.3),
     Tissue.MUSCLE: (0.3, 0.7),
     Tissue.SKULL_BASE: (0.2, 0.6),
-    Tissue.VITREOUS: (1.4, 2.4),
+    Tissue.VITREOUS: (1.5, 2.5),
     Tissue.LENS: (0.15, 0.6),
     Tissue.ORBIT: (0.4, 1.1),
     Tissue.TONGUE: (0.3, 0.7),
@@ -103,7 +103,7 @@ HASTE = Sequence(
     "haste",
     _HASTE,
     _HASTE_SURROUNDINGS,
-    MotherLook((0.7, 2.4), 0.5, (0.02, 0.08), 3.5, (8, 45), (0.0, 0.06)),
+    MotherLook((1.0, 3.4), 0.5, (0.02, 0.08), 3.5, (10, 55), (0.0, 0.06)),
     vessels=(0.0, 0.6),
     layers=(0.0, 0.3),
 )
@@ -120,7 +120,7 @@ BSSFP = Sequence(
         Tissue.MUSCLE: (0.35, 0.8),
     },
     _HASTE_SURROUNDINGS | {"cord": (0.5, 1.9), "placenta": (0.6, 1.5), "liver": (0.3, 0.9), "maternal": (0.25, 0.85)},
-    MotherLook((1.0, 2.6), 0.5, (0.02, 0.1), 3.5, (8, 45), (0.0, 0.06)),
+    MotherLook((1.2, 3.4), 0.5, (0.02, 0.1), 3.5, (10, 55), (0.0, 0.06)),
     vessels=(0.0, 0.6),
     layers=(0.0, 0.15),
 )
