@@ -6,29 +6,26 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.ScriptedLoadableModule import (
-    ScriptedLoadableModule,
-    ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
-)
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
-from E3PoseLib import mrml
-from E3PoseLib.errors import DependencyError, E3PoseError
-from E3PosePanel.direction_control import DirectionControl
+from E3PosePanel.estimating.direction_control import DirectionControl
+from E3PosePanel.estimating.estimation import Estimation
+from E3PosePanel.estimating.outputs import Outputs
+from E3PosePanel.estimating.scan_input import ScanInput, scanToBeginWith
 from E3PosePanel.first_steps import FirstSteps
 from E3PosePanel.head.correction import Correction
 from E3PosePanel.head.mask_controls import MaskControls
 from E3PosePanel.head.overlays import Overlays
 from E3PosePanel.head.views import Views
-from E3PosePanel.logic import SEGMENTATION, TRANSFORM, E3PoseLogic
+from E3PosePanel.logic import E3PoseLogic
 from E3PosePanel.model_section import ModelSection
-from E3PosePanel.outputs import Outputs
 from E3PosePanel.parameters import E3PoseParameterNode
 from E3PosePanel.result_section import ResultSection
 from E3PosePanel.runs.background_run import BackgroundRun
 from E3PosePanel.runs.reslicing_run import ReslicingRun
 from E3PosePanel.sample_data import registerSampleData
+from E3PosePanel.self_test import E3PoseTest  # noqa: F401 - where Slicer looks for it
 from E3PosePanel.setup_section import SetupSection
 from E3PosePanel.wrapped_labels import WrappedLabels
 
@@ -64,8 +61,6 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._run = None
-        self._observedVolume = None
-        self._volumeTags = []
 
     def setup(self) -> None:
         """Build the panel from its ``.ui`` file."""
@@ -77,43 +72,35 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self.logic = E3PoseLogic()
         self._run = BackgroundRun(self._showProgress, self._onBusy)
-        self.modelSection = ModelSection(self.ui, self._run, self._showMessage, self._onModelChanged)
+        self.modelSection = ModelSection(self.ui, self._run, self._showMessage, self._checkCanEstimate)
         self.setupSection = SetupSection(self.ui, self._showMessage, self._checkCanEstimate)
         self._reslicingRun = ReslicingRun(lambda fraction: self._showProgress(_("Reslicing"), fraction), self._onBusy)
         page = self.resourcePath("FirstSteps/FirstSteps.html")
         self.firstSteps = FirstSteps(self.ui, page, self._showMessage, self._selectScan)
+        self.scanInput = ScanInput(self.ui.timePointLabel, self._onVolumeChanged)
         self.outputs = Outputs()
+        self.estimation = Estimation(self, self._run, self._showMessage, self._onWritten, self._onFailed)
         self.views = Views(self.ui, self._onShown, self._onFailed)
         self.maskControls = MaskControls(self.views)
         self.directionControl = DirectionControl(self._showMessage)
         self.overlays = Overlays(self.views)
         self.correction = Correction(
-            self.ui,
-            self.logic,
-            self.views,
-            self.overlays.axes,
-            self._showMessage,
-            self._refreshResult,
-            self._onFailed,
+            self.ui, self.logic, self.views, self.overlays.axes, self._showMessage, self._refreshResult, self._onFailed
         )
-        self.resultSection = ResultSection(
-            self.ui,
-            self.logic,
-            self.outputs,
-            self._reslicingRun,
-            self.views,
-            self.maskControls,
-            self._showMessage,
-            self._onFailed,
-        )
+        shown = (self.ui, self.logic, self.outputs, self._reslicingRun, self.views, self.maskControls)
+        self.resultSection = ResultSection(*shown, self._showMessage, self._onFailed)
 
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndUndoEvent, self.onSceneEndUndo)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndRedoEvent, self.onSceneEndUndo)
+        scene = slicer.mrmlScene
+        for event, receiver in (
+            (scene.StartCloseEvent, self.onSceneStartClose),
+            (scene.EndCloseEvent, self.onSceneEndClose),
+            (scene.StartImportEvent, self.onSceneStartImport),
+            (scene.EndImportEvent, self.onSceneEndImport),
+            (scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved),
+            (scene.EndUndoEvent, self.onSceneEndUndo),
+            (scene.EndRedoEvent, self.onSceneEndUndo),
+        ):
+            self.addObserver(scene, event, receiver)
 
         self.ui.estimateButton.connect("clicked(bool)", self.onEstimateButton)
         self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
@@ -196,11 +183,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._parameterNode is None or self._parameterNode.parameterNode != self._sceneParameters():
             self.setParameterNode(self.logic.getParameterNode())
         if not self._parameterNode.inputVolume:
-            volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-            volumes = [node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]  # no label maps
-            scans = [node for node in volumes if not node.GetHideFromEditors()]
-            shown = mrml.volume_in_views(slicer.mrmlScene)
-            self._parameterNode.inputVolume = shown if shown in scans else next(iter(scans), None)
+            self._parameterNode.inputVolume = scanToBeginWith()
 
     def setParameterNode(self, parameterNode: E3PoseParameterNode | None) -> None:
         """Show and observe another parameter node, or none."""
@@ -208,7 +191,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
         self._parameterNode = parameterNode
-        self._observeVolume(parameterNode.inputVolume if parameterNode else None)
+        self.scanInput.follow(parameterNode.inputVolume if parameterNode else None)
+        self.estimation.setParameterNode(parameterNode)
         self.outputs.setParameterNode(parameterNode)
         self.modelSection.setParameterNode(parameterNode)
         self.views.setParameterNode(parameterNode)
@@ -230,24 +214,10 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._showMessage(_("Press Estimate Pose."))
 
     def onEstimateButton(self, checked=False) -> None:
-        """Start the estimation; the result comes by `_onEstimated`."""
-        parameters = self._parameterNode
-        try:
-            self._check()  # again: the nodes may have changed since the button was enabled
-            self.outputs.ask()
-            scan = self.logic.readScan(parameters.inputVolume)
-            self._run.estimate(
-                scan,
-                self.modelSection.arguments(),
-                self.logic.estimatorOptions(parameters),
-                onFinished=lambda answer, mask: self._onEstimated(scan, answer, mask),
-                onFailed=self._onFailed,
-                isWanted=lambda: self.logic.checkStillThere(scan),
-            )
+        """Start the estimation; the result comes by `_onWritten`."""
+        if self.estimation.start():
             self._showMessage("")
             self._showProgress(_("Starting"), 0.0)
-        except (E3PoseError, MemoryError) as error:
-            self._onFailed(error)
         self._checkCanEstimate()
 
     def onCancelButton(self, checked=False) -> None:
@@ -256,53 +226,17 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._reslicingRun.stop()
         self._showMessage(_("Cancelled."))
 
-    def _onEstimated(self, scan, answer: dict, mask) -> None:
-        if self._parameterNode is None:
-            self.initializeParameterNode()
-        parameters, volume = self._parameterNode, slicer.mrmlScene.GetNodeByID(scan.volume_id)
-        # Where the person has selected another scan in the meantime, what is selected for that one is left alone.
-        isSelected = parameters.inputVolume == volume
-        notes = [] if isSelected else [_("The result is of '{name}'.").format(name=scan.name)]
-        # Nodes that may not or cannot take the result give way to new ones.
-        transform, reason = self.outputs.place("outputTransform", volume)
-        if reason:
-            notes.append(_("The pose is in a new transform: {reason}.").format(reason=reason))
-        segmentation, reason = self.outputs.place("outputSegmentation", volume, scan.parent_id)
-        if reason:
-            notes.append(_("The mask is in a new segmentation: {reason}.").format(reason=reason))
-        notWritten = _("The pose was found, but could not be written to the scene.")
-        self._showMessage(notWritten)
-        with slicer.util.tryWithErrorDisplay(notWritten):
-            transform, segmentation = self._writeResult(scan, answer, mask, transform, segmentation)
-            if isSelected:
-                self.outputs.select("outputTransform", transform)
-                self.outputs.select("outputSegmentation", segmentation)
-                self._onParametersChanged()  # the nodes may be the ones before, and the parameters unchanged
-                self.views.showResult()
-                self.maskControls.show()
-            else:
-                self.views.showMasks()
-            said = " ".join([_("Done."), *notes])
-            self._showMessage(said)
-            if isSelected and parameters.reslicedVolume:
-                self.resultSection.reslice(volume, said)
-
-    def _writeResult(self, scan, answer: dict, mask, transform, segmentation) -> tuple:
-        """Fill both nodes and return them; those made for it, where one is None, go again where that fails."""
-        volume = slicer.mrmlScene.GetNodeByID(scan.volume_id)
-        with mrml.one_step(slicer.mrmlScene, [node for node in (transform, segmentation) if node]) as made:
-            try:
-                if transform is None:
-                    made.append(transform := self.logic.addOutput(TRANSFORM, volume))
-                if segmentation is None:
-                    made.append(segmentation := self.logic.addOutput(SEGMENTATION, volume))
-                direction = self._parameterNode.direction.value
-                self.logic.writeEstimate(scan, answer, mask, direction, transform, segmentation)
-            except Exception:
-                for node in made:
-                    slicer.mrmlScene.RemoveNode(node)
-                raise
-        return transform, segmentation
+    def _onWritten(self, volume, words: str) -> None:
+        """A result has been written; of the selected scan it is shown."""
+        self._onParametersChanged()  # the nodes may be the ones before, and the parameters unchanged
+        if self._parameterNode.inputVolume == volume:
+            self.views.showResult()
+            self.maskControls.show()
+        else:
+            self.views.showMasks()
+        self._showMessage(words)
+        if self._parameterNode.inputVolume == volume and self._parameterNode.reslicedVolume:
+            self.resultSection.reslice(volume, words)
 
     @property
     def _isBusy(self) -> bool:
@@ -328,9 +262,6 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _showMessage(self, text: str) -> None:
         self.ui.statusLabel.text = text
 
-    def _onModelChanged(self) -> None:
-        self._checkCanEstimate()
-
     def _onParametersChanged(self, caller=None, event=None) -> None:
         parameters = self._parameterNode
         if parameters is None:
@@ -338,29 +269,16 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.outputs.noteChoices()
         for spinBox in (self.ui.backgroundThresholdSpinBox, self.ui.brainThresholdSpinBox):
             spinBox.enabled = not parameters.useModelThresholds
-        if parameters.inputVolume != self._observedVolume:
-            self._observeVolume(parameters.inputVolume)
+        isOther = parameters.inputVolume != self.scanInput.volume
+        self.scanInput.follow(parameters.inputVolume)
+        if isOther:
             self.outputs.selectThoseOf(parameters.inputVolume)
             self.views.select(parameters.inputVolume)
             self._showMessage(_("The estimation of the other scan goes on.") if self._run.busy else "")
-        self._showTimePoint(parameters.inputVolume)
         self._refreshResult()
         self._checkCanEstimate()
 
-    def _observeVolume(self, volume) -> None:
-        """Keep up with the scan: its voxels may come after its node, a sequence plays, a transform is applied."""
-        if volume == self._observedVolume:
-            return
-        # Not by the mixin, which would keep each node, and so its voxels, for as long as the panel lives.
-        for tag in self._volumeTags:
-            self._observedVolume.RemoveObserver(tag)
-        self._volumeTags = []
-        if volume is not None:
-            self._volumeTags = [volume.AddObserver(event, self._onVolumeChanged) for event in mrml.SCAN_EVENTS]
-        self._observedVolume = volume
-
-    def _onVolumeChanged(self, caller=None, event=None) -> None:
-        self._showTimePoint(caller)
+    def _onVolumeChanged(self) -> None:
         self._refreshResult()
         self._checkCanEstimate()
 
@@ -378,72 +296,5 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.overlays.refresh()
             self.correction.refresh()
 
-    def _showTimePoint(self, volume) -> None:
-        found = mrml.time_point(volume) if mrml.is_set(volume) else None
-        self.ui.timePointLabel.visible = found is not None
-        if found is not None:
-            self.ui.timePointLabel.text = _("Time point {index} of {count}").format(index=found[0], count=found[1])
-
     def _checkCanEstimate(self) -> None:
-        """Enable the button, or say in its tool tip why not."""
-        try:
-            self._check()
-        except E3PoseError as error:
-            reason = str(error)
-        else:
-            reason = _("An estimation or a reslicing is under way.") if self._isBusy else None
-        self.ui.estimateButton.enabled = reason is None
-        self.ui.estimateButton.toolTip = reason or _("Find how the fetal head lies in the scan.")
-
-    def _check(self) -> None:
-        """Raise an E3PoseError where what is selected cannot be estimated, or nothing can."""
-        if self.setupSection.missing:
-            names = ", ".join(package.name for package in self.setupSection.missing)
-            raise DependencyError(_("Not installed: {names}. Install them in the section Setup.").format(names=names))
-        parameters = self._parameterNode
-        mrml.check_volume_node(parameters.inputVolume if parameters else None)
-        if parameters.outputTransform:
-            mrml.check_transform_node(parameters.outputTransform, parameters.inputVolume)
-        if parameters.outputSegmentation:
-            mrml.check_mask_node(parameters.outputSegmentation, mrml.parent_id(parameters.inputVolume))
-        self.modelSection.arguments()
-
-
-class E3PoseTest(ScriptedLoadableModuleTest):
-    """The self-test: what the module does in a scene, on the synthetic scan, whose pose is known; needs no PyTorch."""
-
-    def setUp(self):
-        slicer.mrmlScene.Clear()
-
-    def runTest(self):
-        self.setUp()
-        self.test_poseInScene()
-
-    def test_poseInScene(self):
-        """The true pose turns views and volume upright."""
-        import numpy as np
-
-        from E3PosePanel.sample_data import SYNTHETIC_FILE, syntheticPose
-
-        self.delayDisplay("Reslicing the synthetic scan by its true pose")
-        volume = slicer.util.loadVolume(str(SYNTHETIC_FILE), {})
-        pose = syntheticPose()
-        logic = E3PoseLogic()
-        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
-        scan = logic.readScan(volume, transform)
-        mrml.write_pose(transform, {"canonical_to_ras": pose.tolist()}, mrml.ALIGN_VOLUME, scan)
-        self.assertTrue(np.allclose(mrml.head_pose(transform), pose))
-
-        upright = logic.resliceVolume(volume, transform, spacing=3.0)
-        voxels = mrml.voxels(upright).astype(float)
-        likeness = [np.corrcoef(voxels.ravel(), np.flip(voxels, axis).ravel())[0, 1] for axis in range(3)]
-        # Right and left of a head are much alike, front and back less, top and bottom hardly.
-        self.assertGreater(likeness[0], 0.6)
-        self.assertLess(likeness[1], 0.5)
-        self.assertLess(likeness[2], 0.2)
-
-        before = logic.showStandardPlanes(transform)
-        volume.SetAndObserveTransformNodeID(transform.GetID())
-        self.assertTrue(np.allclose(mrml.head_pose(transform), np.eye(4), atol=1e-6))
-        mrml.restore_planes(slicer.mrmlScene, before)
-        self.delayDisplay("Test passed")
+        self.estimation.refresh(self._isBusy)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .theirs import Theirs
+from .theirs import Theirs, content
 from .tries import SELECTORS, TRIES, delete_by_data_module
 
 
@@ -45,3 +45,33 @@ def test_nothing_changes_before_the_click_either(panel, theirs, estimate_at_once
     delete_by_data_module(panel, theirs, results)
     assert theirs.changed() == []
     assert selected(panel) == [None, None, None]
+
+
+def test_a_transform_that_was_chosen_is_asked_about_once(app, panel, theirs, estimate_at_once):
+    import qt
+
+    from E3PoseLib import mrml
+
+    panel.ui.outputTransformSelector.setCurrentNode(theirs.transform)
+    app.answers.append(qt.QMessageBox.Ok)
+    estimate_at_once()
+    assert len(app.message_boxes) == 1
+    assert "'registration' holds something else. Write the head pose of 'A' over it?" in app.message_boxes[0]
+    assert panel.ui.outputTransformSelector.currentNode() == theirs.transform
+    assert mrml.is_result_of(theirs.transform, theirs.a)
+    estimate_at_once()
+    assert len(app.message_boxes) == 1
+    assert panel.ui.outputTransformSelector.currentNode() == theirs.transform
+
+
+def test_a_segmentation_that_was_chosen_takes_the_mask_beside_what_it_holds(app, panel, theirs, estimate_at_once):
+    from E3PoseLib import mrml
+
+    segmentation = theirs.segmentation.GetSegmentation()
+    before = content(theirs.segmentation)
+    panel.ui.outputSegmentationSelector.setCurrentNode(theirs.segmentation)
+    estimate_at_once()
+    assert app.message_boxes == []
+    assert mrml.has_mask(theirs.segmentation) and segmentation.GetNumberOfSegments() == 2
+    placenta = segmentation.GetSegmentIdBySegmentName("Placenta")
+    assert content(theirs.segmentation)[placenta] == before[placenta]

@@ -193,7 +193,7 @@ def test_a_result_that_cannot_be_written_leaves_no_nodes(app, panel, scan_node, 
     scan = panel.logic.readScan(scan_node)
     before = nodes(scene)
     with pytest.raises(KeyError):
-        panel._onEstimated(scan, {"confidence": "no pose in it"}, None)
+        panel.estimation.write(scan, {"confidence": "no pose in it"}, None)
     assert nodes(scene) == before
     assert len(app.message_boxes) == 1
     assert "could not be written" in app.message_boxes[0]

@@ -53,6 +53,7 @@ def add_segment(segmentation_node, name: str, volume_node) -> None:
     image.SetGeometryFromImageToWorldMatrix(mrml.to_vtk(mrml.voxel_to_parent(volume_node)))
     segment = slicer.vtkSegment()
     segment.SetName(name)
+    segment.SetColor(0.8, 0.3, 0.2)  # one of its own: Slicer gives another to a segment that has none
     segment.AddRepresentation(LABEL_MAP, image)
     segmentation_node.GetSegmentation().AddSegment(segment)
 
@@ -72,6 +73,7 @@ class Theirs:
         self.segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "placenta")
         self.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(self.b)
         add_segment(self.segmentation, "Placenta", self.b)
+        self.segmentation.CreateDefaultDisplayNodes()
         self.nodes = [self.a, self.b, self.transform, self.segmentation]
         self.before = {}
 

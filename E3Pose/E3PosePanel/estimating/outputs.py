@@ -68,24 +68,25 @@ class Outputs:
                 self.select(name, mrml.result_of(volume, kind))
 
     def ask(self) -> None:
-        """Ask once about a transform that was chosen for the selected scan and holds something else; for a new one,
-        where the answer is no."""
-        node, volume = self._parameterNode.outputTransform, self._parameterNode.inputVolume
-        if (
-            node is None
-            or not self._isChosen("outputTransform", node, volume)
-            or (node.GetID(), volume.GetID()) in self._allowed
-        ):
+        """Ask, once, before a transform is written over that was chosen for the selected scan and holds something else.
+
+        Where the answer is no, a new one will be made.
+        """
+        name, volume = "outputTransform", self._parameterNode.inputVolume
+        node = getattr(self._parameterNode, name)
+        key = (node.GetID(), volume.GetID()) if node and volume else None
+        if key is None or self._chosen.get(name) != key or key in self._allowed:
             return
-        if self._isFit(node, volume, chosen=False) or not self._isFit(node, volume, chosen=True):
-            return
-        question = _("The transform '{name}' holds something else. Write the head pose of '{scan}' over it?").format(
-            name=node.GetName(), scan=volume.GetName()
-        )
-        if slicer.util.confirmOkCancelDisplay(question + "\n\n" + _("Cancel puts the pose into a new transform.")):
-            self._allowed.add((node.GetID(), volume.GetID()))
+        if self._fits(node, volume, chosen=False) or not self._fits(node, volume, chosen=True):
+            return  # nobody need say so, or nobody can
+        question = _(
+            "The transform '{name}' holds something else. Write the head pose of '{scan}' over it?\n\n"
+            "Cancel puts the pose into a new transform."
+        ).format(name=node.GetName(), scan=volume.GetName())
+        if slicer.util.confirmOkCancelDisplay(question):
+            self._allowed.add(key)
         else:
-            self.select("outputTransform", None)
+            self.select(name, None)
 
     def place(self, name: str, volume, parentId: str | None = None) -> tuple:
         """The node that an output of a scan goes into, None for a new one; and why not into the one that is selected.
@@ -96,38 +97,35 @@ class Outputs:
         node = getattr(self._parameterNode, name) if isSelected else mrml.result_of(volume, KINDS[name])
         if node is None:
             return None, None
-        chosen = self._isChosen(name, node, volume)
-        if name == "outputTransform":
-            chosen = (node.GetID(), volume.GetID()) in self._allowed
         try:
-            self._check(name, node, volume, parentId, chosen)
+            self._check(name, node, volume, parentId)
         except E3PoseError as error:
             return None, str(error)
         return node, None
 
-    def _check(self, name: str, node, volume, parentId: str | None, chosen: bool) -> None:
-        """Raise an E3PoseError where a result of a scan cannot go into a node."""
+    def _check(self, name: str, node, volume, parentId: str | None) -> None:
+        """Raise an E3PoseError where a result of a scan may not or cannot go into a node."""
+        key = (node.GetID(), volume.GetID())
+        chosen, isEdited = self._chosen.get(name) == key, False
         if name == "outputTransform":
+            chosen = key in self._allowed
             mrml.check_transform_node(node, volume)
             isEdited = mrml.is_edited_pose(node) or mrml.is_reviewed(node)
         elif name == "outputSegmentation":
             mrml.check_mask_node(node, parentId)
             isEdited = mrml.is_edited_mask(node)
-        else:
-            isEdited = False
         mrml.check_output(node, volume, chosen)
         if isEdited:
             raise OutputError(_("'{name}' was checked or changed by hand").format(name=node.GetName()))
 
-    def _isFit(self, node, volume, chosen: bool) -> bool:
+    @staticmethod
+    def _fits(node, volume, chosen: bool) -> bool:
+        """Whether a result of a scan may be written into a node, chosen for it or not."""
         try:
             mrml.check_output(node, volume, chosen)
         except E3PoseError:
             return False
         return True
-
-    def _isChosen(self, name: str, node, volume) -> bool:
-        return self._chosen.get(name) == (node.GetID(), volume.GetID())
 
     def _selectedId(self, name: str) -> str | None:
         node = getattr(self._parameterNode, name)
