@@ -157,7 +157,6 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
             "canonical_to_ras": pose.tolist(),
             "ras_to_canonical": invert_rigid(pose).tolist(),
         }
-        document.setdefault("review", {"state": mrml.ESTIMATED})
         files = [file.with_suffix(".npy"), file.with_suffix(".tfm"), file]
         for path, write, content in zip(files, (write_npy, write_itk, write_json), (pose, pose, document), strict=True):
             write(path, content)

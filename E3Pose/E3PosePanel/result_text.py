@@ -30,7 +30,7 @@ def first_warning(result: dict) -> str:
 
     Once a person has reviewed the pose, only what has changed since the estimate speaks against it.
     """
-    spoken_against = result.get("changes", []) if "review" in result else all_warnings(result)
+    spoken_against = result.get("changes", []) if mrml.review_state(result) != mrml.ESTIMATED else all_warnings(result)
     if not spoken_against:
         return ""
     first, *others = spoken_against

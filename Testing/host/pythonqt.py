@@ -135,6 +135,10 @@ class QFileDialog(shaped(QtWidgets.QFileDialog)):
         return QtWidgets.QFileDialog.getOpenFileName(*arguments)[0]
 
     @staticmethod
+    def getSaveFileName(*arguments) -> str:
+        return QtWidgets.QFileDialog.getSaveFileName(*arguments)[0]
+
+    @staticmethod
     def getOpenFileNames(*arguments) -> list[str]:
         return QtWidgets.QFileDialog.getOpenFileNames(*arguments)[0]
 

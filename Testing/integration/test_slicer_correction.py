@@ -43,6 +43,7 @@ def drag(app, panel, nudge) -> None:
 def test_correct_by_hand_and_go_back(app, either_way, scene):
     from E3PoseLib import mrml
     from E3PoseLib.imaging.geometry import pose_difference
+    from E3PoseLib.running.summary import NOT_REVIEWED
 
     panel, transform = either_way, transform_of(either_way)
     before, told = mrml.head_pose(transform), panel.ui.rotationLabel.text
@@ -67,7 +68,7 @@ def test_correct_by_hand_and_go_back(app, either_way, scene):
     assert np.allclose(mrml.head_pose(transform), before, atol=1e-6)
     assert panel.ui.rotationLabel.text == told
     assert not panel.ui.resetPoseButton.enabled and not panel.ui.checkedCheckBox.checked
-    assert "review" not in mrml.read_result(transform)
+    assert mrml.read_result(transform)["review"] == NOT_REVIEWED
 
 
 def test_two_corrections_are_one_difference_from_the_estimate(app, either_way):

@@ -34,9 +34,7 @@ def mark_checked(transform_node, checked: bool) -> None:
     """Note that a person has looked at a pose and found it right, or take that back."""
     result = read_result(transform_node)
     if review_state(result) != CORRECTED:
-        result.pop("review", None)
-        if checked:
-            result["review"] = {"state": CHECKED}
+        result["review"] = {"state": CHECKED if checked else ESTIMATED}
         transform_node.SetAttribute(RESULT_ATTRIBUTE, json.dumps(result))
 
 
@@ -69,7 +67,8 @@ def correct_pose(transform_node, canonical_to_world: np.ndarray) -> None:
 def reset_pose(transform_node) -> None:
     """Go back to the estimate, which nobody has checked or corrected."""
     result = read_result(transform_node)
-    estimated = result.pop("review", {}).get("estimated", result)
+    estimated = result.get("review", {}).get("estimated", result)
+    result["review"] = {"state": ESTIMATED}
     _set_pose(transform_node, result, np.array(estimated["canonical_to_ras"]))
 
 

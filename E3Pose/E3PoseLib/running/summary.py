@@ -7,6 +7,9 @@ import torch
 from ..imaging.rotations import matrix_to_euler
 from ..method.estimate import PoseEstimate
 
+NOT_REVIEWED = {"state": "estimated"}
+"""What a result says of a pose that no person has checked or corrected; Slicer's panel notes there who has."""
+
 
 def eyes_in_numbers(estimate: PoseEstimate) -> dict | None:
     """The eyes ``left`` and ``right`` in RAS mm and their ``probability``, or None where none were found."""
@@ -26,6 +29,7 @@ def summarise(estimate: PoseEstimate) -> dict:
         "canonical_to_ras": estimate.canonical_to_ras.tolist(),
         "euler_xyz_degrees": matrix_to_euler(rotation).tolist(),
         "confidence": estimate.confidence.as_dict(),
+        "review": NOT_REVIEWED,
         "eyes": eyes_in_numbers(estimate),
         "warnings": list(estimate.warnings),
         "timings": estimate.timings,

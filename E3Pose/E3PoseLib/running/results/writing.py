@@ -133,7 +133,7 @@ def _document(
 ) -> dict:
     """What the JSON document says."""
     from ...prescription.report import planes_in_numbers
-    from ..summary import eyes_in_numbers
+    from ..summary import NOT_REVIEWED, eyes_in_numbers
 
     return {
         "format": FORMAT,
@@ -149,6 +149,7 @@ def _document(
         "ras_to_canonical": estimate.ras_to_canonical,
         "canonical_to_voxel": np.linalg.inv(volume.voxel_to_ras) @ estimate.canonical_to_ras,
         "confidence": estimate.confidence.as_dict(),
+        "review": NOT_REVIEWED,
         "eyes": eyes_in_numbers(estimate),
         "prescription": planes_in_numbers(estimate.canonical_to_ras, estimate.mask, volume.voxel_to_ras),
         "warnings": list(estimate.warnings),
