@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 
+import numpy as np
 import pytest
 from made_results import WITH_ALL, contents, kill_at_event, made_estimate, make_scan, write_made
 from phantoms import make_head
@@ -16,6 +17,7 @@ from E3PoseLib.imaging.files import whole_file
 from E3PoseLib.running.results.folder import check_folder, prepare_folder
 from E3PoseLib.running.results.settings import Settings
 from E3PoseLib.running.results.standing import State, state_of_results
+from E3PoseLib.running.results.tables import write_tables
 from E3PoseLib.running.results.writing import write_results
 from E3PoseLib.running.scans.source import Source
 
@@ -64,6 +66,38 @@ def test_where_one_file_is_open_elsewhere_all_results_stay_as_they_were(task, ou
             assert state_of_results(task, out, WITH_ALL) is State.WHOLE
     write_made(out, task, Settings("model-1"), x_mm=2.0)
     assert set(contents(out)) == {"scan.npy", "scan.tfm", "scan.json"}
+
+
+def test_what_a_killed_run_left_stays_marked_where_the_next_one_fails(task, out, monkeypatch):
+    write_made(out, task, WITH_ALL, x_mm=1.0)
+    (out / "scan.unfinished").write_text('{"format": "e3pose-unfinished-1", "name": "scan", "kinds": ["npy", "json"]}')
+    np.save(out / "scan.npy", np.eye(4))  # so far a run had come
+    assert state_of_results(task, out, WITH_ALL) is State.MISSING
+    with monkeypatch.context() as system:
+        refuse(system, out / "scan.tfm")
+        with pytest.raises(OutputError, match="cannot be replaced"):
+            write_made(out, task, WITH_ALL, x_mm=2.0)
+    assert state_of_results(task, out, WITH_ALL) is State.MISSING
+    write_made(out, task, WITH_ALL, x_mm=2.0)
+    assert state_of_results(task, out, WITH_ALL) is State.WHOLE
+
+
+def test_an_interrupt_while_results_take_their_places_waits_until_they_stand(task, out, monkeypatch):
+    done = os.replace
+
+    def interrupted(source, place, **options):
+        done(source, place, **options)
+        if str(place).endswith("scan.json"):
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as system:
+        system.setattr(os, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_made(out, task, WITH_ALL, x_mm=1.0)
+    assert not list(out.glob("*.unfinished")) and not list(out.glob(".part-*"))
+    write_tables(out)
+    assert "scan" in (out / "poses.csv").read_text(encoding="utf-8")
+    assert state_of_results(task, out, WITH_ALL) is State.WHOLE
 
 
 def test_a_virus_scanner_that_lets_go_costs_nothing(task, out, monkeypatch):

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from ...errors import OutputError
 from ...imaging.files import take_place, to_disk
+from ..ending import interrupts_wait
 
 
+@interrupts_wait()
 def place_together(
     parts: Mapping[Path, Path], gone: Iterable[Path], mark: tuple[Path, Path], copies_folder: Path
 ) -> None:
@@ -18,7 +20,8 @@ def place_together(
 
     A mark is set first and goes last. While it stands the files need not fit together, and it says whose they are: so
     where the program is killed, the next run knows what it finds. Where a file cannot be replaced, as Windows refuses
-    to while another program has it open, all is put back.
+    to while another program has it open, all is put back. An interrupt waits until they are placed: between the last
+    file and the mark it would leave whole results out of the run's table.
 
     Parameters
     ----------
@@ -45,6 +48,7 @@ def place_together(
     for path, copy in copies.items():
         shutil.copy2(path, copy)
     last, _ = moves[-1]
+    was_marked, together = mark_place.exists(), True
     try:
         take_place(finished_mark, mark_place)
         to_disk(mark_place.parent)
@@ -55,13 +59,15 @@ def place_together(
                 _remove(path)
             else:
                 take_place(part, path)
+        to_disk(mark_place.parent)
     except BaseException:
         if last is not None and last.exists():
-            _put_back(moves, copies, mark_place)
+            together = _put_back(moves, copies) and not was_marked
         raise
-    to_disk(mark_place.parent)
-    with contextlib.suppress(OSError):  # held open for a moment: the next run finds that all fits together
-        mark_place.unlink()
+    finally:
+        if together:
+            with contextlib.suppress(OSError):  # held open for a moment: the next run finds that all fits together
+                mark_place.unlink(missing_ok=True)
 
 
 def _remove(path: Path) -> None:
@@ -73,9 +79,9 @@ def _remove(path: Path) -> None:
         ) from error
 
 
-def _put_back(moves: list[tuple[Path | None, Path]], copies: Mapping[Path, Path], mark_place: Path) -> None:
-    """Give the files before their places again; the mark stays where that fails."""
-    with contextlib.suppress(OSError, OutputError):
+def _put_back(moves: list[tuple[Path | None, Path]], copies: Mapping[Path, Path]) -> bool:
+    """Give the files before their places again; whether that succeeded."""
+    try:
         for part, path in reversed(moves):
             if part is not None and part.exists():
                 continue  # it has not come so far
@@ -83,4 +89,6 @@ def _put_back(moves: list[tuple[Path | None, Path]], copies: Mapping[Path, Path]
                 take_place(copies[path], path)
             elif path not in copies:
                 path.unlink(missing_ok=True)
-        mark_place.unlink(missing_ok=True)
+    except (OSError, OutputError):
+        return False
+    return True
