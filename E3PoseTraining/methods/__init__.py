@@ -1,4 +1,5 @@
-"""Other methods of estimating the head's pose that ours is compared with, run by their own conventions.
+"""Ways to find the head's pose that E(3)-Pose is compared with, each by its name, all with the outputs of ``estimate``.
 
-May import `E3PoseLib` and `data`. Start with `official.py`: the official E(3)-Pose program.
+May import `E3PoseLib`, `data`, `models` and `training`. Start with `method.py`, what a method is;
+`registry.py` lists them; `command.py` is ``e3pose estimate --method NAME``. docs/methods.md shows how to write one.
 """

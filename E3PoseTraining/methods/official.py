@@ -21,6 +21,14 @@ from E3PoseLib.running.results.folder import check_folder, prepare_folder
 from E3PoseLib.running.scans.tasks import Task, find_tasks
 from E3PoseLib.running.screen.progress import progress
 
+from .e3_pose import E3Pose
+
+
+class OfficialProgram(E3Pose):
+    """E(3)-Pose as the official program runs it: on its grid, in the file's axis order, without doubts."""
+
+    as_official = True
+
 
 def official_matrix(
     volume: Volume, estimate: PoseEstimate, scanner_space: bool = False, input_to_canonical: bool = False

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ..errors import ModelError
+from ..errors import MethodError, ModelError
 from .options import add_device_option, add_model_options, model_asked_for, positive_int, voxel_edges, voxel_size
 from .training import training_part
 
@@ -30,6 +30,7 @@ def add_estimate(commands: argparse._SubParsersAction) -> None:
     estimate.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the results")
     add_model_options(estimate)
     add_device_option(estimate)
+    add_method_options(estimate)
     estimate.add_argument(
         "--precision",
         choices=("float32", "bfloat16", "float16", "auto"),
@@ -94,6 +95,21 @@ def add_estimate(commands: argparse._SubParsersAction) -> None:
     estimate.set_defaults(run=run_estimate)
 
 
+def add_method_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--method`` and what other methods are told."""
+    group = parser.add_argument_group("another method (training package)")
+    group.add_argument(
+        "--method",
+        metavar="NAME|FILE.py:CLASS",
+        help="a method that E(3)-Pose is compared with, or your own; see docs/methods.md (default: e3-pose)",
+    )
+    group.add_argument(
+        "--age", metavar="WEEKS|CSV", help="gestational age, or a table of frame_id, gestational_age_weeks"
+    )
+    group.add_argument("--templates", metavar="DIR", help="templates of heads, for methods by registration")
+    group.add_argument("--weights", metavar="FILE", help="weights of a learned method")
+
+
 def run_estimate(options: argparse.Namespace) -> int:
     """Run the command; returns its exit status."""
     if options.model is not None and (options.unet or options.e3cnn):
@@ -129,11 +145,16 @@ def _estimate_all(tasks: Sequence[Task], options: argparse.Namespace, until_done
     """Estimate the pose in scans, by a team or in this very process; returns the exit status."""
     from ..running.results.folder import prepare_folder
     from ..running.results.known_model import model_file_hash
-    from ..running.results.settings import Settings
+    from ..running.results.settings import E3_POSE, Settings
     from ..running.screen.progress import run_with_progress
     from ..running.team import Estimators, Team
 
     model = model_asked_for(options)
+    if options.method not in (None, E3_POSE):
+        return training_part("E3PoseTraining.methods.command").estimate_by_method(tasks, options, model)
+    for flag in ("age", "templates", "weights"):
+        if getattr(options, flag) is not None:
+            raise MethodError(f"--{flag} is of other methods; E(3)-Pose needs none: name one with --method")
 
     def make_estimator(n_scans: int) -> PoseEstimator | Team:
         # No more processes than scans: each takes seconds to begin.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ class PoseEstimate:
         Shape ``[4, 4]``, float64, rigid: the head's frame (mm; origin the brain's centre of mass, +x the fetus's
         right, +y anterior, +z superior) in RAS mm. The columns of its rotation are the head's axes.
     mask : np.ndarray
-        Shape of the scan, uint8: 1 in the brain, in the scan's own grid.
+        Shape of the scan, uint8: 1 in the brain, in the scan's own grid. E(3)-Pose always gives one; of other methods,
+        which the training package has, it may be None.
     confidence : Confidence
     warnings : tuple of str
         What speaks against trusting the pose, in plain words.
@@ -34,6 +36,8 @@ class PoseEstimate:
         Of the U-Net's convolutions.
     eyes : Eyes or None
         Where the eyes were found; None where they were not, or the model does not look for them.
+    figures : mapping
+        What another method notes of its work; empty for E(3)-Pose, which has its confidence for that.
     """
 
     canonical_to_ras: np.ndarray
@@ -44,6 +48,7 @@ class PoseEstimate:
     device: str
     precision: str
     eyes: Eyes | None = None
+    figures: Mapping[str, float | str] = field(default_factory=dict)
 
     def with_evidence(self, **evidence: Any) -> PoseEstimate:
         """The same estimate with something else that speaks for or against it.

@@ -141,7 +141,7 @@ class _Run:
         if self._overwrite:
             read_record(self._folder, task)  # a document of another origin is not replaced
             return State.MISSING
-        return state_of_results(task, self._folder, self._settings, self._further)
+        return state_of_results(task, self._folder, self._settings.for_task(task), self._further)
 
     def estimate(self, tasks: Sequence[Task], estimator: PoseEstimator | Team) -> None:
         """Estimate scans, by a team or in this very process."""
@@ -203,6 +203,7 @@ def estimate_one(
     str or None
         The level of confidence; None where another run has written the results meanwhile.
     """
+    settings = settings.for_task(task)
     if not overwrite and state_of_results(task, folder, settings, further) is State.WHOLE:
         return None
     refuse_stand_in(task.path)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,10 @@ from ...imaging.volume import Volume
 if TYPE_CHECKING:
     # With it comes torch; a process that only hands out scans need not wait for that.
     from ...method.estimate import PoseEstimate
+    from ..scans.tasks import Task
+
+E3_POSE = "e3-pose"
+"""The name of this library's own method among others."""
 
 DIRECTIONS = ("canonical-to-input", "input-to-canonical")
 
@@ -37,6 +42,10 @@ class Settings:
         Of scans whose files have lost it: one for all axes, or one for each; mm.
     model_file : str
         Hash of the file of the model, by which a later run knows the model without loading it; "" if not known.
+    method : str
+        By which the pose is estimated; others than E(3)-Pose are the training package's.
+    known : mapping of str to float
+        What the method was told of this very scan, such as the gestational age.
     """
 
     model: str
@@ -47,6 +56,12 @@ class Settings:
     reslice_spacing: float | None = None
     voxel_size: tuple[float, ...] | None = None
     model_file: str = ""
+    method: str = E3_POSE
+    known: Mapping[str, float] = field(default_factory=dict)
+
+    def for_task(self, task: Task) -> Settings:
+        """The settings of one scan; the same for all, unless something is known of each."""
+        return self
 
     def matrix(self, volume: Volume, estimate: PoseEstimate) -> np.ndarray:
         """The 4×4 matrix asked for; to and from voxels it is affine, exact for any voxel size and handedness."""

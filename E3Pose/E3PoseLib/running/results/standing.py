@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from ...errors import OutputError, TransformError
 from ...imaging.formats import files_of
@@ -18,7 +19,7 @@ from ..scans.source import content_hash, recorded_states, source_record, states
 from ..scans.tasks import Task
 from .files import result_file, result_files, wanted_kinds
 from .record import Record, read_record
-from .settings import Settings
+from .settings import E3_POSE, Settings
 
 
 class State(Enum):
@@ -29,8 +30,11 @@ class State(Enum):
     OUTDATED = "those of a scan that has changed since"
 
 
-_TELL_APART = ("model", "space", "direction", "precision", "voxel_size")
+_TELL_APART = ("method", "model", "space", "direction", "precision", "voxel_size", "known")
 """Settings that results of other ones are not mixed with."""
+
+_BEFORE: dict[str, Any] = {"method": E3_POSE, "known": {}}
+"""What results hold for that were made before there were these settings."""
 
 
 def state_of_results(task: Task, folder: Path, settings: Settings, further: Iterable[str] = ()) -> State:
@@ -86,7 +90,7 @@ def _clash(document: dict, task: Task, settings: Settings) -> str:
     """Why results are not those of this task and these settings, or ""."""
     recorded = document.get("settings", {})
     for key in _TELL_APART:
-        before, now = recorded.get(key), getattr(settings, key)
+        before, now = recorded.get(key, _BEFORE.get(key)), getattr(settings, key)
         now = list(now) if isinstance(now, tuple) else now
         if before != now:
             return f"was made with {key} {before!r}, not {now!r}"

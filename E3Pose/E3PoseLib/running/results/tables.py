@@ -54,14 +54,19 @@ def _pose_row(document: dict) -> list:
         settings["space"],
         settings["direction"],
         confidence["level"],
-        f"{confidence['score']:.4f}",
-        f"{confidence['brain_volume_ml']:.1f}",
+        _digits(confidence["score"], 4),
+        _digits(confidence["brain_volume_ml"], 1),
         "; ".join(document["warnings"]),
         document["input"],
         document["frame"],
         settings["model"],
         *(bids.get(key, "") for key in BIDS_COLUMNS),
     ]
+
+
+def _digits(value: float | None, decimals: int) -> str:
+    """A number, or nothing where a method does not tell it."""
+    return "" if value is None else f"{value:.{decimals}f}"
 
 
 POSES = Table(

@@ -123,6 +123,8 @@ def _write(parts: Mapping[str, Path], volume: Volume, estimate: PoseEstimate, se
     inward = settings.direction == DIRECTIONS[1]
     write_itk(parts["tfm"], estimate.ras_to_canonical if inward else estimate.canonical_to_ras)
     if "mask" in parts:
+        if estimate.mask is None:
+            raise OutputError(f"{parts['mask']}: the method {settings.method} gives no mask; do without --save-mask")
         write_volume(parts["mask"], Volume(estimate.mask, volume.voxel_to_ras, name=f"mask of {volume.name}"))
     if settings.reslice_spacing is not None:
         write_volume(parts["resliced"], reslice(volume, estimate.canonical_to_ras, settings.reslice_spacing))
@@ -151,7 +153,10 @@ def _document(
         "confidence": estimate.confidence.as_dict(),
         "review": NOT_REVIEWED,
         "eyes": eyes_in_numbers(estimate),
-        "prescription": planes_in_numbers(estimate.canonical_to_ras, estimate.mask, volume.voxel_to_ras),
+        "prescription": None
+        if estimate.mask is None
+        else planes_in_numbers(estimate.canonical_to_ras, estimate.mask, volume.voxel_to_ras),
+        "figures": dict(estimate.figures),
         "warnings": list(estimate.warnings),
         "timings_seconds": estimate.timings,
         "device": estimate.device,

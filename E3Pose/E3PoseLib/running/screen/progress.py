@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import OutputError
+from ...imaging.volume import Volume
 from ..batch import run_batch
 from ..ending import SOME_FAILED, SUCCESS
 from ..results.settings import Settings
@@ -63,10 +64,11 @@ def run_with_progress(
     folder: str | os.PathLike,
     settings: Settings,
     overwrite: bool,
+    read: Callable[[Task], Volume] | None = None,
 ) -> int:
     """Run a batch with a progress bar, print what failed, and return the exit status."""
     with progress(len(tasks)) as tell:
-        report = run_batch(tasks, make_estimator, folder, settings, overwrite=overwrite, on_result=tell)
+        report = run_batch(tasks, make_estimator, folder, settings, overwrite=overwrite, read=read, on_result=tell)
     tables = {"results": Path(folder) / POSES.name, "failures": Path(folder) / FAILURES.name}
     print("; ".join([report.in_words(), *(f"{what} in {path}" for what, path in tables.items() if path.is_file())]))
     if report.untabled:
