@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import torch
+from made_results import kill_at_event
 
 from E3PoseLib.imaging.volume import Volume, read_volume
 from E3PoseLib.method.estimator import PoseEstimator
@@ -24,6 +25,14 @@ def read_but_die_at_scan3(task: Task) -> Volume:
         time.sleep(1)  # what the other process has begun is done by then
         os.kill(os.getpid(), signal.SIGKILL)
     return read_volume(task.path)
+
+
+def read_and_be_killed(number: int, task: Task) -> Volume:
+    """A scan; at one of them all processes are killed, before the ``number``-th deed to a file."""
+    volume = read_volume(task.path)
+    if task.name == "scan2":
+        kill_at_event(number, kill=lambda: os.killpg(0, signal.SIGKILL))
+    return volume
 
 
 def pose_and_device(volume: Volume, estimator: PoseEstimator) -> tuple[np.ndarray, str]:

@@ -19,7 +19,7 @@ from E3PoseLib.running.memory import keep_freed_memory, made_to_stay
 from E3PoseLib.running.report import run_each
 from E3PoseLib.running.results.folder import check_folder, prepare_folder
 from E3PoseLib.running.scans.tasks import Task, find_tasks
-from E3PoseLib.running.screen.progress import progress
+from E3PoseLib.running.screen.progress import LeftOut, progress
 
 from .e3_pose import E3Pose
 
@@ -71,7 +71,9 @@ def estimate_folder(options: argparse.Namespace) -> int:
     header = {"segmentation_edge": options.unet_crop_size, "rotation_edge": options.e3cnn_image_size}
     if options.seg_thresh is not None:
         header["thresholds"] = tuple(options.seg_thresh)
-    tasks = find_tasks([options.input_dir], suffixes=(".nii", ".nii.gz"))
+    left_out = LeftOut()
+    tasks = find_tasks([options.input_dir], suffixes=(".nii", ".nii.gz"), on_left_out=left_out)
+    left_out.tell()
     folder = prepare_folder(options.output_dir)
     if options.save_masks:  # which the next run would take for scans
         check_folder(folder, tasks)

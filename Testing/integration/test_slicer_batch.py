@@ -138,6 +138,25 @@ def test_a_saved_scene_opens_on_the_head(scans, panel, scene, tmp_path):
     assert scene.GetSingletonNode("Red", "vtkMRMLSliceNode").GetOrientation() == "Axial"
 
 
+def test_another_scan_at_the_same_path_is_estimated_anew(scans, installed_model, tmp_path):
+    scan = tmp_path / "scans" / "scan.nii.gz"
+    scan.parent.mkdir()
+    scan.write_bytes((scans / "a.nii.gz").read_bytes())
+    inputs = ("--input", tmp_path / "scans", "--recursive", "--output", tmp_path / "poses")
+    assert run(*inputs)[0] == 0
+    before = np.load(tmp_path / "poses" / "scan.npy")
+    image = nib.load(scans / "a.nii.gz")
+    shift = np.eye(4)
+    shift[:3, 3] = (7, 0, 0)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), shift @ image.affine), scan)
+    status, output = run(*inputs)
+    assert status == 0 and "1 estimated, 0 already there, 0 failed" in output and "1 anew" in output
+    moved = np.load(tmp_path / "poses" / "scan.npy")[:3, 3] - before[:3, 3]
+    assert np.allclose(moved, (7, 0, 0), atol=1e-3)
+    scan.touch()
+    assert "0 estimated, 1 already there" in run(*inputs)[1]
+
+
 def test_a_scene_goes_with_its_pose_and_never_takes_anothers_place_unasked(scans, installed_model, tmp_path):
     scene = tmp_path / "b.mrb"
     scene.write_text("a person's own")

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from team_work import process_and_threads, read_but_die_at_scan3
 from E3PoseLib.cli import main
 from E3PoseLib.errors import DeviceError, ModelError, WorkerError
 from E3PoseLib.imaging.volume import write_volume
+from E3PoseLib.running import team as team_module
 from E3PoseLib.running.batch import run_batch
 from E3PoseLib.running.results.settings import Settings
 from E3PoseLib.running.scans.tasks import find_tasks
@@ -73,6 +75,15 @@ def test_what_no_process_can_use_is_said_as_by_one(scans, small_model_file, tmp_
     assert "no model named 'nobody'" in shown and "Traceback" not in shown
 
 
+def test_no_more_processes_than_the_system_can_wait_for(small_model_file, monkeypatch):
+    """On Windows that is 61; here it is made one."""
+    monkeypatch.setattr(team_module, "MOST_PROCESSES", 1)
+    with Team({"source": str(small_model_file)}, "cpu", "float32", 100) as team:
+        works = [(), (), ()]
+        answers = [team.result_of(future) for future in team.in_turn(process_and_threads, works)]
+    assert len(answers) == 3 and len({process for process, _ in answers}) == 1
+
+
 @pytest.mark.parametrize("asked", [None, "2"])
 def test_each_process_has_its_share_of_the_threads(small_model_file, monkeypatch, asked):
     if asked is None:
@@ -109,6 +120,43 @@ def test_where_a_process_is_killed_the_run_ends_and_what_is_done_stays(scans, sm
     with Team(model, "cpu", "float32", 2) as team:
         report = run_batch(tasks, lambda n_scans: team, out, Settings(team.identity))
     assert report.skipped == done and len(report.done) == 6 - len(done) and not report.failed
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="processes are killed as a group")
+@pytest.mark.parametrize("moment", [1, 8])
+def test_where_all_are_killed_the_same_command_completes(scans, small_model_file, tmp_path, moment):
+    out, undisturbed = tmp_path / "out", tmp_path / "undisturbed"
+    code = (
+        "import sys\n"
+        "from functools import partial\n"
+        "from E3PoseLib.running.batch import run_batch\n"
+        "from E3PoseLib.running.results.settings import Settings\n"
+        "from E3PoseLib.running.scans.tasks import find_tasks\n"
+        "from E3PoseLib.running.team import Team\n"
+        "from team_work import read_and_be_killed\n"
+        "with Team({'source': sys.argv[1]}, 'cpu', 'float32', 2) as team:\n"
+        "    settings = Settings(team.identity, save_mask=True)\n"
+        f"    read = partial(read_and_be_killed, {moment})\n"
+        "    run_batch(find_tasks([sys.argv[2]]), lambda n_scans: team, sys.argv[3], settings, read=read)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(small_model_file), str(scans), str(out)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        start_new_session=True,
+        capture_output=True,
+    )
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert not (out / "scan2.json").exists()
+    flags = ["--save-mask", "--model", str(small_model_file), "--device", "cpu", "--devices"]
+    assert main(["estimate", str(scans), "-o", str(out), *flags, "2"]) == 0
+    assert main(["estimate", str(scans), "-o", str(undisturbed), *flags, "1"]) == 0
+    names = [path.name for path in undisturbed.iterdir()]
+    assert sorted(names) == sorted(path.name for path in out.iterdir() if not path.name.startswith(".part-"))
+    for name in names:
+        if name.endswith(".gz"):
+            assert (out / name).read_bytes() == (undisturbed / name).read_bytes()
+        if name.endswith(".npy"):  # two processes have half the threads each, and sum in another order
+            np.testing.assert_allclose(np.load(out / name), np.load(undisturbed / name), atol=1e-5)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")

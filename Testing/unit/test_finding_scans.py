@@ -59,6 +59,17 @@ def test_names_that_paths_make_alike_are_told_apart(tmp_path):
     assert found == names(scans, recursive=True)  # the same in the next run
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads every folder")
+def test_a_subfolder_that_cannot_be_read_stops_nothing(tmp_path):
+    scans = touch(tmp_path / "scans", "a/x.nii", "closed/y.nii")
+    (scans / "closed").chmod(0)
+    try:
+        assert list(names(scans, recursive=True).values()) == ["a_x"]
+        assert left_out(scans, recursive=True) == {"closed": "a folder that cannot be read"}
+    finally:
+        (scans / "closed").chmod(0o700)
+
+
 def test_a_folder_of_results_and_a_folder_seen_twice_are_not_looked_into(tmp_path):
     scans = touch(tmp_path / "scans", "a/x.nii", "poses/y_resliced.nii.gz", "poses/deeper/z.nii")
     (scans / "again").symlink_to(scans / "a", target_is_directory=True)

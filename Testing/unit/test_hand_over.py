@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from E3PoseLib.errors import VolumeError, WorkerError
-from E3PoseLib.running import hand_over
-from E3PoseLib.running.hand_over import HandOver, write_array
+from E3PoseLib.running.worker import hand_over
+from E3PoseLib.running.worker.hand_over import HandOver, write_array
 
 
 @pytest.fixture(autouse=True)

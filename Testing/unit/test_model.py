@@ -3,6 +3,7 @@
 import json
 import pickle
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -174,3 +175,15 @@ def test_input_stride_sees_the_voxels_of_cells_and_answers_on_the_fine_grid():
 def test_a_card_is_read_before_any_package_is_installed(small_model, small_model_file, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     assert read_header(small_model_file) == small_model.header
+
+
+def test_a_user_without_a_home_has_the_models_that_come_along(monkeypatch):
+    """As in a container, of a user whom the system does not know."""
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.delenv("E3POSE_MODELS", raising=False)
+    assert list(available_models()) == ["default"]
+    assert read_header("default").licence

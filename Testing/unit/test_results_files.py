@@ -171,14 +171,16 @@ def test_what_a_power_cut_empties_is_written_anew(task, out):
             assert state_of_results(task, out, WITH_ALL) is State.WHOLE
 
 
-def test_a_mask_corrected_by_hand_is_replaced_only_when_told(task, out):
+def test_a_mask_corrected_by_hand_is_replaced_only_when_told(task, out, tmp_path):
     write_made(out, task)
     edited = (out / "scan_resliced.nii.gz").read_bytes()
     (out / "scan_mask.nii.gz").write_bytes(edited)
+    assert state_of_results(task, out, WITH_ALL) is State.WHOLE
+    (out / "scan.npy").rename(tmp_path / "pose.npy")
     with pytest.raises(OutputError, match=r"scan_mask\.nii\.gz: was edited"):
         state_of_results(task, out, WITH_ALL)
+    (tmp_path / "pose.npy").rename(out / "scan.npy")
     make_scan(task.path.parent, seed=5)
-    (out / "scan_mask.nii.gz").write_bytes(edited)
     with pytest.raises(OutputError, match=r"scan_mask\.nii\.gz: was edited"):
         state_of_results(task, out, WITH_ALL)
     assert (out / "scan_mask.nii.gz").read_bytes() == edited
@@ -229,6 +231,13 @@ def test_parts_are_old_by_the_clock_of_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: now() + 2 * 24 * 3600)  # this computer's clock is two days ahead
     prepare_folder(out)
     assert [path.name for path in out.iterdir()] == [".part-running"]
+
+
+def test_a_path_that_windows_does_not_allow_is_explained(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_LONGEST_PATH", 40)
+    explained = pytest.raises(OutputError, match=r"a path of \d+ characters, and Windows allows 40: choose a folder")
+    with explained, whole_file(tmp_path / "missing" / "poses.csv"):
+        pass
 
 
 def test_content_is_on_the_disk_before_a_name_leads_to_it(task, out, monkeypatch):

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 
 from E3PoseLib.errors import ModelError, WorkerError
 from E3PoseLib.imaging.volume import Volume
-from E3PoseLib.running.messages import Failed, Progress, describe_exit
-from E3PoseLib.running.worker import PoseWorker
+from E3PoseLib.running.worker import Failed, PoseWorker, Progress
+from E3PoseLib.running.worker.folder import ABANDONED_SECONDS, ALIVE, beat, make_folder
+from E3PoseLib.running.worker.messages import describe_exit
 
 
 def launch(arguments):
@@ -109,6 +111,53 @@ def test_the_worker_leaves_when_its_host_does(worker, volume):
     process = worker._child.process
     process.stdout.close()
     assert process.wait(timeout=15) == 1
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """A folder for temporary files of its own, for this process and those it starts."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_no_voxels_stay_behind_when_the_host_is_killed(temporary, volume):
+    code = (
+        "import subprocess, sys, time\n"
+        "import numpy as np\n"
+        "from E3PoseLib.imaging.volume import Volume\n"
+        "from E3PoseLib.running.worker import PoseWorker\n"
+        "worker = PoseWorker(lambda call: subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))\n"
+        "worker.estimate(Volume(np.random.rand(16, 16, 16), np.diag([3.0, 3.0, 3.0, 1.0])), {'model': 'none'})\n"
+        "while worker.pid is None:\n"
+        "    worker.poll()\n"
+        "    time.sleep(0.01)\n"
+        "print('asked', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    host = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+    assert host.stdout.readline() == "asked\n" and list(temporary.glob("E3Pose-*"))
+    host.kill()
+    host.communicate()
+    wait_for(lambda: not list(temporary.glob("E3Pose-*")), seconds=30)
+
+
+def test_what_both_left_is_removed_by_the_next_worker(temporary):
+    left, beating, others = make_folder(), make_folder(), temporary / "E3Pose-results"
+    others.mkdir()
+    np.save(left / "request-1.npy", np.zeros(3))
+    for folder in (left, beating, others):
+        long_ago = time.time() - ABANDONED_SECONDS - 60
+        for path in (*folder.iterdir(), folder):
+            os.utime(path, (long_ago, long_ago))
+    assert beat(beating)
+    new = make_folder()
+    assert {path.name for path in temporary.iterdir()} == {beating.name, others.name, new.name}
+    assert (new / ALIVE).is_file()
+    (new / ALIVE).unlink()
+    new.rmdir()
+    assert not beat(new)
 
 
 def test_idle_memory_is_given_back(volume):

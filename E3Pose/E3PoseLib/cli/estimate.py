@@ -26,7 +26,7 @@ def add_estimate(commands: argparse._SubParsersAction) -> None:
         "that fail, NAME.failed and one failures.csv. Scans whose results stand already are skipped. Exit status: 0 "
         "all good, 1 some scans failed, 2 wrong usage, 130 interrupted.",
     )
-    estimate.add_argument("input", nargs="+", help="NIfTI files, or folders of them")
+    estimate.add_argument("input", nargs="+", help="scans (NIfTI, MGH, NRRD, MetaImage, DICOM), or folders of them")
     estimate.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the results")
     add_model_options(estimate)
     add_device_option(estimate)

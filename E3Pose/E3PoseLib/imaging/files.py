@@ -23,6 +23,10 @@ _WAITS_SECONDS = (0.05, 0.1, 0.2, 0.4) if os.name == "nt" else ()
 """Between further tries to rename a file: on Windows a virus scanner may hold it open for a moment."""
 
 
+_LONGEST_PATH = 259 if os.name == "nt" else None
+"""Characters in a path, where Windows is not told to allow more; elsewhere the system says itself what is too long."""
+
+
 @contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it is renamed to `path` on success and deleted on any error.
@@ -53,11 +57,19 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         take_place(temporary, path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise OutputError(f"{path}: cannot be written ({reason(error, path)})") from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):  # renamed, or held open by a virus scanner: it goes some day
                 temporary.unlink()
+
+
+def reason(error: OSError, path: Path) -> str:
+    """Why a file could not be written, in the system's words; where its path is longer than Windows allows, that."""
+    length = len(str(path.absolute()))
+    if _LONGEST_PATH is not None and length > _LONGEST_PATH:
+        return f"a path of {length} characters, and Windows allows {_LONGEST_PATH}: choose a folder with a shorter one"
+    return error.strerror or str(error)
 
 
 def take_place(part: Path, path: Path) -> None:

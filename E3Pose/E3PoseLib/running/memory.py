@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import platform
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,10 +21,18 @@ def keep_freed_memory() -> None:
     the next one: a sixth of the time that the official networks take. The process then stays as large as it ever was,
     so this is for one that ends with its work.
     """
-    if platform.libc_ver()[0] == "glibc":
+    if _is_glibc():
         glibc = ctypes.CDLL(None)
         glibc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
         glibc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+
+
+def _is_glibc() -> bool:
+    """Whether the C library is glibc, which it says itself: `platform.libc_ver` reads Python's file, if it may."""
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+    except (AttributeError, ValueError, OSError):  # Windows, macOS, other libraries
+        return False
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from functools import cache, cached_property
 from itertools import islice
 from multiprocessing.queues import SimpleQueue
@@ -78,24 +79,17 @@ class Team:
     """
 
     def __init__(self, model: Mapping[str, Any], device: str, precision: str, processes: int) -> None:
-        processes = min(processes, MOST_PROCESSES)
+        self._processes = min(processes, MOST_PROCESSES)
         # Spawned: what is forked may use neither a GPU nor torch's threads that were there before.
         context = multiprocessing.get_context("spawn")
-        places = context.SimpleQueue()
-        for place in range(processes):
-            places.put(place)
-        recipe = (places, processes, dict(model), device, precision)
-        self._processes = processes
-        self._pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=recipe)
-        # They are spawned deaf to what ends a command, of which some systems tell all of its processes: the first one
-        # hears it, and tells the others when to end.
-        heed = {end: signal.signal(end, signal.SIG_IGN) for end in ENDS}
-        try:
+        with _deaf_to_ends():
+            places = context.SimpleQueue()
+            for place in range(self._processes):
+                places.put(place)
+            recipe = (places, self._processes, dict(model), device, precision)
+            self._pool = ProcessPoolExecutor(self._processes, context, initializer=_begin, initargs=recipe)
             # As many as there are processes, so that all of them begin.
-            self._begun = [self._pool.submit(_identity) for _ in range(processes)]
-        finally:
-            for end, handler in heed.items():
-                signal.signal(end, handler)
+            self._begun = [self._pool.submit(_identity) for _ in range(self._processes)]
 
     def __enter__(self) -> Team:
         return self
@@ -162,6 +156,20 @@ class Team:
                 "a process was killed, most likely for lack of memory; what is done stays: try again with fewer "
                 "--devices"
             ) from error
+
+
+@contextmanager
+def _deaf_to_ends() -> Iterator[None]:
+    """For processes that are born meanwhile: the first one hears what ends a command, and tells them when to end.
+
+    Some systems tell all processes of a command at once, and Python's own helper among them would die of it.
+    """
+    heed = {end: signal.signal(end, signal.SIG_IGN) for end in ENDS}
+    try:
+        yield
+    finally:
+        for end, handler in heed.items():
+            signal.signal(end, handler)
 
 
 def _begin(places: SimpleQueue, processes: int, model: dict[str, Any], device: str, precision: str) -> None:

@@ -6,8 +6,7 @@ import qt
 import slicer
 
 from E3PoseLib.errors import E3PoseError, WorkerError
-from E3PoseLib.running.messages import Failed, Progress
-from E3PoseLib.running.worker import PoseWorker
+from E3PoseLib.running.worker import Failed, PoseWorker, Progress
 
 POLL_INTERVAL_MS = 50
 

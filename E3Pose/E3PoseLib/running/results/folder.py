@@ -6,11 +6,12 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 
 from ...errors import OutputError
 from ...imaging.files import PART_PREFIX
+from ..scans.folders import folder_identity
 from ..scans.tasks import Task
 from .files import result_file
 
@@ -69,12 +70,12 @@ def check_folder(folder: Path, tasks: Iterable[Task]) -> None:
     OutputError
         If one of the scans, or a file that it is a link to, lies in a folder where results go.
     """
-    places: dict[Path, tuple[int, int] | None] = {}
+    identities: dict[Path, Hashable] = {}
 
-    def identity_of(place: Path) -> tuple[int, int] | None:
-        if place not in places:
-            places[place] = _identity(place)
-        return places[place]
+    def identity_of(place: Path) -> Hashable:
+        if place not in identities:
+            identities[place] = folder_identity(place)
+        return identities[place]
 
     with_results, with_scans = {}, {}
     for task in tasks:
@@ -82,17 +83,8 @@ def check_folder(folder: Path, tasks: Iterable[Task]) -> None:
         with_results[identity_of(place)] = place
         for place in (task.path.parent, task.real_path.parent):
             with_scans[identity_of(place)] = task.path
-    for identity in set(with_results) & set(with_scans) - {None}:
+    for identity in set(with_results) & set(with_scans):
         raise OutputError(
             f"{with_results[identity]}: holds scans ({with_scans[identity].name}); "
             "choose another folder for the results"
         )
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """What tells a folder from others, whatever it is called; None where there is none."""
-    try:
-        status = folder.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

@@ -69,7 +69,7 @@ def _read(path: Path, format: str) -> dict | None:
         return None
     with contextlib.suppress(TransformError, TypeError, AttributeError):
         document = read_json(path)
-        if document.get("format") == format:
+        if document.get("format") == format and isinstance(document.get("settings", {}), dict):
             return document
     if _is_blank(path):
         return {}

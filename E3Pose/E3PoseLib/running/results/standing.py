@@ -68,7 +68,7 @@ def state_of_results(task: Task, folder: Path, settings: Settings, further: Iter
         return State.MISSING
     if clash := _clash(record.document, task, settings):
         raise OutputError(f"{wanted['json']}: {clash}; choose another output folder, or replace it by --overwrite")
-    all_there = all(_has_size(path, record.kinds.get(kind)) for kind, path in wanted.items())
+    all_there = all(_is_there(path, record.kinds.get(kind)) for kind, path in wanted.items())
     if all_there and _is_current(record.document, task, wanted["json"]):
         return State.WHOLE
     _check_unedited(record, result_files(folder, task, record.kinds))
@@ -119,15 +119,15 @@ def _is_same_scan(document: dict, task: Task) -> bool:
         return False
 
 
-def _has_size(path: Path, stated: dict | None) -> bool:
-    """Whether a file is there, of the size that its document states."""
+def _is_there(path: Path, stated: dict | None) -> bool:
+    """Whether a file is there: as its document states, or as somebody has edited it, but not cut short."""
     if stated is None:
         return False
     try:
         size = os.stat(path).st_size  # noqa: PTH116 (see `source.states`)
     except OSError:
         return False
-    return size == stated.get("bytes", size) and size > 0
+    return size > 0 and (size == stated.get("bytes", size) or _is_whole(path))
 
 
 def _is_current(document: dict, task: Task, path: Path) -> bool:
@@ -167,8 +167,8 @@ def _check_unedited(record: Record, files: dict[str, Path]) -> None:
             continue
         if hashlib.sha256(path.read_bytes()).hexdigest() != stated and _is_whole(path):
             raise OutputError(
-                f"{path}: was edited, and its scan or the results beside it have changed; move it, or replace it by "
-                "--overwrite"
+                f"{path}: was edited, and its scan has changed or results beside it are missing; move it, or replace "
+                "it by --overwrite"
             )
 
 

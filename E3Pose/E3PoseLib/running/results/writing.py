@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import OutputError
-from ...imaging.files import PART_PREFIX, whole_file
+from ...imaging.files import PART_PREFIX, reason, whole_file
 from ...imaging.geometry import write_itk, write_npy
 from ...imaging.volume import Volume, write_volume
 from ..scans.tasks import Task
@@ -108,8 +109,8 @@ def _unfinished(folder: Path, files: Mapping[str, Path]) -> Iterator[dict[str, P
             message = message.replace(str(part), str(files[kind]))
         raise OutputError(message) from error
     except OSError as error:
-        path = error.filename2 or error.filename or folder
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        path = Path(os.fsdecode(error.filename2 or error.filename or folder))
+        raise OutputError(f"{path}: cannot be written ({reason(error, path)})") from error
     finally:
         if place is not None:
             # On Windows a virus scanner may hold a file of it: then it is removed a day later.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import E3PoseError, TransformError
+from ...errors import E3PoseError, TransformError, VolumeError
 from ...imaging.formats import FoundScan, scans_in
 from ...imaging.geometry import read_json
 from .labels import named_as_labels
@@ -67,7 +68,14 @@ def images_of(
     found: list[Image] = []
     n_left_out = 0
     for place in _folders(folder, recursive, apart_from):
-        for scan in scans_in(place, suffixes):
+        try:
+            scans = scans_in(place, suffixes)
+        except VolumeError:
+            if place == folder:
+                raise
+            on_left_out(place, "a folder that cannot be read")
+            continue
+        for scan in scans:
             if reason := _no_scan(scan):
                 on_left_out(scan.path, reason)
                 n_left_out += 1
@@ -78,7 +86,7 @@ def images_of(
     message = f"{folder}: no {', '.join(suffixes)} file in this folder"
     if n_left_out:
         message += f" but {n_left_out} that are no scans (label maps, masks, results); a file named itself is tried"
-    elif not recursive and any(scans_in(place, suffixes) for place in _folders(folder, True, apart_from)):
+    elif not recursive and _some_below(folder, suffixes, apart_from):
         message += "; there are some in its subfolders: take those with --recursive"
     raise E3PoseError(message)
 
@@ -91,38 +99,43 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def folder_identity(folder: Path) -> Hashable:
+    """What tells a folder from others, whatever path leads to it: by a link, a mount, or in another case."""
+    try:
+        status = os.stat(folder)  # noqa: PTH116 (Path.stat of Python 3.10 hides it from tests)
+        # Some network drives of Windows number nothing.
+        return (status.st_dev, status.st_ino) if status.st_ino else folder.resolve()
+    except OSError:
+        return folder
+
+
 def _folders(folder: Path, recursive: bool, apart_from: str | os.PathLike | None) -> Iterator[Path]:
     """The folder and, by name, those in it, each once, wherever links lead."""
-    seen = set()
+    seen: set[Hashable] = set()
     if apart_from is not None and is_folder(Path(apart_from)):
-        seen.add(_identity(Path(apart_from)))
+        seen.add(folder_identity(Path(apart_from)))
     waiting = [folder]
     while waiting:
         place = waiting.pop()
-        identity = _identity(place)
+        identity = folder_identity(place)
         # The folder itself was asked for, even if results were to go there; that is refused elsewhere, in words.
         if identity in seen and place != folder:
             continue
         seen.add(identity)
         yield place
         if recursive:
-            inner = [path for path in _entries(place) if not path.name.startswith(".") and is_folder(path)]
-            waiting += reversed(inner)
+            with contextlib.suppress(OSError):  # whoever looks for its scans is told
+                inner = sorted(path for path in place.iterdir() if not path.name.startswith(".") and is_folder(path))
+                waiting += reversed(inner)
 
 
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        raise E3PoseError(f"{folder}: this folder cannot be read ({error.strerror})") from error
-
-
-def _identity(folder: Path) -> tuple[int, int] | Path:
-    try:
-        status = folder.stat()
-    except OSError:
-        return folder
-    return status.st_dev, status.st_ino
+def _some_below(folder: Path, suffixes: tuple[str, ...], apart_from: str | os.PathLike | None) -> bool:
+    """Whether the subfolders of a folder hold images."""
+    for place in _folders(folder, True, apart_from):
+        with contextlib.suppress(VolumeError):
+            if scans_in(place, suffixes):
+                return True
+    return False
 
 
 def _folders_in_name(folder: Path, place: Path, scan: FoundScan) -> tuple[str, ...]:

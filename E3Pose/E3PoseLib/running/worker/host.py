@@ -2,7 +2,7 @@
 
 The window that shows the panel must stay alive while a pose is computed, a crash must not take it down, and a
 cancelled computation must be gone at once: so the computation lives in another process
-(`E3PoseLib.running.worker_process`), and nothing here ever waits for it. The two share a folder and the process's
+(`E3PoseLib.running.worker.process`), and nothing here ever waits for it. The two share a folder and the process's
 output:
 
 * a request is ``request-N.json`` (written whole, then renamed) with its voxels in ``request-N.npy``, which a thread
@@ -26,11 +26,9 @@ import collections
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,10 +38,11 @@ import numpy as np
 
 from E3PoseLib import errors
 from E3PoseLib.errors import E3PoseError, WorkerError
-from E3PoseLib.running.hand_over import HandOver, Scan
-from E3PoseLib.running.messages import MARKER, Failed, Finished, Progress, describe_exit
+from E3PoseLib.running.worker.folder import make_folder, remove_folder
+from E3PoseLib.running.worker.hand_over import HandOver, Scan
+from E3PoseLib.running.worker.messages import MARKER, Failed, Finished, Progress, describe_exit
 
-PROCESS_SCRIPT = Path(__file__).with_name("worker_process.py")
+PROCESS_SCRIPT = Path(__file__).with_name("process.py")
 
 IDLE_SECONDS = 600
 """How long a worker without work keeps its memory before it leaves by itself."""
@@ -181,12 +180,12 @@ class PoseWorker:
         self._forget()
 
     def _start(self) -> _Child:
-        folder = Path(tempfile.mkdtemp(prefix="E3Pose-"))
+        folder = make_folder()
         arguments = [self._python, str(PROCESS_SCRIPT), str(folder), str(self._idle_seconds)]
         try:
             process = self._launch(arguments)
         except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
             raise WorkerError(f"cannot start the worker process {self._python}: {error}") from error
         if process.stdout is None:
             raise TypeError("launch must start the worker with its output in a pipe")
@@ -284,6 +283,6 @@ class PoseWorker:
             # memory back.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.process.wait(timeout=0.05)
-            shutil.rmtree(self._child.folder, ignore_errors=True)
+            remove_folder(self._child.folder)
         self._child = self._worker_pid = None
         self._busy = False

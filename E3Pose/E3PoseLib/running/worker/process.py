@@ -1,8 +1,8 @@
-"""The worker's own end: runs as a script in a process of its own; see `E3PoseLib.running.worker` for what passes
+"""The worker's own end: runs as a script in a process of its own; see `E3PoseLib.running.worker.host` for what passes
 between.
 
 It leaves when its host does: nobody reading its output, or its folder being gone, ends it, so that a crashed
-or killed host leaves no process behind with a model in memory.
+or killed host leaves no process behind with a model in memory, and no folder with a patient's voxels.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":
     # Run by path, Python would look for modules in this folder instead of beside E3PoseLib.
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
+    sys.path[0] = str(Path(__file__).resolve().parents[3])
 
 import numpy as np
 
-from E3PoseLib.running.messages import MARKER
+from E3PoseLib.running.worker.folder import beat, remove_folder
+from E3PoseLib.running.worker.messages import MARKER
 
 if TYPE_CHECKING:
     from E3PoseLib.running.session import Session
@@ -33,10 +34,11 @@ HEARTBEAT_SECONDS = 0.5
 
 class Output:
     """Writes messages to the process's standard output, one at a time, and ends the process when nobody reads
-    them.
+    them: nobody is left to remove the folder then but it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._lock = threading.Lock()
         self._descriptor = os.dup(sys.stdout.fileno())
 
@@ -46,15 +48,16 @@ class Output:
             try:
                 os.write(self._descriptor, f"{MARKER}{payload}\n".encode())
             except OSError:
+                remove_folder(self._folder)
                 os._exit(1)
 
 
-def beat(output: Output, folder: Path) -> None:
+def keep_beating(output: Output, folder: Path) -> None:
     """Tell twice a second that the worker lives; leave if the host does not."""
     while True:
         time.sleep(HEARTBEAT_SECONDS)
         output.send()
-        if not folder.is_dir():
+        if not beat(folder):
             os._exit(0)
 
 
@@ -119,9 +122,9 @@ def serve(folder: Path, idle_seconds: float) -> None:
     """Answer requests until the host is gone or has been silent for ``idle_seconds``."""
     if hasattr(os, "nice"):
         os.nice(5)  # the host's window comes first
-    output = Output()
+    output = Output(folder)
     output.send("hello", pid=os.getpid())
-    threading.Thread(target=beat, args=(output, folder), daemon=True).start()
+    threading.Thread(target=keep_beating, args=(output, folder), daemon=True).start()
     tasks = Tasks(output, folder)
     handlers = {"estimate": tasks.estimate, "import": tasks.import_weights}
     idle_since = time.monotonic()
