@@ -68,3 +68,19 @@ def kill_at_event(number: int, kill: Callable[[], None] = lambda: os.kill(os.get
             left -= 1
 
     sys.addaudithook(count)
+
+
+def killed(number: int, work: Callable[[], object]) -> bool:
+    """Whether a process that does some work is killed at its ``number``-th deed to a file."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            kill_at_event(number)
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    status = os.waitpid(child, 0)[1]
+    assert status == 0 or os.WIFSIGNALED(status)
+    return status != 0

@@ -4,29 +4,13 @@ import os
 import shutil
 
 import pytest
-from made_results import WITH_ALL, contents, kill_at_event, make_scan, write_made
+from made_results import WITH_ALL, contents, killed, make_scan, write_made
 
 from E3PoseLib.running.results.settings import Settings
 from E3PoseLib.running.results.standing import State, state_of_results
 from E3PoseLib.running.results.tables import write_tables
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked to be killed")
-
-
-def killed(number: int, work) -> bool:
-    """Whether a process that does some work is killed at its ``number``-th deed to a file."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            kill_at_event(number)
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    status = os.waitpid(child, 0)[1]
-    assert status == 0 or os.WIFSIGNALED(status)
-    return status != 0
 
 
 POSE_ALONE = Settings("model-1")

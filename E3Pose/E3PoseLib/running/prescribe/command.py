@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import E3PoseError, NoHeadFoundError, OutputError, PrescriptionError, TransformError, VolumeError
+from ...errors import E3PoseError, NoHeadFoundError, PrescriptionError, VolumeError
 from ...prescription.settings import PLANES, StackSettings
 from ..ending import SOME_FAILED, SUCCESS
 from ..memory import made_to_stay
@@ -21,6 +18,7 @@ if TYPE_CHECKING:
     from ...imaging.volume import Volume
     from ...method.estimate import PoseEstimate
     from ...prescription.stack import Stack
+    from ..results.bundle import Bundle
 
 FORMAT = "e3pose-prescription-1"
 SUFFIXES = {"json": "_prescription.json", "txt": "_prescription.txt", "png": "_prescription.png"}
@@ -102,6 +100,7 @@ def run_prescribe(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         from ...prescription.report import doubt_lines, prescription_text
         from ...prescription.stack import plan_stack
         from ..picture import check_can_draw
+        from ..results.bundle import Bundle
         from ..results.folder import check_folder, prepare_folder
         from ..scans.tasks import find_tasks
 
@@ -121,11 +120,10 @@ def run_prescribe(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         "frame": task.frame,
         "settings": {"model": loaded.identity, "planes": planes, **_as_read_back(settings)},
     }
-    for path in files.values():
-        if path.is_dir():
-            raise OutputError(f"{path}: is a folder; choose another output folder")
+    bundle = Bundle(folder, f"{task.name}_prescription", files, FORMAT)
+    bundle.check_no_folders()
     if not options.overwrite:
-        _check_may_replace(files, origin)
+        bundle.check_may_replace(origin)
     try:
         volume = read_volume(task.path, task.frame)
         estimate = estimator.estimate(volume)
@@ -141,7 +139,7 @@ def run_prescribe(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
             print(line, file=sys.stderr)
         raise
     text = prescription_text(task.name, stacks, estimate.confidence.level, estimate.warnings)
-    _write(files, origin, text, volume, estimate, stacks)
+    _write(bundle, origin, text, volume, estimate, stacks)
     print(text, end="")
     for path in files.values():
         print(f"  {path}")
@@ -164,45 +162,15 @@ def _as_read_back(settings: StackSettings) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
 
 
-def _check_may_replace(files: Mapping[str, Path], origin: Mapping[str, Any]) -> None:
-    """Keep files of another origin, and prescriptions of other scans or settings.
-
-    Raises
-    ------
-    OutputError
-        If there is such a file.
-    """
-    from ...imaging.geometry import read_json
-
-    try:
-        document = read_json(files["json"])
-    except TransformError:
-        document = {}
-    way_out = "choose another output folder, or replace it by --overwrite"
-    if document.get("format") != FORMAT:
-        for path in files.values():
-            if os.path.lexists(path):
-                raise OutputError(f"{path}: is no prescription of this program; {way_out}")
-        return
-    settings = document.get("settings")
-    recorded = {**document, **(settings if isinstance(settings, dict) else {})}
-    wanted = {**origin, **origin["settings"]}
-    for key, value in wanted.items():
-        if key != "settings" and recorded.get(key) != value:
-            raise OutputError(f"{files['json']}: was made with {key} {recorded.get(key)!r}, not {value!r}; {way_out}")
-
-
 def _write(
-    files: Mapping[str, Path],
+    bundle: Bundle,
     origin: Mapping[str, Any],
     text: str,
     volume: Volume,
     estimate: PoseEstimate,
     stacks: list[Stack],
 ) -> None:
-    """All files or none: each takes its place when all are written, the document last."""
-    from ...imaging.files import whole_file
-    from ...imaging.geometry import write_json
+    """All files or none: they take their places together, the document last."""
     from ...prescription.report import NOT_CLINICAL, stack_numbers
     from .picture import draw_stacks
 
@@ -214,8 +182,6 @@ def _write(
         "canonical_to_ras": estimate.canonical_to_ras,
         "stacks": {stack.plane: stack_numbers(stack) for stack in stacks},
     }
-    with ExitStack() as until_all_are_written:
-        parts = {kind: until_all_are_written.enter_context(whole_file(path)) for kind, path in files.items()}
+    with bundle.written(document) as parts:
         draw_stacks(parts["png"], volume, estimate, stacks)
         parts["txt"].write_text(text, encoding="utf-8")
-        write_json(parts["json"], document)

@@ -5,12 +5,54 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import OutputError
-from ...imaging.files import take_place, to_disk
+from ...imaging.files import PART_PREFIX, reason, take_place, to_disk
 from ..ending import interrupts_wait
+
+
+@contextmanager
+def unfinished(folder: Path, files: Mapping[str, Path], names: Mapping[str, str]) -> Iterator[dict[str, Path]]:
+    """Where files are written until they are whole: in a hidden folder, which goes with all that is left in it.
+
+    Errors name the files as they are to be called.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the results.
+    files : mapping of str to Path
+        Their places, by kind.
+    names : mapping of str to str
+        How each is called until then.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    parts: dict[str, Path] = {}
+    place = None
+    try:
+        place = Path(tempfile.mkdtemp(prefix=PART_PREFIX, dir=folder))
+        parts = {kind: place / names[kind] for kind in files}
+        yield parts
+    except OutputError as error:
+        message = str(error)
+        for kind, part in parts.items():
+            message = message.replace(str(part), str(files[kind]))
+        raise OutputError(message) from error
+    except OSError as error:
+        path = Path(os.fsdecode(error.filename2 or error.filename or folder))
+        raise OutputError(f"{path}: cannot be written ({reason(error, path)})") from error
+    finally:
+        if place is not None:
+            # On Windows a virus scanner may hold a file of it: then it is removed a day later.
+            shutil.rmtree(place, ignore_errors=True)
 
 
 @interrupts_wait()
@@ -27,7 +69,7 @@ def place_together(
     Parameters
     ----------
     parts : mapping of Path to Path
-        From the finished files to their places, all in one folder, in this order.
+        From the finished files to their places, in this order; the folders of these are there.
     gone : iterable of Path
         Files that go, as the new ones are fewer.
     mark : tuple of Path
@@ -49,18 +91,21 @@ def place_together(
     for path, copy in copies.items():
         shutil.copy2(path, copy)
     last, _ = moves[-1]
+    folders = {mark_place.parent, *(path.parent for _, path in moves)}
     was_marked, together = mark_place.exists(), True
     try:
         take_place(finished_mark, mark_place)
         to_disk(mark_place.parent)
         for part, path in moves:
             if part is last:  # none of the others may be missing once it is there
-                to_disk(mark_place.parent)
+                for folder in folders:
+                    to_disk(folder)
             if part is None:
                 _remove(path)
             else:
                 take_place(part, path)
-        to_disk(mark_place.parent)
+        for folder in folders:
+            to_disk(folder)
     except BaseException:
         if last is not None and last.exists():
             together = _put_back(moves, copies) and not was_marked

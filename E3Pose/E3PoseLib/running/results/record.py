@@ -123,12 +123,24 @@ def content_stated(path: Path) -> dict:
 
 def mark(task: Task, kinds: Iterable[str]) -> dict:
     """The document that stands while files of those kinds take their places."""
+    return unfinished_mark(task.name, kinds)
+
+
+def unfinished_mark(name: str, kinds: Iterable[str]) -> dict:
+    """See `mark`; of files that go by a name."""
     return {
         "format": MARK_FORMAT,
-        "name": task.name,
+        "name": name,
         "kinds": sorted(kinds),
         "note": "The run was stopped here. Run the same command again, which writes these results anew.",
     }
+
+
+def is_unfinished_mark(path: Path) -> bool:
+    """Whether a file is such a mark."""
+    with contextlib.suppress(TransformError):
+        return read_json(path).get("format") == MARK_FORMAT
+    return False
 
 
 def documents(paths: Iterable[Path], format: str) -> Iterator[dict]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -15,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import OutputError
-from ...imaging.files import PART_PREFIX, reason, whole_file
+from ...imaging.files import whole_file
 from ...imaging.geometry import write_itk, write_npy
 from ...imaging.volume import Volume, write_volume
 from ..scans.tasks import Task
 from .files import ENDINGS, UNFINISHED_ENDING, Writers, result_file, result_files, wanted_kinds
-from .placing import place_together
+from .placing import place_together, unfinished
 from .record import FORMAT, content_stated, encoded, mark, read_record
 from .settings import DIRECTIONS, Settings
 
@@ -69,7 +65,7 @@ def write_results(
     kinds = wanted_kinds(settings, further)
     files = result_files(folder, task, kinds)
     before = result_files(folder, task, read_record(folder, task).kinds)
-    with _unfinished(folder, files) as parts:
+    with unfinished(folder, files, {kind: _part_name(kind, path) for kind, path in files.items()}) as parts:
         place = parts["json"].parent
         for ending, write in further.items():
             write(parts[ending], volume, estimate)
@@ -88,33 +84,11 @@ def write_results(
     return files
 
 
-@contextmanager
-def _unfinished(folder: Path, files: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
-    """Where files are written until they are whole: in a hidden folder, which goes with all that is left in it.
-
-    Errors name the files as they are to be called.
+def _part_name(kind: str, path: Path) -> str:
+    """How a file is called until it is whole: short, as Windows has limits; but a further file has its own name, which
+    some writers put into it.
     """
-    parts: dict[str, Path] = {}
-    place = None
-    try:
-        place = Path(tempfile.mkdtemp(prefix=PART_PREFIX, dir=folder))
-        for kind, path in files.items():
-            # Short names, as Windows has limits; but a further file's own, which some writers put into it.
-            suffixes = "".join(Path(kind + ENDINGS.get(kind, "")).suffixes)
-            parts[kind] = place / (f"{kind}{suffixes}" if kind in ENDINGS else path.name)
-        yield parts
-    except OutputError as error:
-        message = str(error)
-        for kind, part in parts.items():
-            message = message.replace(str(part), str(files[kind]))
-        raise OutputError(message) from error
-    except OSError as error:
-        path = Path(os.fsdecode(error.filename2 or error.filename or folder))
-        raise OutputError(f"{path}: cannot be written ({reason(error, path)})") from error
-    finally:
-        if place is not None:
-            # On Windows a virus scanner may hold a file of it: then it is removed a day later.
-            shutil.rmtree(place, ignore_errors=True)
+    return f"{kind}{''.join(Path(kind + ENDINGS[kind]).suffixes)}" if kind in ENDINGS else path.name
 
 
 def _write(parts: Mapping[str, Path], volume: Volume, estimate: PoseEstimate, settings: Settings) -> None:
