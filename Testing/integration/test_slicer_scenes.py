@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from .conftest import estimate, is_running
+from .theirs import Theirs
 
 pytestmark = pytest.mark.usefixtures("panel")
 
@@ -58,6 +59,24 @@ def test_reload(app, panel, scan_node, modules_restored):
     assert reloaded.ui.positionLabel.text.startswith("R ")
     estimate(app, reloaded)
     assert reloaded.ui.statusLabel.text == "Done."
+
+
+def test_after_a_reload_nodes_of_others_stay_too(app, panel, scene, tmp_path, modules_restored, estimate_at_once):
+    import slicer
+
+    theirs = Theirs(scene, tmp_path)
+    panel.ui.inputVolumeSelector.setCurrentNode(theirs.a)
+    estimate_at_once()
+    theirs.remember()
+    slicer.util.reloadScriptedModule("E3Pose")
+    reloaded = slicer.modules.E3PoseWidget
+    for selector in (reloaded.ui.outputTransformSelector, reloaded.ui.outputSegmentationSelector):
+        assert selector.currentNode().GetName().startswith("A ")
+        selector.removeCurrentNode()
+        assert selector.currentNode() is None
+    estimate(app, reloaded)
+    assert theirs.changed() == []
+    assert reloaded.ui.outputTransformSelector.currentNode().GetName().startswith("A ")
 
 
 def test_reload_by_script(app, panel, scan_node, modules_restored):

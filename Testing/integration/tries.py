@@ -68,6 +68,16 @@ def undo_what_made_them(panel, theirs, results):
     return [keep]
 
 
+def restore_a_scene_view(panel, theirs, results):
+    """As Slicer's Scene Views do it: what was deleted since comes back, what was made since goes."""
+    import slicer
+
+    view = theirs.scene.AddNode(slicer.vtkMRMLSceneViewNode())
+    view.StoreScene()
+    delete_by_data_module(panel, theirs, results)
+    view.RestoreScene(True)
+
+
 def import_a_scene_of_another_fetus(panel, theirs, results):
     """With parameters of the panel in it, whose nodes have the numbers of those here."""
     import slicer
@@ -115,6 +125,20 @@ def record_results_in_sequences(panel, theirs, results):
         browser.SetSaveChanges(sequence, True)
         sequences.append(sequence.GetNthDataNode(0))
     return [*sequences, *results]
+
+
+def select_what_a_sequence_of_theirs_drives(panel, theirs, results):
+    """An empty transform, which is the first of a series: what is written into it would go into the sequence."""
+    scene = theirs.scene
+    shown = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "motion")
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "browser")
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "motion in time")
+    sequence.SetDataNodeAtValue(shown, "0")
+    browser.AddSynchronizedSequenceNode(sequence)
+    browser.AddProxyNode(shown, sequence, False)
+    browser.SetSaveChanges(sequence, True)
+    panel.ui.outputTransformSelector.setCurrentNode(shown)
+    return [shown, sequence.GetNthDataNode(0)]
 
 
 def copy_results_and_delete_them(panel, theirs, results):
@@ -230,9 +254,11 @@ TRIES = (
     hide,
     delete_and_undo,
     undo_what_made_them,
+    restore_a_scene_view,
     import_a_scene_of_another_fetus,
     import_this_scene_once_more,
     record_results_in_sequences,
+    select_what_a_sequence_of_theirs_drives,
     copy_results_and_delete_them,
     change_results_by_hand,
     draw_on_the_upright_volume,

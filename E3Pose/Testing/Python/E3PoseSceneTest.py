@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 
 from E3PoseLib import mrml
-from E3PoseLib.errors import TransformError, VolumeError
+from E3PoseLib.errors import OutputError, TransformError, VolumeError
 
 
 class E3PoseSceneTest(unittest.TestCase):
@@ -48,6 +48,23 @@ class E3PoseSceneTest(unittest.TestCase):
         volume.SetAndObserveTransformNodeID(transform.GetID())
         with self.assertRaisesRegex(TransformError, "sits under the output transform"):
             mrml.check_transform_node(transform, volume)
+
+    def test_results_go_into_their_scan_s_own_nodes_alone(self):
+        scan, other = self.add_volume(), self.add_volume()
+        result = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        mrml.check_output(result, scan)
+        mrml.write_pose(result, {"canonical_to_ras": np.eye(4).tolist()}, mrml.ALIGN_VOLUME, mrml.read_scan(scan))
+        mrml.check_output(result, scan)
+        copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        copy.Copy(result)
+        for node, volume, words in (
+            (result, other, "a result of another scan"),
+            (copy, scan, "a copy of a result"),
+            (other, scan, "holds something else"),
+            (scan, scan, "the scan itself"),
+        ):
+            with self.assertRaisesRegex(OutputError, words):
+                mrml.check_output(node, volume, chosen=True)
 
     def test_a_plain_transform_is_no_pose(self):
         transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
