@@ -114,6 +114,9 @@ def test_no_brain_is_an_error_of_its_own(head):
         blind.segmentation_network.last_conv.bias.copy_(torch.tensor([100.0, -100.0]))
     with pytest.raises(NoHeadFoundError, match=r"blob: no fetal head"):
         PoseEstimator(blind, "cpu").estimate(head)
+    # Why there may be none is said with it.
+    with pytest.raises(NoHeadFoundError, match="; the voxel size looks lost; check that"):
+        PoseEstimator(blind, "cpu").estimate(replace(head, doubts=("the voxel size looks lost",)))
 
 
 def test_a_cut_head_is_marked(estimator):

@@ -365,6 +365,26 @@ def test_a_mosaic_is_a_scan(dicom, scan, tmp_path):
     assert [one.path for one in scans_in(tmp_path / "exam")] == [path]
 
 
+def test_a_series_of_several_frames_is_converted_once(dicom, scan, tmp_path, monkeypatch):
+    import pydicom
+
+    from E3PoseLib.imaging.formats import dicom as reader
+
+    first = dicom.write_mosaic(tmp_path / "exam", scan)
+    second = pydicom.dcmread(dicom.write_mosaic(tmp_path / "other", replace(scan, array=scan.array + 1)))
+    second.SeriesInstanceUID = pydicom.dcmread(first).SeriesInstanceUID
+    second.InstanceNumber = second.AcquisitionNumber = 2
+    second.save_as(first.with_name("MR.2"))
+    converted, run = [], reader.subprocess.run
+    monkeypatch.setattr(reader.subprocess, "run", lambda *call, **how: converted.append(call) or run(*call, **how))
+    assert count_frames(first) == 2
+    for frame in (0, 1):
+        check_same_scan(read_volume(first, frame), replace(scan, array=scan.array + frame))
+    assert len(converted) == 1
+    first.with_name("MR.2").unlink()
+    assert count_frames(first) == 1 and len(converted) == 2
+
+
 def test_dicom_that_is_no_mr_scan_is_refused(dicom, scan, tmp_path):
     files = dicom.write_series(tmp_path / "ct", scan, modality="CT")
     with pytest.raises(VolumeError, match="of modality CT"):

@@ -194,5 +194,9 @@ class PoseEstimator:
 def _with_brains(reading: Reading, brains: list[np.ndarray]) -> Reading:
     if brains:
         return replace(reading, brains=tuple(brains))
-    message = "no fetal head was found; check that the scan shows one and that the model suits it"
-    return replace(reading, outcome=NoHeadFoundError(f"{reading.scan.volume.name}: {message}"))
+    volume = reading.scan.volume
+    # A voxel size that was lost is why no head was found, and no result is there to say it.
+    message = "; ".join(
+        ("no fetal head was found", *volume.doubts, "check that the scan shows one and that the model suits it")
+    )
+    return replace(reading, outcome=NoHeadFoundError(f"{volume.name}: {message}"))

@@ -7,6 +7,9 @@ import re
 import shutil
 import subprocess
 import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -126,8 +129,7 @@ def count_frames(path: Path) -> int:
     VolumeError
         If it cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="e3pose-") as folder:
-        return nifti.count_frames(_converted(series_of(path), path, Path(folder))[0])
+    return _conversion_of(path).n_frames
 
 
 def read(path: Path, frame: int | None) -> Contents:
@@ -138,13 +140,63 @@ def read(path: Path, frame: int | None) -> Contents:
     VolumeError
         If it is no MR series, cannot be read, or has several frames and none was chosen.
     """
-    with tempfile.TemporaryDirectory(prefix="e3pose-") as folder:
-        file, notes = _converted(series_of(path), path, Path(folder))
-        try:
-            contents = nifti.read(file, frame)
-        except VolumeError as error:
-            raise VolumeError(str(error).replace(str(file), str(path))) from error
-    return Contents(contents.array, contents.voxel_to_ras, (*notes, *contents.notes), contents.doubts)
+    conversion = _conversion_of(path)
+    with _named(path, conversion.file):
+        contents = nifti.read(conversion.file, frame)
+    notes = (*conversion.notes, *contents.notes)
+    return Contents(contents.array, contents.voxel_to_ras, notes, contents.doubts)
+
+
+class _Conversion:
+    """A series as a NIfTI file, in a temporary folder that goes with the last reference to this.
+
+    Parameters
+    ----------
+    series : Series
+    path : Path
+        For messages.
+
+    Raises
+    ------
+    VolumeError
+        If it is no MR series, or cannot be converted.
+    """
+
+    def __init__(self, series: Series, path: Path) -> None:
+        folder = tempfile.mkdtemp(prefix="e3pose-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.file, self.notes = _converted(series, path, Path(folder))
+        with _named(path, self.file):
+            self.n_frames = nifti.count_frames(self.file)
+
+
+_with_frames: dict[tuple, _Conversion] = {}
+"""The series with several frames that was converted last, by its files: the next frame is asked for next."""
+
+
+def _conversion_of(path: Path) -> _Conversion:
+    """See `_Conversion`; of a series with several frames the one made before, as long as its files are the same."""
+    series = series_of(path)
+    try:
+        states = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in series.files)
+    except OSError as error:
+        raise VolumeError(f"{path}: a file of its series cannot be read ({error.strerror})") from error
+    known = _with_frames.get(states)
+    if known is None or not known.file.is_file():
+        _with_frames.clear()
+        known = _Conversion(series, path)
+        if known.n_frames > 1:
+            _with_frames[states] = known
+    return known
+
+
+@contextmanager
+def _named(path: Path, file: Path) -> Iterator[None]:
+    """Have errors name what the user gave instead of a temporary file."""
+    try:
+        yield
+    except VolumeError as error:
+        raise VolumeError(str(error).replace(str(file), str(path))) from error
 
 
 def _converted(series: Series, path: Path, folder: Path) -> tuple[Path, tuple[str, ...]]:
