@@ -1,7 +1,5 @@
 """The module E3Pose of 3D Slicer: how a fetus's head lies in an MR scan."""
 
-import logging
-
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -21,12 +19,14 @@ from E3PosePanel.head.views import Views
 from E3PosePanel.logic import E3PoseLogic
 from E3PosePanel.model_section import ModelSection
 from E3PosePanel.parameters import E3PoseParameterNode
+from E3PosePanel.prescription_section import PrescriptionSection
 from E3PosePanel.result_section import ResultSection
 from E3PosePanel.runs.background_run import BackgroundRun
 from E3PosePanel.runs.reslicing_run import ReslicingRun
 from E3PosePanel.sample_data import registerSampleData
 from E3PosePanel.self_test import E3PoseTest  # noqa: F401 - where Slicer looks for it
 from E3PosePanel.setup_section import SetupSection
+from E3PosePanel.status import Status
 from E3PosePanel.wrapped_labels import WrappedLabels
 
 
@@ -71,24 +71,36 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
 
         self.logic = E3PoseLogic()
-        self._run = BackgroundRun(self._showProgress, self._onBusy)
-        self.modelSection = ModelSection(self.ui, self._run, self._showMessage, self._checkCanEstimate)
-        self.setupSection = SetupSection(self.ui, self._showMessage, self._checkCanEstimate)
-        self._reslicingRun = ReslicingRun(lambda fraction: self._showProgress(_("Reslicing"), fraction), self._onBusy)
+        self.status = Status(self.ui)
+        say, fail = self.status.say, self.status.sayFailed
+        self._run = BackgroundRun(self.status.showProgress, self._onBusy)
+        self.modelSection = ModelSection(self.ui, self._run, say, self._checkCanEstimate)
+        self.setupSection = SetupSection(self.ui, say, self._checkCanEstimate)
+        self._reslicingRun = ReslicingRun(lambda done: self.status.showProgress(_("Reslicing"), done), self._onBusy)
         page = self.resourcePath("FirstSteps/FirstSteps.html")
-        self.firstSteps = FirstSteps(self.ui, page, self._showMessage, self._selectScan)
+        self.firstSteps = FirstSteps(self.ui, page, say, self._selectScan)
         self.scanInput = ScanInput(self.ui.timePointLabel, self._onVolumeChanged)
         self.outputs = Outputs()
-        self.estimation = Estimation(self, self._run, self._showMessage, self._onWritten, self._onFailed)
-        self.views = Views(self.ui, self._onShown, self._onFailed)
+        self.estimation = Estimation(self, self._run, say, self._onWritten, fail)
+        self.views = Views(self.ui, self._onShown, fail)
         self.maskControls = MaskControls(self.views)
-        self.directionControl = DirectionControl(self._showMessage)
+        self.directionControl = DirectionControl(say)
         self.overlays = Overlays(self.views)
         self.correction = Correction(
-            self.ui, self.logic, self.views, self.overlays.axes, self._showMessage, self._refreshResult, self._onFailed
+            self.ui,
+            self.logic,
+            self.views,
+            self.overlays.axes,
+            say,
+            self._refreshResult,
+            fail,
         )
         shown = (self.ui, self.logic, self.outputs, self._reslicingRun, self.views, self.maskControls)
-        self.resultSection = ResultSection(*shown, self._showMessage, self._onFailed)
+        self.resultSection = ResultSection(*shown, say, fail)
+        self.prescriptionSection = PrescriptionSection(self.ui, self.views, say)
+        # In the order in which they tell, and show, what the parameters and their nodes are now.
+        shown = (self.directionControl, self.resultSection, self.views, self.maskControls, self.overlays)
+        self._shown = (*shown, self.correction, self.prescriptionSection)
 
         scene = slicer.mrmlScene
         for event, receiver in (
@@ -146,7 +158,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.correction.stop()
         self.views.turnBack()
         self.resultSection.clear()
-        self._showMessage(_("Stopped: the scene was closed.") if wasBusy else "")
+        self.status.say(_("Stopped: the scene was closed.") if wasBusy else "")
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller, event) -> None:
@@ -192,15 +204,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
         self._parameterNode = parameterNode
         self.scanInput.follow(parameterNode.inputVolume if parameterNode else None)
-        self.estimation.setParameterNode(parameterNode)
-        self.outputs.setParameterNode(parameterNode)
-        self.modelSection.setParameterNode(parameterNode)
-        self.views.setParameterNode(parameterNode)
-        self.maskControls.setParameterNode(parameterNode)
-        self.directionControl.setParameterNode(parameterNode)
-        self.overlays.setParameterNode(parameterNode)
-        self.correction.setParameterNode(parameterNode)
-        self.resultSection.setParameterNode(parameterNode)
+        for part in (self.estimation, self.outputs, self.modelSection, *self._shown):
+            part.setParameterNode(parameterNode)
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
@@ -211,20 +216,20 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _selectScan(self, volume) -> None:
         """Select a scan that was just loaded."""
         self._parameterNode.inputVolume = volume
-        self._showMessage(_("Press Estimate Pose."))
+        self.status.say(_("Press Estimate Pose."))
 
     def onEstimateButton(self, checked=False) -> None:
         """Start the estimation; the result comes by `_onWritten`."""
         if self.estimation.start():
-            self._showMessage("")
-            self._showProgress(_("Starting"), 0.0)
+            self.status.say("")
+            self.status.showProgress(_("Starting"), 0.0)
         self._checkCanEstimate()
 
     def onCancelButton(self, checked=False) -> None:
         """End the worker, or a reslicing, at once; the scene stays as it was."""
         self._run.stop()
         self._reslicingRun.stop()
-        self._showMessage(_("Cancelled."))
+        self.status.say(_("Cancelled."))
 
     def _onWritten(self, volume, words: str) -> None:
         """A result has been written; of the selected scan it is shown."""
@@ -234,7 +239,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.maskControls.show()
         else:
             self.views.showMasks()
-        self._showMessage(words)
+        self.status.say(words)
         if self._parameterNode.inputVolume == volume and self._parameterNode.reslicedVolume:
             self.resultSection.reslice(volume, words)
 
@@ -242,25 +247,11 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _isBusy(self) -> bool:
         return self._run.busy or self._reslicingRun.busy
 
-    def _onFailed(self, error: Exception) -> None:
-        reason = str(error) or type(error).__name__
-        logging.error(f"E3Pose: {reason}")
-        self._showMessage(_("Not done: {reason}.").format(reason=reason.rstrip(".")))
-
     def _onBusy(self) -> None:
         """A reslicing has begun, or a run of either kind is over."""
-        self.ui.progressBar.visible = self.ui.cancelButton.visible = self._isBusy
+        self.status.showBusy(self._isBusy)
         self._checkCanEstimate()
         self._refreshResult()
-
-    def _showProgress(self, stage: str, fraction: float) -> None:
-        self.ui.progressBar.visible = True
-        self.ui.cancelButton.visible = True
-        self.ui.progressBar.value = round(100 * fraction)
-        self.ui.progressBar.format = f"{stage}… %p%"
-
-    def _showMessage(self, text: str) -> None:
-        self.ui.statusLabel.text = text
 
     def _onParametersChanged(self, caller=None, event=None) -> None:
         parameters = self._parameterNode
@@ -274,7 +265,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if isOther:
             self.outputs.selectThoseOf(parameters.inputVolume)
             self.views.select(parameters.inputVolume)
-            self._showMessage(_("The estimation of the other scan goes on.") if self._run.busy else "")
+            self.status.say(_("The estimation of the other scan goes on.") if self._run.busy else "")
         self._refreshResult()
         self._checkCanEstimate()
 
@@ -286,15 +277,12 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The views show another volume."""
         self.maskControls.refresh()
         self.overlays.refresh()
+        self.prescriptionSection.refresh()
 
     def _refreshResult(self) -> None:
         if self._parameterNode is not None:
-            self.directionControl.refresh()
-            self.resultSection.refresh()
-            self.views.refresh()
-            self.maskControls.refresh()
-            self.overlays.refresh()
-            self.correction.refresh()
+            for part in self._shown:
+                part.refresh()
 
     def _checkCanEstimate(self) -> None:
         self.estimation.refresh(self._isBusy)

@@ -48,6 +48,17 @@ class Precision(enum.Enum):
         return {Precision.SINGLE: _("Single (float32)"), Precision.HALF: _("Half (bfloat16)")}[self]
 
 
+class Plane(enum.Enum):
+    """Of the head, in which slices are planned."""
+
+    AXIAL = "axial"
+    CORONAL = "coronal"
+    SAGITTAL = "sagittal"
+
+    def label(self) -> str:
+        return {Plane.AXIAL: _("Axial"), Plane.CORONAL: _("Coronal"), Plane.SAGITTAL: _("Sagittal")}[self]
+
+
 @parameterNodeWrapper
 class E3PoseParameterNode:
     """
@@ -60,6 +71,8 @@ class E3PoseParameterNode:
     maskOpacity - of its outline and its surface
     planesBefore - where the slice views were before they were turned to the head, as JSON; empty where they are not
     showAxes, showBox - whether the head's axes and its box are drawn
+    stackPlane, stackFieldOfView, stackThickness, stackGap, stackMargin - of slices that are planned, in mm
+    showStack - whether they are drawn
     device, precision - how the networks run
     useModelThresholds - whether the two thresholds that follow are the model's own
     backgroundThreshold, brainThreshold - probabilities above which a voxel can be of that class
@@ -78,6 +91,12 @@ class E3PoseParameterNode:
     planesBefore: str = ""
     showAxes: bool = False
     showBox: bool = False
+    stackPlane: Plane = Plane.AXIAL
+    stackFieldOfView: Annotated[float, WithinRange(10.0, 1000.0)] = 256.0
+    stackThickness: Annotated[float, WithinRange(0.1, 50.0)] = 3.0
+    stackGap: Annotated[float, WithinRange(-50.0, 100.0)] = 0.0
+    stackMargin: Annotated[float, WithinRange(0.0, 200.0)] = 10.0
+    showStack: bool = False
     device: Device = Device.AUTO
     precision: Precision = Precision.SINGLE
     useModelThresholds: bool = True

@@ -159,6 +159,9 @@ class Application(shaped(QtCore.QObject)):
     def moduleManager(self) -> ModuleManager:
         return self._modules
 
+    def clipboard(self):
+        return self._qt.clipboard()
+
     def processEvents(self) -> None:
         self._qt.processEvents()
 

@@ -96,13 +96,15 @@ class PythonQtObject:
 
 
 def attribute(base: type, name: str) -> property | None:
-    """The Qt property ``name`` of ``base`` as a Python attribute, or None where it has no plain getter."""
+    """The Qt property ``name`` of ``base`` as a Python attribute, or None where Qt itself calls its getter."""
     capital = name[0].upper() + name[1:]
     getters = (getattr(base, candidate, None) for candidate in (name, "is" + capital, "has" + capital))
     getter = next((candidate for candidate in getters if callable(candidate)), None)
     setter = getattr(base, "set" + capital, None)
-    if getter is None or name in VIRTUAL_GETTERS:
+    if name in VIRTUAL_GETTERS:
         return None
+    if getter is None:  # one that is called otherwise, as toPlainText is
+        return property(lambda self: self.property(name), lambda self, value: self.setProperty(name, value))
     return property(lambda self: getter(self), (lambda self, value: setter(self, value)) if setter else None)
 
 

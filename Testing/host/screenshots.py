@@ -3,7 +3,7 @@
     python Testing/host/screenshots.py [SCAN] --model NAME [-o FOLDER] [--steps FILE]
 
 Without a scan, the synthetic one of the sample data is shown. Panel, run and views are real: what is drawn is what the
-buttons do. ``window.png``, ``planes.png`` (in a dark style) and ``upright.png`` go to the folder, the four steps in one
+buttons do. ``window.png``, ``slices.png``, ``planes.png`` (in a dark style) and ``upright.png`` go to the folder, the four steps in one
 picture to FILE.
 """
 
@@ -129,6 +129,12 @@ def brighten(scan) -> None:
     scan.GetDisplayNode().SetWindowLevel(brightest, brightest / 2)
 
 
+def turn_over(sections) -> None:
+    """Open the sections of the panel that are folded away, and fold the open ones."""
+    for section in sections:
+        section.collapsed = not section.collapsed
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan", type=Path, nargs="?")
@@ -157,6 +163,13 @@ def main() -> None:
         sys.exit(panel.ui.statusLabel.text)
     steps.append(window.picture())
     save(steps[-1], arguments.output / "window.png")
+
+    sections = (panel.ui.viewCollapsibleButton, panel.ui.checkCollapsibleButton, panel.ui.prescriptionCollapsibleButton)
+    turn_over(sections)
+    panel.ui.showStackCheckBox.checked = True
+    save(window.picture(), arguments.output / "slices.png")
+    panel.ui.showStackCheckBox.checked = False
+    turn_over(sections)
 
     panel.ui.standardPlanesButton.click()
     panel.ui.showAxesCheckBox.checked = True

@@ -7,6 +7,7 @@ parent frame. Nothing here needs more than Slicer itself brings, `Scan.volume` a
 
 from E3PoseLib.mrml.drawn.axes import HeadAxes
 from E3PoseLib.mrml.drawn.box import BOX_CLASS, move_box, write_box
+from E3PoseLib.mrml.drawn.slices import SLICES_ATTRIBUTE, SLICES_CLASS, is_edited_slices, write_slices
 from E3PoseLib.mrml.following import follow_scan
 from E3PoseLib.mrml.hierarchy import place_beside, place_under
 from E3PoseLib.mrml.mask import (
@@ -16,6 +17,7 @@ from E3PoseLib.mrml.mask import (
     is_put_aside,
     mask_to_world,
     mask_visibility,
+    mask_voxels,
     show_mask,
     show_only_masks_of,
     write_mask,
@@ -36,11 +38,13 @@ from E3PoseLib.mrml.pose import (
     RESULT_ATTRIBUTE,
     changes_since,
     check_transform_node,
+    has_left_scanner,
     head_pose,
     is_edited_pose,
     pose_direction,
     read_result,
     set_direction,
+    world_to_scan,
     write_pose,
 )
 from E3PoseLib.mrml.resampling import reslice
@@ -97,6 +101,8 @@ __all__ = [
     "PLACE_AXES",
     "RESULT_ATTRIBUTE",
     "SCAN_EVENTS",
+    "SLICES_ATTRIBUTE",
+    "SLICES_CLASS",
     "VOLUME_REFERENCE",
     "HeadAxes",
     "Scan",
@@ -108,11 +114,13 @@ __all__ = [
     "check_volume_node",
     "correct_pose",
     "follow_scan",
+    "has_left_scanner",
     "has_mask",
     "head_in_upright",
     "head_pose",
     "is_edited_mask",
     "is_edited_pose",
+    "is_edited_slices",
     "is_empty",
     "is_of",
     "is_of_another",
@@ -125,6 +133,7 @@ __all__ = [
     "mark_checked",
     "mask_to_world",
     "mask_visibility",
+    "mask_voxels",
     "move_box",
     "one_step",
     "open_on_head",
@@ -159,8 +168,10 @@ __all__ = [
     "voxel_to_parent",
     "voxel_to_world",
     "voxels",
+    "world_to_scan",
     "write_box",
     "write_mask",
     "write_pose",
+    "write_slices",
     "write_upright_mask",
 ]

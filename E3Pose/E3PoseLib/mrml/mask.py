@@ -108,16 +108,25 @@ def note_places(segmentation_node, scan_place: dict, mask_to_world: np.ndarray) 
     segmentation_node.SetAttribute(FOLLOWED_ATTRIBUTE, json.dumps(places))
 
 
-def mask_points(segmentation_node) -> np.ndarray | None:
-    """The mask's voxels as points [N, 3] in world RAS; None where `mask_to_world` is."""
+def mask_voxels(segmentation_node) -> tuple[np.ndarray, np.ndarray] | None:
+    """The box of the mask's voxels that is kept, bool [I, J, K], and its voxel indices -> world RAS, 4x4; None where
+    `mask_to_world` is.
+    """
     to_world = mask_to_world(segmentation_node)
     if to_world is None:
         return None
     segmentation = segmentation_node.GetSegmentation()
     segment = segmentation.GetSegment(_mask_id(segmentation))
     image = segment.GetRepresentation(slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName())
-    indices = np.argwhere(_labels(image) == segment.GetLabelValue()) + image.GetExtent()[::2]
-    return transform_points(to_world, indices)
+    corner = np.eye(4)
+    corner[:3, 3] = image.GetExtent()[::2]
+    return _labels(image) == segment.GetLabelValue(), to_world @ corner
+
+
+def mask_points(segmentation_node) -> np.ndarray | None:
+    """The mask's voxels as points [N, 3] in world RAS; None where `mask_to_world` is."""
+    found = mask_voxels(segmentation_node)
+    return None if found is None else transform_points(found[1], np.argwhere(found[0]))
 
 
 def mask_to_world(segmentation_node) -> np.ndarray | None:

@@ -7,7 +7,7 @@ import vtk
 
 from E3PoseLib.errors import TransformError
 from E3PoseLib.imaging.geometry import has_orthogonal_axes
-from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk
+from E3PoseLib.mrml.matrices import is_set, parent_to_world, to_numpy, to_vtk, voxel_to_parent
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, mark_result, moves_something
 from E3PoseLib.mrml.scan import SAME_PLACE_MM, Scan, place, time_point
 
@@ -138,6 +138,37 @@ def head_pose(transform_node) -> np.ndarray:
     left, _, right = np.linalg.svd(moved[:3, :3])
     moved[:3, :3] = left @ right
     return moved
+
+
+def world_to_scan(volume_node) -> np.ndarray:
+    """World RAS -> the scan's own coordinates, those of its file and of the scanner: without the transforms that it
+    sits under. 4x4, rigid.
+
+    Raises
+    ------
+    TransformError
+        It sits under a transform that is not rigid.
+    """
+    outer = parent_to_world(volume_node)
+    if outer is None or not np.allclose(outer[:3, :3].T @ outer[:3, :3], np.eye(3), atol=1e-4):
+        raise TransformError(
+            f"volume '{volume_node.GetName()}' sits under a transform that is not rigid: what is planned in it would "
+            "have another size at the scanner; take it out"
+        )
+    if np.linalg.det(outer[:3, :3]) < 0:
+        raise TransformError(f"volume '{volume_node.GetName()}' sits under a mirroring: take it out")
+    return np.linalg.inv(outer)
+
+
+def has_left_scanner(transform_node) -> bool:
+    """Whether the scan of a pose got other coordinates of its own since, as by hardening a transform: then they are the
+    scanner's no longer.
+    """
+    scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
+    then = noted_place(transform_node).get("to_parent")
+    if scan_node is None or then is None or scan_node.GetImageData() is None:
+        return False
+    return not np.allclose(then, voxel_to_parent(scan_node), atol=SAME_PLACE_MM)
 
 
 def noted_place(transform_node) -> dict:

@@ -190,13 +190,14 @@ def place(node) -> dict:
     """Where the voxels of a volume node lie now, as JSON takes it.
 
     ``shape`` along i, j, k; ``landmarks``, see `landmarks_in_world`; ``to_world``, 4x4 from voxel indices to world RAS,
-    None under a warp; ``time_point``, see `time_point`.
+    None under a warp; ``to_parent``, the node's own, 4x4; ``time_point``, see `time_point`.
     """
     to_world, shown = voxel_to_world(node), time_point(node)
     return {
         "shape": list(node.GetImageData().GetDimensions()),
         "landmarks": landmarks_in_world(node).tolist(),
         "to_world": None if to_world is None else to_world.tolist(),
+        "to_parent": voxel_to_parent(node).tolist(),
         "time_point": None if shown is None else list(shown),
     }
 
