@@ -3,8 +3,8 @@
     python Testing/host/screenshots.py [SCAN] --model NAME [-o FOLDER] [--steps FILE]
 
 Without a scan, the synthetic one of the sample data is shown. Panel, run and views are real: what is drawn is what the
-buttons do. ``window.png``, ``slices.png``, ``planes.png`` (in a dark style) and ``upright.png`` go to the folder, the four steps in one
-picture to FILE.
+buttons do. ``window.png``, ``slices.png``, ``planes.png`` (in a dark style) and ``upright.png`` go to the folder, the
+four steps in one picture to FILE.
 """
 
 import argparse
