@@ -1,4 +1,4 @@
-"""The command line: ``e3pose estimate | demo | prescribe | import-weights | models | evaluate``.
+"""The command line: ``e3pose estimate | demo | prescribe | import-weights | models | evaluate | compare``.
 
 A face: nothing below may import it. Start with `main`; each command has its options and what it runs in one file.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 from .. import __version__
 from ..running.ending import SUCCESS, exit_status
@@ -58,11 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     add_models(commands)
 
     # Its arguments belong to the training package, which may be absent; so nothing here begins an option.
-    evaluate = commands.add_parser(
-        "evaluate", help="compare estimated poses with the truth (training package)", add_help=False, prefix_chars="\0"
-    )
-    evaluate.add_argument("arguments", nargs="*")
-    evaluate.set_defaults(run=_evaluate)
+    for name, words, part in (
+        ("evaluate", "compare estimated poses with the truth", "E3PoseTraining.evaluation.__main__"),
+        ("compare", "run several methods on the same scans and compare them", "E3PoseTraining.comparison.__main__"),
+    ):
+        command = commands.add_parser(name, help=f"{words} (training package)", add_help=False, prefix_chars="\0")
+        command.add_argument("arguments", nargs="*")
+        command.set_defaults(run=partial(_of_training, part))
     return parser
 
 
@@ -76,5 +79,5 @@ def _demo(options: argparse.Namespace) -> int:
     return SUCCESS
 
 
-def _evaluate(options: argparse.Namespace) -> int:
-    return training_part("E3PoseTraining.evaluation.__main__").main(options.arguments)
+def _of_training(part: str, options: argparse.Namespace) -> int:
+    return training_part(part).main(options.arguments)

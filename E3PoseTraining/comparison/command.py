@@ -1,0 +1,156 @@
+"""``e3pose compare``: several methods on the same scans, against the truth, in one table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from E3PoseLib.cli import add_device_option
+from E3PoseLib.errors import DatasetError, E3PoseError
+from E3PoseLib.running.ending import SOME_FAILED, SUCCESS
+from E3PoseLib.running.results.folder import check_folder, prepare_folder
+from E3PoseLib.running.results.record import FORMAT, documents
+from E3PoseLib.running.scans.tasks import Task, find_tasks
+
+from ..data.tables import read_table
+from ..evaluation.poses import Truth, read_truth
+from ..methods.method import Means
+from ..methods.registry import E3_POSE, METHODS
+from .measures import Outcome, outcome, row
+from .process import run_apart
+from .writing import markdown, write_all
+
+FETUS = "fetus"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the scans")
+    parser.add_argument(
+        "--truth", type=Path, required=True, metavar="CSV", help="frame_id with m00 … m33, the 4×4 canonical to RAS"
+    )
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        default=list(METHODS),
+        metavar="NAME|FILE.py:CLASS",
+        help="default: all of %(default)s; one that cannot run is said to in the table",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="results, tables, figures")
+    parser.add_argument(
+        "--age", metavar="WEEKS|CSV", help="gestational age, or a table of frame_id and gestational_age_weeks"
+    )
+    parser.add_argument(
+        "--fetuses",
+        type=Path,
+        metavar="CSV",
+        help="frame_id and fetus: intervals are over fetuses (default: the column fetus of --truth, else each scan)",
+    )
+    parser.add_argument("--templates", type=Path, metavar="DIR", help="templates of heads, for registration")
+    parser.add_argument("--weights", nargs="+", default=[], metavar="METHOD=FILE", help="weights of learned methods")
+    parser.add_argument("--model", default="default", metavar="NAME|FILE", help="of E(3)-Pose (default: default)")
+    add_device_option(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the methods, prints the table, writes it and its figures; returns the exit status.
+
+    Raises
+    ------
+    E3PoseError
+        What is wrong with the input or the output folder.
+    """
+    truths, tasks = scans_with_truth(options.images, options.truth)
+    fetuses = fetuses_of(truths, options.fetuses)
+    weights = _weights(options.weights)
+    output = prepare_folder(options.output)
+    check_folder(output, tasks)
+    outcomes = []
+    for name in dict.fromkeys(options.methods):
+        label = label_of(name)
+        print(f"{label}:", file=sys.stderr)
+        means = Means(options.device, {"source": options.model}, options.templates, weights.get(label))
+        refused = run_apart(tasks, name, means, options.age, output / label)
+        if refused:
+            print(f"{label} was not run to its end: {refused}", file=sys.stderr)
+        outcomes.append(read_outcome(label, output / label, truths, refused))
+    reference = next((one for one in outcomes if one.method == E3_POSE and one.errors.answered.any()), None)
+    rows = [row(one, reference, fetuses) for one in outcomes]
+    write_all(output, rows, outcomes, truths, options.images)
+    print(markdown(rows))
+    return SOME_FAILED if any(one.refused for one in outcomes) else SUCCESS
+
+
+def label_of(name: str) -> str:
+    """What the table calls a method.
+
+    >>> label_of("ants"), label_of("mine.py:Moments")
+    ('ants', 'Moments')
+    """
+    return name.rpartition(":")[2]
+
+
+def scans_with_truth(images: Path, table: Path) -> tuple[list[Truth], list[Task]]:
+    """The scans of a folder whose pose is known, by name; those that lack one of the two are said on the screen.
+
+    Raises
+    ------
+    E3PoseError
+        If there are none, or either cannot be read.
+    """
+    truths = {truth.frame_id: truth for truth in read_truth(table)}
+    tasks = {task.name: task for task in find_tasks([images])}
+    both = sorted(truths.keys() & tasks.keys())
+    if not both:
+        raise DatasetError(f"{table} has no pose of any of the scans in {images}, such as {min(tasks)}.")
+    for names, words in (
+        (tasks.keys() - truths.keys(), f"without a pose in {table}, left out"),
+        (truths.keys() - tasks.keys(), f"without a scan in {images}, left out"),
+    ):
+        if names:
+            print(f"{words}: {', '.join(sorted(names))}", file=sys.stderr)
+    return [truths[name] for name in both], [tasks[name] for name in both]
+
+
+def fetuses_of(truths: Sequence[Truth], table: Path | None) -> list[str]:
+    """Which fetus each scan shows; where nothing is told each scan shows another.
+
+    Raises
+    ------
+    DatasetError
+        If the table lacks the column or a scan.
+    """
+    if table is None:
+        return [truth.columns.get(FETUS) or truth.frame_id for truth in truths]
+    of_scan = {line["frame_id"]: line[FETUS] for line in read_table(table, (FETUS,))}
+    missing = [truth.frame_id for truth in truths if not of_scan.get(truth.frame_id)]
+    if missing:
+        raise DatasetError(f"{table}: does not say which {FETUS} {', '.join(missing)} shows.")
+    return [of_scan[truth.frame_id] for truth in truths]
+
+
+def read_outcome(method: str, folder: Path, truths: Sequence[Truth], refused: str) -> Outcome:
+    """What stands in the folder of a method's results."""
+    found = {document["name"]: document for document in documents(sorted(folder.glob("*.json")), FORMAT)}
+    estimates, seconds, memory = [], [], []
+    for truth in truths:
+        document = found.get(truth.frame_id)
+        estimates.append(None if document is None else np.array(document["canonical_to_ras"]))
+        seconds.append(np.nan if document is None else document["timings_seconds"]["total"])
+        memory.append(np.nan if document is None else document["figures"].get("peak_memory_mib", np.nan))
+    poses = [truth.canonical_to_ras for truth in truths]
+    return outcome(method, estimates, poses, np.array(seconds), np.array(memory), refused)
+
+
+def _weights(told: Sequence[str]) -> dict[str, Path]:
+    weights = {}
+    for text in told:
+        method, sign, path = text.partition("=")
+        if not sign:
+            raise E3PoseError(f"--weights {text}: give METHOD=FILE, such as 6drep=6drep.safetensors")
+        weights[method] = Path(path)
+    return weights

@@ -1,0 +1,109 @@
+"""Several methods on the same scans: the table's numbers, and what becomes of it where one method fails."""
+
+import json
+
+import numpy as np
+import pytest
+from phantoms import make_head
+
+from E3PoseLib.cli import main
+from E3PoseLib.imaging.rotations import random_rotations
+from E3PoseLib.imaging.volume import write_volume
+from E3PoseTraining.comparison.measures import SUCCESSES, mean_euler_difference, outcome, paired, row
+from E3PoseTraining.data.tables import write_table
+from E3PoseTraining.evaluation.poses import MATRIX_COLUMNS
+
+OWN = """
+import numpy as np
+from E3PoseLib.errors import NoHeadFoundError
+from E3PoseTraining.methods.method import Answer
+class Right:
+    needs = frozenset()
+    def __init__(self, means): pass
+    def __call__(self, volume, age_weeks):
+        return Answer(np.eye(4))
+class Flipped(Right):
+    def __call__(self, volume, age_weeks):
+        if "blob_2" in volume.name:
+            raise NoHeadFoundError("nothing is there")
+        return Answer(np.diag([-1.0, -1.0, 1.0, 1.0]))
+class Ending(Right):
+    def __call__(self, volume, age_weeks):
+        import os
+        os._exit(3)
+"""
+
+
+@pytest.fixture
+def scans(tmp_path):
+    (tmp_path / "scans").mkdir()
+    names = [f"blob_{number}" for number in range(3)]
+    for number, name in enumerate(names):
+        write_volume(
+            tmp_path / "scans" / f"{name}.nii.gz", make_head(shape=(20, 22, 18), spacing=(8.0,) * 3, seed=number)
+        )
+    lines = [[name, *np.eye(4).ravel()] for name in [*names, "elsewhere"]]
+    write_table(tmp_path / "truth.csv", ("frame_id", *MATRIX_COLUMNS), lines)
+    (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
+    return tmp_path
+
+
+def test_one_command_runs_all_and_a_method_that_fails_stops_no_other(scans, capfd):
+    own = scans / "own.py"
+    methods = [f"{own}:Ending", "nowhere", f"{own}:Flipped", f"{own}:Right"]
+    arguments = ["compare", "--images", str(scans / "scans"), "--truth", str(scans / "truth.csv")]
+    arguments += ["-o", str(scans / "out"), "--methods", *methods]
+    assert main(arguments) == 1
+    said = capfd.readouterr()
+    assert "without a scan in" in said.err
+    assert "elsewhere" in said.err
+    rows = {one["method"]: one for one in json.loads((scans / "out" / "comparison.json").read_text(encoding="utf-8"))}
+    assert "there is no method 'nowhere'" in rows["nowhere"]["not run"]
+    assert "(status 3)" in rows["Ending"]["not run"]
+    right, flipped = rows["Right"]["figures"], rows["Flipped"]["figures"]
+    assert right["within 15° and 10 mm (%)"]["value"] == 100
+    assert right["rotation median (°)"]["value"] == pytest.approx(0)
+    assert (flipped["failures"], flipped["flips"]) == (1, 2)
+    assert flipped["rotation median (°)"]["value"] == pytest.approx(180)
+    # The three measures differ: half a turn about one axis is 60 in the mean of its three Euler angles.
+    assert flipped["mean of absolute Euler angles of the rest (°)"]["value"] == pytest.approx(60)
+    for name in ("comparison.md", "comparison.csv", "cases.csv", "cumulative_error.png", "worst_Right.png"):
+        assert (scans / "out" / name).stat().st_size > 0
+    # Again: nothing that is done is done again.
+    assert main([*arguments[:-4], methods[-1]]) == 0
+    assert "0 estimated, 3 already there" in capfd.readouterr().out
+
+
+def outcome_of(method, poses):
+    unknown = np.full(len(poses), np.nan)
+    return outcome(method, poses, [np.eye(4)] * len(poses), unknown, unknown)
+
+
+def turned(degrees):
+    pose = np.eye(4)
+    pose[:2, :2] = [
+        [np.cos(np.deg2rad(degrees)), -np.sin(np.deg2rad(degrees))],
+        [np.sin(np.deg2rad(degrees)), np.cos(np.deg2rad(degrees))],
+    ]
+    return pose
+
+
+def test_methods_are_paired_over_fetuses():
+    reference = outcome_of("e3-pose", [turned(4)] * 12)
+    worse = outcome_of("worse", [turned(14)] * 11 + [None])
+    fetuses = np.repeat(list("ABCDEF"), 2)
+    figures = paired(worse, reference, fetuses)
+    # Eleven scans are 10 degrees worse; the one without an answer counts as 180.
+    assert figures["rotation against e3-pose (°)"].value == pytest.approx((11 * 10 + 176) / 12)
+    # Six fetuses that all go one way: p = 2 / 2**6, whatever the number of scans.
+    assert figures["p, rotation"] == pytest.approx(2 / 64)
+    assert figures["p, success"] == 1.0
+    table = row(worse, reference, list(fetuses)).figures
+    assert table["failures"] == 1
+    assert table[f"within {SUCCESSES[0][0]:g}° and {SUCCESSES[0][1]:g} mm (%)"].value == pytest.approx(100 * 11 / 12)
+
+
+def test_euler_differences_go_the_short_way_round():
+    for rotation in random_rotations(5).double().numpy():
+        assert mean_euler_difference(rotation, rotation) == pytest.approx(0, abs=1e-4)
+    assert mean_euler_difference(turned(179)[:3, :3], turned(-179)[:3, :3]) == pytest.approx(2 / 3)
