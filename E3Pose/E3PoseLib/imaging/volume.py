@@ -199,7 +199,13 @@ def read_volume(
     VolumeError
         If the file is missing, not an image, damaged, 4-D with no frame chosen, or refused by `Volume`.
     """
-    contents = formats.read(Path(path), frame)
+    return volume_of(formats.read(Path(path), frame), str(path), voxel_size)
+
+
+def volume_of(
+    contents: formats.Contents, name: str, voxel_size: float | Sequence[float] | None = None
+) -> Volume:
+    """The volume that a frame of a file is; see `read_volume`."""
     array, notes = contents.array, contents.notes
     if np.iscomplexobj(array):
         array, notes = np.abs(array), (*notes, "the voxels are complex numbers; their magnitude was taken")
@@ -207,7 +213,7 @@ def read_volume(
     if voxel_size is not None:
         affine = _with_voxel_size(affine, voxel_size, array.shape)
         notes = (*notes, f"voxels of {_times(voxel_sizes(affine))} mm, as told; the file says otherwise")
-    return Volume(array, affine, name=str(path), notes=notes, doubts=doubts)
+    return Volume(array, affine, name=name, notes=notes, doubts=doubts)
 
 
 def _with_voxel_size(affine: np.ndarray, size: float | Sequence[float], shape: tuple[int, ...]) -> np.ndarray:

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import E3PoseError, NoHeadFoundError
+from ..imaging.resampling import nearest_on_grid
 from ..imaging.volume import Volume
 from ..models.model import Model
 from ..networks.device import exact_float32, pick_device
@@ -73,7 +74,7 @@ class PoseEstimator:
         """In which the U-Net's convolutions run; "auto" until the first scan."""
         return self.localiser.precision
 
-    def estimate(self, volume: Volume, progress: Progress | None = None) -> PoseEstimate:
+    def estimate(self, volume: Volume, progress: Progress | None = None, *, thorough: bool = True) -> PoseEstimate:
         """Estimate the pose of the head in one scan.
 
         Parameters
@@ -81,6 +82,9 @@ class PoseEstimator:
         volume : Volume
         progress : callable, optional
             Called with the step that begins and the fraction of the work done.
+        thorough : bool
+            Whether a doubtful scan is also read brightened, and by the core of its brain, which may take ten times as
+            long; not worth it where the next scan of the same head comes soon.
 
         Returns
         -------
@@ -95,7 +99,7 @@ class PoseEstimator:
         DeviceError
             If the device runs out of memory.
         """
-        (result,) = self._estimate([volume], Stopwatch(progress))
+        (result,) = self._estimate([volume], Stopwatch(progress), thorough)
         if isinstance(result, E3PoseError):
             raise result
         return result
@@ -120,12 +124,60 @@ class PoseEstimator:
         """
         return self._estimate(volumes, Stopwatch())
 
+    @property
+    def can_follow(self) -> bool:
+        """Whether `estimate_around` has a network that finds the brain anew where it roughly is."""
+        return not self.as_official and (self.close_ups.sees_heads or self.close_ups.sees_upright_heads)
+
     @exact_float32()
-    def _estimate(self, volumes: Sequence[Volume], clock: Stopwatch) -> list[PoseEstimate | E3PoseError]:
+    def estimate_around(self, volume: Volume, brain: Volume, brain_agreement: float | None = None) -> PoseEstimate:
+        """Estimate the pose of a head whose brain is known within some mm; the scan is not searched, nor read again.
+
+        Parameters
+        ----------
+        volume : Volume
+        brain : Volume
+            The mask of that brain, on any grid.
+        brain_agreement : float, optional
+            Of the scan in which it was found, see `Confidence`; of use where a network looks at the head upright.
+
+        Returns
+        -------
+        PoseEstimate
+            `Confidence.upright_agreement` is how well the brain found overlaps the one given.
+
+        Raises
+        ------
+        VolumeError, DeviceError
+            See `estimate`.
+        NoHeadFoundError
+            If the brain given lies outside the scan.
+        """
+        if not self.can_follow:
+            raise ValueError("this model has no network that sees the head alone; use estimate")
+        clock = Stopwatch()
+        clock.begin("prepare", 0.0)
+        scan = self.prepare(volume)
+        shown = brain.closest_canonical()
+        start = nearest_on_grid(shown.array, shown.voxel_to_ras, scan.array.shape, scan.grid_to_ras) > 0
+        known = scan.known_brains or (start,)
+        if not known[0][scan.field_of_view].any():
+            raise NoHeadFoundError(f"{volume.name}: the scan does not show where the head was")
+        keeps_brain = self.close_ups.sees_upright_heads
+        reading = Reading(scan, known, brain_agreement if keeps_brain else None)
+        (read,) = self._read([reading], clock)
+        if isinstance(read.result, E3PoseError):
+            raise read.result
+        return replace(read.result, timings=clock.read())
+
+    @exact_float32()
+    def _estimate(
+        self, volumes: Sequence[Volume], clock: Stopwatch, thorough: bool = True
+    ) -> list[PoseEstimate | E3PoseError]:
         clock.begin("prepare", 0.0)
         prepared = [self._prepared_or_error(volume) for volume in volumes]
         readings = [Reading(scan, scan.known_brains) for scan in prepared if isinstance(scan, PreparedScan)]
-        settled = iter(read_and_doubt(readings, self._doubts(), partial(self._read, clock=clock)))
+        settled = iter(read_and_doubt(readings, self._doubts(thorough), partial(self._read, clock=clock)))
         outcomes = [scan if isinstance(scan, E3PoseError) else next(settled).result for scan in prepared]
         # Read at the end: readings that were tried in vain belong to the scan's time too.
         timings = clock.read()
@@ -147,13 +199,16 @@ class PoseEstimator:
         except E3PoseError as error:
             return error
 
-    def _doubts(self) -> list[Doubt]:
+    def _doubts(self, thorough: bool) -> list[Doubt]:
         """How a doubtful pose is checked. The official program doubts none."""
         doubts: list[Doubt] = [] if self.as_official else [MovedHalves(self.model)]
         candidates = self.model.header.candidates
         if candidates == 1:
             return doubts
-        doubts += [*(OtherCandidate(rank) for rank in range(1, candidates)), CoreOfBrain(), Twins()]
+        doubts += [OtherCandidate(rank) for rank in range(1, candidates)]
+        if not thorough:
+            return [*doubts, Twins()]
+        doubts += [CoreOfBrain(), Twins()]
         return [*doubts, Brightened(within=doubts)]
 
     def _read(self, readings: Sequence[Reading], clock: Stopwatch) -> list[Reading]:

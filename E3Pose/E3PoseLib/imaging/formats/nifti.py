@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from nibabel.wrapstruct import WrapStructError
 from ...errors import DamagedFileError, VolumeError
 from .contents import Contents, Layout, check_size, chosen_frame, layout
 from .nifti_orientation import Orientation, orientation
-from .streams import is_gzip, read_frame, uncompressed
+from .streams import is_gzip, read_frame, read_frames, uncompressed
 
 DAMAGED = (
     OSError,
@@ -43,6 +44,12 @@ _HEADERS: dict[bytes, type[AnalyzeHeader]] = {
 _MAGIC_NIFTI_1, _MAGIC_NIFTI_2 = slice(344, 347), slice(4, 7)
 _NO_SCANS = {1004, 1005, 1006, 1007, 1008, 1009, 1010, 2003, 2004}
 """Intent codes of matrices, vectors, points, triangles, quaternions and colours."""
+
+_SECONDS = {0: 1.0, 8: 1.0, 16: 1e-3, 24: 1e-6}
+"""By the header's code of the unit of time; unknown ones are seconds, as nearly all programs have them."""
+
+LEAST_SECONDS, MOST_SECONDS = 0.05, 120.0
+"""Between two volumes of a series: what is beyond is no repetition time, but a unit that is wrong."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,44 @@ def read(path: Path, frame: int | None) -> Contents:
     except DAMAGED as error:
         raise DamagedFileError(f"{path}: the file is damaged ({error}); copy or export it again") from error
     return Contents(array, position.voxel_to_ras, (*opened.arrangement.notes, *position.notes), position.doubts)
+
+
+def read_in_turn(path: Path) -> Iterator[Contents]:
+    """Read all frames, the file once; see `read`.
+
+    Raises
+    ------
+    VolumeError
+        If the file cannot be read, or when the frames come to where it is damaged.
+    """
+    opened = _open(path)
+    position = _oriented(opened, path)
+    scaling = opened.header.get_slope_inter()
+    about = (position.voxel_to_ras, (*opened.arrangement.notes, *position.notes), position.doubts)
+    frames = read_frames(opened.voxels, opened.arrangement, opened.header.get_data_dtype(), _offset(opened.header))
+    try:
+        for raw in frames:
+            yield Contents(apply_read_scaling(raw, *scaling), *about)
+    except DAMAGED as error:
+        raise DamagedFileError(
+            f"{path}: the file is damaged or cut short ({error}); copy or export it again"
+        ) from error
+
+
+def seconds_between_frames(path: Path) -> float | None:
+    """The repetition time that the header states; None where it states none that can be.
+
+    Raises
+    ------
+    VolumeError
+        If the file cannot be read.
+    """
+    header = _open(path).header
+    if not isinstance(header, nib.Nifti1Header):
+        return None
+    unit = _SECONDS.get(int(header["xyzt_units"]) & 0x38, 0.0)
+    seconds = float(header["pixdim"][4]) * unit
+    return seconds if LEAST_SECONDS <= seconds <= MOST_SECONDS else None
 
 
 def check_whole(path: Path) -> None:

@@ -101,20 +101,48 @@ def read_frame(path: Path, arrangement: Layout, dtype: np.dtype, offset: int, fr
     """
     compressed = is_gzip(path)
     size = check_size(arrangement, dtype.itemsize, path, path.stat().st_size, compressed)
-    content = bytearray()
     with uncompressed(path) as stream:
         stream.seek(offset + frame * size)
-        while len(content) < size and (chunk := stream.read(min(_CHUNK, size - len(content)))):
-            content += chunk
-        if len(content) < size:
-            raise DamagedFileError(
-                f"{path}: the file is damaged or cut short ({len(content)} bytes of a frame of {size}); "
-                "copy or export it again"
-            )
+        content = _read_exactly(stream, size, path)
         if compressed:
             # Only the checksum at the end of the stream tells whether the voxels are those that were written.
             left = (arrangement.n_frames - frame - 1) * size + _BYTES_BEHIND_VOXELS
             while left > 0 and (chunk := stream.read(min(_CHUNK, left))):
                 left -= len(chunk)
+    return _voxels(content, arrangement, dtype)
+
+
+def read_frames(path: Path, arrangement: Layout, dtype: np.dtype, offset: int) -> Iterator[np.ndarray]:
+    """Read all frames in turn, the file once; see `read_frame`.
+
+    Raises
+    ------
+    VolumeError
+        If a frame is too large, or the file ends before; of a compressed file also behind the last frame, if its
+        checksum is wrong.
+    """
+    compressed = is_gzip(path)
+    size = check_size(arrangement, dtype.itemsize, path, path.stat().st_size, compressed)
+    with uncompressed(path) as stream:
+        stream.seek(offset)
+        for _ in range(arrangement.n_frames):
+            yield _voxels(_read_exactly(stream, size, path), arrangement, dtype)
+        if compressed:
+            stream.read(_CHUNK)
+
+
+def _read_exactly(stream: BinaryIO, size: int, path: Path) -> bytearray:
+    content = bytearray()
+    while len(content) < size and (chunk := stream.read(min(_CHUNK, size - len(content)))):
+        content += chunk
+    if len(content) < size:
+        raise DamagedFileError(
+            f"{path}: the file is damaged or cut short ({len(content)} bytes of a frame of {size}); "
+            "copy or export it again"
+        )
+    return content
+
+
+def _voxels(content: bytearray, arrangement: Layout, dtype: np.dtype) -> np.ndarray:
     array = np.frombuffer(content, dtype).reshape(arrangement.edges, order="F")
     return array.astype(dtype.newbyteorder("="), copy=False)

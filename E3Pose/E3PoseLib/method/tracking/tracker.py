@@ -1,0 +1,175 @@
+"""A head followed from scan to scan; a whole scan is searched only where the head cannot be followed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import E3PoseError, NoHeadFoundError, VolumeError
+from ...imaging.geometry import invert_rigid, pose_difference
+from ...imaging.volume import Volume
+from ..estimate import PoseEstimate
+from ..estimator import PoseEstimator
+
+SETTLED = (8.0, 5.0)
+"""Degrees and mm from where a reading started within which its answer stands. The views of the rotation network are
+cut around the brain as it was, and the upright network is used to errors of that size. From farther the scan is read
+once more, from what was found."""
+
+MOST_READINGS = 2
+"""Of one scan before it is searched."""
+
+DEGREES_PER_SECOND, MM_PER_SECOND = 60.0, 30.0
+"""What a head can do at most, on average between two scans of which the poses are believed: a half turn, or its own
+length, in some three seconds. An assumption, wide enough for startles: what is beyond it is a mistake, or another
+head."""
+
+FORGOTTEN_AFTER = 10
+"""Scans in a row without a pose that is believed, after which the head may be anywhere and the scan's contrast another:
+the next one is searched as thoroughly as the first."""
+
+FAILED, DOUBTFUL, JUMP = "failed", "doubtful", "jump"
+"""Marks: no pose; one of low confidence; one farther from the last believed than a head can move meanwhile."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedFrame:
+    """What was found in one scan of a series.
+
+    Parameters
+    ----------
+    estimate : PoseEstimate or None
+        None where there is no pose.
+    error : E3PoseError or None
+        Why there is none.
+    marks : tuple of str
+        `FAILED`, `DOUBTFUL`, `JUMP`, as they apply; none where the pose is believed.
+    was_searched : bool
+        Whether the whole scan was.
+    seconds : float
+        That it took.
+    """
+
+    estimate: PoseEstimate | None
+    error: E3PoseError | None
+    marks: tuple[str, ...]
+    was_searched: bool
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Believed:
+    """The last pose that is believed.
+
+    Parameters
+    ----------
+    estimate : PoseEstimate
+    voxel_to_ras : np.ndarray
+        Of its mask.
+    time : float
+        Of its scan, seconds.
+    """
+
+    estimate: PoseEstimate
+    voxel_to_ras: np.ndarray
+    time: float
+
+    def brain_at(self, pose: np.ndarray) -> Volume:
+        """Its brain, carried to where the head has that pose, ``[4, 4]``."""
+        moved = pose @ invert_rigid(self.estimate.canonical_to_ras)
+        return Volume(self.estimate.mask, moved @ self.voxel_to_ras, name="brain of an earlier scan")
+
+
+class PoseTracker:
+    """Follows one head through scans that are given in the order of their times.
+
+    A scan is read around the brain of the last pose that is believed. Where the answer lies far from there, that brain
+    is carried along and the scan read again. Where the readings do not settle, the pose is of low confidence, or the
+    head may have moved between odd and even slices, the whole scan is searched; and thoroughly where no pose is
+    believed yet.
+
+    Parameters
+    ----------
+    estimator : PoseEstimator
+
+    >>> tracker = PoseTracker(estimator)  # doctest: +SKIP
+    >>> tracker.add(volume, time=0.0).estimate.canonical_to_ras  # doctest: +SKIP
+    """
+
+    def __init__(self, estimator: PoseEstimator) -> None:
+        self._estimator = estimator
+        self._believed: _Believed | None = None
+        self._n_lost = 0
+
+    def add(self, volume: Volume, time_seconds: float) -> TrackedFrame:
+        """Find the head in the next scan.
+
+        Parameters
+        ----------
+        volume : Volume
+        time_seconds : float
+            When it was taken, from any beginning; later than those before.
+
+        Returns
+        -------
+        TrackedFrame
+            A scan that cannot be used, or shows no head, is marked as failed.
+
+        Raises
+        ------
+        DeviceError
+            If the device runs out of memory.
+        """
+        began = time.perf_counter()
+        estimate, error, was_searched = None, None, False
+        try:
+            estimate = self._follow(volume)
+            if estimate is None:
+                was_searched = True
+                estimate = self._estimator.estimate(volume, thorough=self._believed is None)
+        except (VolumeError, NoHeadFoundError) as reason:
+            error = reason
+        marks = (FAILED,) if estimate is None else self._marks(estimate, time_seconds)
+        self._remember(None if marks else estimate, volume, time_seconds)
+        return TrackedFrame(estimate, error, marks, was_searched, time.perf_counter() - began)
+
+    def _remember(self, estimate: PoseEstimate | None, volume: Volume, time_seconds: float) -> None:
+        """Go on from a pose that is believed; None where there is none."""
+        if estimate is not None:
+            self._believed, self._n_lost = _Believed(estimate, volume.voxel_to_ras, time_seconds), 0
+            return
+        self._n_lost += 1
+        if self._n_lost >= FORGOTTEN_AFTER:
+            self._believed = None
+
+    def _follow(self, volume: Volume) -> PoseEstimate | None:
+        """The pose around that of the last believed; None where there is none, or it is of low confidence."""
+        last = self._believed
+        if last is None or not self._estimator.can_follow:
+            return None
+        before = last.estimate.confidence
+        pose = last.estimate.canonical_to_ras
+        for _ in range(MOST_READINGS):
+            try:
+                found = self._estimator.estimate_around(volume, last.brain_at(pose), before.brain_agreement)
+            except NoHeadFoundError:
+                return None
+            moved = pose_difference(found.canonical_to_ras, pose)
+            if not np.greater(moved, SETTLED).any():
+                # Only a whole scan shows whether there is another head: what was seen of one stands.
+                found = found.with_evidence(another_head_mm=before.another_head_mm)
+                doubtful = found.confidence.level == "low" or found.confidence.may_be_of_neither_half
+                return None if doubtful else found
+            pose = found.canonical_to_ras
+        return None
+
+    def _marks(self, estimate: PoseEstimate, time_seconds: float) -> tuple[str, ...]:
+        marks = (DOUBTFUL,) if estimate.confidence.level == "low" else ()
+        last = self._believed
+        if last is not None:
+            moved = pose_difference(estimate.canonical_to_ras, last.estimate.canonical_to_ras)
+            most = np.array([DEGREES_PER_SECOND, MM_PER_SECOND]) * (time_seconds - last.time)
+            marks += (JUMP,) if np.greater(moved, most).any() else ()
+        return marks
