@@ -1,4 +1,4 @@
-"""The command line: ``e3pose estimate | demo | prescribe | import-weights | models | evaluate | compare``.
+"""The command line: ``e3pose estimate | track | demo | prescribe | import-weights | models | evaluate | compare``.
 
 A face: nothing below may import it. Start with `main`; each command has its options and what it runs in one file.
 """
@@ -12,6 +12,7 @@ from functools import partial
 from .. import __version__
 from ..running.ending import SUCCESS, exit_status
 from ..running.prescribe.command import add_prescribe_arguments, run_prescribe
+from ..running.tracking.command import add_track_arguments, run_track
 from .estimate import add_estimate
 from .models import add_models
 from .options import add_device_option, add_model_options, model_asked_for, positive_int, voxel_size
@@ -31,6 +32,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"e3pose {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_estimate(commands)
+
+    track = commands.add_parser(
+        "track",
+        help="follow the head through a series of volumes",
+        description="For each series write NAME_poses.npy, NAME_motion.tsv with fMRIPrep's names of columns, "
+        "NAME_motion.png and NAME_motion.json. Series whose results stand already are skipped. Exit status: 0 all "
+        "good, 1 some series failed, 2 wrong usage, 130 interrupted.",
+    )
+    add_track_arguments(track)
+    add_model_options(track)
+    add_device_option(track)
+    track.set_defaults(run=lambda options: run_track(options, model_asked_for(options)))
 
     demo = commands.add_parser(
         "demo",

@@ -200,11 +200,17 @@ def reslice(volume: Volume, canonical_to_ras: np.ndarray, spacing: float, edge: 
     """
     if not 0 < spacing <= edge / 8:
         raise ValueError(f"cannot reslice a cube of {edge:g} mm at a spacing of {spacing:g} mm")
+    shape, grid_to_canonical = resliced_grid(spacing, edge)
+    grid_to_voxel = np.linalg.inv(volume.voxel_to_ras) @ canonical_to_ras @ grid_to_canonical
+    resliced = ndimage.affine_transform(
+        volume.intensities(), grid_to_voxel[:3, :3], grid_to_voxel[:3, 3], output_shape=shape, order=1
+    )
+    return Volume(resliced, grid_to_canonical, name=f"{volume.name} resliced")
+
+
+def resliced_grid(spacing: float, edge: float = RESLICED_EDGE_MM) -> tuple[tuple[int, int, int], np.ndarray]:
+    """Shape of the cube that `reslice` makes, and its matrix ``[4, 4]`` from voxels to the head's frame."""
     n = round(edge / spacing)
     grid_to_canonical = np.diag([spacing] * 3 + [1.0])
     grid_to_canonical[:3, 3] = -(n - 1) / 2 * spacing
-    grid_to_voxel = np.linalg.inv(volume.voxel_to_ras) @ canonical_to_ras @ grid_to_canonical
-    resliced = ndimage.affine_transform(
-        volume.intensities(), grid_to_voxel[:3, :3], grid_to_voxel[:3, 3], output_shape=(n, n, n), order=1
-    )
-    return Volume(resliced, grid_to_canonical, name=f"{volume.name} resliced")
+    return (n, n, n), grid_to_canonical

@@ -52,8 +52,10 @@ class Series:
     def frames(self) -> Iterator[Volume | VolumeError]:
         """Each frame in turn, or why it cannot be used; what lies behind the damage of a file cannot."""
         shape = None
+        last: Volume | VolumeError | None = None
         n_read = 0
-        for n_read, frame in enumerate(self._volumes(), 1):
+        for frame in self._volumes():
+            n_read += 1
             if isinstance(frame, Volume):
                 shape = shape or frame.shape
                 if frame.shape != shape:
@@ -64,7 +66,9 @@ class Series:
             last = frame
             yield frame
         for _ in range(n_read, self.n_frames):
-            yield last if isinstance(last, VolumeError) else VolumeError(f"{self.path}: the file ends before this frame")
+            yield (
+                last if isinstance(last, VolumeError) else VolumeError(f"{self.path}: the file ends before this frame")
+            )
 
     def _volumes(self) -> Iterator[Volume | VolumeError]:
         if self.path.is_dir():
@@ -111,7 +115,9 @@ def find_series(path: str | os.PathLike, seconds: float | None = None) -> Series
     if path.is_dir():
         files = sorted((scan.path for scan in formats.scans_in(path)), key=_by_number)
         if len(files) < 2:
-            raise VolumeError(f"{path}: holds {len(files)} volumes; a series has two or more, in the order of their names")
+            raise VolumeError(
+                f"{path}: holds {len(files)} volumes; a series has two or more, in the order of their names"
+            )
         n_frames, stated = len(files), None
         if formats.count_frames(files[0]) > 1:
             raise VolumeError(f"{path}: {files[0].name} is a series itself; name the files instead of the folder")

@@ -202,9 +202,7 @@ def read_volume(
     return volume_of(formats.read(Path(path), frame), str(path), voxel_size)
 
 
-def volume_of(
-    contents: formats.Contents, name: str, voxel_size: float | Sequence[float] | None = None
-) -> Volume:
+def volume_of(contents: formats.Contents, name: str, voxel_size: float | Sequence[float] | None = None) -> Volume:
     """The volume that a frame of a file is; see `read_volume`."""
     array, notes = contents.array, contents.notes
     if np.iscomplexobj(array):

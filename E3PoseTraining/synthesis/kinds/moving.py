@@ -63,9 +63,10 @@ def draw_course(
     jumps = sorted(rng.choice(np.arange(1, n_frames), min(n_jumps, n_frames - 1), replace=False).tolist())
     for jump in jumps:
         courses[jump:] += rng.normal(0, 1.0, 6)
-    vectors = [course * size / np.linalg.norm(course, axis=1).max() for course, size in zip(
-        (courses[:, :3], courses[:, 3:]), (np.radians(furthest[0]), furthest[1]), strict=True
-    )]
+    vectors = [
+        course * size / np.linalg.norm(course, axis=1).max()
+        for course, size in zip((courses[:, :3], courses[:, 3:]), (np.radians(furthest[0]), furthest[1]), strict=True)
+    ]
     motions = np.tile(np.eye(4), (n_frames, 1, 1))
     motions[:, :3, :3] = Rotation.from_rotvec(vectors[0]).as_matrix()
     motions[:, :3, 3] = vectors[1]

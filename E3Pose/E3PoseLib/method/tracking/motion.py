@@ -38,7 +38,7 @@ class Motion:
     reference: int
 
 
-def motion_of(poses: np.ndarray, believed: np.ndarray) -> Motion:
+def motion_of(poses: np.ndarray, believed: np.ndarray, reference_pose: np.ndarray | None = None) -> Motion:
     """Motion against the first pose that is believed; where there is none, against the first pose.
 
     Parameters
@@ -47,6 +47,9 @@ def motion_of(poses: np.ndarray, believed: np.ndarray) -> Motion:
         Shape ``[T, 4, 4]``, ``canonical_to_ras``; NaN where there is none.
     believed : np.ndarray
         Shape ``[T]``, bool.
+    reference_pose : np.ndarray, optional
+        Shape ``[4, 4]``: another pose for the reference frame, as that of a smooth trajectory is compared with the
+        estimated one.
 
     Raises
     ------
@@ -58,10 +61,11 @@ def motion_of(poses: np.ndarray, believed: np.ndarray) -> Motion:
         raise ValueError("no frame has a pose")
     first = believed & known if (believed & known).any() else known
     reference = int(np.argmax(first))
+    at_rest = poses[reference] if reference_pose is None else reference_pose
     rotations = np.full((len(poses), 3), np.nan)
-    turned = poses[known, :3, :3] @ poses[reference, :3, :3].T
+    turned = poses[known, :3, :3] @ at_rest[:3, :3].T
     rotations[known] = Rotation.from_matrix(turned).as_euler("xyz")
-    translations = poses[:, :3, 3] - poses[reference, :3, 3]
+    translations = poses[:, :3, 3] - at_rest[:3, 3]
     return Motion(translations, rotations, framewise_displacement(poses), reference)
 
 

@@ -166,7 +166,7 @@ class PoseTracker:
         return None
 
     def _marks(self, estimate: PoseEstimate, time_seconds: float) -> tuple[str, ...]:
-        marks = (DOUBTFUL,) if estimate.confidence.level == "low" else ()
+        marks: tuple[str, ...] = (DOUBTFUL,) if estimate.confidence.level == "low" else ()
         last = self._believed
         if last is not None:
             moved = pose_difference(estimate.canonical_to_ras, last.estimate.canonical_to_ras)

@@ -6,14 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ...imaging.geometry import write_json
 from ...method.tracking.motion import RADIUS_MM, Motion, away_from, rest_periods
 from .followed import Followed
 from .table import COLUMNS
 
 FORMAT = "e3pose-motion-1"
-
-__all__ = ["FORMAT", "found_in_numbers", "write_json"]
 
 
 def found_in_numbers(followed: Followed, motion: Motion) -> dict[str, Any]:

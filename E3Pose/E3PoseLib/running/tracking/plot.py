@@ -41,9 +41,9 @@ def draw_motion(path: Path, followed: Followed, motion: Motion, smoothed: Motion
     times, step = followed.times, followed.series.seconds
     figure = Figure(figsize=(11.0, 8.0), layout="constrained")
     panels = figure.subplots(4, 1, sharex=True, gridspec_kw={"height_ratios": [3, 3, 2, 1.4]})
-    _draw_traces(panels[0], times, motion.translations, smoothed and smoothed.translations)
+    _draw_traces(panels[0], times, motion.translations, None if smoothed is None else smoothed.translations)
     panels[0].set_ylabel("shift (mm)")
-    panels[0].legend(ncols=3, loc="upper left", fontsize=8, frameon=False)
+    panels[0].legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, frameon=False)
     degrees = None if smoothed is None else np.degrees(smoothed.rotations)
     _draw_traces(panels[1], times, np.degrees(motion.rotations), degrees)
     panels[1].set_ylabel("turn (degrees)")
@@ -84,9 +84,9 @@ def _draw_confidence(panel: Axes, followed: Followed) -> None:
     for level, colour in LEVELS.items():
         where = [index for index, one in enumerate(levels) if one == level]
         if calibrated:
-            heights = [np.nan if known[index] is None else float(known[index]) for index in where]
+            heights = np.array([known[index] for index in where], dtype=float)
         else:
-            heights = [float(names.index(level))] * len(where)
+            heights = np.full(len(where), float(names.index(level)))
         panel.plot(followed.times[where], heights, ".", color=colour, markersize=5)
     panel.set_ylabel("confidence")
     if calibrated:

@@ -1,0 +1,128 @@
+"""A head followed from scan to scan: what is believed, what is marked, when the whole scan is searched."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from E3PoseLib.errors import NoHeadFoundError
+from E3PoseLib.imaging.geometry import rigid
+from E3PoseLib.imaging.volume import Volume
+from E3PoseLib.method.confidence import Confidence
+from E3PoseLib.method.estimate import PoseEstimate
+from E3PoseLib.method.tracking.tracker import DOUBTFUL, FAILED, FORGOTTEN_AFTER, JUMP, PoseTracker
+
+SCAN = Volume(np.arange(1000.0).reshape(10, 10, 10), np.diag([10.0, 10, 10, 1]))
+SURE = Confidence((0.95, 0.95, 0.95), 1.0, 200.0, False, brain_agreement=0.9, eyes_agree=True)
+LOW = replace(SURE, axis_concentration=(0.3, 0.9, 0.9))
+
+
+def at(x, confidence=SURE) -> PoseEstimate:
+    """An estimate of a head so many mm to the right."""
+    mask = np.zeros(SCAN.shape, np.uint8)
+    mask[4:6, 4:6, 4:6] = 1
+    return PoseEstimate(rigid(np.eye(3), [x, 0, 0]), mask, confidence, (), {}, "cpu", "float32")
+
+
+class Scripted:
+    """Answers as it is told, in place of an estimator: by the networks none of these cases comes at will.
+
+    `near` are the answers around a brain, `whole` those of whole scans; each an estimate or an error.
+    """
+
+    can_follow = True
+
+    def __init__(self, near=(), whole=()):
+        self.near, self.whole, self.asked = list(near), list(whole), []
+
+    def estimate_around(self, volume, brain, brain_agreement=None):
+        self.asked.append(round(float(brain.voxel_to_ras[0, 3]), 3))
+        return answer(self.near)
+
+    def estimate(self, volume, progress=None, *, thorough=True):
+        self.asked.append("thorough" if thorough else "whole")
+        return answer(self.whole)
+
+
+def answer(script):
+    one = script.pop(0)
+    if isinstance(one, Exception):
+        raise one
+    return one
+
+
+def follow(estimator, n, step=2.0):
+    tracker = PoseTracker(estimator)
+    return [tracker.add(SCAN, index * step) for index in range(n)]
+
+
+def test_only_the_first_scan_is_searched_while_the_head_is_where_it_was():
+    estimator = Scripted(near=[at(2), at(4)], whole=[at(0)])
+    frames = follow(estimator, 3)
+    # Around the brain where it was found last, which this stand-in leaves in one place.
+    assert estimator.asked == ["thorough", 0.0, 0.0]
+    assert [one.was_searched for one in frames] == [True, False, False]
+    assert [one.estimate.canonical_to_ras[0, 3] for one in frames] == [0, 2, 4]
+    assert not any(one.marks for one in frames)
+
+
+def test_from_farther_the_scan_is_read_again_around_the_brain_carried_to_where_the_head_is():
+    estimator = Scripted(near=[at(14), at(15)], whole=[at(0)])
+    frames = follow(estimator, 2)
+    assert estimator.asked == ["thorough", 0.0, 14.0]
+    assert frames[1].estimate.canonical_to_ras[0, 3] == 15 and not frames[1].was_searched
+
+
+@pytest.mark.parametrize(
+    "near",
+    [
+        [at(1, LOW)],
+        [at(14), at(40)],
+        [NoHeadFoundError("not there")],
+        [at(1, replace(SURE, interleave_ratio=0.97, axis_concentration=(0.72, 0.95, 0.95)))],
+    ],
+    ids=["doubtful", "does not settle", "outside", "odd and even slices differ"],
+)
+def test_what_cannot_be_followed_is_searched(near):
+    estimator = Scripted(near=near, whole=[at(0), at(20)])
+    frames = follow(estimator, 2)
+    assert frames[1].was_searched and estimator.asked[-1] == "whole"
+    assert frames[1].estimate.canonical_to_ras[0, 3] == 20 and not frames[1].marks
+
+
+def test_marked_scans_are_kept_and_not_gone_on_from():
+    whole = [at(0), NoHeadFoundError("nothing"), at(3, LOW), at(200), at(4)]
+    estimator = Scripted(near=[at(1, LOW)] * 4, whole=whole)
+    frames = follow(estimator, 5)
+    assert [one.marks for one in frames] == [(), (FAILED,), (DOUBTFUL,), (JUMP,), ()]
+    assert frames[1].estimate is None and "nothing" in str(frames[1].error)
+    assert frames[3].estimate.canonical_to_ras[0, 3] == 200
+    # Always around where it was last believed.
+    assert [one for one in estimator.asked if one not in ("whole", "thorough")] == [0.0] * 4
+
+
+def test_a_jump_is_one_for_the_time_since_the_last_pose_that_is_believed():
+    frames = follow(Scripted(near=[at(1, LOW)] * 3, whole=[at(0), at(150), at(150), at(150)]), 4)
+    # 60, 120, then 180 mm may have been gone.
+    assert [one.marks for one in frames] == [(), (JUMP,), (JUMP,), ()]
+
+
+def test_a_head_that_is_lost_for_long_is_searched_as_thoroughly_as_at_the_start():
+    n = FORGOTTEN_AFTER
+    estimator = Scripted(near=[at(0, LOW)] * n, whole=[at(0), *[NoHeadFoundError("dark")] * n, at(500)])
+    frames = follow(estimator, n + 2, step=0.1)
+    assert [one for one in estimator.asked if isinstance(one, str)] == ["thorough", *["whole"] * n, "thorough"]
+    assert not frames[-1].marks
+
+
+def test_another_head_seen_in_the_whole_scan_is_not_forgotten_while_one_is_followed():
+    estimator = Scripted(near=[at(1)], whole=[at(0, replace(SURE, another_head_mm=90.0))])
+    frames = follow(estimator, 2)
+    assert frames[1].estimate.confidence.another_head_mm == 90 and frames[1].estimate.confidence.level == "moderate"
+    assert any("another head" in warning for warning in frames[1].estimate.warnings)
+
+
+def test_a_model_without_close_up_networks_searches_every_scan():
+    estimator = Scripted(whole=[at(0), at(1), at(2)])
+    estimator.can_follow = False
+    assert all(one.was_searched and not one.marks for one in follow(estimator, 3))
