@@ -11,6 +11,7 @@ from E3PosePanel.estimating.direction_control import DirectionControl
 from E3PosePanel.estimating.estimation import Estimation
 from E3PosePanel.estimating.outputs import Outputs
 from E3PosePanel.estimating.scan_input import ScanInput, scanToBeginWith
+from E3PosePanel.estimating.series import SeriesEstimation
 from E3PosePanel.first_steps import FirstSteps
 from E3PosePanel.head.correction import Correction
 from E3PosePanel.head.mask_controls import MaskControls
@@ -73,7 +74,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = E3PoseLogic()
         self.status = Status(self.ui)
         say, fail = self.status.say, self.status.sayFailed
-        self._run = BackgroundRun(self.status.showProgress, self._onBusy)
+        self._run = BackgroundRun(self._onProgress, self._onBusy)
         self.modelSection = ModelSection(self.ui, self._run, say, self._checkCanEstimate)
         self.setupSection = SetupSection(self.ui, say, self._checkCanEstimate)
         self._reslicingRun = ReslicingRun(lambda done: self.status.showProgress(_("Reslicing"), done), self._onBusy)
@@ -86,21 +87,15 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.maskControls = MaskControls(self.views)
         self.directionControl = DirectionControl(say)
         self.overlays = Overlays(self.views)
-        self.correction = Correction(
-            self.ui,
-            self.logic,
-            self.views,
-            self.overlays.axes,
-            say,
-            self._refreshResult,
-            fail,
-        )
+        shownAxes = (self.views, self.overlays.axes)
+        self.correction = Correction(self.ui, self.logic, *shownAxes, say, self._refreshResult, fail)
         shown = (self.ui, self.logic, self.outputs, self._reslicingRun, self.views, self.maskControls)
         self.resultSection = ResultSection(*shown, say, fail)
         self.prescriptionSection = PrescriptionSection(self.ui, self.views, say)
+        self.series = SeriesEstimation(self, self._run, self._onBusy, self._refreshResult)
         # In the order in which they tell, and show, what the parameters and their nodes are now.
         shown = (self.directionControl, self.resultSection, self.views, self.maskControls, self.overlays)
-        self._shown = (*shown, self.correction, self.prescriptionSection)
+        self._shown = (*shown, self.correction, self.prescriptionSection, self.series)
 
         scene = slicer.mrmlScene
         for event, receiver in (
@@ -122,8 +117,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         """Called before the module is unloaded or reloaded, and when Slicer closes."""
         if self._run is not None:  # else setup() failed, and there is nothing to undo
-            self._run.stop()
-            self._reslicingRun.stop()
+            self._stop()
             self.correction.stop()
             self.views.turnBack()
             self.setParameterNode(None)
@@ -153,8 +147,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, caller, event) -> None:
         """A closing scene takes the scan away: end the run and give the worker's memory back."""
         wasBusy = self._isBusy
-        self._run.stop()
-        self._reslicingRun.stop()
+        self._stop()
         self.correction.stop()
         self.views.turnBack()
         self.resultSection.clear()
@@ -226,10 +219,15 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._checkCanEstimate()
 
     def onCancelButton(self, checked=False) -> None:
-        """End the worker, or a reslicing, at once; the scene stays as it was."""
+        """End the worker, or a reslicing, at once; the scene stays as it was, but for time points that are done."""
+        self.status.say(_("Cancelled."))
+        self._stop()
+
+    def _stop(self) -> None:
+        """End all that is under way."""
+        self.series.stop()
         self._run.stop()
         self._reslicingRun.stop()
-        self.status.say(_("Cancelled."))
 
     def _onWritten(self, volume, words: str) -> None:
         """A result has been written; of the selected scan it is shown."""
@@ -245,7 +243,10 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     @property
     def _isBusy(self) -> bool:
-        return self._run.busy or self._reslicingRun.busy
+        return self._run.busy or self._reslicingRun.busy or self.series.busy
+
+    def _onProgress(self, stage: str, fraction: float) -> None:
+        self.status.showProgress(*self.series.progress(stage, fraction))
 
     def _onBusy(self) -> None:
         """A reslicing has begun, or a run of either kind is over."""
@@ -286,3 +287,4 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _checkCanEstimate(self) -> None:
         self.estimation.refresh(self._isBusy)
+        self.series.refresh()

@@ -45,7 +45,7 @@ class ResultSection:
         if result is not None and "warnings" in result:
             changes = mrml.changes_since(transform)
             result["changes"] = changes + [note for note in self._moveMaskAlong() if note not in changes]
-        self._show(result)
+        self._show(result, mrml.why_no_pose(transform))
 
     def _moveMaskAlong(self) -> list[str]:
         """Move the scan's mask to where the scan is now; why it could not, if it could not."""
@@ -111,9 +111,9 @@ class ResultSection:
             return _("Resliced into {name}; {changes}.").replace("{changes}", "; ".join(changes))
         return _("Resliced into {name}.")
 
-    def _show(self, result: dict | None) -> None:
+    def _show(self, result: dict | None, whyNone: str | None = None) -> None:
         isComplete = result is not None and "confidence" in result
         for name in ("position", "rotation", "confidence", "warnings", "computed"):
             getattr(self._ui, f"{name}Label").text = getattr(result_text, name)(result) if isComplete else "–"
-        self._verdict.show(result if isComplete else None)
+        self._verdict.show(result if isComplete else None, whyNone)
         self._ui.resliceButton.enabled = result is not None and not self._run.busy

@@ -311,5 +311,7 @@ def start(main_window: bool = True) -> Application:
         setattr(slicer, name, module)
     slicer.app = Application(qt_application, main_window)
     slicer.mrmlScene = slicer.app.mrmlScene()
+    plots = slicer.app.applicationLogic().GetModuleLogic("Plots")
+    slicer.modules.plots = types.SimpleNamespace(logic=lambda: plots)
     ctk_widgets.ctkMessageBox.exec_ = lambda box: slicer.app.show_message_box(box)
     return slicer.app

@@ -17,6 +17,7 @@ MODULE_LOGICS = {
     "Transforms": "vtkSlicerTransformLogic",
     "Markups": "vtkSlicerMarkupsLogic",
     "Sequences": "vtkSlicerSequencesLogic",
+    "Plots": "vtkSlicerPlotsLogic",
 }
 
 
@@ -52,7 +53,12 @@ def make_application_logic(views: bool):
 
 
 def add_views(logic, scene) -> None:
-    """The slice views and the 3-D view of Slicer's first layout."""
+    """The slice views, the 3-D view and the plot view of Slicer's layouts, and the node that says which one it is."""
+    layout = slicer.vtkMRMLLayoutNode()
+    layout.SetSingletonTag("vtkMRMLLayoutNode")
+    layout.SetViewArrangement(layout.SlicerLayoutConventionalView)
+    scene.AddNode(layout)
+    scene.AddNewNodeByClass("vtkMRMLPlotViewNode", "PlotView1").SetSingletonTag("PlotView1")
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
     for view, orientation in SLICE_VIEWS.items():
         slice_logic = slicer.vtkMRMLSliceLogic()

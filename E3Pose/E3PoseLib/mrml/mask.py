@@ -10,7 +10,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from E3PoseLib.errors import OutputError
 from E3PoseLib.imaging.geometry import transform_points
 from E3PoseLib.mrml.matrices import parent_to_world, to_numpy, to_vtk
-from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, is_result_of, mark_result
+from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, is_in_sequence, is_result_of, mark_result
 from E3PoseLib.mrml.scan import Scan
 
 SEGMENT_NAME = "Brain"
@@ -269,8 +269,18 @@ def show_mask(segmentation_node, in_slices: bool, in_3d: bool, opacity: float = 
     display_node.SetVisibility2D(in_slices)
     display_node.SetVisibility3D(in_3d)
     segment_id = _mask_id(segmentation_node.GetSegmentation())
-    if segment_id is not None:
+    if is_in_sequence(segmentation_node):  # which brings a new segment at each time point; the node is the mask's alone
+        display_node.SetOpacity2DOutline(opacity)
+        display_node.SetOpacity3D(opacity)
+    elif segment_id is not None:
         display_node.SetSegmentOpacity2DOutline(segment_id, opacity)
         display_node.SetSegmentOpacity3D(segment_id, opacity)
     if in_3d:
+        make_surface(segmentation_node)
+
+
+def make_surface(segmentation_node) -> None:
+    """Make the surface that 3-D views show of a mask, where it has none."""
+    found = mask_voxels(segmentation_node)
+    if found is None or found[0].any():
         segmentation_node.CreateClosedSurfaceRepresentation()

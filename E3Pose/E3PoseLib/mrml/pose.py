@@ -8,7 +8,7 @@ import vtk
 from E3PoseLib.errors import TransformError
 from E3PoseLib.imaging.geometry import has_orthogonal_axes
 from E3PoseLib.mrml.matrices import is_set, parent_to_world, to_numpy, to_vtk, voxel_to_parent
-from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, mark_result, moves_something
+from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, is_in_sequence, mark_result, moves_something
 from E3PoseLib.mrml.scan import SAME_PLACE_MM, Scan, place, time_point
 
 ALIGN_VOLUME = "align"
@@ -20,6 +20,9 @@ PLACE_AXES = "place"
 RESULT_ATTRIBUTE = "E3Pose.Result"
 DIRECTION_ATTRIBUTE = "E3Pose.Direction"
 PLACE_ATTRIBUTE = "E3Pose.ScanPlace"
+
+NO_POSE_ATTRIBUTE = "E3Pose.NoPose"
+"""Of a transform that shows a time point without a pose: why it has none."""
 
 
 def is_under(node, transform_node) -> bool:
@@ -75,10 +78,15 @@ def set_direction(transform_node, direction: str) -> None:
     Raises
     ------
     TransformError
-        Nodes sit under it, which it would move.
+        Nodes sit under it, which it would move, or it is one of many in a sequence.
     """
     if transform_node.GetAttribute(DIRECTION_ATTRIBUTE) == direction:
         return
+    if is_in_sequence(transform_node):
+        raise TransformError(
+            f"'{transform_node.GetName()}' shows an item of a sequence, of which the others would not follow: estimate "
+            "all time points again"
+        )
     if moves_something(transform_node):
         raise TransformError(f"nodes sit under '{transform_node.GetName()}', which would be moved: take them out")
     matrix = vtk.vtkMatrix4x4()
@@ -97,6 +105,11 @@ def read_result(transform_node) -> dict | None:
         return json.loads(text) if text else None
     except ValueError:
         return None
+
+
+def why_no_pose(transform_node) -> str | None:
+    """Why a transform that shows results over time has no pose at the time point shown; None where that is not so."""
+    return transform_node.GetAttribute(NO_POSE_ATTRIBUTE) if is_set(transform_node) else None
 
 
 def is_edited_pose(transform_node) -> bool:

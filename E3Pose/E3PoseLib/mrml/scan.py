@@ -8,7 +8,7 @@ import slicer
 import vtk
 
 from E3PoseLib.errors import VolumeError
-from E3PoseLib.imaging.geometry import MINIMUM_EDGE_VOXELS, has_orthogonal_axes
+from E3PoseLib.imaging.geometry import MINIMUM_EDGE_VOXELS, has_orthogonal_axes, transform_points
 from E3PoseLib.mrml.matrices import is_set, voxel_to_parent, voxel_to_world, voxels
 from E3PoseLib.mrml.resampling import landmarks_in_world, resample_to_world
 
@@ -110,11 +110,22 @@ def check_volume_node(node) -> None:
     """
     if not is_set(node):
         raise VolumeError("no input volume: select the scan")
-    name = f"volume '{node.GetName()}'"
+    check_voxels(node, f"volume '{node.GetName()}'")
+    check_modality(node)
+
+
+def check_voxels(node, name: str) -> None:
+    """Whether a node's voxels can be those of a scan, which errors call by a ``name``.
+
+    Raises
+    ------
+    VolumeError
+        A label map, a vector or tensor volume, or one without or with too few voxels.
+    """
     if node.IsA("vtkMRMLLabelMapVolumeNode"):
         raise VolumeError(f"{name} is a label map: select the scan itself")
     if not node.IsA("vtkMRMLScalarVolumeNode"):
-        raise VolumeError(f"'{node.GetName()}' is not a volume: select the scan")
+        raise VolumeError(f"{name} is not a volume: select the scan")
     image = node.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
         raise VolumeError(f"{name} is empty: load the scan's voxels first")
@@ -126,9 +137,13 @@ def check_volume_node(node) -> None:
     if min(image.GetDimensions()) < MINIMUM_EDGE_VOXELS:
         shape = " × ".join(map(str, image.GetDimensions()))
         raise VolumeError(f"{name} has {shape} voxels: each edge of a scan needs at least {MINIMUM_EDGE_VOXELS}")
+
+
+def check_modality(node) -> None:
+    """Raise VolumeError where a node is by DICOM of another modality than MR."""
     modality = dicom_modality(node)
     if modality not in ("", "MR"):
-        raise VolumeError(f"{name} is of modality {modality}: the models are made for MR scans")
+        raise VolumeError(f"volume '{node.GetName()}' is of modality {modality}: the models are made for MR scans")
 
 
 def dicom_modality(node) -> str:
@@ -193,9 +208,22 @@ def place(node) -> dict:
     None under a warp; ``to_parent``, the node's own, 4x4; ``time_point``, see `time_point`.
     """
     to_world, shown = voxel_to_world(node), time_point(node)
+    return _described(node, landmarks_in_world(node), to_world, shown)
+
+
+def place_of_item(item, outer: np.ndarray, shown: tuple[int, int]) -> dict:
+    """The `place` that a volume node will have when it shows an item of its sequence.
+
+    ``outer`` leads from the volume node's parent frame to the world, 4x4; ``shown`` is what `time_point` will be.
+    """
+    in_world = transform_points(outer, landmarks_in_world(item))  # an item sits under no transform
+    return _described(item, in_world, outer @ voxel_to_parent(item), shown)
+
+
+def _described(node, landmarks: np.ndarray, to_world: np.ndarray | None, shown: tuple[int, int] | None) -> dict:
     return {
         "shape": list(node.GetImageData().GetDimensions()),
-        "landmarks": landmarks_in_world(node).tolist(),
+        "landmarks": landmarks.tolist(),
         "to_world": None if to_world is None else to_world.tolist(),
         "to_parent": voxel_to_parent(node).tolist(),
         "time_point": None if shown is None else list(shown),

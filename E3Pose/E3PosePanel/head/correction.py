@@ -54,9 +54,11 @@ class Correction:
         result = mrml.read_result(transform)
         state = mrml.review_state(result) if result else mrml.ESTIMATED
         isKnown = result is not None and self._views.scanPose() is not None
-        for widget in (self._ui.correctButton, self._ui.savePoseButton):
-            widget.enabled = isKnown
-        self._ui.checkedCheckBox.enabled = isKnown and state != mrml.CORRECTED
+        # Of a time point of many: what is changed there would be lost at the next one.
+        isOneOfMany = result is not None and mrml.is_in_sequence(transform)
+        self._ui.savePoseButton.enabled = isKnown
+        self._ui.correctButton.enabled = isKnown and not isOneOfMany
+        self._ui.checkedCheckBox.enabled = isKnown and not isOneOfMany and state != mrml.CORRECTED
         self._ui.checkedCheckBox.checked = state != mrml.ESTIMATED
         self._ui.resetPoseButton.enabled = result is not None and (
             state == mrml.CORRECTED or mrml.is_edited_pose(transform)

@@ -37,6 +37,8 @@ class MaskControls:
             self._read()
         elif self._shown != self._wanted():
             self.show()
+        elif self._segmentation and self._shown[1] and mrml.is_in_sequence(self._segmentation):
+            mrml.make_surface(self._segmentation)  # a saved sequence has none
 
     def _read(self, caller=None, event=None) -> None:
         """Let the check boxes tell where the mask is shown, whoever has shown or hidden it."""

@@ -232,7 +232,8 @@ class Views(VTKObservationMixin):
             return
         pose = self.scanPose()
         if pose is None:
-            self.turnBack()
+            if mrml.why_no_pose(self._parameterNode.outputTransform) is None:  # else the next time point may have one
+                self.turnBack()
         elif not np.allclose(pose, self._poseInViews):
             mrml.show_standard_planes(slicer.mrmlScene, pose)
             self._poseInViews = pose

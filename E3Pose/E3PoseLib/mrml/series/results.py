@@ -1,0 +1,157 @@
+"""Poses and masks of all time points: two sequences in the scan's browser, which play with it."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from E3PoseLib.mrml.mask import write_mask
+from E3PoseLib.mrml.matrices import is_set, nodes_of_class
+from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, mark_result
+from E3PoseLib.mrml.pose import NO_POSE_ATTRIBUTE, read_result, write_pose
+from E3PoseLib.mrml.series.time_points import TimePoints
+
+ROLE_ATTRIBUTE = "E3Pose.Series"
+"""Of a sequence: whether it holds a scan's "poses" or "masks"."""
+
+SETTINGS_ATTRIBUTE = "E3Pose.SeriesSettings"
+"""Of the sequence of poses: what all of them were estimated with."""
+
+NOT_YET = "not estimated yet"
+
+
+@dataclass(frozen=True)
+class SeriesResults:
+    """The results of a scan's time points, and the nodes that show those of the time point that is shown.
+
+    Each time point has an item from the beginning: for one without, a browser would show the pose of the one before.
+
+    Parameters
+    ----------
+    points : TimePoints
+    poses, masks : vtkMRMLSequenceNode
+    transform_node, segmentation_node : vtkMRMLNode
+        What the browser writes the selected items into.
+    """
+
+    points: TimePoints
+    poses: object
+    masks: object
+    transform_node: object
+    segmentation_node: object
+
+    @property
+    def settings(self) -> str:
+        """What the poses were estimated with, as JSON."""
+        return self.poses.GetAttribute(SETTINGS_ATTRIBUTE)
+
+    def results(self) -> list[dict | None]:
+        """The results of all time points; None where there is no pose."""
+        return [read_result(self.poses.GetDataNodeAtValue(self.points.value(i))) for i in range(len(self.points))]
+
+    def missing(self) -> list[int]:
+        """The time points that were not looked at yet, nor failed."""
+        items = [self.poses.GetDataNodeAtValue(self.points.value(index)) for index in range(len(self.points))]
+        return [i for i, item in enumerate(items) if item is None or item.GetAttribute(NO_POSE_ATTRIBUTE) == NOT_YET]
+
+    def write(self, index: int, scan, result: dict, mask: np.ndarray, direction: str) -> None:
+        """Write the result of a time point."""
+        item = self._new_transform()
+        write_pose(item, result, direction, scan)
+        self._put(index, item, mask, scan)
+
+    def write_failure(self, index: int, reason: str) -> None:
+        """Note why a time point has no pose; it has no mask then."""
+        item = self._new_transform()
+        item.SetAttribute(NO_POSE_ATTRIBUTE, reason)
+        self._put(index, item, None, None)
+
+    def start_anew(self, settings: str) -> None:
+        """Forget all results."""
+        self.poses.SetAttribute(SETTINGS_ATTRIBUTE, settings)
+        for index in range(len(self.points)):
+            self.write_failure(index, NOT_YET)
+
+    def _new_transform(self):
+        node = self.poses.GetScene().CreateNodeByClass("vtkMRMLLinearTransformNode")
+        node.UnRegister(None)
+        return node
+
+    def _put(self, index: int, pose_item, mask: np.ndarray | None, scan) -> None:
+        scene, value = self.poses.GetScene(), self.points.value(index)
+        mask_item = scene.CreateNodeByClass("vtkMRMLSegmentationNode")
+        mask_item.UnRegister(None)
+        if mask is not None:
+            # It needs a scene for a moment, in which nothing else sees it.
+            mask_item.SetHideFromEditors(True)
+            mask_item.SetSaveWithScene(False)
+            mask_item.SetUndoEnabled(False)
+            scene.AddNode(mask_item)
+            mask_item.CreateDefaultDisplayNodes()
+            mask_item.GetDisplayNode().SetVisibility(False)
+            try:
+                write_mask(mask_item, mask, scan)
+                if mask.any():
+                    mask_item.CreateClosedSurfaceRepresentation()
+                self.masks.SetDataNodeAtValue(mask_item, value)
+            finally:
+                scene.RemoveNode(mask_item.GetDisplayNode())
+                scene.RemoveNode(mask_item)
+        else:
+            self.masks.SetDataNodeAtValue(mask_item, value)
+        self.poses.SetDataNodeAtValue(pose_item, value)
+
+
+def series_results_of(volume_node, points: TimePoints | None) -> SeriesResults | None:
+    """The results of a scan's time points, where all of their nodes are there still."""
+    if points is None:
+        return None
+    found = {}
+    for sequence in nodes_of_class(volume_node.GetScene(), "vtkMRMLSequenceNode"):
+        role = sequence.GetAttribute(ROLE_ATTRIBUTE)
+        if role and sequence.GetNodeReferenceID(VOLUME_REFERENCE) == volume_node.GetID():
+            shown_by = points.browser.GetProxyNode(sequence)
+            if is_set(shown_by):
+                found[role] = (sequence, shown_by)
+    if set(found) != {"poses", "masks"}:
+        return None
+    (poses, transform_node), (masks, segmentation_node) = found["poses"], found["masks"]
+    return SeriesResults(points, poses, masks, transform_node, segmentation_node)
+
+
+def make_series_results(points: TimePoints, transform_node, segmentation_node, settings: str) -> SeriesResults:
+    """Sequences for the results of all time points, in the scan's browser; both nodes are to show them."""
+    volume_node = points.volume_node
+    poses = _add_sequence(points, transform_node, "poses")
+    # By itself Slicer would save the matrices alone, and not what is known of them.
+    storage = poses.GetScene().AddNewNodeByClass("vtkMRMLSequenceStorageNode")
+    poses.SetAndObserveStorageNodeID(storage.GetID())
+    masks = _add_sequence(points, segmentation_node, "masks")
+    results = SeriesResults(points, poses, masks, transform_node, segmentation_node)
+    results.start_anew(settings)
+    transform_node.SetAndObserveTransformNodeID(None)
+    segmentation_node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+    segmentation_node.CreateDefaultDisplayNodes()
+    segmentation_node.GetDisplayNode().SetVisibility2DFill(False)  # of a segment alone it would be lost at each step
+    for sequence, node in ((poses, transform_node), (masks, segmentation_node)):
+        mark_result(node, volume_node.GetID())
+        points.browser.AddSynchronizedSequenceNode(sequence)
+        points.browser.AddProxyNode(node, sequence, False)
+    return results
+
+
+def _add_sequence(points: TimePoints, shown_by, role: str):
+    scene, source = points.volume_node.GetScene(), points.sequence
+    name = scene.GenerateUniqueName(f"{shown_by.GetName()} sequence")
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
+    sequence.SetIndexName(source.GetIndexName())
+    sequence.SetIndexUnit(source.GetIndexUnit())
+    sequence.SetIndexType(source.GetIndexType())
+    sequence.SetAttribute(ROLE_ATTRIBUTE, role)
+    mark_result(sequence, points.volume_node.GetID())
+    return sequence
+
+
+def settings_text(**settings) -> str:
+    """What poses are estimated with, so that it can be compared."""
+    return json.dumps(settings, sort_keys=True, default=str)
