@@ -9,6 +9,7 @@ from slicer.util import VTKObservationMixin
 
 from E3PosePanel.estimating.direction_control import DirectionControl
 from E3PosePanel.estimating.estimation import Estimation
+from E3PosePanel.estimating.follow import Follow
 from E3PosePanel.estimating.outputs import Outputs
 from E3PosePanel.estimating.scan_input import ScanInput, scanToBeginWith
 from E3PosePanel.estimating.series import SeriesEstimation
@@ -93,9 +94,10 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.resultSection = ResultSection(*shown, say, fail)
         self.prescriptionSection = PrescriptionSection(self.ui, self.views, say)
         self.series = SeriesEstimation(self, self._run, self._onBusy, self._refreshResult)
+        self.follow = Follow(self, self._run, self._onBusy)
         # In the order in which they tell, and show, what the parameters and their nodes are now.
         shown = (self.directionControl, self.resultSection, self.views, self.maskControls, self.overlays)
-        self._shown = (*shown, self.correction, self.prescriptionSection, self.series)
+        self._shown = (*shown, self.correction, self.prescriptionSection, self.series, self.follow)
 
         scene = slicer.mrmlScene
         for event, receiver in (
@@ -225,25 +227,30 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _stop(self) -> None:
         """End all that is under way."""
+        self.follow.stop()
         self.series.stop()
         self._run.stop()
         self._reslicingRun.stop()
 
     def _onWritten(self, volume, words: str) -> None:
         """A result has been written; of the selected scan it is shown."""
-        self._onParametersChanged()  # the nodes may be the ones before, and the parameters unchanged
-        if self._parameterNode.inputVolume == volume:
-            self.views.showResult()
-            self.maskControls.show()
-        else:
-            self.views.showMasks()
+        self.showWritten(volume)
         self.status.say(words)
         if self._parameterNode.inputVolume == volume and self._parameterNode.reslicedVolume:
             self.resultSection.reslice(volume, words)
 
+    def showWritten(self, volume, isFirst: bool = True) -> None:
+        """Tell of a result that was written; of the selected scan the views jump to the head if it is the first."""
+        self._onParametersChanged()  # the nodes may be the ones before, and the parameters unchanged
+        if self._parameterNode.inputVolume != volume:
+            self.views.showMasks()
+        elif isFirst:
+            self.views.showResult()
+            self.maskControls.show()
+
     @property
     def _isBusy(self) -> bool:
-        return self._run.busy or self._reslicingRun.busy or self.series.busy
+        return self._run.busy or self._reslicingRun.busy or self.series.busy or self.follow.active
 
     def _onProgress(self, stage: str, fraction: float) -> None:
         self.status.showProgress(*self.series.progress(stage, fraction))
@@ -253,6 +260,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.status.showBusy(self._isBusy)
         self._checkCanEstimate()
         self._refreshResult()
+        self.follow.goOnLater()
 
     def _onParametersChanged(self, caller=None, event=None) -> None:
         parameters = self._parameterNode
@@ -288,3 +296,4 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _checkCanEstimate(self) -> None:
         self.estimation.refresh(self._isBusy)
         self.series.refresh()
+        self.follow.refresh()

@@ -95,6 +95,8 @@ class PrescriptionSection:
             level, sentences = result["confidence"]["level"], result_text.all_warnings(result)
         else:
             level, sentences = "high", [result_text.verdict(result).rstrip("."), *result["changes"]]
+        if mrml.why_outdated(transform):
+            level = "low"
         if mrml.has_left_scanner(transform):
             level = "low"
             sentences.append(_("the scan got other coordinates since its pose was estimated: the scanner has its own"))

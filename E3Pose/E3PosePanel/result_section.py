@@ -45,7 +45,12 @@ class ResultSection:
         if result is not None and "warnings" in result:
             changes = mrml.changes_since(transform)
             result["changes"] = changes + [note for note in self._moveMaskAlong() if note not in changes]
-        self._show(result, mrml.why_no_pose(transform))
+        if reason := mrml.why_outdated(transform):
+            self._show(None, _("No pose of the image shown: {reason}.").format(reason=reason))
+        elif reason := mrml.why_no_pose(transform):
+            self._show(None, _("No pose at this time point: {reason}.").format(reason=reason))
+        else:
+            self._show(result)
 
     def _moveMaskAlong(self) -> list[str]:
         """Move the scan's mask to where the scan is now; why it could not, if it could not."""

@@ -21,6 +21,9 @@ RESULT_ATTRIBUTE = "E3Pose.Result"
 DIRECTION_ATTRIBUTE = "E3Pose.Direction"
 PLACE_ATTRIBUTE = "E3Pose.ScanPlace"
 
+OUTDATED_ATTRIBUTE = "E3Pose.Outdated"
+"""Of a transform whose scan got another image since, which has no pose: why."""
+
 NO_POSE_ATTRIBUTE = "E3Pose.NoPose"
 """Of a transform that shows a time point without a pose: why it has none."""
 
@@ -64,6 +67,7 @@ def write_pose(transform_node, result: dict, direction: str, scan: Scan) -> None
     transform_node.SetAttribute(DIRECTION_ATTRIBUTE, direction)
     transform_node.SetAttribute(RESULT_ATTRIBUTE, json.dumps(result))
     transform_node.SetAttribute(PLACE_ATTRIBUTE, json.dumps(scan.place))
+    transform_node.RemoveAttribute(OUTDATED_ATTRIBUTE)
     mark_result(transform_node, scan.volume_id)
 
 
@@ -110,6 +114,16 @@ def read_result(transform_node) -> dict | None:
 def why_no_pose(transform_node) -> str | None:
     """Why a transform that shows results over time has no pose at the time point shown; None where that is not so."""
     return transform_node.GetAttribute(NO_POSE_ATTRIBUTE) if is_set(transform_node) else None
+
+
+def note_outdated(transform_node, reason: str) -> None:
+    """Note that a pose is of an image before the one that its scan shows, which has none for a ``reason``."""
+    transform_node.SetAttribute(OUTDATED_ATTRIBUTE, reason)
+
+
+def why_outdated(transform_node) -> str | None:
+    """What `note_outdated` has noted, or None; the next pose takes it away."""
+    return transform_node.GetAttribute(OUTDATED_ATTRIBUTE) if is_set(transform_node) else None
 
 
 def is_edited_pose(transform_node) -> bool:
@@ -205,6 +219,9 @@ def changes_since(transform_node) -> list[str]:
     except TransformError as error:
         return [str(error)]
     changes = []
+    outdated = why_outdated(transform_node)
+    if outdated is not None:
+        changes.append(f"the pose is of an image before the one shown, which has none: {outdated}")
     if not np.allclose(pose, read_result(transform_node)["canonical_to_ras"], atol=1e-3):
         changes.append(
             "the scan or the transform has been moved since: planes and reslicing follow, what is told here does not"

@@ -1,5 +1,7 @@
 """From the click on Estimate Pose to the nodes that hold the result."""
 
+import contextlib
+
 import slicer
 from slicer.i18n import tr as _
 
@@ -59,8 +61,11 @@ class Estimation:
             return False
         return True
 
-    def write(self, scan, answer: dict, mask) -> None:
-        """Write an answer into nodes of its scan; nodes that may not or cannot take it give way to new ones."""
+    def write(self, scan, answer: dict, mask, onWritten=None, isUndoable: bool = True) -> None:
+        """Write an answer into nodes of its scan; nodes that may not or cannot take it give way to new ones.
+
+        ``onWritten(volume, words)`` is called instead of that of the constructor, with the words as a list.
+        """
         if self._parameterNode is None:
             self._panel.initializeParameterNode()
         outputs, volume = self._panel.outputs, slicer.mrmlScene.GetNodeByID(scan.volume_id)
@@ -74,18 +79,24 @@ class Estimation:
         if reason:
             words.append(_("The mask is in a new segmentation: {reason}.").format(reason=reason))
         notWritten = _("The pose was found, but could not be written to the scene.")
-        self._showMessage(notWritten)
+        if onWritten is None:
+            self._showMessage(notWritten)
         with slicer.util.tryWithErrorDisplay(notWritten):
-            transform, segmentation = self._fill(scan, answer, mask, volume, transform, segmentation)
+            nodes = transform, segmentation
+            transform, segmentation = self._fill(scan, answer, mask, volume, *nodes, isUndoable)
             if isSelected:
                 outputs.select("outputTransform", transform)
                 outputs.select("outputSegmentation", segmentation)
-            self._onWritten(volume, " ".join(words))
+            if onWritten is None:
+                self._onWritten(volume, " ".join(words))
+            else:
+                onWritten(volume, words)
 
-    def _fill(self, scan, answer: dict, mask, volume, transform, segmentation) -> tuple:
+    def _fill(self, scan, answer: dict, mask, volume, transform, segmentation, isUndoable: bool) -> tuple:
         """Fill both nodes and return them; those made for it, where one is None, go again where that fails."""
         logic, direction = self._panel.logic, self._parameterNode.direction.value
-        with mrml.one_step(slicer.mrmlScene, [node for node in (transform, segmentation) if node]) as made:
+        nodes = [node for node in (transform, segmentation) if node]
+        with mrml.one_step(slicer.mrmlScene, nodes) if isUndoable else contextlib.nullcontext([]) as made:
             try:
                 if transform is None:
                     made.append(transform := logic.addOutput(TRANSFORM, volume))

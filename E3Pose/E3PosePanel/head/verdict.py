@@ -1,7 +1,6 @@
 """The verdict under the button: how far the pose can be trusted, in a colour that can be read on any background."""
 
 import qt
-from slicer.i18n import tr as _
 
 from E3PoseLib import mrml
 from E3PosePanel import result_text
@@ -25,14 +24,14 @@ class Verdict(qt.QObject):
         self.show(None)
 
     def show(self, result: dict | None, whyNone: str | None = None) -> None:
-        """Show the verdict on an estimate's dictionary form, or none; or why a time point has none."""
+        """Show the verdict on an estimate's dictionary form, or none; or, in a sentence, why there is none."""
         isReviewed = result is not None and mrml.review_state(result) != mrml.ESTIMATED
         self._level = result["confidence"]["level"] if result and not isReviewed else None
         self._verdictLabel.text = result_text.verdict(result) if result else ""
         self._warningLabel.text = result_text.first_warning(result) if result else ""
         if whyNone and not result:
             self._level = "low"
-            self._verdictLabel.text = _("No pose at this time point: {reason}.").format(reason=whyNone)
+            self._verdictLabel.text = whyNone
         for label in (self._verdictLabel, self._warningLabel):
             label.visible = bool(label.text)
         if self._level is None:

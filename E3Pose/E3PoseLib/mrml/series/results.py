@@ -68,9 +68,13 @@ class SeriesResults:
 
     def start_anew(self, settings: str) -> None:
         """Forget all results."""
+        both = (self.poses, self.masks)
+        was_modifying = [sequence.StartModify() for sequence in both]  # or the browser would play each of them
         self.poses.SetAttribute(SETTINGS_ATTRIBUTE, settings)
         for index in range(len(self.points)):
             self.write_failure(index, NOT_YET)
+        for sequence, was in zip(both, was_modifying, strict=True):
+            sequence.EndModify(was)
 
     def _new_transform(self):
         node = self.poses.GetScene().CreateNodeByClass("vtkMRMLLinearTransformNode")
