@@ -1,4 +1,4 @@
-"""The command line: ``e3pose estimate | track | demo | prescribe | import-weights | models | evaluate | compare``.
+"""The command line: ``e3pose estimate | track | serve | demo | prescribe | models | import-weights | evaluate | …``.
 
 A face: nothing below may import it. Start with `main`; each command has its options and what it runs in one file.
 """
@@ -11,6 +11,7 @@ from functools import partial
 
 from .. import __version__
 from ..running.ending import SUCCESS, exit_status
+from ..running.live.command import add_serve_arguments, run_serve
 from ..running.prescribe.command import add_prescribe_arguments, run_prescribe
 from ..running.tracking.command import add_track_arguments, run_track
 from .estimate import add_estimate
@@ -44,6 +45,17 @@ def _parser() -> argparse.ArgumentParser:
     add_model_options(track)
     add_device_option(track)
     track.set_defaults(run=lambda options: run_track(options, model_asked_for(options)))
+
+    serve = commands.add_parser(
+        "serve",
+        help="answer images with poses, by OpenIGTLink",
+        description="Listens for IMAGE messages and answers each with a TRANSFORM and a STRING. Not for clinical use. "
+        "Exit status: 2 wrong usage, 130 interrupted.",
+    )
+    add_serve_arguments(serve)
+    add_model_options(serve)
+    add_device_option(serve)
+    serve.set_defaults(run=lambda options: run_serve(options, model_asked_for(options)))
 
     demo = commands.add_parser(
         "demo",

@@ -1,0 +1,206 @@
+"""An OpenIGTLink server that keeps the newest image of each device, and survives what clients do.
+
+pyigtl reads and writes the messages. What is added here is about connections: its own server goes on waiting for a
+client that has left, and for the rest of a message that never comes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, cast
+
+import pyigtl
+from pyigtl.messages import MessageBase
+
+from ...errors import E3PoseError
+from ...imaging.formats.contents import MAXIMUM_BYTES
+
+HEADER_VERSIONS = (1, 2, 3)
+STALLED_SECONDS = 5.0
+"""After which a message whose rest does not come is given up, with its client."""
+
+ERRORS = "HeadPoseError"
+"""Device name of the text that says what is wrong with a message."""
+
+
+class ImageServer(pyigtl.OpenIGTLinkServer):
+    """Serves one client after the other; further ones wait until the one before has left.
+
+    Parameters
+    ----------
+    host : str
+        Address on which it listens.
+    port : int
+        0 for any that is free.
+
+    Attributes
+    ----------
+    n_clients : int
+        That have come so far.
+    n_skipped : int
+        Images to which a newer one of the same device came before they were looked at.
+
+    Raises
+    ------
+    E3PoseError
+        If the address cannot be listened on.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.n_clients = self.n_skipped = 0
+        self._address = (host, port)
+        self._arrived = threading.Event()
+        try:
+            with _signals_kept():
+                super().__init__(port=port, start_now=False)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise E3PoseError(
+                f"{host}:{port}: cannot listen there ({reason}); another program may have it: choose a port by --port"
+            ) from error
+        self.RequestHandlerClass = cast(Any, _Client)
+        self.port = int(self.server_address[1])
+        self._serving = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._serving.start()
+
+    def server_bind(self) -> None:
+        """Listen where it was told; pyigtl knows its own computer and, on Linux, names of interfaces alone."""
+        # On Windows the option would let two programs have one port.
+        self.allow_reuse_address = os.name != "nt"
+        self.server_address = self._address
+        socketserver.TCPServer.server_bind(self)
+
+    def newest(self, timeout_seconds: float) -> list[Any]:
+        """The messages that have come, the newest of each device; waits for one, but no longer than that."""
+        if not self._arrived.wait(timeout_seconds):
+            return []
+        self._arrived.clear()
+        return list(self.get_latest_messages())
+
+    def say(self, message: Any) -> None:
+        """Send a message to whoever is there."""
+        self.send_message(message, wait=False)
+
+    def complain(self, reason: str) -> None:
+        """Tell the client what is wrong with what it sent."""
+        self.say(pyigtl.StringMessage(reason.encode("ascii", "replace").decode(), device_name=ERRORS))
+
+    def take(self, header: dict[str, Any], connection: socket.socket) -> None:
+        """Receive a message whose header has come.
+
+        Raises
+        ------
+        OSError
+            If the client leaves, or stalls.
+        ValueError, LookupError, NotImplementedError, struct.error
+            If its content is not what its type says.
+        """
+        with self.lock_incoming_messages:
+            waits = header["device_name"] in self.incoming_messages
+        if self._receive_message_from_socket(connection):
+            self.n_skipped += waits
+            self._arrived.set()
+        elif MessageBase.create_message(header["message_type"]) is None:
+            self.complain(f"{header['message_type']} messages are not understood; send IMAGE")
+
+    def close(self) -> None:
+        """Stop serving and free the port."""
+        self.communication_thread_stop_requested = True
+        self.shutdown()
+        self.server_close()
+        self._serving.join(timeout=STALLED_SECONDS)
+
+
+class _Client(socketserver.BaseRequestHandler):
+    """One client, as long as it is there."""
+
+    server: ImageServer
+
+    def handle(self) -> None:
+        server = self.server
+        self.request.settimeout(0.01)
+        # One that is gone without a word, with its network, is found out some day.
+        self.request.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        with server.lock_outgoing_messages:
+            server.outgoing_messages.clear()  # meant for the client before
+        server.n_clients += 1
+        server._connected = True
+        try:
+            while not server.communication_thread_stop_requested and self._exchange():
+                pass
+        except OSError:
+            pass  # it has left, or stalls
+        except Exception as error:
+            # What comes next cannot be told from the rest of this message.
+            server.complain(f"a message could not be read ({type(error).__name__}: {error}); the connection is closed")
+            with suppress(OSError):
+                self._send()
+        finally:
+            server._connected = False
+
+    def _exchange(self) -> bool:
+        """Receive a message where one has come, and send what is to be sent; False once the client has left.
+
+        Raises
+        ------
+        OSError
+            If it leaves in between, or stalls.
+        ValueError
+            If it sends something else than OpenIGTLink.
+        """
+        raw = self._header()
+        if raw is None:
+            return False
+        if raw:
+            header = MessageBase.parse_header(raw)
+            if header["header_version"] not in HEADER_VERSIONS:
+                raise ValueError("this is no OpenIGTLink message")
+            if header["body_size"] > MAXIMUM_BYTES:
+                raise ValueError(f"a message of {header['body_size']} bytes; at most {MAXIMUM_BYTES} are read")
+            self.server.take(header, self.request)
+        self._send()
+        return True
+
+    def _header(self) -> bytes | None:
+        """The header of the next message, which stays to be read; nothing where none has come, None once it has left.
+
+        Raises
+        ------
+        OSError
+            If only part of one comes.
+        """
+        began = time.monotonic()
+        while True:
+            try:
+                raw = self.request.recv(MessageBase.IGTL_HEADER_SIZE, socket.MSG_PEEK)
+            except TimeoutError:
+                return b""
+            if not raw:
+                return None
+            if len(raw) == MessageBase.IGTL_HEADER_SIZE:
+                return bytes(raw)
+            if time.monotonic() - began > STALLED_SECONDS or self.server.communication_thread_stop_requested:
+                raise ConnectionError("the rest of a header did not come")
+            time.sleep(0.01)
+
+    def _send(self) -> None:
+        while self.server._send_queued_message_from_socket(self.request):
+            pass
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """pyigtl puts handlers of its own in place of those by which a command ends as a whole."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
