@@ -44,10 +44,12 @@ def set_confidence(transform, level: str, warnings: list[str]) -> None:
     transform.SetAttribute(mrml.RESULT_ATTRIBUTE, json.dumps(result))
 
 
-def test_nothing_is_planned_while_the_section_is_folded_away(estimated, scene):
-    assert estimated.ui.prescriptionCollapsibleButton.collapsed
-    assert estimated.ui.prescriptionText.plainText == ""
-    assert scene.GetFirstNodeByClass("vtkMRMLModelNode") is None or not estimated._parameterNode.showStack
+def test_nothing_is_planned_while_the_section_is_folded_away(planned, scene):
+    planned.ui.stackFieldOfViewSpinBox.value = 300.0
+    assert "field of view 300" in planned.ui.prescriptionText.plainText
+    planned.ui.prescriptionCollapsibleButton.collapsed = True
+    assert planned.ui.prescriptionText.plainText == "" and not planned.ui.copyPrescriptionButton.enabled
+    assert drawn(scene) == []
 
 
 def test_the_text_is_that_of_the_command_line_and_is_copied_whole(app, planned, scan_node):

@@ -116,6 +116,8 @@ class Follow:
     def goOnLater(self) -> None:
         """`goOn` after what is being done now."""
         self._timer.start()
+        if self.active and not self._isAsking:
+            self._panel.status.showProgress(_("Waiting for an image"), 0.0)
 
     def _leave(self) -> None:
         if not self.active:

@@ -103,6 +103,7 @@ def _make_chart(volume_node, table_node, time_title: str):
     marks = _add_line(volume_node, chart_node, table_node, DOUBTFUL, "doubtful or no pose", (0.9, 0.5, 0.0))
     marks.SetLineStyle(marks.LineStyleNone)
     marks.SetMarkerStyle(marks.MarkerStyleCross)
+    marks.SetMarkerSize(9)
     shown_node = _node(volume_node, "vtkMRMLTableNode", "shown", "head motion, time shown")
     shown_node.SetHideFromEditors(True)
     _fill(shown_node.GetTable(), {"time": np.zeros(2), "shown": np.zeros(2)}, None)
@@ -116,7 +117,8 @@ def _add_line(volume_node, chart_node, table_node, column: str, title: str, colo
     line.SetXColumnName("time")
     line.SetYColumnName(column)
     line.SetPlotType(line.PlotTypeScatter)
-    line.SetMarkerStyle(line.MarkerStyleNone)
+    line.SetMarkerStyle(line.MarkerStyleCircle)  # a time point between two without a pose has no line
+    line.SetMarkerSize(4)
     line.SetColor(*colour)
     chart_node.AddAndObservePlotSeriesNodeID(line.GetID())
     return line
