@@ -41,6 +41,10 @@ class PrescriptionError(E3PoseError):
     """Slices cannot be prescribed as asked: they would miss the brain, or a direction or a scanner's text is none."""
 
 
+class AlignmentError(E3PoseError):
+    """Stacks cannot be brought together: they show no head in common."""
+
+
 class MethodError(E3PoseError):
     """Another method cannot be used as asked: it is not known, not told what it needs, or gives no pose."""
 

@@ -1,4 +1,4 @@
-"""The command line: ``e3pose estimate | track | serve | demo | prescribe | models | import-weights | evaluate | …``.
+"""The command line: ``e3pose estimate | track | serve | align | reorient | demo | prescribe | models | …``.
 
 A face: nothing below may import it. Start with `main`; each command has its options and what it runs in one file.
 """
@@ -17,6 +17,7 @@ from ..running.tracking.command import add_track_arguments, run_track
 from .estimate import add_estimate
 from .models import add_models
 from .options import add_device_option, add_model_options, model_asked_for, positive_int, voxel_size
+from .stacks import add_stacks
 from .training import training_part
 
 __all__ = ["add_device_option", "main", "positive_int", "voxel_size"]
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     add_device_option(prescribe)
     prescribe.set_defaults(run=lambda options: run_prescribe(options, model_asked_for(options)))
 
+    add_stacks(commands)
     add_models(commands)
 
     # Its arguments belong to the training package, which may be absent; so nothing here begins an option.

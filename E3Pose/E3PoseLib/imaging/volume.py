@@ -30,6 +30,9 @@ EXTENT_MM = (20.0, 1000.0)
 LARGEST_FOR_FLOAT32 = 2.0**24
 """Up to which float32 holds every whole number."""
 
+SCANNER_CODE, ALIGNED_CODE = 1, 2
+"""NIfTI's codes for a world that is the scanner's, and for one to which the image was moved."""
+
 CANONICAL_ORIENTATION = axcodes2ornt("RAS")
 
 
@@ -143,6 +146,10 @@ class Volume:
             sentences.append(f"{n_bad} voxels{share} are NaN or infinite and were taken as background")
         return tuple(sentences)
 
+    def in_frame(self, frame_to_ras: np.ndarray) -> Volume:
+        """The same voxels, with a frame for their world that lies at `frame_to_ras` in the present one, ``[4, 4]``."""
+        return replace(self, voxel_to_ras=np.linalg.inv(frame_to_ras) @ self.voxel_to_ras)
+
     def closest_canonical(self) -> Volume:
         """The same scan with axes permuted and flipped so that i, j, k run closest to right, anterior, superior."""
         orientation = io_orientation(self.voxel_to_ras)
@@ -234,8 +241,15 @@ def count_frames(path: str | os.PathLike) -> int:
     return formats.count_frames(Path(path))
 
 
-def write_volume(path: str | os.PathLike, volume: Volume) -> None:
-    """Write a NIfTI file (``.nii`` or ``.nii.gz``), whole or not at all.
+def write_volume(path: str | os.PathLike, volume: Volume, form_code: int = SCANNER_CODE) -> None:
+    """Write a NIfTI file (``.nii`` or ``.nii.gz``), whole or not at all; sform and qform say the same.
+
+    Parameters
+    ----------
+    path : path-like
+    volume : Volume
+    form_code : int
+        What its world is, `SCANNER_CODE` or `ALIGNED_CODE`.
 
     Raises
     ------
@@ -245,7 +259,7 @@ def write_volume(path: str | os.PathLike, volume: Volume) -> None:
     image = nib.Nifti1Image(volume.array, volume.voxel_to_ras)
     image.header.set_xyzt_units("mm")
     # A qform cannot hold a shear.
-    image.set_qform(volume.voxel_to_ras, code=int(has_orthogonal_axes(volume.voxel_to_ras, 1e-4)))
-    image.set_sform(volume.voxel_to_ras, code=1)
+    image.set_qform(volume.voxel_to_ras, code=form_code * has_orthogonal_axes(volume.voxel_to_ras, 1e-4))
+    image.set_sform(volume.voxel_to_ras, code=form_code)
     with whole_file(path) as temporary:
         nib.save(image, temporary)

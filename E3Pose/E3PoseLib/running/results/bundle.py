@@ -81,6 +81,22 @@ class Bundle:
             if path.is_dir():
                 raise OutputError(f"{path}: is a folder; choose another output folder")
 
+    def check_unedited(self) -> None:
+        """Keep a mask that somebody has corrected, for instance, from being replaced unasked.
+
+        Raises
+        ------
+        OutputError
+            If a file is not as the document states.
+        """
+        document = None if self._was_stopped() else self.document()
+        stated = (document or {}).get("files")
+        if not isinstance(stated, dict):
+            return
+        for kind, path in self.files.items():
+            if kind in stated and path.is_file() and stated[kind] != content_stated(path):
+                raise OutputError(f"{path}: was edited; move it, or replace it by --overwrite")
+
     def document(self) -> dict | None:
         """The document that stands, if it is of this format."""
         with suppress(TransformError):

@@ -1,0 +1,123 @@
+"""A stack of one fetus's head with its pose, and what it shows in a frame of the head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import ndimage
+
+from ..imaging.geometry import transform_points
+from ..imaging.volume import Volume
+
+EDGE_MM, SPACING_MM = 140.0, 2.0
+"""Of the cube about the origin of the head's frame in which stacks are compared; it holds a brain at term."""
+
+SMOOTHING_MM = 2.0
+"""Standard deviation: thick slices in different planes show alike what is coarser than this."""
+
+
+@dataclass(frozen=True, eq=False)
+class PosedStack:
+    """A stack and the pose of the head in it.
+
+    Parameters
+    ----------
+    name : str
+    volume : Volume
+    canonical_to_ras : np.ndarray
+        Shape ``[4, 4]``, rigid, mm.
+    brain : np.ndarray
+        Shape of the volume; above 0 in the brain.
+    """
+
+    name: str
+    volume: Volume
+    canonical_to_ras: np.ndarray
+    brain: np.ndarray
+
+    @cached_property
+    def intensities(self) -> np.ndarray:
+        """See `Volume.intensities`."""
+        return self.volume.intensities()
+
+    @cached_property
+    def brain_weight(self) -> np.ndarray:
+        """The brain as float32, 0 or 1."""
+        return (np.asarray(self.brain) > 0).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What a stack, or several, show in a frame of the head.
+
+    Parameters
+    ----------
+    values : np.ndarray
+        Float32 ``[N, N, N]``, axes along +x, +y, +z of the frame; smoothed, of mean 0 and standard deviation 1 within
+        the brain.
+    covered : np.ndarray
+        Bool, where the stack has voxels.
+    brain : np.ndarray
+        Float32, 0 to 1.
+    """
+
+    values: np.ndarray
+    covered: np.ndarray
+    brain: np.ndarray
+
+
+def grid_to_frame() -> np.ndarray:
+    """From the voxels of a `Sample` to the head's frame, ``[4, 4]``, mm."""
+    n = round(EDGE_MM / SPACING_MM)
+    matrix = np.diag([SPACING_MM] * 3 + [1.0])
+    matrix[:3, 3] = -(n - 1) / 2 * SPACING_MM
+    return matrix
+
+
+def grid_points() -> np.ndarray:
+    """The voxels of a `Sample` in the head's frame, ``[N, N, N, 3]``, mm."""
+    n = round(EDGE_MM / SPACING_MM)
+    return transform_points(grid_to_frame(), np.moveaxis(np.indices((n, n, n)), 0, -1))
+
+
+def sampled(stack: PosedStack, frame_to_ras: np.ndarray) -> Sample:
+    """What a stack shows in a frame.
+
+    Parameters
+    ----------
+    stack : PosedStack
+    frame_to_ras : np.ndarray
+        Shape ``[4, 4]``, rigid, mm: where the frame lies in that stack.
+    """
+    to_voxel = np.linalg.inv(stack.volume.voxel_to_ras) @ frame_to_ras @ grid_to_frame()
+    n = round(EDGE_MM / SPACING_MM)
+    values, brain = (
+        ndimage.affine_transform(array, to_voxel[:3, :3], to_voxel[:3, 3], output_shape=(n, n, n), order=1)
+        for array in (stack.intensities, stack.brain_weight)
+    )
+    steps = np.arange(n)
+    covered = np.ones((n, n, n), bool)
+    for (along_x, along_y, along_z, offset), size in zip(to_voxel[:3], stack.volume.shape, strict=True):
+        index = along_x * steps[:, None, None] + along_y * steps[:, None] + along_z * steps + offset
+        covered &= (index >= -0.5) & (index <= size - 0.5)
+    return Sample(normalised(smoothed(values, covered), brain, covered), covered, brain)
+
+
+def smoothed(values: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """Values smoothed by `SMOOTHING_MM`, of what is covered alone."""
+    sigma = SMOOTHING_MM / SPACING_MM
+    weight = ndimage.gaussian_filter(covered.astype(np.float32), sigma)
+    return ndimage.gaussian_filter(np.where(covered, values, 0).astype(np.float32), sigma) / np.maximum(weight, 0.05)
+
+
+def normalised(values: np.ndarray, brain: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """Values of mean 0 and standard deviation 1 within the brain, or within all that is covered where there is none."""
+    inside = covered & (brain > 0.5)
+    if np.count_nonzero(inside) < 100:
+        inside = covered
+    if not inside.any():
+        return np.zeros_like(values)
+    known = values[inside]
+    return ((values - known.mean()) / max(float(known.std()), 1e-6)).astype(np.float32)
