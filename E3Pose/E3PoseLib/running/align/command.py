@@ -118,11 +118,19 @@ def run_align(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
     if register is not None and not can_register():
         print("SimpleITK is not installed (pip install 'e3pose[formats]'): poses stay as estimated", file=sys.stderr)
         register = None
-    try:
-        placed = brought_together([one.posed for one in stacks], register, options.furthest)
-    except AlignmentError as error:
-        print(error, file=sys.stderr)
+    placed = None
+    for way in dict.fromkeys((register, None)):
+        try:
+            placed = brought_together([one.posed for one in stacks], way, options.furthest)
+        except AlignmentError as error:
+            print(error, file=sys.stderr)
+        else:
+            break
+    if placed is None:
         return SOME_FAILED
+    if way is not register:
+        print("registered no two become alike enough, which much noise does; poses stay as estimated", file=sys.stderr)
+        register = None
     together = seen_together(placed)
     given = dict(zip(names, thicknesses, strict=True))
     aligned = ordered([_aligned(read, one, together, given) for read, one in zip(stacks, placed, strict=True)])
