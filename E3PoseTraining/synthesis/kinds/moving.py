@@ -7,6 +7,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 
 from ..anatomy.fetus import draw_fetus
+from ..anatomy.head import brain_and_eyes
 from ..scanner.motion import draw_trajectory, slice_times
 from ..scanner.signal import corrupt
 from ..scanning import take_picture
@@ -101,6 +102,14 @@ class MovingFetus:
     def rest_to_ras(self) -> np.ndarray:
         """The head's pose at rest, ``canonical_to_ras``, ``[4, 4]``."""
         return self._fetus.canonical_to_ras
+
+    def brain_points(self, spacing: float = 2.0) -> np.ndarray:
+        """Points spread evenly over the brain, mm in the head's frame, ``[P, 3]``, one in each cube of that edge."""
+        head = self._fetus.head
+        brain, _ = brain_and_eyes(head)
+        points = np.argwhere(brain) * head.spacing + head.origin
+        cells = np.unique(np.floor(points / spacing).astype(int), axis=0)
+        return (cells + 0.5) * spacing
 
     def scan(self, motion: np.ndarray, moment: int, strength: float = 0.3) -> Made:
         """One frame.

@@ -1,0 +1,113 @@
+"""What steering slices by the head's pose gains: ``python -m E3PoseTraining.simulate_steering -o DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import wilcoxon
+from tqdm import tqdm
+
+from E3PoseLib.errors import DatasetError, E3PoseError
+from E3PoseLib.imaging.files import whole_file
+from E3PoseLib.method.estimator import PoseEstimator
+from E3PoseLib.models.model import load_model
+from E3PoseLib.running.ending import exit_status
+from E3PoseLib.running.memory import keep_freed_memory
+
+from .data.figures import save_figure
+from .steering.acquisition import Protocol
+from .steering.experiment import WAYS, Trial, recorded_motion, run_trial
+from .steering.figures import draw_distributions, draw_example
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m E3PoseTraining.simulate_steering", description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--heads", type=int, default=32, help="synthetic heads (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the first (default: %(default)s)")
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--trajectory", type=Path, metavar="NPY", help="poses [T, 4, 4] for all heads, as of e3pose track"
+    )
+    parser.add_argument("--tr", type=float, metavar="SECONDS", help="between the poses of the trajectory")
+    options = parser.parse_args(arguments)
+    if (options.trajectory is None) != (options.tr is None):
+        parser.error("--trajectory and --tr go together")
+    return exit_status("simulate_steering", lambda: _simulate(options))
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    motion = None
+    if options.trajectory is not None:
+        try:
+            motion = recorded_motion(np.load(options.trajectory, allow_pickle=False), options.tr)
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{options.trajectory}: cannot be read ({error})") from error
+    keep_freed_memory()
+    options.output.mkdir(parents=True, exist_ok=True)
+    estimator = PoseEstimator(load_model(options.model), options.device)
+    trials: list[Trial] = []
+    left_out = []
+    for seed in tqdm(range(options.seed, options.seed + options.heads), unit="head", disable=None):
+        try:
+            trials.append(run_trial(estimator, seed, Protocol(), motion))
+        except E3PoseError as error:
+            left_out.append(seed)
+            print(f"left out: {error}", file=sys.stderr)
+        if len(trials) > 1:  # what is done stays
+            _write(options.output, trials)
+    if len(trials) < 2:
+        raise DatasetError("fewer than two heads could be simulated: nothing to compare")
+    print(_in_words(trials, left_out))
+    return 0
+
+
+def _write(folder: Path, trials: Sequence[Trial]) -> None:
+    columns = [f"{measure}_{way}" for measure in ("gap", "obliqueness_degrees") for way in WAYS]
+    with (
+        whole_file(folder / "steering.csv") as part,
+        part.open("w", newline="", encoding="utf-8") as stream,
+    ):
+        writer = csv.writer(stream)
+        writer.writerow(["seed", "age_weeks", *columns, "error_degrees", "error_mm", "n_slices", "n_doubtful"])
+        for one in trials:
+            gaps = [f"{one.outcomes[way].gap:.4f}" for way in WAYS]
+            angles = [f"{one.outcomes[way].mean_obliqueness:.2f}" for way in WAYS]
+            errors = [f"{value:.2f}" for value in np.median(one.errors, axis=0)]
+            writer.writerow(
+                [one.seed, f"{one.age_weeks:.1f}", *gaps, *angles, *errors, len(one.errors), one.n_doubtful]
+            )
+    save_figure(draw_distributions(trials), folder / "steering.png")
+    # The head with the middle gap of all blind stacks.
+    middle = sorted(trials, key=lambda one: one.outcomes["blind"].gap)[len(trials) // 2]
+    save_figure(draw_example(middle), folder / "steering_example.png")
+
+
+def _in_words(trials: Sequence[Trial], left_out: Sequence[int]) -> str:
+    lines = [f"{len(trials)} heads; left out, as no pose was believed in the first navigator: {list(left_out)}"]
+    for name, attribute, scale, unit in (("gap", "gap", 100, "%"), ("obliqueness", "mean_obliqueness", 1, "°")):
+        values = {way: scale * np.array([getattr(one.outcomes[way], attribute) for one in trials]) for way in WAYS}
+        for way in WAYS:
+            low, median, high = np.percentile(values[way], [25, 50, 75])
+            lines.append(f"{name:12} {way:8} median {median:.1f}{unit}, quartiles {low:.1f} and {high:.1f}")
+        test = wilcoxon(values["steered"], values["blind"])
+        better = int(np.sum(values["steered"] < values["blind"]))
+        lines.append(
+            f"{name:12} steered less than blind in {better} of {len(trials)} heads, Wilcoxon p = {test.pvalue:.2g}"
+        )
+    errors = np.concatenate([one.errors for one in trials])
+    lines.append(
+        f"poses that steered: median error {np.median(errors[:, 0]):.1f}° {np.median(errors[:, 1]):.1f} mm, "
+        f"doubtful {sum(one.n_doubtful for one in trials)} of {len(errors)} navigators"
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

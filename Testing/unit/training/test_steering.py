@@ -1,0 +1,118 @@
+"""What steering gains: a stack through a head that moves, by numbers that can be told without a model; and with it."""
+
+import csv
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from E3PoseLib import PoseEstimator, load_model
+from E3PoseLib.errors import DatasetError
+from E3PoseLib.imaging.geometry import rigid
+from E3PoseLib.models.catalog import resources
+from E3PoseTraining import simulate_steering
+from E3PoseTraining.steering.acquisition import Protocol, acquire, interleaved, slice_offsets
+from E3PoseTraining.steering.experiment import recorded_motion, run_trial
+
+BALL = np.argwhere(np.linalg.norm(np.indices((31, 31, 31)) - 15, axis=0) <= 15) * 2.0 - 30.0
+"""Points of a brain of 30 mm radius, 2 mm apart."""
+
+MODEL = resources() / "Models" / "default.safetensors"
+
+
+def turned(degrees, axis="x", shift=(0.0, 0.0, 0.0)) -> np.ndarray:
+    return rigid(Rotation.from_euler(axis, degrees, degrees=True).as_matrix(), shift)
+
+
+def test_slices_cover_a_head_at_rest_once_and_are_not_oblique():
+    protocol = Protocol()
+    offsets = slice_offsets(BALL, protocol)
+    # 60 mm of brain and 6 mm on both sides.
+    assert len(offsets) == 24 and np.diff(offsets) == pytest.approx(3.0) and offsets.sum() == pytest.approx(0)
+    pose = np.repeat(turned(40, "z", (5, 6, 7))[None], 24, axis=0)
+    outcome = acquire(BALL, offsets, pose, pose, protocol)
+    assert outcome.gap == 0 and outcome.mean_obliqueness == pytest.approx(0, abs=1e-5)
+    # No two slices show one place, but where a point lies between both.
+    assert outcome.counts.max() <= 2 and np.median(outcome.counts) == 1
+
+
+def test_a_turn_away_from_the_plane_is_the_obliqueness_and_one_within_it_is_none():
+    offsets = np.zeros(3)
+    placed = np.repeat(np.eye(4)[None], 3, axis=0)
+    heads = np.array([turned(12), turned(30, "z"), turned(-20, "y")])
+    outcome = acquire(BALL, offsets, placed, heads, Protocol())
+    np.testing.assert_allclose(outcome.obliqueness, [12, 0, 20], atol=1e-6)
+
+
+def test_what_moves_away_between_two_passes_is_missed_or_seen_twice():
+    protocol = Protocol(thickness=4.0, margin=0.0)
+    offsets = slice_offsets(BALL, protocol)
+    offsets = offsets[interleaved(len(offsets), 2)]
+    placed = np.repeat(np.eye(4)[None], len(offsets), axis=0)
+    heads = placed.copy()
+    first_pass = (len(offsets) + 1) // 2
+    # By a slice: the second pass sees what the first has seen.
+    heads[first_pass:, 2, 3] = 4.0
+    outcome = acquire(BALL, offsets, placed, heads, protocol)
+    # Of planes 2 mm apart a slice of 4 mm sees three, those on its faces too; so one in four is missed.
+    assert outcome.gap == pytest.approx(0.25, abs=0.02) and outcome.mean_obliqueness == pytest.approx(0, abs=1e-5)
+    # Placed by where the head is, nothing is missed.
+    assert acquire(BALL, offsets, heads, heads, protocol).gap == 0
+
+
+def test_a_slice_ends_with_its_field_of_view():
+    protocol = Protocol(thickness=80.0, field_of_view=30.0)
+    outcome = acquire(BALL, np.zeros(1), np.eye(4)[None], np.eye(4)[None], protocol)
+    np.testing.assert_array_equal(outcome.counts, (np.abs(BALL[:, :2]) <= 15).all(axis=1) * (np.abs(BALL[:, 2]) <= 40))
+
+
+def test_interleaved_order_takes_every_slice_once():
+    assert interleaved(10, 4).tolist() == [0, 4, 8, 1, 5, 9, 2, 6, 3, 7]
+    assert sorted(interleaved(23, 4)) == list(range(23))
+
+
+def test_a_recorded_course_begins_at_rest_and_goes_evenly_from_pose_to_pose():
+    start = turned(70, "y", (10, 20, 30))
+    poses = np.array([start, np.full((4, 4), np.nan), start @ turned(20, "x", (4, 0, 0))])
+    motion_at = recorded_motion(poses, 2.0)
+    found = motion_at(np.array([0.0, 1.0, 4.0]))
+    np.testing.assert_allclose(found[0], np.eye(4), atol=1e-9)
+    np.testing.assert_allclose(found[1], turned(5, "x", (1, 0, 0)), atol=1e-9)
+    np.testing.assert_allclose(found[2], turned(20, "x", (4, 0, 0)), atol=1e-9)
+    with pytest.raises(DatasetError, match="ends after 4 s"):
+        motion_at(np.array([4.1]))
+    with pytest.raises(DatasetError, match="two or more poses"):
+        recorded_motion(poses[:2], 2.0)
+
+
+def test_slices_steered_by_the_model_are_less_oblique_than_blind_ones():
+    # Five thick slices of a head that turns by 4 degrees a second.
+    motion_at = recorded_motion(np.array([turned(8.0 * index) for index in range(12)]), 2.0)
+    trial = run_trial(PoseEstimator(load_model(MODEL), "cpu"), 3, Protocol(thickness=26.0), motion_at)
+    blind, steered, ideal = (trial.outcomes[way] for way in ("blind", "steered", "ideal"))
+    # A second behind, that is four degrees.
+    np.testing.assert_allclose(ideal.obliqueness, 4.0, atol=0.01)
+    assert abs(steered.mean_obliqueness - 4.0) < 3 and blind.obliqueness[-1] > 25
+    assert steered.mean_obliqueness < 0.6 * blind.mean_obliqueness
+    assert np.median(trial.errors, axis=0) == pytest.approx([0, 0], abs=6)
+
+
+def test_the_command_writes_table_and_figures(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(simulate_steering, "Protocol", lambda: Protocol(thickness=40.0))
+    poses = np.array([turned(6.0 * index) for index in range(12)])
+    np.save(tmp_path / "poses.npy", poses)
+    fixed = ["-o", str(tmp_path / "out"), "--heads", "2", "--seed", "2", "--model", str(MODEL), "--device", "cpu"]
+    assert simulate_steering.main([*fixed, "--trajectory", str(tmp_path / "poses.npy"), "--tr", "2"]) == 0
+    with (tmp_path / "out" / "steering.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["seed"] for row in rows] == ["2", "3"]
+    assert all(float(row["obliqueness_degrees_steered"]) < float(row["obliqueness_degrees_blind"]) for row in rows)
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"steering.csv", "steering.png", "steering_example.png"}
+    said = capsys.readouterr().out
+    assert "obliqueness  steered less than blind in 2 of 2 heads, Wilcoxon p = 0.5" in said
+    (tmp_path / "poses.npy").write_bytes(b"no array")
+    assert simulate_steering.main([*fixed, "--trajectory", str(tmp_path / "poses.npy"), "--tr", "2"]) == 2
+    assert "poses.npy: cannot be read" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        simulate_steering.main([*fixed, "--trajectory", "poses.npy"])
