@@ -11,9 +11,13 @@ import torch
 from E3PoseLib.imaging.geometry import rigid
 from E3PoseLib.imaging.rotations import random_rotations
 from E3PoseLib.imaging.volume import Volume
+from E3PoseLib.models.calibration import Calibration, Sum
 from E3PoseLib.models.model import Model, ModelHeader
 from E3PoseLib.networks.equivariant.network import E3CNN
 from E3PoseLib.networks.unet.unet import UNet
+
+BY_AXES = Calibration(Sum(6.0, {"axes": -15.0}), Sum(1.0, {"axes": 4.0}), Sum(0.5, {"axes": 3.0}))
+"""A calibration made up for tests, which weighs nothing but the concentration of the weakest axis."""
 
 
 def make_small_model(seed: int = 0) -> Model:

@@ -1,15 +1,23 @@
 """A result in words; the result is the dictionary form of a `PoseEstimate`."""
 
+import math
+
 import numpy as np
 from slicer.i18n import tr as _
 
 from E3PoseLib import mrml
 
 LEVEL_WORDS = {
-    "high": _("High: the head's axes are clear and fit together."),
+    "high": _("High: within {degrees}° and {distance} mm, 9 times in 10."),
+    "moderate": _("Moderate: within {degrees}° and {distance} mm, 9 times in 10; look at the standard planes first."),
+    "low": _("Low: {chance} to be right; check it against the scan."),
+}
+WITHOUT_NUMBERS = {
+    "high": _("High."),
     "moderate": _("Moderate: look at the standard planes before you rely on it."),
     "low": _("Low: the pose may well be wrong; check it against the scan."),
 }
+"""Of models that were never calibrated, and of results of versions that told no probability."""
 
 
 def verdict(result: dict) -> str:
@@ -22,7 +30,20 @@ def verdict(result: dict) -> str:
         return _("Corrected by hand, by {angle:.1f}° and {distance:.1f} mm. The confidence was {level}.").format(
             angle=review["rotation_degrees"], distance=review["translation_mm"], level=level
         )
-    return LEVEL_WORDS[level]
+    return level_in_words(result["confidence"])
+
+
+def level_in_words(confidence: dict) -> str:
+    """The level of an estimate, and what it means in numbers."""
+    level, probability = confidence["level"], confidence.get("probability")
+    if probability is None:
+        return WITHOUT_NUMBERS[level]
+    percent = 100 * probability
+    return LEVEL_WORDS[level].format(
+        degrees=math.ceil(confidence["bound_degrees"]),
+        distance=math.ceil(confidence["bound_mm"]),
+        chance=_("over 99 %") if percent > 99 else _("under 1 %") if percent < 1 else f"{percent:.0f} %",
+    )
 
 
 def first_warning(result: dict) -> str:
@@ -66,11 +87,11 @@ def confidence(result: dict) -> str:
     if eyes is not None:
         disagreement += _("; eyes and brain differ by {angle:.1f}°").format(angle=eyes)
     return _(
-        "{words}\nScore {score:.2f}; agreement of the votes for each axis {concentrations}; axes off square by "
+        "{words}\nProbability {probability}; agreement of the votes for each axis {concentrations}; axes off square by "
         "{angle:.1f}°; brain {volume:.0f} ml{disagreement}"
     ).format(
-        words=LEVEL_WORDS[values["level"]],
-        score=values["score"],
+        words=level_in_words(values),
+        probability=_("unknown") if values.get("probability") is None else f"{values['probability']:.3f}",
         concentrations=concentrations,
         angle=values["orthogonality_error_degrees"],
         volume=values["brain_volume_ml"],

@@ -10,9 +10,9 @@ import numpy as np
 from E3PoseLib.cli import positive_int
 from E3PoseLib.errors import DatasetError, OutputError
 
-from .figures import draw_cumulative_errors, draw_reliability, draw_worst_cases
+from .figures import draw_confidence, draw_cumulative_errors, draw_worst_cases
 from .metrics import PoseErrors, pose_errors, summarise
-from .poses import Truth, read_estimates, read_scores, read_truth
+from .poses import Truth, read_estimates, read_probabilities, read_truth
 from .report import Summary, format_table, write_cases, write_summary
 
 DEFAULT_THRESHOLDS = ["5", "10", "20", "30", "10/10", "20/10"]
@@ -82,9 +82,9 @@ def run(options: argparse.Namespace) -> int:
             write_summary(options.output / "summary.json", summaries)
             curves = {name: errors.select(members) for name, members in groups.items()}
             draw_cumulative_errors(curves, options.output / "cumulative_error.png")
-            scores = read_scores(options.poses, frames)
-            if not np.isnan(scores).all():
-                draw_reliability(scores, errors, options.output / "reliability.png")
+            probabilities = read_probabilities(options.poses, frames)
+            if not np.isnan(probabilities).all():
+                draw_confidence(probabilities, errors, options.output / "confidence.png")
             if options.images:
                 picture = options.output / "worst_cases.png"
                 draw_worst_cases(truths, estimates, errors, options.images, options.worst, picture)

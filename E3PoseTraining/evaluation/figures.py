@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from E3PoseLib.imaging.resampling import reslice
 from E3PoseLib.imaging.volume import read_volume
-from E3PoseLib.method.confidence import LOW_SCORE, MODERATE_SCORE
+from E3PoseLib.method.confidence import HIGH, MODERATE
 
 from ..data.figures import save_figure
 from ..data.folders import volumes_by_id
@@ -22,6 +22,8 @@ EDGE_MM = 140.0
 PLANES = ("axial", "coronal", "sagittal")
 SQUARE_ROOT = (lambda x: np.sqrt(np.maximum(x, 0)), np.square)
 """A scale and its inverse, on which one flipped head does not press all others against the axis."""
+PROBABILITIES = (0.01, 0.9997)
+PROBABILITY_TICKS = (0.02, 0.1, 0.5, 0.9, 0.98, 0.995, 0.999)
 TICKS = (0, 2, 5, 10, 20, 30, 45, 60, 90, 120, 180)
 
 
@@ -51,28 +53,33 @@ def draw_cumulative_errors(groups: dict[str, PoseErrors], picture: Path) -> None
     save_figure(figure, picture)
 
 
-def draw_reliability(scores: np.ndarray, errors: PoseErrors, picture: Path) -> None:
-    """Confidence against rotation error, a point a case: where the score is high, no error may be large.
+def draw_confidence(probabilities: np.ndarray, errors: PoseErrors, picture: Path) -> None:
+    """Probability against rotation error, a point a case: where the probability is high, no error may be large.
 
     Parameters
     ----------
-    scores : np.ndarray
+    probabilities : np.ndarray
         ``[N]`` in [0, 1]; cases with NaN are left out.
     errors : PoseErrors
         Of the same cases.
     picture : Path
         PNG to write.
     """
-    known = ~np.isnan(scores) & errors.answered
+    known = ~np.isnan(probabilities) & errors.answered
     figure = Figure(figsize=(4.8, 3.8), layout="constrained")
     axes = figure.subplots()
-    axes.scatter(scores[known], errors.rotation_degrees[known], s=18, alpha=0.7, color="tab:blue", linewidths=0)
-    for limit, name in ((LOW_SCORE, "low"), (MODERATE_SCORE, "moderate")):
+    # On a scale of log-odds, which spreads what lies near certainty.
+    shown = np.clip(probabilities[known], *PROBABILITIES)
+    axes.scatter(shown, errors.rotation_degrees[known], s=18, alpha=0.7, color="tab:blue", linewidths=0)
+    for limit, name in ((MODERATE, "low"), (HIGH, "moderate")):
         axes.axvline(limit, color="0.5", linewidth=0.8, linestyle="--")
         axes.annotate(f"{name} ", (limit, 176), ha="right", va="top", rotation=90, fontsize=8)
     axes.set_yscale("function", functions=SQUARE_ROOT)
     axes.set_yticks(TICKS, minor=False)
-    axes.set(xlabel="confidence score", ylabel="rotation error (°)", xlim=(0, 1), ylim=(0, 180))
+    axes.set_xscale("logit")
+    axes.set_xticks(PROBABILITY_TICKS, [f"{100 * tick:g}" for tick in PROBABILITY_TICKS])
+    axes.set_xticks([], minor=True)
+    axes.set(xlabel="probability of a right pose (%)", ylabel="rotation error (°)", xlim=PROBABILITIES, ylim=(0, 180))
     axes.grid(alpha=0.3)
     save_figure(figure, picture)
 

@@ -158,15 +158,15 @@ def _stated_pose(path: Path) -> np.ndarray | None:
     return None
 
 
-def read_scores(folder: Path, frames: list[str]) -> np.ndarray:
-    """The confidence score of every frame from ``FRAME.json``, ``[N]``; NaN where there is no such file or no score."""
-    scores = np.full(len(frames), np.nan)
+def read_probabilities(folder: Path, frames: list[str]) -> np.ndarray:
+    """That each pose is right, from ``FRAME.json``, ``[N]``; NaN where there is no such file, or it does not tell."""
+    probabilities = np.full(len(frames), np.nan)
     for n, frame in enumerate(frames):
         path = folder / f"{frame}.json"
         if path.is_file():
             with contextlib.suppress(TransformError, KeyError, TypeError, ValueError):
-                scores[n] = float(read_json(path)["confidence"]["score"])
-    return scores
+                probabilities[n] = float(read_json(path)["confidence"]["probability"])
+    return probabilities
 
 
 def read_pose_file(path: Path) -> np.ndarray:

@@ -37,11 +37,15 @@ class NotJudged:
 
     level: str = NOT_JUDGED
 
+    @property
+    def in_words(self) -> str:
+        """As of a `Confidence`."""
+        return self.level
+
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: no score and no probability."""
+        """For JSON: no probability and no bounds."""
         return {
             "level": self.level,
-            "score": None,
             "probability": None,
             "bound_degrees": None,
             "bound_mm": None,

@@ -7,64 +7,19 @@ made thicker along an axis, in some the field of view is cut down towards the he
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.errors import E3PoseError
-from E3PoseLib.imaging.geometry import pose_difference, rigid, transform_points
-from E3PoseLib.imaging.volume import Volume, read_volume
+from E3PoseLib.imaging.geometry import pose_difference
+from E3PoseLib.imaging.volume import read_volume
+from E3PoseLib.models.calibration import RIGHT_DEGREES, RIGHT_MM
+from E3PoseTraining.calibration.copies import harder
 from E3PoseTraining.evaluation.poses import read_truth
-from E3PoseTraining.synthesis.scanner.fields import receive_field
 
-SUCCESS = (15.0, 10.0)
-"""Degrees and mm."""
-
-HEAD_MM = 75.0
-"""From the brain's centre, what is never cut off."""
-
-
-def harder(scan: Volume, centre: np.ndarray, generator: np.random.Generator) -> Volume:
-    """A copy of a scan, whose brain's centre in RAS mm is given, that is harder to read."""
-    array = scan.array.astype(np.float32) * receive_field(scan.shape, scan.spacing, generator)
-    bright = np.float32(np.quantile(array, 0.995))
-    array = bright * np.maximum(array / bright, 0) ** np.float32(np.exp(generator.uniform(-0.4, 0.4)))
-    sigma = bright * generator.uniform(0, 0.04)
-    array = np.hypot(array + generator.normal(0, sigma, array.shape), generator.normal(0, sigma, array.shape))
-    if generator.random() < 0.4:
-        slices = np.moveaxis(array, int(np.argmax(scan.spacing)), 0)
-        slices[generator.integers(0, len(slices), 3)] *= generator.uniform(0.2, 0.7)
-    scan = replace(scan, array=array.astype(np.float32))
-    if generator.random() < 0.4:
-        scan = thicker(scan, int(generator.integers(3)), generator.uniform(1.2, 2.0))
-    return narrower(scan, centre, generator) if generator.random() < 0.6 else scan
-
-
-def thicker(scan: Volume, axis: int, factor: float) -> Volume:
-    """Slices across an axis that are thicker and further apart by a factor."""
-    array = np.moveaxis(scan.array, axis, 0)
-    taken = np.arange((factor - 1) / 2, len(array) - 1, factor)
-    blurred = ndimage.gaussian_filter1d(array, 0.4 * factor, axis=0)
-    share = (taken % 1).astype(np.float32)[:, None, None]
-    below = taken.astype(int)
-    array = np.moveaxis((1 - share) * blurred[below] + share * blurred[below + 1], 0, axis)
-    to_old = np.eye(4)
-    to_old[axis, axis], to_old[axis, 3] = factor, taken[0]
-    return Volume(array, scan.voxel_to_ras @ to_old, scan.name)
-
-
-def narrower(scan: Volume, centre: np.ndarray, generator: np.random.Generator) -> Volume:
-    """A smaller field of view, which holds the head."""
-    voxel = transform_points(np.linalg.inv(scan.voxel_to_ras), centre)
-    first, last = np.maximum(voxel - HEAD_MM / scan.spacing, 0), voxel + HEAD_MM / scan.spacing
-    last = np.minimum(np.ceil(last), scan.shape)
-    start = (first * generator.random(3)).astype(int)
-    stop = (last + (scan.shape - last) * generator.random(3)).astype(int)
-    kept = scan.array[tuple(map(slice, start, stop))]
-    return Volume(kept, scan.voxel_to_ras @ rigid(np.eye(3), start), scan.name)
+SUCCESS = (RIGHT_DEGREES, RIGHT_MM)
 
 
 def main() -> None:

@@ -13,51 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.errors import E3PoseError
-from E3PoseLib.imaging.masks import bounding_box
 from E3PoseLib.imaging.volume import Volume, read_volume
-
-HEAD_MARGIN_MM = 25.0
-"""From the brain's bounding box to where no part of the head is left; the face is further out in front only."""
-
-SHORTEST_MM = 90.0
-"""A side of the cut that is thinner than this shows nothing that could be taken for a head."""
-
-GRID = np.diag([3.0, 3.0, 3.0, 1.0])
-
-
-def body_without_head(scan: Volume, label: Volume) -> Volume | None:
-    """The larger side of the best cut, or None where the head is in the middle of all axes."""
-    best, largest = None, 0
-    head = bounding_box(label.array > 0)
-    for axis, (edges, size, step) in enumerate(zip(head, scan.shape, scan.spacing, strict=True)):
-        margin = int(np.ceil(HEAD_MARGIN_MM / step))
-        for side in (slice(0, max(0, edges.start - margin)), slice(min(size, edges.stop + margin), size)):
-            kept = side.stop - side.start
-            if kept * step >= SHORTEST_MM and kept / size > largest:
-                best, largest = (axis, side), kept / size
-    if best is None:
-        return None
-    axis, side = best
-    cut = tuple(side if dimension == axis else slice(None) for dimension in range(3))
-    shift = np.eye(4)
-    shift[axis, 3] = side.start
-    return Volume(scan.array[cut], scan.voxel_to_ras @ shift, scan.name)
-
-
-def strange_volumes(count: int, generator: np.random.Generator) -> Iterator[tuple[str, Volume]]:
-    """Noise, smooth noise, and ellipsoids of adult size, each with the name of its kind."""
-    offset = np.stack(np.meshgrid(*[np.arange(90) - 44.5] * 3, indexing="ij"), axis=-1) * 3.0
-    for _ in range(count):
-        noise = np.abs(generator.normal(size=(90, 90, 90)))
-        smooth = ndimage.gaussian_filter(generator.normal(size=(90, 90, 90)), generator.uniform(2, 8))
-        ball = ((offset / generator.uniform([65, 80, 60], [85, 105, 85])) ** 2).sum(axis=-1) < 1
-        yield "noise", Volume((500 * noise).astype(np.int16), GRID)
-        yield "smooth noise", Volume((500 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.int16), GRID)
-        yield "adult ellipsoid", Volume((500 * (0.7 * ball + 0.05 * noise)).astype(np.int16), GRID)
+from E3PoseTraining.calibration.copies import body_without_head, strange_volumes
 
 
 def bodies(scans: Path, labels: Path) -> Iterator[tuple[str, Volume]]:

@@ -87,7 +87,7 @@ def test_the_bundled_model(sample):
         assert angle < 0.1
         # Sums in another order: a few of the mask's thousands of voxels may fall on the other side of its border.
         assert distance < 0.05
-        assert abs(estimate.confidence.score - expected.confidence.score) < 0.01
+        assert abs(estimate.confidence.probability - expected.confidence.probability) < 0.01
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16", "auto"])

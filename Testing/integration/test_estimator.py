@@ -168,11 +168,11 @@ def test_where_the_largest_thing_is_no_brain_the_next_largest_is_tried():
     # Two litres, which no brain has, 14 cm away.
     scan.array[:20] = 0.9 * head.array.max()
     largest = PoseEstimator(model, "cpu").estimate(scan)
-    assert largest.mask[:20].all() and largest.confidence.score == 0
+    assert largest.mask[:20].all() and largest.confidence.certainty == 0
     model.header = replace(model.header, candidates=2)
     estimator, told = PoseEstimator(model, "cpu"), []
     estimate = estimator.estimate(scan, progress=lambda step, fraction: told.append(fraction))
-    assert not estimate.mask[:20].any() and estimate.confidence.score > 0
+    assert not estimate.mask[:20].any() and estimate.confidence.certainty > 0
     assert pose_difference(estimate.canonical_to_ras, estimator.estimate(head).canonical_to_ras)[1] < 0.5
     assert "something larger looked like a brain too" in estimate.warnings[-1]
     assert told == sorted(told)
@@ -198,18 +198,18 @@ def test_a_head_in_the_dark_is_found_in_the_brightened_scan():
     dark = replace(head, array=head.array.copy())
     dark.array[:4, :4, :4] = 2.4 * head.array.max()
     lost = PoseEstimator(model, "cpu").estimate(dark)
-    assert lost.confidence.score == 0 and pose_difference(lost.canonical_to_ras, lit.canonical_to_ras)[1] > 50
+    assert lost.confidence.certainty == 0 and pose_difference(lost.canonical_to_ras, lit.canonical_to_ras)[1] > 50
     model.header = replace(model.header, candidates=2)
     estimator = PoseEstimator(model, "cpu")
     found, beside = estimator.estimate_batch([dark, head])
-    assert found.confidence.score > 0 and found.confidence.brightened
+    assert found.confidence.certainty > 0 and found.confidence.brightened
     assert any("brightened scan only" in warning for warning in found.warnings)
     assert not beside.confidence.brightened
     assert pose_difference(found.canonical_to_ras, lit.canonical_to_ras)[1] < 2
     np.testing.assert_allclose(beside.canonical_to_ras, estimator.estimate(head).canonical_to_ras, atol=1e-5)
     # Too dark even so: what was seen first stands.
     dark.array[4:] //= 5
-    assert estimator.estimate(dark).confidence.score == 0
+    assert estimator.estimate(dark).confidence.certainty == 0
 
 
 def test_a_head_with_eyes_is_not_searched_for_again_in_the_brightened_scan():
@@ -235,7 +235,7 @@ def test_where_the_brain_has_grown_together_with_something_its_core_is_tried():
     # A plate of more than half a litre, on a bridge to the head.
     scan.array[:, :, :2] = scan.array[55, 22, :18] = 0.9 * head.array.max()
     whole = PoseEstimator(model, "cpu").estimate(scan)
-    assert whole.mask[:, :, :2].all() and whole.confidence.score == 0
+    assert whole.mask[:, :, :2].all() and whole.confidence.certainty == 0
     model.header = replace(model.header, candidates=2)
     estimator = PoseEstimator(model, "cpu")
     by_core = estimator.estimate(scan)
@@ -243,7 +243,7 @@ def test_where_the_brain_has_grown_together_with_something_its_core_is_tried():
     true = estimator.estimate(head).canonical_to_ras
     assert pose_difference(whole.canonical_to_ras, true)[1] > 25
     assert pose_difference(by_core.canonical_to_ras, true)[1] < 5
-    assert by_core.confidence.by_core and 0 < by_core.confidence.score < 0.5
+    assert by_core.confidence.by_core and by_core.confidence.certainty > 0
     assert any("on second thought only" in warning for warning in by_core.warnings)
     assert not estimator.estimate(head).confidence.by_core
 

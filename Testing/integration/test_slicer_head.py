@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from phantoms import BY_AXES
 
 from .test_slicer_following import ball
 
@@ -223,7 +224,14 @@ def with_level(level: str) -> dict:
     from E3PoseLib.method.confidence import Confidence
 
     concentration = {"high": 0.95, "moderate": 0.75, "low": 0.5}[level]
-    confidence = Confidence((concentration,) * 3, 1.0, 200.0, touches_border=level == "low", eyes_agree=level != "low")
+    confidence = Confidence(
+        (concentration,) * 3,
+        1.0,
+        200.0,
+        touches_border=level == "low",
+        eyes_agree=level != "low",
+        calibration=BY_AXES,
+    )
     assert confidence.level == level
     return {"confidence": confidence.as_dict(), "warnings": list(confidence.warnings())}
 

@@ -43,7 +43,10 @@ def test_click_to_result(app, panel, scan_node, installed_model):
     assert panel.ui.positionLabel.text == f"R {right:.1f}   A {anterior:.1f}   S {superior:.1f} mm"
     seconds = mrml.read_result(transform)["timings"]["total"]
     assert panel.ui.computedLabel.text == f"in {seconds:.1f} s on cpu"
-    assert f"{reference.confidence.score:.2f}" in panel.ui.confidenceLabel.text
+    concentrations = " / ".join(f"{value:.2f}" for value in reference.confidence.axis_concentration)
+    assert (
+        f"Probability unknown; agreement of the votes for each axis {concentrations}" in panel.ui.confidenceLabel.text
+    )
 
 
 def transform_like(node):

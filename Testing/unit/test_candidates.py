@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from phantoms import BY_AXES
 
 from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.confidence import Confidence
@@ -22,7 +23,7 @@ def block(start: int, edge: int) -> np.ndarray:
 def at(mm: float, concentration: float, **evidence) -> PoseEstimate:
     pose = np.eye(4)
     pose[0, 3] = mm
-    confidence = Confidence((concentration,) * 3, 0.0, 200.0, touches_border=False, **evidence)
+    confidence = Confidence((concentration,) * 3, 0.0, 200.0, touches_border=False, calibration=BY_AXES, **evidence)
     return PoseEstimate(pose, block(0, 10), confidence, confidence.warnings(), {}, "cpu", "float32")
 
 
@@ -50,15 +51,14 @@ def settled(first: PoseEstimate, second: PoseEstimate, second_edge: int = 8) -> 
     ("second", "another"),
     [
         (at(100.0, 0.9), 100.0),
-        (at(100.0, 0.36), 100.0),
-        (at(100.0, 0.34), None),
-        (at(100.0, 0.9, interleave_ratio=1.1), 100.0),  # a head that moved, its score is half
+        (at(100.0, 0.62), 100.0),  # log-odds of 0.3
+        (at(100.0, 0.58), None),  # and of -0.3
         (at(50.0, 0.9), None),
         (at(100.0, 0.9, in_ghost=True), None),
     ],
 )
-def test_what_has_half_the_score_of_a_sure_pose_is_another_head(second, another):
-    answer, looked_at = settled(at(0.0, 0.9), second)
+def test_what_is_likelier_right_than_wrong_beside_a_sure_pose_is_another_head(second, another):
+    answer, looked_at = settled(at(0.0, 0.95), second)
     assert answer.canonical_to_ras[0, 3] == 0 and looked_at == [512]
     assert answer.confidence.another_head_mm == another
     assert answer.confidence.level == ("high" if another is None else "moderate")
@@ -66,12 +66,28 @@ def test_what_has_half_the_score_of_a_sure_pose_is_another_head(second, another)
 
 
 def test_beside_a_sure_pose_nothing_small_is_looked_at():
-    answer, looked_at = settled(at(0.0, 0.9), at(100.0, 0.9), second_edge=6)
+    answer, looked_at = settled(at(0.0, 0.95), at(100.0, 0.95), second_edge=6)
     assert looked_at == [] and answer.confidence.another_head_mm is None
 
 
-@pytest.mark.parametrize(("score_of_first", "another"), [(0.5, 100.0), (0.1, None)])
-def test_the_surer_one_is_taken_and_a_doubtful_largest_one_may_be_a_head_too(score_of_first, another):
-    answer, _ = settled(at(0.0, score_of_first), at(100.0, 0.9), second_edge=6)
+@pytest.mark.parametrize(("concentration_of_first", "another"), [(0.7, 100.0), (0.1, None)])
+def test_the_surer_one_is_taken_and_a_doubtful_largest_one_may_be_a_head_too(concentration_of_first, another):
+    answer, _ = settled(at(0.0, concentration_of_first), at(100.0, 0.9), second_edge=6)
     assert answer.canonical_to_ras[0, 3] == 100 and NOT_THE_LARGEST in answer.warnings
     assert answer.confidence.another_head_mm == another
+
+
+def test_a_pose_by_the_core_is_taken_where_it_is_surer_even_so_and_all_that_was_found_is_kept():
+    whole, core = at(0.0, 0.7), at(50.0, 0.95)
+    hanging = block(0, 10)
+    hanging[10:60, :4, :4] = True  # what hangs on the ball is more than a quarter of it
+    volume = Volume(np.zeros((60, 20, 20), np.float32), np.eye(4))
+    extent = tuple(slice(0, n) for n in volume.shape)
+    scan = PreparedScan(volume, volume, extent, volume.array, volume.voxel_to_ras, extent)
+
+    def read(readings):
+        return [replace(one, outcome=whole if one.brains[0].sum() == hanging.sum() else core) for one in readings]
+
+    (taken,) = read_and_doubt([Reading(scan, (hanging,))], [CoreOfBrain()], read)
+    assert taken.estimate.canonical_to_ras[0, 3] == 50 and taken.estimate.confidence.by_core
+    assert [one.canonical_to_ras[0, 3] for one in taken.considered] == [0]

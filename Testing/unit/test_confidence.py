@@ -3,8 +3,22 @@
 import numpy as np
 import pytest
 import torch
+from phantoms import BY_AXES
 
-from E3PoseLib.method.confidence import Confidence, axis_concentration, orthogonality_error, touches_border
+from E3PoseLib.method.confidence import Confidence
+from E3PoseLib.method.evidence import axis_concentration, border_share, orthogonality_error
+from E3PoseLib.models.calibration import Calibration, Sum
+
+CALIBRATION = Calibration(
+    Sum(
+        5.0,
+        {"axes": -10.0, "right angles": -0.5, "views": -0.5, "no eyes": -2.0, "moved": -1.5, "brains, poor": -20.0}
+        | {"core": -3.0, "brightened": -1.0, "border": -0.5, "cut": -1.0, "brains upright, poor": -20.0},
+    ),
+    Sum(1.5, {"views": 0.4, "no eyes": 0.8}),
+    Sum(0.7, {"cut": 0.5}),
+)
+"""Made up: a clear pose has odds of e⁴."""
 
 
 def confidence(**changes) -> Confidence:
@@ -13,67 +27,98 @@ def confidence(**changes) -> Confidence:
         "orthogonality_error_degrees": 0.0,
         "brain_volume_ml": 200.0,
         "touches_border": False,
+        "calibration": CALIBRATION,
     }
     return Confidence(**known | changes)
 
 
 def test_a_clear_pose_is_trusted_without_a_warning():
     clear = confidence()
-    assert (clear.score, clear.level, clear.warnings()) == (0.9, "high", ())
+    assert clear.probability == pytest.approx(1 / (1 + np.exp(-4))) and (clear.level, clear.warnings()) == ("high", ())
+    assert clear.bounds == pytest.approx((np.exp(1.5), np.exp(0.7)))
+    assert clear.in_words == "high: within 5° and 3 mm, 9 times in 10"
 
 
 @pytest.mark.parametrize(
-    ("changes", "score", "level"),
+    ("changes", "log_odds", "level"),
     [
-        ({"axis_concentration": (0.4, 0.9, 0.9)}, 0.4, "low"),
-        ({"orthogonality_error_degrees": 9.0}, 0.863, "high"),
-        ({"orthogonality_error_degrees": 15.0}, 0.743, "moderate"),
-        ({"orthogonality_error_degrees": 17.0}, 0.681, "low"),
-        ({"orthogonality_error_degrees": 60.0}, 0.0, "low"),
-        ({"eyes_agree": True, "eyes_disagreement_degrees": 12.0}, 0.9, "high"),
-        ({"eyes_agree": False}, 0.72, "moderate"),
-        ({"eyes_agree": False, "view_disagreement_degrees": 3.0}, 0.609, "low"),
-        ({"view_disagreement_degrees": 3.0}, 0.762, "moderate"),
-        ({"view_disagreement_degrees": 5.0}, 0.682, "low"),
-        ({"view_disagreement_degrees": 12.0}, 0.462, "low"),
-        ({"view_disagreement_degrees": 90.0}, 0.006, "low"),
-        ({"brain_volume_ml": 3.0}, 0.0, "low"),
-        ({"brain_volume_ml": 1300.0}, 0.0, "low"),
-        ({"touches_border": True}, 0.9, "moderate"),
-        ({"interleave_ratio": 0.96}, 0.45, "low"),
-        ({"interleave_ratio": 0.94}, 0.9, "high"),
-        ({"interleave_ratio": 1.3, "halves_apart_degrees": 8.0, "halves_apart_mm": 5.0}, 0.9, "moderate"),
-        ({"brain_agreement": 0.69}, 0.45, "low"),
-        ({"brain_agreement": 0.71}, 0.9, "high"),
-        ({"upright_agreement": 0.86}, 0.45, "low"),
-        ({"upright_agreement": 0.88}, 0.9, "high"),
-        ({"by_core": True}, 0.45, "low"),
-        ({"brightened": True}, 0.7875, "moderate"),
-        ({"brightened": True, "axis_concentration": (0.79, 0.9, 0.9)}, 0.69125, "low"),
-        ({"brightened": True, "halves_apart_degrees": 8.0, "halves_apart_mm": 5.0}, 0.394, "low"),
-        ({"in_ghost": True}, 0.45, "low"),
-        ({"orientation_doubtful": True}, 0.45, "low"),
-        ({"another_head_mm": 90.0}, 0.9, "moderate"),
+        ({"axis_concentration": (0.4, 0.9, 0.9)}, -1, "low"),
+        ({"orthogonality_error_degrees": 15.0}, 3.25, "moderate"),
+        ({"orthogonality_error_degrees": 60.0}, 1, "low"),
+        ({"eyes_agree": True, "eyes_disagreement_degrees": 12.0}, 4, "high"),
+        ({"eyes_agree": False}, 2, "low"),
+        ({"eyes_agree": False, "eyes_disagreement_degrees": 80.0}, 2, "low"),
+        ({"eyes_agree": False, "eyes_disagreement_degrees": 20.0}, 4, "high"),
+        ({"view_disagreement_degrees": 12.0}, 3.4, "moderate"),
+        ({"view_disagreement_degrees": 90.0}, -0.5, "low"),
+        ({"touches_border": True}, 3.5, "moderate"),
+        ({"touches_border": True, "border_share": 0.2}, 1.5, "low"),
+        ({"interleave_ratio": 0.96}, 0.85, "low"),
+        ({"interleave_ratio": 0.7}, 4, "high"),
+        ({"interleave_ratio": 1.3, "halves_apart_degrees": 8.0, "halves_apart_mm": 5.0}, 4, "moderate"),
+        ({"brain_agreement": 0.7}, 2, "low"),
+        ({"upright_agreement": 0.82}, 3, "moderate"),
+        ({"by_core": True}, 1, "low"),
+        ({"brightened": True}, 3, "moderate"),
     ],
 )
-def test_what_speaks_against_a_pose_lowers_it(changes, score, level):
+def test_what_speaks_against_a_pose_lowers_its_probability(changes, log_odds, level):
     doubtful = confidence(**changes)
-    assert doubtful.score == pytest.approx(score, abs=5e-4) and doubtful.level == level
-    said = level == "low" or doubtful.touches_border or doubtful.halves_apart_mm or doubtful.another_head_mm
-    said = said or doubtful.eyes_agree is False or doubtful.brightened
+    assert doubtful.probability == pytest.approx(1 / (1 + np.exp(-log_odds))) and doubtful.level == level
+    said = level == "low" or doubtful.touches_border or doubtful.halves_apart_mm
+    said = said or doubtful.eyes_agree is False or doubtful.brightened or doubtful.brains_differ
     assert bool(doubtful.warnings()) == bool(said)
 
 
+@pytest.mark.parametrize(
+    ("changes", "level"),
+    [
+        ({"brain_volume_ml": 3.0}, "low"),
+        ({"brain_volume_ml": 1300.0}, "low"),
+        ({"in_ghost": True}, "low"),
+        ({"orientation_doubtful": True}, "low"),
+        ({"another_head_mm": 90.0}, "moderate"),
+        ({"interleave_ratio": 0.96, "axis_concentration": (1.0, 1.0, 1.0), "calibration": BY_AXES}, "moderate"),
+        ({"calibration": None}, "low"),
+        ({"axis_concentration": (float("nan"), 0.9, 0.9)}, "low"),
+    ],
+)
+def test_what_no_scans_can_teach_is_a_rule(changes, level):
+    assert confidence(**changes).level == level and confidence(**changes).warnings()
+
+
+def test_without_a_calibration_the_weakest_axis_tells_one_pose_from_another():
+    unknown = confidence(calibration=None)
+    assert (unknown.probability, unknown.bounds, unknown.certainty) == (None, None, 0.9)
+    assert "was never measured" in unknown.warnings()[0] and "never calibrated" in unknown.in_words
+    assert confidence(calibration=None, brain_volume_ml=3.0).certainty == 0
+    told = unknown.as_dict()
+    assert told["probability"] is told["bound_degrees"] is told["bound_mm"] is None and "calibration" not in told
+
+
+def test_the_doubt_that_weighs_most_is_told_first():
+    doubtful = confidence(touches_border=True, border_share=0.05, eyes_agree=False, by_core=True)
+    assert [words.split()[0] + " " + words.split()[1] for words in doubtful.warnings()] == [
+        "the pose",
+        "the brain",  # by the core: 3
+        "no eyes",  # 2
+        "the head",  # at the border: 0.5, and 0.5 for what is cut
+    ]
+    assert doubtful.in_words == "low: 12 % that it is right" and "(12 % to be right)" in doubtful.warnings()[0]
+
+
 def test_eyes_that_disagree_are_told_from_none():
-    (apart,) = confidence(eyes_agree=False, eyes_disagreement_degrees=26.0).warnings()
-    assert "differ by 26°" in apart
+    apart = confidence(eyes_agree=False, eyes_disagreement_degrees=26.0).warnings()
+    assert "differ by 26°" in apart[-1]
     for disagreement in (None, 80.0):
-        (none,) = confidence(eyes_agree=False, eyes_disagreement_degrees=disagreement).warnings()
-        assert "no eyes" in none
+        assert "no eyes" in confidence(eyes_agree=False, eyes_disagreement_degrees=disagreement).warnings()[-1]
 
 
-def test_a_score_that_is_no_number_is_low():
-    assert confidence(axis_concentration=(float("nan"), 0.9, 0.9)).level == "low"
+def test_bounds_stay_within_what_can_be():
+    wide = Calibration(Sum(0.0, {}), Sum(900.0, {}), Sum(-900.0, {}))
+    assert confidence(calibration=wide).bounds == (180.0, 0.5)
+    unknown = Calibration(Sum(0.0, {}), Sum(1.0, {"axes": 1.0}), Sum(1.0, {"axes": 1.0}))
+    assert confidence(calibration=unknown, axis_concentration=(float("nan"), 1, 1)).bounds == (180.0, 500.0)
 
 
 def test_a_cut_head_that_was_resampled_still_reaches_the_border():
@@ -81,13 +126,13 @@ def test_a_cut_head_that_was_resampled_still_reaches_the_border():
     mask, array = np.zeros((30, 30, 30), bool), np.ones((30, 30, 30))
     mask[8:16, 10:20, 10:20] = True
     array[16], array[17:] = 0.3, 0
-    assert touches_border(array, mask, 6)
-    assert touches_border(array, mask, 3)
+    assert border_share(array, mask, 6)[0]
+    assert border_share(array, mask, 3)[0]
     array[17] = 0.3
-    assert not touches_border(array, mask, 6)
-    assert touches_border(array, mask, 3)
+    assert not border_share(array, mask, 6)[0]
+    assert border_share(array, mask, 3)[0]
     array[18] = 0.3
-    assert not touches_border(array, mask, 3)
+    assert not border_share(array, mask, 3)[0]
 
 
 def test_axes_in_one_plane_are_as_far_from_right_angles_as_can_be():
@@ -120,16 +165,16 @@ def test_a_brain_at_the_end_of_the_scan_is_seen_on_straight_and_on_slanted_borde
     array = np.where(positions[0] + positions[1] < limit, generator.uniform(0.1, 1, mask.shape), 0)
     # Dark voxels here and there, in the brain and beside it, are no border.
     array[generator.random(mask.shape) < 0.02] = 0
-    assert touches_border(array, mask & (array != 0), 3) == expected
+    reaches, share = border_share(array, mask & (array != 0), 3)
+    assert reaches == expected and 0 <= share < 0.2
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"interleave_ratio": 0.9}, False),  # "high"
-        ({"interleave_ratio": 0.96}, True),
-        ({"interleave_ratio": 0.86, "axis_concentration": (0.79, 0.9, 0.9)}, True),
-        ({"interleave_ratio": 0.84, "axis_concentration": (0.79, 0.9, 0.9)}, False),
+        ({"interleave_ratio": 0.86, "axis_concentration": (1.0, 1.0, 1.0)}, True),
+        ({"interleave_ratio": 0.84}, False),
+        ({"interleave_ratio": 0.86, "calibration": BY_AXES}, True),  # also where it is "high"
         ({"interleave_ratio": 0.96, "halves_apart_degrees": 8.0, "halves_apart_mm": 5.0}, False),
     ],
 )
@@ -148,10 +193,12 @@ MOVED = {"interleave_ratio": 0.96, "eyes_agree": False, "eyes_disagreement_degre
         (MOVED, False),  # it is a head, which moved
         (MOVED | {"eyes_disagreement_degrees": None}, True),
         (MOVED | {"upright_agreement": 0.8}, True),
-        (MOVED | {"interleave_ratio": 0.94, "axis_concentration": (0.8, 0.9, 0.9)}, True),
+        (MOVED | {"interleave_ratio": 0.94}, True),
         ({"axis_concentration": (np.nan, 0.9, 0.9)}, True),
         ({"orientation_doubtful": True}, False),
         ({"orientation_doubtful": True, "axis_concentration": (0.6, 0.9, 0.9)}, True),
+        ({"calibration": None}, False),
+        ({"calibration": None, "axis_concentration": (0.8, 0.9, 0.9)}, True),
     ],
 )
 def test_the_head_is_looked_for_elsewhere_unless_something_else_explains_the_doubt(changes, expected):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from phantoms import BY_AXES
 from storages import orientations, stored
 
 from E3PoseLib.imaging.geometry import rigid
@@ -13,6 +14,8 @@ from E3PoseLib.method.doubt.halves import FURTHEST_DEGREES, between, halfway
 from E3PoseLib.method.doubt.interleave import every_other_slice, interleave_ratios
 from E3PoseLib.method.estimate import PoseEstimate
 from E3PoseLib.method.eyes import Eyes
+
+WITH_MOTION = replace(BY_AXES, right=replace(BY_AXES.right, weights={"axes": -15.0, "moved": -1.0}))
 
 
 def blob(shift: float) -> tuple[np.ndarray, np.ndarray]:
@@ -63,8 +66,8 @@ def test_halfway_is_in_the_middle_of_both_rotations_and_places():
     np.testing.assert_allclose(pose, turned(22, (1, 5, 7)), atol=1e-9)
 
 
-def estimate(pose: np.ndarray, certainty: float, shape: tuple[int, ...], mask: int = 1, **changes) -> PoseEstimate:
-    confidence = Confidence((certainty,) * 3, 0.0, 200.0, False, **changes)
+def estimate(pose: np.ndarray, concentration: float, shape: tuple[int, ...], mask: int = 1, **changes) -> PoseEstimate:
+    confidence = Confidence((concentration,) * 3, 0.0, 200.0, False, calibration=WITH_MOTION, **changes)
     return PoseEstimate(pose, np.full(shape, mask, np.uint8), confidence, (), {}, "cpu", "float32")
 
 
@@ -72,14 +75,15 @@ def test_the_estimate_between_has_the_doubt_of_the_less_certain_half_and_the_mas
     orientation = list(orientations())[17]
     scan = stored(Volume(np.ones((8, 9, 10), np.float32), np.diag([3.0, 3, 3, 1])), orientation)
     shape = scan.closest_canonical().shape
-    even = estimate(turned(0, (0, 0, 0)), 0.9, shape, mask=1)
+    even = estimate(turned(0, (0, 0, 0)), 0.95, shape, mask=1)
     odd = estimate(turned(12, (0, 6, 0)), 0.75, shape, mask=0)
     even = replace(even, eyes=Eyes(np.zeros(3), np.ones(3), 0.9))
     whole = estimate(np.eye(4), 0.9, scan.shape, interleave_ratio=1.2)
     assert whole.confidence.level == "low"
     found = between(scan, 1, even, odd, whole)
     np.testing.assert_allclose(found.canonical_to_ras, turned(6, (0, 3, 0)), atol=1e-9)
-    assert found.eyes is None and found.confidence.score == 0.75 and found.confidence.level == "moderate"
+    assert found.eyes is None and found.confidence.level == "moderate"
+    assert min(found.confidence.axis_concentration) == 0.75
     assert found.confidence.interleave_ratio == 1.2
     assert any("12° and 6 mm apart" in sentence for sentence in found.warnings)
     mask = replace(scan, array=found.mask).closest_canonical().array
@@ -94,8 +98,9 @@ def test_there_is_nothing_between_doubtful_halves_or_poses_too_far_apart():
     scan = Volume(np.ones((8, 9, 10), np.float32), np.diag([3.0, 3, 3, 1]))
     whole = estimate(np.eye(4), 0.8, scan.shape, interleave_ratio=1.2)
     even = estimate(np.eye(4), 0.9, scan.shape)
-    assert between(scan, 0, even, estimate(np.eye(4), 0.41, scan.shape), whole) is not None
-    assert between(scan, 0, even, estimate(np.eye(4), 0.39, scan.shape), whole) is None
+    # The motion costs the whole as much as 0.3 of concentration: 10 · (1.2 − 0.75) of 1, beside 15.
+    assert between(scan, 0, even, estimate(np.eye(4), 0.51, scan.shape), whole) is not None
+    assert between(scan, 0, even, estimate(np.eye(4), 0.49, scan.shape), whole) is None
     for degrees, meaningful in ((FURTHEST_DEGREES - 1, True), (FURTHEST_DEGREES + 1, False)):
         odd = estimate(turned(degrees, (0, 0, 0)), 0.9, scan.shape)
         assert (between(scan, 0, even, odd, whole) is not None) == meaningful

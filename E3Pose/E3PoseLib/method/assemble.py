@@ -10,10 +10,12 @@ from ..imaging.brain_only import is_cut
 from ..imaging.geometry import head_axes_to_ras, rigid, transform_points
 from ..imaging.masks import centre_of_mass
 from ..imaging.resampling import nearest_on_grid
+from ..models.calibration import read_calibration
 from ..models.catalog import ModelHeader
-from .confidence import Confidence, orthogonality_error, touches_border
+from .confidence import Confidence
 from .doubt.interleave import interleave_ratios
 from .estimate import PoseEstimate
+from .evidence import border_share, orthogonality_error
 from .eyes import Eyes, average_with_eyes, find_eyes
 from .ghosts import is_ghost
 from .head import EyeMap, Head
@@ -46,6 +48,7 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
     rotation = _with_eyes(by_network, centre, brain_volume_ml, head.eye_map)
     oriented = scan.oriented
     on_scan = nearest_on_grid(head.brain.view(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
+    reaches_border, share_at_border = _border(head, header.spacing_mm)
     confidence = Confidence(
         axis_concentration=seen.concentration,
         orthogonality_error_degrees=orthogonality_error(seen.axes),
@@ -53,13 +56,16 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
         brain_volume_ml=brain_volume_ml,
         brain_agreement=head.brain_agreement,
         upright_agreement=head.upright_agreement,
-        touches_border=_touches_border(head, header.spacing_mm),
+        touches_border=reaches_border,
+        border_share=share_at_border,
         orientation_doubtful=bool(scan.volume.doubts),
         brain_only=scan.brain is not None,
         interleave_ratio=max(interleave_ratios(oriented.array, on_scan)),
         in_ghost=is_ghost(oriented.array, on_scan != 0),
+        eyes_probability=None if rotation.eyes is None else rotation.eyes.probability,
         eyes_agree=rotation.eyes_agree,
         eyes_disagreement_degrees=rotation.eyes_disagreement_degrees,
+        calibration=read_calibration(header.calibration),
     )
     return PoseEstimate(
         canonical_to_ras=rigid(rotation.matrix, centre),
@@ -73,10 +79,10 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
     )
 
 
-def _touches_border(head: Head, spacing_mm: float) -> bool:
-    """Whether the head may be cut; of a skull-stripped scan, whether the brain is."""
+def _border(head: Head, spacing_mm: float) -> tuple[bool, float]:
+    """Whether the head may be cut, and the share of the brain that is; of a skull-stripped brain whether it is cut."""
     brain = head.scan.brain
-    return touches_border(head.scan.array, head.brain, spacing_mm) if brain is None else is_cut(brain)
+    return border_share(head.scan.array, head.brain, spacing_mm) if brain is None else (is_cut(brain), 0.0)
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,28 @@ class PoseEstimator:
             raise result
         return result
 
+    def consider(self, volume: Volume) -> list[PoseEstimate]:
+        """Every pose that was found in a scan while the answer was doubted, and last the answer itself.
+
+        Calibration learns from them: a pose that was not taken tells as well what a wrong one looks like.
+
+        Parameters
+        ----------
+        volume : Volume
+
+        Returns
+        -------
+        list of PoseEstimate
+            Empty where no head was found.
+
+        Raises
+        ------
+        VolumeError, DeviceError
+            See `estimate`.
+        """
+        (reading,) = self._read_and_doubt([self.prepare(volume)], Stopwatch())
+        return [*reading.considered, *([] if reading.estimate is None else [reading.estimate])]
+
     def estimate_batch(self, volumes: Sequence[Volume]) -> list[PoseEstimate | E3PoseError]:
         """Estimate several scans, each network run on all of them at once; worth it on a GPU.
 
@@ -170,14 +192,13 @@ class PoseEstimator:
             raise read.result
         return replace(read.result, timings=clock.read())
 
-    @exact_float32()
     def _estimate(
         self, volumes: Sequence[Volume], clock: Stopwatch, thorough: bool = True
     ) -> list[PoseEstimate | E3PoseError]:
         clock.begin("prepare", 0.0)
         prepared = [self._prepared_or_error(volume) for volume in volumes]
-        readings = [Reading(scan, scan.known_brains) for scan in prepared if isinstance(scan, PreparedScan)]
-        settled = iter(read_and_doubt(readings, self._doubts(thorough), partial(self._read, clock=clock)))
+        scans = [scan for scan in prepared if isinstance(scan, PreparedScan)]
+        settled = iter(self._read_and_doubt(scans, clock, thorough))
         outcomes = [scan if isinstance(scan, E3PoseError) else next(settled).result for scan in prepared]
         # Read at the end: readings that were tried in vain belong to the scan's time too.
         timings = clock.read()
@@ -198,6 +219,11 @@ class PoseEstimator:
             return self.prepare(volume)
         except E3PoseError as error:
             return error
+
+    @exact_float32()
+    def _read_and_doubt(self, scans: Sequence[PreparedScan], clock: Stopwatch, thorough: bool = True) -> list[Reading]:
+        readings = [Reading(scan, scan.known_brains) for scan in scans]
+        return read_and_doubt(readings, self._doubts(thorough), partial(self._read, clock=clock))
 
     def _doubts(self, thorough: bool) -> list[Doubt]:
         """How a doubtful pose is checked. The official program doubts none."""

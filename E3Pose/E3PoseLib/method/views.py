@@ -13,8 +13,8 @@ from ..imaging.rotations import geodesic_angle, orthonormalise, random_rotations
 from ..models.model import Model
 from ..networks.equivariant.network import pool_axes
 from ..networks.inference import Inference
-from .confidence import axis_concentration
 from .crop import crop_around, crop_views
+from .evidence import axis_concentration
 from .head import Head, SeenAxes
 
 SAME_ANSWER_DEGREES = 30.0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .calibration import problem_of_calibration
+
 WHOLE, REAL = (int,), (int, float)
 
 _UNET: dict[str, tuple[tuple[type, ...], float, float]] = {
@@ -102,7 +104,9 @@ def problem_of_header(document: Mapping[str, Any]) -> str:
         if problem:
             return f"{name}: {problem}"
     problem = problem_of_e3cnn(document.get("rotation", {}))
-    return f"rotation: {problem}" if problem else ""
+    if problem:
+        return f"rotation: {problem}"
+    return problem_of_calibration(document.get("calibration", {}))
 
 
 def _out_of_range(values: Mapping[str, Any], limits: Mapping[str, tuple[tuple[type, ...], float, float]]) -> str:

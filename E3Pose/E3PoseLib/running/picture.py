@@ -68,9 +68,8 @@ def draw_estimate(path: Path, volume: Volume, estimate: PoseEstimate) -> None:
         for normal, panel in enumerate(panels):
             _draw_slice(panel, scan, brain, axes, normal)
             panel.set_title(f"{PLANES[normal]}, {title}", color="white", fontsize=10)
-    confidence = estimate.confidence
     legend = ", ".join(f"{name} {colour}" for name, colour in zip(AXIS_COLOURS, ("red", "green", "blue"), strict=True))
-    certainty = f"confidence: {confidence.level} ({confidence.score:.2f})"
+    certainty = f"confidence {estimate.confidence.in_words}"
     figure.suptitle(
         f"{Path(volume.name).name}   {certainty}   axes: {legend}   outline: brain", color="white", fontsize=10
     )

@@ -18,7 +18,7 @@ from E3PoseTraining.data.annotations import pose_rotation_from_axes, read_rotati
 from E3PoseTraining.evaluation.__main__ import main as evaluate
 from E3PoseTraining.evaluation.figures import middle_planes
 from E3PoseTraining.evaluation.metrics import bootstrap, pose_errors, share, summarise
-from E3PoseTraining.evaluation.poses import centre_of_label, pose_from_voxel_pose, read_scores, read_truth
+from E3PoseTraining.evaluation.poses import centre_of_label, pose_from_voxel_pose, read_probabilities, read_truth
 
 SHARED = Path(__file__).parents[4] / "shared"
 OFFICIAL_POSES = SHARED / "reference" / "poses.npz"
@@ -203,20 +203,20 @@ def test_a_row_that_ends_before_a_column_is_named(tmp_path, capsys):
     assert "b has no site" in capsys.readouterr().err
 
 
-def test_reliability_is_drawn_from_the_scores_that_stand_beside_the_poses(tmp_path):
+def test_confidence_is_drawn_from_the_probabilities_that_stand_beside_the_poses(tmp_path):
     truths = {f"scan_{i}": pose([10 * i, 0, 0]) for i in range(3)}
     write_matrices(tmp_path / "truth.csv", truths, dict.fromkeys(truths, "A"))
     for frame, truth in truths.items():
         write_npy(tmp_path / f"{frame}.npy", truth)
     arguments = ["--poses", str(tmp_path), "--truth", str(tmp_path / "truth.csv"), "-o", str(tmp_path / "out")]
     assert evaluate(arguments) == 0
-    assert not (tmp_path / "out" / "reliability.png").exists()
-    (tmp_path / "scan_1.json").write_text('{"confidence": {"score": 0.25}}')
+    assert not (tmp_path / "out" / "confidence.png").exists()
+    (tmp_path / "scan_1.json").write_text('{"confidence": {"probability": 0.25}}')
     (tmp_path / "scan_2.json").write_text('{"of": "another program"}')
-    scores = read_scores(tmp_path, list(truths))
-    assert np.isnan(scores[[0, 2]]).all() and scores[1] == 0.25
+    probabilities = read_probabilities(tmp_path, list(truths))
+    assert np.isnan(probabilities[[0, 2]]).all() and probabilities[1] == 0.25
     assert evaluate(arguments) == 0
-    assert (tmp_path / "out" / "reliability.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "out" / "confidence.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("written_as", [["--direction", "input-to-canonical"], ["--space", "voxel"]])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from .reading import Doubt, Reading
 
@@ -16,6 +17,9 @@ class Brightened:
     within : sequence of Doubt
         As the scan itself was doubted.
     """
+
+    marks: Mapping[str, bool] = MappingProxyType({"brightened": True})
+    shows_same_pose = True
 
     def __init__(self, within: Sequence[Doubt]) -> None:
         self.within = within
@@ -32,8 +36,6 @@ class Brightened:
     def decide(self, reading: Reading, others: list[Reading]) -> Reading:
         """The pose in the brightened scan where it is surer even so."""
         for other in others:
-            if other.estimate is not None:
-                other = replace(other, outcome=other.estimate.with_evidence(brightened=True))
             if other.is_surer_than(reading):
                 reading = replace(reading, outcome=other.outcome)
         return reading

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
 from ...imaging.geometry import pose_difference
 from ...imaging.masks import thickest_part
-from ..confidence import LOW_SCORE
 from .reading import Doubt, Reading
 
 CORE_REACH, CORE_SHARE = 1.3, 0.75
@@ -19,9 +19,9 @@ where it holds less than this share of the mask."""
 ANOTHER_POSE = (3.0, 3.0)
 """Degrees and mm from which on two poses are not the same: two observers' landmarks differ by as much."""
 
-TWIN_SHARE, TWIN_MM, TWIN_SCORE = 0.3, 60.0, LOW_SCORE / 2
+TWIN_SHARE, TWIN_MM, TWIN_CERTAINTY = 0.3, 60.0, 0.5
 """Beside a sure pose a further candidate is read where it has this share of the largest one's volume. It is another
-head where its pose lies so far away with such a score. Wrong organs score less; one doubt halves a head's score
+head where its pose lies so far away and is at least as likely to be right as not. Wrong organs are less
 (docs/accuracy.md)."""
 
 NOT_THE_LARGEST = "something larger looked like a brain too: check that the mask is in the head"
@@ -37,6 +37,8 @@ class OtherCandidate:
     """
 
     within: Sequence[Doubt] = ()
+    marks: Mapping[str, bool] = MappingProxyType({})
+    shows_same_pose = True
 
     def __init__(self, rank: int) -> None:
         self._rank = rank
@@ -66,6 +68,8 @@ class CoreOfBrain:
     """Reads the thickest part of the largest candidate: fluid or fat that touches a brain may be called brain too."""
 
     within: Sequence[Doubt] = ()
+    marks: Mapping[str, bool] = MappingProxyType({"by_core": True})
+    shows_same_pose = True
 
     def read_again(self, reading: Reading) -> list[Reading]:
         """A reading by the core, where the pose is doubtful and no eyes speak for a head."""
@@ -76,13 +80,13 @@ class CoreOfBrain:
         return [Reading(reading.scan, (core,))] if core.sum() < CORE_SHARE * whole.sum() else []
 
     def decide(self, reading: Reading, others: list[Reading]) -> Reading:
-        """The pose by the core where it is another one and surer."""
+        """The pose by the core where it is another one, and surer even so."""
         for other in others:
             if other.estimate is None or reading.estimate is None or not other.is_surer_than(reading):
                 continue
             apart = pose_difference(other.estimate.canonical_to_ras, reading.estimate.canonical_to_ras)
             if np.greater(apart, ANOTHER_POSE).any():
-                reading = replace(reading, outcome=other.estimate.with_evidence(by_core=True))
+                reading = replace(reading, outcome=other.estimate)
         return reading
 
 
@@ -90,6 +94,8 @@ class Twins:
     """Says of a pose that there is another head, where another candidate has a pose that is not too doubtful."""
 
     within: Sequence[Doubt] = ()
+    marks: Mapping[str, bool] = MappingProxyType({})
+    shows_same_pose = True
 
     def read_again(self, reading: Reading) -> list[Reading]:
         """Nothing: the candidates have been read."""
@@ -100,7 +106,7 @@ class Twins:
         here = reading.estimate
         if here is None:
             return reading
-        heads = (one for one in reading.heads_found if one.confidence.score >= TWIN_SCORE)
+        heads = (one for one in reading.heads_found if one.confidence.certainty >= TWIN_CERTAINTY)
         heads = (one for one in heads if not one.confidence.in_ghost)
         furthest = max((pose_difference(one.canonical_to_ras, here.canonical_to_ras)[1] for one in heads), default=0.0)
         return replace(reading, outcome=here.with_evidence(another_head_mm=furthest)) if furthest > TWIN_MM else reading

@@ -5,8 +5,9 @@ What networks say of a scan that shows the head twice may be the pose of neither
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -34,6 +35,8 @@ class MovedHalves:
     """
 
     within: Sequence[Doubt] = ()
+    marks: Mapping[str, bool] = MappingProxyType({})
+    shows_same_pose = False
 
     def __init__(self, model: Model) -> None:
         self._header = model.header
@@ -102,8 +105,8 @@ def between(
     # Their brains were compared with that of the whole, which shows the head twice: it speaks against neither.
     even, odd = (half.with_evidence(upright_agreement=None) for half in (even, odd))
     degrees, mm = pose_difference(even.canonical_to_ras, odd.canonical_to_ras)
-    less, more = sorted((even, odd), key=lambda half: half.confidence.score)
-    if degrees > FURTHEST_DEGREES or less.confidence.score <= whole.confidence.score:
+    less, more = sorted((even, odd), key=lambda half: half.confidence.certainty)
+    if degrees > FURTHEST_DEGREES or less.confidence.certainty <= whole.confidence.certainty:
         return None
     confidence = replace(
         less.confidence,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
@@ -30,6 +30,8 @@ class Reading:
         None before it was read.
     heads_found : tuple of PoseEstimate
         By all brains that were read.
+    considered : tuple of PoseEstimate
+        What was found in this scan and not taken.
     """
 
     scan: PreparedScan
@@ -37,6 +39,7 @@ class Reading:
     brain_agreement: float | None = None
     outcome: PoseEstimate | E3PoseError | None = None
     heads_found: tuple[PoseEstimate, ...] = ()
+    considered: tuple[PoseEstimate, ...] = ()
 
     @property
     def estimate(self) -> PoseEstimate | None:
@@ -60,10 +63,10 @@ class Reading:
         return self.estimate is not None and self.estimate.confidence.shows_a_head
 
     def is_surer_than(self, other: Reading) -> bool:
-        """Whether this outcome has the higher score; any estimate is surer than none."""
+        """Whether this outcome is the more certain one; any estimate is surer than none."""
         if self.estimate is None:
             return False
-        return other.estimate is None or self.estimate.confidence.score > other.estimate.confidence.score
+        return other.estimate is None or self.estimate.confidence.certainty > other.estimate.confidence.certainty
 
 
 Read = Callable[[Sequence[Reading]], list[Reading]]
@@ -75,6 +78,12 @@ class Doubt(Protocol):
 
     within: Sequence[Doubt]
     """How the second readings are doubted themselves."""
+
+    marks: Mapping[str, bool]
+    """Evidence that holds of whatever the second readings find."""
+
+    shows_same_pose: bool
+    """Whether the second readings are of the very head in the very pose; each half of a scan has its own."""
 
     def read_again(self, reading: Reading) -> list[Reading]:
         """Other readings of the same scan, not read yet; none where there is no reason to doubt."""
@@ -104,9 +113,30 @@ def read_and_doubt(readings: Sequence[Reading], doubts: Sequence[Doubt], read: R
     settled = read(readings) if readings else []
     for doubt in doubts:
         again = [doubt.read_again(reading) for reading in settled]
-        results = iter(read_and_doubt([one for of_scan in again for one in of_scan], doubt.within, read))
+        found = read_and_doubt([one for of_scan in again for one in of_scan], doubt.within, read)
+        results = iter([_marked(one, doubt.marks) for one in found])
         settled = [
-            doubt.decide(reading, list(islice(results, len(of_scan))))
+            _decide(doubt, reading, list(islice(results, len(of_scan))))
             for reading, of_scan in zip(settled, again, strict=True)
         ]
     return settled
+
+
+def _marked(reading: Reading, marks: Mapping[str, bool]) -> Reading:
+    if not marks:
+        return reading
+    return replace(
+        reading,
+        outcome=reading.outcome if reading.estimate is None else reading.estimate.with_evidence(**marks),
+        considered=tuple(one.with_evidence(**marks) for one in reading.considered),
+    )
+
+
+def _decide(doubt: Doubt, reading: Reading, others: list[Reading]) -> Reading:
+    decided = doubt.decide(reading, others)
+    if not doubt.shows_same_pose:
+        return decided
+    found = [one for other in (reading, *others) for one in (*other.considered, other.estimate) if one is not None]
+    taken = decided.estimate
+    # By its mask, as what is taken may have got further evidence.
+    return replace(decided, considered=tuple(one for one in found if taken is None or one.mask is not taken.mask))

@@ -22,6 +22,9 @@ from .record import FORMAT, MARK_FORMAT, documents
 
 BIDS_COLUMNS = ("sub", "ses", "run")
 
+CERTAINTY_COLUMNS = ("probability", "bound_degrees", "bound_mm")
+"""Empty where the model was never calibrated, or the results are of a version that told no such thing."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -54,7 +57,7 @@ def _pose_row(document: dict) -> list:
         settings["space"],
         settings["direction"],
         confidence["level"],
-        _digits(confidence["score"], 4),
+        *(_digits(confidence.get(name), 4) for name in CERTAINTY_COLUMNS),
         _digits(confidence["brain_volume_ml"], 1),
         "; ".join(document["warnings"]),
         document["input"],
@@ -74,7 +77,17 @@ POSES = Table(
     (
         "frame_id",
         *(f"m{row}{column}" for row in range(4) for column in range(4)),
-        *("space", "direction", "confidence", "score", "brain_volume_ml", "warnings", "input", "frame", "model"),
+        *(
+            "space",
+            "direction",
+            "confidence",
+            *CERTAINTY_COLUMNS,
+            "brain_volume_ml",
+            "warnings",
+            "input",
+            "frame",
+            "model",
+        ),
         *BIDS_COLUMNS,
     ),
     ENDINGS["json"],

@@ -1,0 +1,119 @@
+"""What a model's errors were found to follow: from the doubts about a pose to the chance that it is right.
+
+Three sums that anyone can work out by hand, fitted on scans whose poses are known (`E3PoseTraining.calibrate`) and
+carried as numbers in the model file's header: the logarithm of the odds that a pose is right, and the logarithms of the
+errors that nine poses in ten stay below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+RIGHT_DEGREES, RIGHT_MM = 15.0, 10.0
+"""A pose is right where its rotation and its centre are no further off."""
+
+HOLDS = 0.9
+"""Share of poses whose errors the bounds hold for."""
+
+PARTS = ("right", "degrees", "mm")
+
+LARGEST_NUMBER = 1e4
+LARGEST_BOUNDS = {"degrees": 180.0, "mm": 500.0}
+SMALLEST_BOUND = 0.5
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A number, and what each doubt adds to it.
+
+    Parameters
+    ----------
+    constant : float
+    weights : mapping of str to float
+        By the name of the doubt.
+    """
+
+    constant: float
+    weights: Mapping[str, float]
+
+    def __call__(self, doubts: Mapping[str, float]) -> float:
+        """The sum for the sizes of doubts; what has no weight adds nothing."""
+        return self.constant + sum(weight * doubts.get(name, 0.0) for name, weight in self.weights.items())
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How sure a model may be, by what its answers were worth on scans whose poses are known.
+
+    Parameters
+    ----------
+    right : Sum
+        The logarithm of the odds that a pose is within `RIGHT_DEGREES` and `RIGHT_MM`.
+    degrees, mm : Sum
+        The logarithms of the bounds that hold for a share of `HOLDS` of all poses: of the angle between estimated and
+        true rotation, and of the distance between estimated and true centre.
+    """
+
+    right: Sum
+    degrees: Sum
+    mm: Sum
+
+    def probability(self, doubts: Mapping[str, float]) -> float:
+        """That the pose is right, in [0, 1]; 0 where a doubt is no number."""
+        log_odds = self.right(doubts)
+        if math.isnan(log_odds):
+            return 0.0
+        return 1 / (1 + math.exp(min(-log_odds, 700.0)))
+
+    def bounds(self, doubts: Mapping[str, float]) -> tuple[float, float]:
+        """Degrees and mm that the errors stay below in nine of ten cases."""
+        degrees, mm = (_bound(getattr(self, part)(doubts), LARGEST_BOUNDS[part]) for part in ("degrees", "mm"))
+        return degrees, mm
+
+    def as_dict(self) -> dict[str, dict]:
+        """As a model file's header carries it."""
+        sums = {part: getattr(self, part) for part in PARTS}
+        return {part: {"constant": one.constant, "weights": dict(one.weights)} for part, one in sums.items()}
+
+
+def _bound(logarithm: float, largest: float) -> float:
+    if math.isnan(logarithm):
+        return largest
+    return min(max(math.exp(min(logarithm, 20.0)), SMALLEST_BOUND), largest)
+
+
+def read_calibration(document: Mapping[str, Any]) -> Calibration | None:
+    """The calibration of a header, checked by `problem_of_calibration`; None where it has none."""
+    if not document:
+        return None
+    return Calibration(*(Sum(float(document[part]["constant"]), document[part]["weights"]) for part in PARTS))
+
+
+def problem_of_calibration(document: Any) -> str:
+    """Why a header's calibration cannot be; "" where it can, or there is none.
+
+    More doubt may make no pose more certain: weights of `right` are at most 0, those of the bounds at least 0.
+    """
+    if document == {}:
+        return ""
+    if not isinstance(document, dict) or set(document) != set(PARTS):
+        return f"a calibration without the parts {', '.join(PARTS)}"
+    for part in PARTS:
+        one = document[part]
+        if not isinstance(one, dict) or set(one) != {"constant", "weights"} or not isinstance(one["weights"], dict):
+            return f"the calibration's part {part!r} has no constant and weights"
+        numbers = [one["constant"], *one["weights"].values()]
+        if len(numbers) > 100 or not all(_is_number(number) for number in numbers):
+            return f"a number of the calibration's part {part!r} that is none, or too large"
+        sign = -1 if part == "right" else 1
+        if any(sign * weight < 0 for weight in one["weights"].values()):
+            return f"a weight of the calibration's part {part!r} by which a doubt makes a pose more certain"
+    return ""
+
+
+def _is_number(value: Any) -> bool:
+    is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_real and math.isfinite(value) and abs(value) <= LARGEST_NUMBER

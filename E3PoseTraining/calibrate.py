@@ -1,0 +1,107 @@
+"""Learns how far a model's answers can be trusted: ``python -m E3PoseTraining.calibrate``.
+
+``collect`` estimates scans whose poses are known and writes a table of the evidence; ``fit`` learns from such tables
+the chance that a pose is right and bounds of its error, judges them on other tables, and writes the model with them.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from E3PoseLib.errors import OutputError
+from E3PoseLib.models.model import Model, load_model
+from E3PoseLib.running.ending import exit_status
+
+from .calibration.evidence import Evidence, Scans, collect, read_evidence
+from .calibration.fitting import fit_calibration, judge, out_of_fold
+from .calibration.report import draw_reliability, table
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m E3PoseTraining.calibrate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("collect", help="estimate scans whose poses are known")
+    one.add_argument("images", type=Path, help="folder of the scans")
+    one.add_argument("truth", type=Path, help="CSV of their poses; a column fetus tells which scans belong together")
+    one.add_argument("-o", "--output", type=Path, required=True, help="the table, .csv")
+    one.add_argument("--kind", default="scans", help="what they are called, where no scans.csv tells")
+    one.add_argument("--copies", type=int, default=0, help="that are harder to read, of each scan")
+    one.add_argument("--labels", type=Path, help="folder of brain labels: each scan also without its head")
+    one.add_argument("--strange", type=int, default=0, help="volumes of noise, and so many balls, that show no head")
+    one.add_argument("--model", default="default", help="name or .safetensors file")
+    one.add_argument("--workers", type=int, default=1, help="processes")
+    other = commands.add_parser("fit", help="learn from tables")
+    other.add_argument("tables", type=Path, nargs="+", help="of collect")
+    other.add_argument("--weight", type=float, action="append", help="of the poses of each table (default: 1 each)")
+    other.add_argument("--judge", type=Path, nargs="*", default=[], help="tables of other scans, to judge on")
+    other.add_argument("--model", default="default", help="name or .safetensors file that gets the calibration")
+    other.add_argument("--half", action="store_true", help="write the weights in half precision")
+    other.add_argument("-o", "--output", type=Path, required=True, help="the model file to write")
+    other.add_argument("--pictures", type=Path, help="folder for the reliability diagrams")
+    return parser
+
+
+def calibrated(model: Model, calibration: dict) -> Model:
+    """The same networks with a calibration."""
+    header = replace(model.header, calibration=calibration)
+    return Model(model.segmentation_network, model.rotation_network, header, model.eyes_network, model.upright_network)
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Fit, tell what it is worth, write the model."""
+    evidence = read_evidence(options.tables)
+    counts = options.weight or [1.0] * len(options.tables)
+    weights = np.concatenate(
+        [np.full(len(read_evidence([path]).right), weight) for path, weight in zip(options.tables, counts, strict=True)]
+    )
+    calibration = fit_calibration(evidence, weights)
+    for part, one in calibration.as_dict().items():
+        print(f"{part}: {one['constant']:+.2f}; " + ", ".join(f"{n} {w:+.2f}" for n, w in one["weights"].items()))
+    print("\nOn the tables it was fitted on, each fetus by a fit without it:\n")
+    _tell(evidence, *out_of_fold(evidence, weights), options.pictures, "reliability_out_of_fold.png")
+    if options.judge:
+        other = read_evidence(options.judge)
+        print("\nOn other scans:\n")
+        _tell(other, *judge(calibration, other), options.pictures, "reliability.png")
+    precision = torch.float16 if options.half else torch.float32
+    calibrated(load_model(options.model), calibration.as_dict()).save(options.output, precision)
+
+
+def _tell(evidence: Evidence, probability: np.ndarray, bounds: np.ndarray, pictures: Path | None, name: str) -> None:
+    print(table(evidence, probability, bounds), flush=True)
+    if pictures is not None:
+        try:
+            pictures.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{pictures}: cannot be made ({error.strerror or error})") from error
+        draw_reliability(evidence, probability, bounds, pictures / name)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.command == "fit":
+        if options.weight and len(options.weight) != len(options.tables):
+            parser.error(f"{len(options.tables)} tables need as many --weight, got {len(options.weight)}")
+        return exit_status("calibrate", lambda: fit(options))
+    cores = os.cpu_count() or 1
+    if not 1 <= options.workers <= cores:
+        parser.error(f"--workers {options.workers}: this machine has {cores} cores; give 1 to {cores}")
+    scans = Scans(options.images, options.truth, options.kind, options.copies, options.labels)
+    return exit_status(
+        "calibrate", lambda: collect([scans], options.model, options.output, options.workers, options.strange)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

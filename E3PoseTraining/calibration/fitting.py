@@ -1,0 +1,123 @@
+"""Fits a calibration: how likely a pose is right, and how far off it may be, by the doubts about it.
+
+The odds by logistic regression, the bounds by regression of the 0.9-quantile of the logarithm of the error, both linear
+in the doubts, so that whoever reads the weights can follow a verdict. No doubt may make a pose more certain: what would
+get such a weight is left out, the worst first, until none is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression, QuantileRegressor
+from sklearn.model_selection import GroupKFold
+
+from E3PoseLib.errors import TrainingError
+from E3PoseLib.models.calibration import HOLDS, Calibration, Sum
+
+from .evidence import Evidence
+
+FOLDS = 5
+LEAST_SHRINKAGE = 30.0
+"""Inverse strength of the penalty on squared weights, for some thousand poses. With a tenth of it the odds are as good,
+and few are as high as they could be; with more nothing changes (docs/accuracy.md)."""
+
+LEAST_ERRORS = {"degrees": 0.5, "mm": 0.3}
+"""Smaller errors count as these: their logarithms would weigh more than what they tell."""
+
+Fit = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[float, np.ndarray]]
+
+
+def fit_calibration(evidence: Evidence, weights: np.ndarray) -> Calibration:
+    """The calibration that a table of evidence gives.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    weights : np.ndarray
+        ``[N]``, how much each pose counts.
+
+    Raises
+    ------
+    TrainingError
+        There are too few right or wrong poses.
+    """
+    wrong = np.count_nonzero(~evidence.right)
+    if min(wrong, np.count_nonzero(evidence.right)) < 30:
+        raise TrainingError(
+            f"{wrong} of {len(evidence.right)} poses are wrong: at least 30 right and 30 wrong ones are needed. Give "
+            "more scans, or more of those that are hard to read."
+        )
+    right = _signed_fit(evidence, weights, evidence.right, _logistic, -1)
+    bounds = {part: _fit_bound(evidence, weights, part) for part in ("degrees", "mm")}
+    return Calibration(right, bounds["degrees"], bounds["mm"])
+
+
+def out_of_fold(evidence: Evidence, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What each pose would be given by a calibration that has not seen its fetus.
+
+    Returns
+    -------
+    probability : np.ndarray
+        ``[N]``.
+    bounds : np.ndarray
+        ``[N, 2]``, degrees and mm.
+    """
+    probability, bounds = np.empty(len(evidence.right)), np.empty((len(evidence.right), 2))
+    for seen, unseen in GroupKFold(FOLDS).split(probability, groups=evidence.groups):
+        calibration = fit_calibration(evidence.select(seen), weights[seen])
+        probability[unseen], bounds[unseen] = judge(calibration, evidence.select(unseen))
+    return probability, bounds
+
+
+def judge(calibration: Calibration, evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
+    """Probability ``[N]`` and bounds ``[N, 2]`` of each pose by a calibration."""
+    names = list(evidence.doubts)
+    each = [dict(zip(names, values, strict=True)) for values in zip(*evidence.doubts.values(), strict=True)]
+    return np.array([calibration.probability(doubts) for doubts in each]), np.array(
+        [calibration.bounds(doubts) for doubts in each]
+    ).reshape(-1, 2)
+
+
+def _fit_bound(evidence: Evidence, weights: np.ndarray, part: str) -> Sum:
+    """The sum for a bound, raised or lowered until it holds for `HOLDS` of the poses of unseen fetuses."""
+    known = ~np.isnan(getattr(evidence, part))
+    evidence, weights = evidence.select(known), weights[known]
+    target = np.log(np.maximum(getattr(evidence, part), LEAST_ERRORS[part]))
+    one = _signed_fit(evidence, weights, target, _quantile, 1)
+    over = np.empty(len(target))
+    for seen, unseen in GroupKFold(FOLDS).split(target, groups=evidence.groups):
+        fold = _signed_fit(evidence.select(seen), weights[seen], target[seen], _quantile, 1)
+        over[unseen] = target[unseen] - _evaluate(fold, evidence.select(unseen))
+    order = np.argsort(over)
+    share = np.cumsum(weights[order]) / weights.sum()
+    return Sum(one.constant + float(over[order][np.searchsorted(share, HOLDS)]), one.weights)
+
+
+def _evaluate(one: Sum, evidence: Evidence) -> np.ndarray:
+    return one.constant + sum(weight * evidence.doubts[name] for name, weight in one.weights.items())
+
+
+def _signed_fit(evidence: Evidence, weights: np.ndarray, target: np.ndarray, fit: Fit, sign: int) -> Sum:
+    """A linear fit all of whose weights have that sign."""
+    # What is the same for all poses tells nothing.
+    names = [name for name, values in evidence.doubts.items() if np.ptp(values) > 0]
+    while True:
+        features = np.stack([evidence.doubts[name] for name in names], axis=1)
+        constant, found = fit(features, target, weights)
+        against = sign * found * features.std(axis=0)
+        if not len(names) or against.min() >= 0:
+            kept = {name: round(float(weight), 4) for name, weight in zip(names, found, strict=True)}
+            return Sum(round(constant, 4), {name: weight for name, weight in kept.items() if weight})
+        names.pop(int(against.argmin()))
+
+
+def _logistic(features: np.ndarray, target: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    model = LogisticRegression(C=LEAST_SHRINKAGE, max_iter=5000).fit(features, target, sample_weight=weights)
+    return float(model.intercept_[0]), model.coef_[0]
+
+
+def _quantile(features: np.ndarray, target: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    model = QuantileRegressor(quantile=HOLDS, alpha=1e-4, solver="highs").fit(features, target, sample_weight=weights)
+    return float(model.intercept_), model.coef_

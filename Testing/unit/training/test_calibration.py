@@ -1,0 +1,147 @@
+"""What a calibration learns from poses whose errors are known, and what it refuses."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from phantoms import BY_AXES, make_head, make_small_model
+
+from E3PoseLib.errors import DatasetError, ModelError, TrainingError
+from E3PoseLib.imaging.volume import write_volume
+from E3PoseLib.models.calibration import Calibration, problem_of_calibration, read_calibration
+from E3PoseLib.models.model import load_model
+from E3PoseTraining.calibrate import calibrated, main
+from E3PoseTraining.calibration.copies import body_without_head, harder, thicker
+from E3PoseTraining.calibration.evidence import Evidence, Scans, collect, read_evidence
+from E3PoseTraining.calibration.fitting import fit_calibration, judge, out_of_fold
+from E3PoseTraining.calibration.report import table
+
+
+def made_evidence(n: int, seed: int) -> Evidence:
+    """Poses whose log-odds are 5 − 4 · views − 2 · eyes; the third doubt means nothing, the fourth the contrary."""
+    generator = np.random.default_rng(seed)
+    views, eyes, nothing, contrary = generator.exponential(0.8, (4, n))
+    right = generator.random(n) < 1 / (1 + np.exp(-(5 - 4 * views - 2 * eyes + 0.4 * contrary)))
+    # Nine right poses in ten are within 1.645 · 4° · e^(0.3 views), a wrong one is anywhere.
+    spread = 4 * np.exp(0.3 * views)
+    degrees = np.where(right, np.minimum(np.abs(generator.normal(0, spread)), 14.9), generator.uniform(20, 180, n))
+    mm = np.where(right, np.minimum(np.abs(generator.normal(0, 2, n)), 9.9), generator.uniform(5, 60, n))
+    doubts = {"views": views, "eyes": eyes, "nothing": nothing, "contrary": contrary}
+    groups = np.array([f"fetus {index // 4}" for index in range(n)])
+    return Evidence(doubts, degrees, mm, np.array(["epi", "haste"] * (n // 2)), groups, np.ones(n, bool))
+
+
+@pytest.fixture(scope="module")
+def learned() -> Calibration:
+    return fit_calibration(made_evidence(1600, 1), np.ones(1600))
+
+
+def test_the_odds_are_those_that_the_poses_were_made_with(learned):
+    assert learned.right.weights["views"] == pytest.approx(-4, abs=0.5)
+    assert learned.right.weights["eyes"] == pytest.approx(-2, abs=0.4)
+    assert learned.right.weights.get("nothing", 0) == pytest.approx(0, abs=0.2)
+    assert "contrary" not in learned.right.weights  # no doubt may make a pose more certain
+    assert problem_of_calibration(learned.as_dict()) == ""
+
+
+def test_probabilities_and_bounds_hold_for_poses_that_were_not_seen(learned):
+    unseen = made_evidence(1600, 2)
+    probability, bounds = judge(learned, unseen)
+    for low, high in ((0.02, 0.5), (0.5, 0.9), (0.9, 0.98), (0.98, 1.0)):
+        here = (probability >= low) & (probability < high)
+        assert unseen.right[here].mean() == pytest.approx(probability[here].mean(), abs=0.06)
+    # Three standard deviations of a share of 0.9, fitted on 1600 poses and counted on as many.
+    within = 3 * np.sqrt(2 * 0.9 * 0.1 / 1600)
+    assert np.mean(unseen.degrees <= bounds[:, 0]) == pytest.approx(0.9, abs=within)
+    assert np.mean(unseen.mm <= bounds[:, 1]) == pytest.approx(0.9, abs=within)
+    other_folds, _ = out_of_fold(unseen, np.ones(1600))
+    assert np.mean((other_folds - unseen.right) ** 2) == pytest.approx(
+        np.mean((probability - unseen.right) ** 2), abs=0.01
+    )
+    told = table(unseen, probability, bounds).splitlines()
+    assert [line.split("|")[1].strip() for line in told[2:]] == ["epi", "haste", "all"]
+
+
+def test_poses_without_a_head_count_as_wrong_and_have_no_error():
+    evidence = made_evidence(600, 3)
+    evidence.degrees[:100] = evidence.mm[:100] = np.nan
+    evidence.doubts["views"][:100] = 5.0
+    assert not evidence.right[:100].any()
+    probability, _ = judge(fit_calibration(evidence, np.ones(600)), evidence)
+    assert probability[:100].max() < 0.01
+
+
+def test_too_few_wrong_poses_teach_nothing():
+    evidence = made_evidence(400, 4)
+    evidence = evidence.select(evidence.right)
+    with pytest.raises(TrainingError, match=r"0 of \d+ poses are wrong"):
+        fit_calibration(evidence, np.ones(len(evidence.right)))
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ({"right": {}}, "without the parts"),
+        ({part: {"constant": 1.0} for part in ("right", "degrees", "mm")}, "no constant and weights"),
+        ({part: {"constant": "x", "weights": {}} for part in ("right", "degrees", "mm")}, "that is none"),
+        ({part: {"constant": 1.0, "weights": {"a": 1e9}} for part in ("right", "degrees", "mm")}, "too large"),
+        ({part: {"constant": 1.0, "weights": {"a": 1.0}} for part in ("right", "degrees", "mm")}, "more certain"),
+        ([], "without the parts"),
+    ],
+)
+def test_a_calibration_that_cannot_be_is_refused(document, problem, tmp_path):
+    assert problem in problem_of_calibration(document)
+    calibrated(make_small_model(), document).save(tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match=problem):
+        load_model(tmp_path / "model.safetensors")
+
+
+def test_a_model_file_carries_its_calibration(tmp_path):
+    calibrated(make_small_model(), BY_AXES.as_dict()).save(tmp_path / "model.safetensors")
+    header = load_model(tmp_path / "model.safetensors").header
+    assert read_calibration(header.calibration) == BY_AXES
+    assert read_calibration({}) is None
+
+
+def test_evidence_is_collected_from_scans_and_fitted_by_command(tmp_path, capsys):
+    """The small model's answers are poor, which is all that matters here."""
+    images = tmp_path / "set" / "images"
+    images.mkdir(parents=True)
+    pose = np.eye(4)
+    pose[:3, 3] = [10, -20, 30]
+    with (tmp_path / "set" / "truth.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["frame_id", *(f"m{i}{j}" for i in range(4) for j in range(4)), "fetus"])
+        for seed in range(3):
+            write_volume(images / f"s{seed}.nii.gz", make_head(seed=seed))
+            rows.writerow([f"s{seed}", *pose.ravel(), "A"])
+    model = tmp_path / "small.safetensors"
+    make_small_model().save(model)
+    output = tmp_path / "evidence.csv"
+    collect([Scans(images, tmp_path / "set" / "truth.csv", "balls", copies=1)], str(model), output)
+    evidence = read_evidence([output])
+    assert set(evidence.kinds) == {"balls", "balls, harder"} and set(evidence.groups) == {"A"}
+    assert evidence.taken.sum() == 6 and np.isfinite(evidence.degrees).all() and (evidence.mm < 40).all()
+    assert main(["fit", str(output), "-o", str(tmp_path / "out.safetensors"), "--model", str(model)]) == 2
+    assert "at least 30 right and 30 wrong" in capsys.readouterr().err
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_table_that_is_none_of_evidence_is_named(tmp_path):
+    (tmp_path / "table.csv").write_text("frame_id,kind\na,b\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match="has no column group"):
+        read_evidence([tmp_path / "table.csv"])
+
+
+def test_harder_copies_show_the_same_head_and_bodies_none():
+    scan = make_head(shape=(60, 44, 36))
+    centre = np.array([10.0, -20, 30])
+    copy = harder(scan, centre, np.random.default_rng(2))
+    assert not np.array_equal(copy.array.shape, scan.shape) or not np.array_equal(copy.array, scan.array)
+    assert thicker(scan, 2, 2.0).spacing == pytest.approx(scan.spacing * [1, 1, 2])
+    label = np.zeros((60, 44, 36), np.uint8)
+    label[2:10, 10:30, 10:30] = 1
+    body = body_without_head(scan, replace(scan, array=label))
+    first = (np.linalg.inv(scan.voxel_to_ras) @ body.voxel_to_ras)[:3, 3]
+    assert first[0] > 10 and body.shape[0] == 60 - round(first[0])
