@@ -68,6 +68,10 @@ $(WORK)/scans_young/annotations.csv:
 	$(SYNTHESIZE) --n $$((800 * $(TIMES))) --seed $(SEED)06 $(YOUNG)
 $(WORK)/scans_unseen/annotations.csv:
 	$(SYNTHESIZE) --n 40 --seed $(SEED)04
+# What the confidence is calibrated on: every kind, and seeds that no network has seen.
+$(WORK)/calibration/annotations.csv:
+	$(RUN).synthesize --brains $(MAPS) --workers $(WORKERS) -o $(@D) --n $$((900 * $(TIMES))) --seed $(SEED)11 \
+	    --kinds epi=6 t2-stack=6 t2-volume=4 bold=2 dwi=3 brain-only=3
 TABLES = $(patsubst %,$(WORK)/%/annotations.csv,$(1))
 # Files of several folders in one, by links: of heads with all scans the first 300.
 $(WORK)/all_heads/annotations.csv: $(call TABLES,heads heads_young)
@@ -116,10 +120,26 @@ $(WORK)/e3cnn_second/e3cnn.pth: $(call TABLES,all_heads heads_unseen) $(WORK)/e3
 $(WORK)/e3cnn/e3cnn.pth: $(call TABLES,all_later heads_unseen) $(WORK)/e3cnn_second/e3cnn.pth
 	$(LEARN_E3CNN) --init $(WORK)/e3cnn_second/e3cnn.pth --lr 0.012 --n_epochs 8 --seed $$(($(SEED) + 2))
 
-$(WORK)/default.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(WORK)/eyes/unet.ckpt $(WORK)/upright/unet.ckpt
+$(WORK)/uncalibrated/default.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(WORK)/eyes/unet.ckpt $(WORK)/upright/unet.ckpt
+	mkdir -p $(@D)
 	$(RUN).models.join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) --upright $(word 4,$^) \
 	    -o $(WORK)/joined.safetensors
 	$(RUN).models.card $(WORK)/joined.safetensors $(RECIPE)card.yaml -o $@
+
+# With what the answers are worth; collected twice, as which of several poses is taken depends on the calibration. Tables
+# of other scans go into FURTHER, each counts twice.
+FURTHER ?=
+CALIBRATE = $(RUN).calibrate fit $(1) $(FURTHER) --weight 1 $(FURTHER:%=--weight 2) --half
+COLLECT = $(RUN).calibrate collect $(WORK)/calibration/images $(WORK)/calibration/poses_ras.csv -o $@ --model $< \
+    --copies 1 --labels $(WORK)/calibration/labels --strange 15 --workers $(WORKERS)
+$(WORK)/evidence_first.csv: $(WORK)/uncalibrated/default.safetensors $(WORK)/calibration/annotations.csv
+	$(COLLECT)
+$(WORK)/calibrated_first.safetensors: $(WORK)/evidence_first.csv
+	$(call CALIBRATE,$<) --model $(WORK)/uncalibrated/default.safetensors -o $@
+$(WORK)/evidence.csv: $(WORK)/calibrated_first.safetensors $(WORK)/calibration/annotations.csv
+	$(COLLECT)
+$(WORK)/default.safetensors: $(WORK)/evidence.csv
+	$(call CALIBRATE,$<) --model $(WORK)/uncalibrated/default.safetensors --pictures $(WORK)/reliability -o $@
 
 # The clinical scans, and synthetic heads with them; a data set is renamed when it is whole.
 $(WORK)/epi/annotations.csv:

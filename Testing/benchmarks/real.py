@@ -3,7 +3,8 @@
 DATA is the folder of the sets: `epi`, `t2/uterus` and `t2/stacks` with a table of poses each, and brains without skull
 (`brains`, `atlas`, `t2/stacks/reconstruction_a.nii.gz`), which are turned anyhow as they are stored. One line a set:
 scans, of which refused; right ones, within 15° and 10 mm; the median errors of all that are answered; levels of the
-right ones; wrong ones that are not called low; seconds of a scan in the median and at most. Wrong ones are named below.
+right ones; wrong ones that are not called low; how often the bounds of both errors hold; seconds of a scan in the
+median and at most. Wrong ones are named below.
 
 The poses of `t2/stacks` are those of an earlier model that were looked at and found right within some 10°: an error
 there is a change. Of its stacks without a pose the distance to the middle of the brain's mask is told, and how far the
@@ -120,6 +121,15 @@ def _deviations(answers: Answers) -> Rotation:
     return Rotation.from_matrix([t[:3, :3].T @ e.canonical_to_ras[:3, :3] for e, t in pairs if e is not None])
 
 
+def held(answered: list[tuple[str, PoseEstimate]], errors: np.ndarray) -> str:
+    """How often the bounds hold; nothing of a model without a calibration."""
+    bounds = [estimate.confidence.bounds for _, estimate in answered]
+    if None in bounds:
+        return ""
+    degrees, mm = np.mean(errors <= np.array(bounds), axis=0)
+    return f"bounds hold for {degrees:.0%} and {mm:.0%}; "
+
+
 def report(title: str, answers: Answers, errors: np.ndarray) -> None:
     """The line of a set, and a line for each scan that is wrong or refused."""
     answered = [(name, e) for name, e in zip(answers.names, answers.estimates, strict=True) if e is not None]
@@ -132,7 +142,7 @@ def report(title: str, answers: Answers, errors: np.ndarray) -> None:
         f"{title}: {len(answers.names)} scans, {len(answers.names) - len(answered)} refused; {right.sum()} right; "
         f"median {degrees:.1f}°, {mm:.1f} mm; of the right ones "
         + ", ".join(f"{counts[level]} {level}" for level in LEVELS)
-        + f"; wrong and not low {np.count_nonzero(levels[~right] != 'low')}; "
+        + f"; wrong and not low {np.count_nonzero(levels[~right] != 'low')}; {held(answered, errors)}"
         f"{np.median(seconds):.2f} s, at most {seconds.max():.2f} s",
         flush=True,
     )

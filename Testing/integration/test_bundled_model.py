@@ -190,13 +190,14 @@ def dry_run(work: Path, *arguments: str) -> list[str]:
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_the_recipe_builds_every_stage_in_order(tmp_path):
     stages = [line.split()[2] for line in dry_run(tmp_path, "model", "cross-validation")]
-    assert stages.count("E3PoseTraining.synthesize") == 10
+    assert stages.count("E3PoseTraining.synthesize") == 10 + 1  # the last for calibration
     # The U-Net in three stages, the closer look in two, and the upright one.
     assert stages.count("E3PoseTraining.train_unet") == 3 + 2 + 1
     # The rotation network in three, and without each fetus.
     assert stages.count("E3PoseTraining.train_e3cnn") == 3 + 3
     assert stages.count("E3PoseTraining.models.join") == 1 + 3
     assert stages.count("E3PoseTraining.models.card") == 1
+    assert stages.count("E3PoseTraining.calibrate") == 4  # collected and fitted, twice
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
