@@ -18,9 +18,9 @@ class Need(Enum):
     """What a method has to be told, and how."""
 
     AGE = "the gestational age: give --age WEEKS, or --age CSV with the columns frame_id and gestational_age_weeks"
-    TEMPLATES = "templates of heads: make them with `python -m E3PoseTraining.make_templates`, give --templates DIR"
+    TEMPLATES = "templates of heads, as its own documentation describes them: give --templates DIR"
     MODEL = "a model of E(3)-Pose: give --model NAME"
-    WEIGHTS = "its weights: train them with `python -m E3PoseTraining.train_method`, give --weights FILE"
+    WEIGHTS = "its weights, as its own documentation describes them: give --weights FILE"
 
 
 @dataclass(frozen=True)
