@@ -8,7 +8,7 @@ from torch import nn
 
 from E3PoseLib.networks.unet import unet
 from E3PoseLib.networks.unet.activations import ACTIVATIONS
-from E3PoseLib.networks.unet.padding import logits_within
+from E3PoseLib.networks.unet.padding import PaddedScans
 from E3PoseLib.networks.unet.planes import block_by_planes
 from E3PoseLib.networks.unet.unet import UNet, double
 
@@ -90,7 +90,7 @@ def test_a_network_says_the_same_by_planes_of_a_grid_and_of_a_box_in_it(input_st
     with torch.inference_mode():
         assert_close(network(batch), expected)
         assert len(by_planes) == 5
-        assert_close(logits_within(network, batch, box), expected[(..., *box)])
+        assert_close(PaddedScans(network, batch, box).logits(box), expected[(..., *box)])
 
 
 @pytest.mark.parametrize("why_not", ["small", "training", "gradients", "bfloat16", "float64"])

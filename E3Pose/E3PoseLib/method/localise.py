@@ -12,7 +12,7 @@ import torch
 from ..imaging.masks import largest_components
 from ..models.model import Model
 from ..networks.inference import Inference
-from ..networks.precision import fastest_precision, segment
+from ..networks.precision import encode, fastest_precision, segment
 from ..networks.unet.padding import find_object_without_padding
 from .prepared import PreparedScan
 
@@ -106,7 +106,7 @@ class BrainLocaliser:
         if batch.device.type != "cpu":
             # Recorded calls compute the same each time, whatever the batch shows.
             return self.to_object(segment(self._network, self.precision, batch))
-        return find_object_without_padding(partial(segment, self._network, self.precision), batch, self.to_object)
+        return find_object_without_padding(partial(encode, self._network, self.precision), batch, self.to_object)
 
     def to_object(self, logits: torch.Tensor) -> torch.Tensor:
         """`posterior_to_object` with the model's thresholds and label."""

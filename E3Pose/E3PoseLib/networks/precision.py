@@ -9,7 +9,7 @@ import torch
 
 from ..imaging.boxes import Box
 from ..imaging.masks import dice_overlap
-from .unet.padding import logits_within
+from .unet.padding import PaddedScans
 from .unet.unet import UNet
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -18,12 +18,45 @@ SAME_MASK_DICE = 0.998
 """Overlap with float32's mask from which a lower precision may take its place."""
 
 
-def segment(network: UNet, precision: str, batch: torch.Tensor, box: Box | None = None) -> torch.Tensor:
-    """Logits ``[B, C, D, H, W]`` in float32, the convolutions in one of `PRECISIONS`; in a box alone where nothing is
-    outside.
+def segment(network: UNet, precision: str, batch: torch.Tensor) -> torch.Tensor:
+    """Logits ``[B, C, D, H, W]`` in float32, the convolutions in one of `PRECISIONS`."""
+    with _convolving_in(precision, batch):
+        return network(batch).float()
+
+
+def encode(network: UNet, precision: str, batch: torch.Tensor, box: Box | None) -> Callable[[Box], torch.Tensor]:
+    """The same of any box of the grid, the encoder's work being done once.
+
+    Parameters
+    ----------
+    network : UNet
+    precision : str
+        One of `PRECISIONS`.
+    batch : torch.Tensor
+        Shape ``[B, 1, D, H, W]``.
+    box : Box or None
+        Outside of which the batch is zero; None where the whole grid is computed at once.
+
+    Returns
+    -------
+    callable
+        From a box in voxels to logits ``[B, C, *box]`` in float32.
     """
-    with torch.autocast(batch.device.type, PRECISIONS[precision], enabled=precision != "float32"):
-        return (network(batch) if box is None else logits_within(network, batch, box)).float()
+    if box is None:
+        whole_grid = segment(network, precision, batch)
+        return lambda wanted: whole_grid[(..., *wanted)]
+    with _convolving_in(precision, batch):
+        scans = PaddedScans(network, batch, box)
+
+    def logits(wanted: Box) -> torch.Tensor:
+        with _convolving_in(precision, batch):
+            return scans.logits(wanted).float()
+
+    return logits
+
+
+def _convolving_in(precision: str, batch: torch.Tensor) -> torch.autocast:
+    return torch.autocast(batch.device.type, PRECISIONS[precision], enabled=precision != "float32")
 
 
 def fastest_precision(network: UNet, batch: torch.Tensor, to_mask: Callable[[torch.Tensor], torch.Tensor]) -> str:
