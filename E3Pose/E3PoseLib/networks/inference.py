@@ -1,4 +1,4 @@
-"""Networks on one device: arrays go in, tensors come out."""
+"""Runs networks on one device: from arrays to tensors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Inference:
     def __call__(
         self, network: Callable[[torch.Tensor], torch.Tensor], arrays: Sequence[np.ndarray]
     ) -> list[torch.Tensor]:
-        """What a network makes of each array.
+        """Run a network on each array; arrays of one shape go together as a batch.
 
         Parameters
         ----------
@@ -49,7 +49,7 @@ class Inference:
         for shape in dict.fromkeys(array.shape for array in arrays):
             indices = [index for index, array in enumerate(arrays) if array.shape == shape]
             alike = [arrays[index] for index in indices]
-            # A single scan is not copied.
+            # A single array needs no copy.
             batch = torch.from_numpy(np.stack(alike) if len(alike) > 1 else alike[0][None])[:, None]
             with torch.inference_mode(), memory_errors(self.device):
                 outputs.update(zip(indices, self._replay(network, batch.to(self.device)), strict=True))

@@ -1,4 +1,4 @@
-"""In how many bits the U-Net computes."""
+"""The precision that the U-Net computes in: float32, or a lower one where that is faster and finds the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from ..imaging.boxes import Box
+from ..imaging.boxes import Box, part_of, whole
 from ..imaging.masks import dice_overlap
 from .unet.padding import PaddedScans
 from .unet.unet import UNet
@@ -15,7 +15,7 @@ from .unet.unet import UNet
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 SAME_MASK_DICE = 0.998
-"""Overlap with float32's mask from which a lower precision may take its place."""
+"""A lower precision is accepted if its mask overlaps with that of float32 by at least this Dice coefficient."""
 
 
 def segment(network: UNet, precision: str, batch: torch.Tensor) -> torch.Tensor:
@@ -25,7 +25,7 @@ def segment(network: UNet, precision: str, batch: torch.Tensor) -> torch.Tensor:
 
 
 def encode(network: UNet, precision: str, batch: torch.Tensor, box: Box | None) -> Callable[[Box], torch.Tensor]:
-    """The same of any box of the grid, the encoder's work being done once.
+    """Run the encoder once, and return a function that gives the logits of any box of the grid.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def encode(network: UNet, precision: str, batch: torch.Tensor, box: Box | None) 
     batch : torch.Tensor
         Shape ``[B, 1, D, H, W]``.
     box : Box or None
-        Outside of which the batch is zero; None where the whole grid is computed at once.
+        The batch is zero outside of it. None: compute the whole grid at once.
 
     Returns
     -------
@@ -43,8 +43,8 @@ def encode(network: UNet, precision: str, batch: torch.Tensor, box: Box | None) 
         From a box in voxels to logits ``[B, C, *box]`` in float32.
     """
     if box is None:
-        whole_grid = segment(network, precision, batch)
-        return lambda wanted: whole_grid[(..., *wanted)]
+        everywhere = segment(network, precision, batch)
+        return lambda wanted: part_of(everywhere, wanted, whole(batch))
     with _convolving_in(precision, batch):
         scans = PaddedScans(network, batch, box)
 
@@ -60,7 +60,7 @@ def _convolving_in(precision: str, batch: torch.Tensor) -> torch.autocast:
 
 
 def fastest_precision(network: UNet, batch: torch.Tensor, to_mask: Callable[[torch.Tensor], torch.Tensor]) -> str:
-    """float32, or the device's lower precision where that is quicker on this batch and finds the same brains.
+    """Choose between float32 and the device's lower precision, by trying both on a batch.
 
     Parameters
     ----------
@@ -73,8 +73,9 @@ def fastest_precision(network: UNet, batch: torch.Tensor, to_mask: Callable[[tor
     Returns
     -------
     str
-        ``float32``; or ``bfloat16`` on a CPU, ``float16`` on graphics: where the second of two passes took less time
-        and the Dice overlap of the masks is at least `SAME_MASK_DICE`. float32 where there is no brain to compare.
+        The lower precision (``bfloat16`` on a CPU, ``float16`` on a GPU) if the second of two passes took less time
+        than in float32 and the masks overlap by at least `SAME_MASK_DICE`; else ``float32``, also if there is no brain
+        to compare.
     """
     lower = "bfloat16" if batch.device.type == "cpu" else "float16"
     seconds, masks = {}, {}

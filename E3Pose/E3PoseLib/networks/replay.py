@@ -1,4 +1,4 @@
-"""Networks on NVIDIA graphics without the wait for the processor that starts their kernels one by one."""
+"""Replays networks on NVIDIA GPUs as CUDA graphs, so that the CPU need not start each of their kernels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 Network = Callable[[torch.Tensor], torch.Tensor]
 
 MOST_RECORDINGS = 8
-"""Each keeps the memory of its network's features. Where scans differ in size, the oldest goes."""
+"""Most graphs that are kept; each holds the memory of its network's features. Beyond this the oldest is dropped."""
 
 
 class Replay:
-    """Calls networks, and records as a CUDA graph what they do with a batch of a shape that comes again.
+    """Calls networks; from the second batch of the same shape on as a CUDA graph.
 
-    A graph starts all of a network's kernels at once; the equivariant network has hundreds of small ones. The first
-    call of a shape is a plain one, so a single scan waits for no recording. On a CPU all calls are.
+    A graph starts all kernels of a network at once, and the equivariant network has hundreds of small ones. The first
+    call with a shape is a plain one, so a single scan does not wait for a recording. On a CPU all calls are plain.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Replay:
         self._recordings: dict[tuple[Network, torch.Size], _Recording | None] = {}
 
     def __call__(self, network: Network, batch: torch.Tensor) -> torch.Tensor:
-        """What ``network(batch)`` gives; without gradients.
+        """Return ``network(batch)``, without gradients.
 
         Parameters
         ----------
@@ -51,12 +51,12 @@ class Replay:
 
 
 class _Recording:
-    """A network's kernels on memory that stays theirs."""
+    """A CUDA graph of a network, with the memory for its input, features and output."""
 
     def __init__(self, network: Network, batch: torch.Tensor) -> None:
         self._batch = batch.clone()
         self._graph = torch.cuda.CUDAGraph()
-        # Other threads' use of the card, of which the network knows nothing, is no reason to fail.
+        # "thread_local": what other threads do on the GPU meanwhile must not make the recording fail.
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._output = network(self._batch)
 
@@ -67,8 +67,8 @@ class _Recording:
 
 
 def _record(network: Network, batch: torch.Tensor) -> _Recording | None:
-    """A recording, or None where there is none to be had, for lack of memory mostly."""
-    # torch leaves its own stream current where a recording fails.
+    """Record a network; None if that fails, mostly for lack of memory."""
+    # If a recording fails, torch does not switch back from its own stream.
     with torch.cuda.stream(torch.cuda.current_stream()):
         try:
             return _Recording(network, batch)
