@@ -115,6 +115,9 @@ def test_eyes_that_disagree_are_told_from_none():
 
 
 def test_bounds_stay_within_what_can_be():
+    sure = Calibration(Sum(3.0, {"axes": -100.0}), Sum(4.0, {}), Sum(4.0, {}))
+    assert confidence(calibration=sure, axis_concentration=(1, 1, 1)).bounds == (15.0, 10.0)  # right with 95 %
+    assert confidence(calibration=sure).bounds == pytest.approx((np.exp(4), np.exp(4)))
     wide = Calibration(Sum(0.0, {}), Sum(900.0, {}), Sum(-900.0, {}))
     assert confidence(calibration=wide).bounds == (180.0, 0.5)
     unknown = Calibration(Sum(0.0, {}), Sum(1.0, {"axes": 1.0}), Sum(1.0, {"axes": 1.0}))

@@ -69,8 +69,14 @@ class Calibration:
         return 1 / (1 + math.exp(min(-log_odds, 700.0)))
 
     def bounds(self, doubts: Mapping[str, float]) -> tuple[float, float]:
-        """Degrees and mm that the errors stay below in nine of ten cases."""
-        degrees, mm = (_bound(getattr(self, part)(doubts), LARGEST_BOUNDS[part]) for part in ("degrees", "mm"))
+        """Degrees and mm that the errors stay below in nine of ten cases.
+
+        Where the pose is as likely right as that, they are at most what a right pose may be off.
+        """
+        largest = LARGEST_BOUNDS
+        if self.probability(doubts) >= HOLDS:
+            largest = {"degrees": RIGHT_DEGREES, "mm": RIGHT_MM}
+        degrees, mm = (_bound(getattr(self, part)(doubts), largest[part]) for part in ("degrees", "mm"))
         return degrees, mm
 
     def as_dict(self) -> dict[str, dict]:

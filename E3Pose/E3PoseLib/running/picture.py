@@ -71,7 +71,7 @@ def draw_estimate(path: Path, volume: Volume, estimate: PoseEstimate) -> None:
     legend = ", ".join(f"{name} {colour}" for name, colour in zip(AXIS_COLOURS, ("red", "green", "blue"), strict=True))
     certainty = f"confidence {estimate.confidence.in_words}"
     figure.suptitle(
-        f"{Path(volume.name).name}   {certainty}   axes: {legend}   outline: brain", color="white", fontsize=10
+        f"{Path(volume.name).name}   {certainty}\naxes: {legend}   outline: brain", color="white", fontsize=10
     )
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=120, facecolor="black", format="png")
