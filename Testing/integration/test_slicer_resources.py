@@ -50,7 +50,8 @@ def test_sections_stand_in_order_and_everything_explains_itself():
         for entry in widget.findall("property")
         if entry.get("name") == "text"
     ]
-    assert titles == ["Input", "Model", "Output", "Result", "View", "Check", "Advanced", "Setup"]
+    over_time = ["Over time", "Slice prescription"]
+    assert titles == ["Input", "Model", "Output", "Result", "View", "Check", *over_time, "Advanced", "Setup"]
     for kind in ("QPushButton", "QComboBox", "QCheckBox", "QDoubleSpinBox", "qMRMLNodeComboBox", "ctkSliderWidget"):
         for widget in widgets(kind):
             tips = [entry for entry in widget.findall("property") if entry.get("name") == "toolTip"]

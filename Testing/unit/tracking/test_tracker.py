@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from phantoms import BY_AXES
 
 from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.imaging.geometry import rigid
@@ -13,7 +14,7 @@ from E3PoseLib.method.estimate import PoseEstimate
 from E3PoseLib.method.tracking.tracker import DOUBTFUL, FAILED, FORGOTTEN_AFTER, JUMP, PoseTracker
 
 SCAN = Volume(np.arange(1000.0).reshape(10, 10, 10), np.diag([10.0, 10, 10, 1]))
-SURE = Confidence((0.95, 0.95, 0.95), 1.0, 200.0, False, brain_agreement=0.9, eyes_agree=True)
+SURE = Confidence((0.95, 0.95, 0.95), 1.0, 200.0, False, brain_agreement=0.9, eyes_agree=True, calibration=BY_AXES)
 LOW = replace(SURE, axis_concentration=(0.3, 0.9, 0.9))
 
 
