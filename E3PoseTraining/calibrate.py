@@ -8,14 +8,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from E3PoseLib.errors import OutputError
-from E3PoseLib.models.model import Model, load_model
+from E3PoseLib.models.model import load_model
 from E3PoseLib.running.ending import exit_status
 
 from .calibration.evidence import Evidence, Scans, collect, read_evidence
@@ -51,19 +50,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def calibrated(model: Model, calibration: dict) -> Model:
-    """The same networks with a calibration."""
-    header = replace(model.header, calibration=calibration)
-    return Model(model.segmentation_network, model.rotation_network, header, model.eyes_network, model.upright_network)
-
-
 def fit(options: argparse.Namespace) -> None:
     """Fit, tell what it is worth, write the model."""
     evidence = read_evidence(options.tables)
-    counts = options.weight or [1.0] * len(options.tables)
-    weights = np.concatenate(
-        [np.full(len(read_evidence([path]).right), weight) for path, weight in zip(options.tables, counts, strict=True)]
-    )
+    weights = np.array(options.weight or [1.0] * len(options.tables))[evidence.tables]
     calibration = fit_calibration(evidence, weights)
     for part, one in calibration.as_dict().items():
         print(f"{part}: {one['constant']:+.2f}; " + ", ".join(f"{n} {w:+.2f}" for n, w in one["weights"].items()))
@@ -74,7 +64,7 @@ def fit(options: argparse.Namespace) -> None:
         print("\nOn other scans:\n")
         _tell(other, *judge(calibration, other), options.pictures, "reliability.png")
     precision = torch.float16 if options.half else torch.float32
-    calibrated(load_model(options.model), calibration.as_dict()).save(options.output, precision)
+    load_model(options.model).with_header(calibration=calibration.as_dict()).save(options.output, precision)
 
 
 def _tell(evidence: Evidence, probability: np.ndarray, bounds: np.ndarray, pictures: Path | None, name: str) -> None:

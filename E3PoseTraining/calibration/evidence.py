@@ -22,7 +22,6 @@ from E3PoseLib import PoseEstimator, load_model, read_volume
 from E3PoseLib.errors import DatasetError, E3PoseError, VolumeError
 from E3PoseLib.imaging.geometry import pose_difference
 from E3PoseLib.imaging.volume import Volume
-from E3PoseLib.method.evidence import sizes_of_doubts
 from E3PoseLib.models.calibration import RIGHT_DEGREES, RIGHT_MM
 
 from ..data.folders import volumes_by_id
@@ -73,6 +72,8 @@ class Evidence:
         ``[N]``, text: of the scan, and of the fetus.
     taken : np.ndarray
         ``[N]``, bool: the model's answer; others were found and not taken.
+    tables : np.ndarray
+        ``[N]``, number of the table that each is of, from 0.
     """
 
     doubts: dict[str, np.ndarray]
@@ -81,6 +82,7 @@ class Evidence:
     kinds: np.ndarray
     groups: np.ndarray
     taken: np.ndarray
+    tables: np.ndarray
 
     @property
     def right(self) -> np.ndarray:
@@ -90,7 +92,8 @@ class Evidence:
     def select(self, keep: np.ndarray) -> Evidence:
         """Those of the poses."""
         doubts = {name: values[keep] for name, values in self.doubts.items()}
-        return Evidence(doubts, *(one[keep] for one in (self.degrees, self.mm, self.kinds, self.groups, self.taken)))
+        others = (self.degrees, self.mm, self.kinds, self.groups, self.taken, self.tables)
+        return Evidence(doubts, *(one[keep] for one in others))
 
 
 def collect(sets: Sequence[Scans], model: str, output: Path, workers: int = 1, strange: int = 0) -> None:
@@ -137,7 +140,7 @@ def read_evidence(tables: Iterable[Path]) -> Evidence:
     DatasetError
         A table is missing, or is none of evidence.
     """
-    rows, names = [], None
+    rows, counts, names = [], [], None
     for path in tables:
         of_table = read_table(path, _KNOWN)
         columns = tuple(of_table[0])[len(_KNOWN) :] if of_table else ()
@@ -145,6 +148,7 @@ def read_evidence(tables: Iterable[Path]) -> Evidence:
             raise DatasetError(f"{path} tells of other doubts than the tables before. Make all of them anew.")
         names = columns
         rows += [(row, path) for row in of_table]
+        counts.append(len(of_table))
     if not rows or not names:
         raise DatasetError("the tables of evidence are empty")
     return Evidence(
@@ -152,6 +156,7 @@ def read_evidence(tables: Iterable[Path]) -> Evidence:
         *(np.array([float(row[name] or "nan") for row, _ in rows]) for name in ("degrees", "mm")),
         *(np.array([row[name] for row, _ in rows]) for name in ("kind", "group")),
         np.array([row["taken"] == "1" for row, _ in rows]),
+        np.repeat(np.arange(len(counts)), counts),
     )
 
 
@@ -224,5 +229,5 @@ def _rows(scan: Volume, name: str, kind: str, group: str, truth: np.ndarray | No
             off = pose_difference(estimate.canonical_to_ras, truth)
         taken = int(n == len(found) - 1)
         rows.append(dict(zip(_KNOWN, (f"{name} pose {n}", kind, group, taken, *off), strict=True)))
-        rows[-1] |= sizes_of_doubts(estimate.confidence)
+        rows[-1] |= estimate.confidence.doubts
     return rows

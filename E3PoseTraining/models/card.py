@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from E3PoseLib.errors import TrainingError
@@ -36,8 +35,7 @@ def with_card(model: Model, path: Path, name: str) -> Model:
     if not isinstance(texts, dict) or set(texts) != set(CARD_FIELDS) or not all(texts.values()):
         raise TrainingError(f"The model card {path} needs the texts {', '.join(CARD_FIELDS)}, and no other.")
     stripped = {field: " ".join(str(text).split()) for field, text in texts.items()}
-    header = replace(model.header, name=name, **stripped)
-    return Model(model.segmentation_network, model.rotation_network, header, model.eyes_network, model.upright_network)
+    return model.with_header(name=name, **stripped)
 
 
 def main(arguments: list[str] | None = None) -> int:

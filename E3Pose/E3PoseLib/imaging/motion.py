@@ -37,16 +37,38 @@ def motion_columns(poses: np.ndarray, believed: np.ndarray) -> dict[str, np.ndar
         return columns
     reference = poses[np.argmax(known & believed if (known & believed).any() else known)]
     moved = poses[:, :3, 3] - reference[:3, 3]
-    angles = _euler_xyz(poses[:, :3, :3] @ reference[:3, :3].T)
-    shifts = np.abs(np.diff(poses[:, :3, 3], axis=0)).sum(axis=1)
-    turns = np.abs(_euler_xyz(poses[1:, :3, :3] @ poses[:-1, :3, :3].transpose(0, 2, 1))).sum(axis=1)
+    angles = euler_xyz(poses[:, :3, :3] @ reference[:3, :3].T)
     columns.update(zip(TRANSLATIONS, moved.T, strict=True))
     columns.update(zip(ROTATIONS, angles.T, strict=True))
-    columns[DISPLACEMENT] = np.concatenate([[np.nan], shifts + RADIUS_MM * turns])
+    columns[DISPLACEMENT] = framewise_displacement(poses)
     return columns
 
 
-def _euler_xyz(rotations: np.ndarray) -> np.ndarray:
+def framewise_displacement(poses: np.ndarray, radius_mm: float = RADIUS_MM) -> np.ndarray:
+    """Framewise displacement (Power et al., NeuroImage 59:2142, 2012): the sum of the absolute changes of the six
+    parameters from one frame to the next, rotations as arcs on a sphere.
+
+    The changes are those of the motion between both frames, not differences of angles against the reference, which
+    jump where an angle passes half a turn.
+
+    Parameters
+    ----------
+    poses : np.ndarray
+        Shape ``[T, 4, 4]``; NaN where there is none.
+    radius_mm : float
+        Of the sphere.
+
+    Returns
+    -------
+    np.ndarray
+        Shape ``[T]``, mm; NaN for the first frame, and where this frame or the one before has no pose.
+    """
+    shifts = np.abs(np.diff(poses[:, :3, 3], axis=0)).sum(axis=1)
+    turns = np.abs(euler_xyz(poses[1:, :3, :3] @ poses[:-1, :3, :3].transpose(0, 2, 1))).sum(axis=1)
+    return np.concatenate([[np.nan], shifts + radius_mm * turns])
+
+
+def euler_xyz(rotations: np.ndarray) -> np.ndarray:
     """Angles ``[N, 3]`` in radians about the fixed axes x, then y, then z of rotations ``[N, 3, 3]``."""
     x = np.arctan2(rotations[:, 2, 1], rotations[:, 2, 2])
     y = np.arcsin(np.clip(-rotations[:, 2, 0], -1, 1))

@@ -100,6 +100,11 @@ class Confidence:
     calibration: Calibration | None = field(default=None, repr=False)
 
     @cached_property
+    def doubts(self) -> dict[str, float]:
+        """What the calibration weighs, see `sizes_of_doubts`."""
+        return sizes_of_doubts(self)
+
+    @cached_property
     def probability(self) -> float | None:
         """That the pose is right, within 15° and 10 mm (`Calibration.probability`), in [0, 1].
 
@@ -107,12 +112,12 @@ class Confidence:
         """
         if self.calibration is None:
             return None
-        return self.calibration.probability(sizes_of_doubts(self)) if self._brain_is_possible else 0.0
+        return self.calibration.probability(self.doubts) if self._brain_is_possible else 0.0
 
     @cached_property
     def bounds(self) -> tuple[float, float] | None:
         """Degrees and mm that the errors of rotation and centre stay below, nine times in ten; None where not known."""
-        return None if self.calibration is None else self.calibration.bounds(sizes_of_doubts(self))
+        return None if self.calibration is None else self.calibration.bounds(self.doubts)
 
     @property
     def level(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .evidence import BRAIN_VOLUME_ML, sizes_of_doubts
+from .evidence import BRAIN_VOLUME_ML
 
 if TYPE_CHECKING:
     from .confidence import Confidence
@@ -15,7 +15,7 @@ def reasons(confidence: Confidence) -> tuple[str, ...]:
     """Plain sentences, what weighs most first: the verdict, what is a rule, then each doubt by what it costs."""
     spoken = [*_doubts(confidence)]
     if confidence.calibration is not None:
-        weights, sizes = confidence.calibration.right.weights, sizes_of_doubts(confidence)
+        weights, sizes = confidence.calibration.right.weights, confidence.doubts
         costs = {name: -weights.get(name, 0.0) * size for name, size in sizes.items()}
         spoken.sort(key=lambda one: -sum(costs[name] for name in one[0]))
     return (*_verdict(confidence), *_rules(confidence), *(sentence for _, sentence in spoken))

@@ -140,6 +140,12 @@ class Model:
                 digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
         return f"{self.header.name}-{digest.hexdigest()[:12]}"
 
+    def with_header(self, **changes: Any) -> Model:
+        """The same networks with other fields of the header."""
+        header = replace(self.header, **changes)
+        networks = (self.segmentation_network, self.rotation_network)
+        return Model(*networks, header, self.eyes_network, self.upright_network)
+
     def to(self, device: torch.device | str) -> Model:
         """Move the networks to a device, in place."""
         for network in self.networks.values():

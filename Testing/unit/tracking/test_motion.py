@@ -5,7 +5,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from E3PoseLib.imaging.geometry import pose_difference, rigid
-from E3PoseLib.method.tracking.motion import framewise_displacement, motion_of, rest_periods
+from E3PoseLib.imaging.motion import framewise_displacement
+from E3PoseLib.method.tracking.motion import motion_of, rest_periods
 from E3PoseLib.method.tracking.smoothing import LEAST_FRAMES, smooth
 
 NONE, REST = np.full((4, 4), np.nan), np.eye(4)

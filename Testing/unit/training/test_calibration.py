@@ -11,7 +11,7 @@ from E3PoseLib.errors import DatasetError, ModelError, TrainingError
 from E3PoseLib.imaging.volume import write_volume
 from E3PoseLib.models.calibration import Calibration, problem_of_calibration, read_calibration
 from E3PoseLib.models.model import load_model
-from E3PoseTraining.calibrate import calibrated, main
+from E3PoseTraining.calibrate import main
 from E3PoseTraining.calibration.copies import body_without_head, harder, thicker
 from E3PoseTraining.calibration.evidence import Evidence, Scans, collect, read_evidence
 from E3PoseTraining.calibration.fitting import fit_calibration, judge, out_of_fold
@@ -29,7 +29,9 @@ def made_evidence(n: int, seed: int) -> Evidence:
     mm = np.where(right, np.minimum(np.abs(generator.normal(0, 2, n)), 9.9), generator.uniform(5, 60, n))
     doubts = {"views": views, "eyes": eyes, "nothing": nothing, "contrary": contrary}
     groups = np.array([f"fetus {index // 4}" for index in range(n)])
-    return Evidence(doubts, degrees, mm, np.array(["epi", "haste"] * (n // 2)), groups, np.ones(n, bool))
+    return Evidence(
+        doubts, degrees, mm, np.array(["epi", "haste"] * (n // 2)), groups, np.ones(n, bool), np.zeros(n, int)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +94,13 @@ def test_too_few_wrong_poses_teach_nothing():
 )
 def test_a_calibration_that_cannot_be_is_refused(document, problem, tmp_path):
     assert problem in problem_of_calibration(document)
-    calibrated(make_small_model(), document).save(tmp_path / "model.safetensors")
+    make_small_model().with_header(calibration=document).save(tmp_path / "model.safetensors")
     with pytest.raises(ModelError, match=problem):
         load_model(tmp_path / "model.safetensors")
 
 
 def test_a_model_file_carries_its_calibration(tmp_path):
-    calibrated(make_small_model(), BY_AXES.as_dict()).save(tmp_path / "model.safetensors")
+    make_small_model().with_header(calibration=BY_AXES.as_dict()).save(tmp_path / "model.safetensors")
     header = load_model(tmp_path / "model.safetensors").header
     assert read_calibration(header.calibration) == BY_AXES
     assert read_calibration({}) is None

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-RADIUS_MM = 30.0
-"""Of a fetal head, at which framewise displacement counts rotations; programs for adults use 50."""
+from ...imaging.motion import euler_xyz, framewise_displacement
 
 REST_MM, REST_DEGREES, REST_SECONDS = 4.0, 5.0, 10.0
 """A head rests while its poses stay so near to that at the beginning of the rest, for so long or longer. Nearer than
@@ -62,41 +61,9 @@ def motion_of(poses: np.ndarray, believed: np.ndarray, reference_pose: np.ndarra
     first = believed & known if (believed & known).any() else known
     reference = int(np.argmax(first))
     at_rest = poses[reference] if reference_pose is None else reference_pose
-    rotations = np.full((len(poses), 3), np.nan)
-    turned = poses[known, :3, :3] @ at_rest[:3, :3].T
-    rotations[known] = Rotation.from_matrix(turned).as_euler("xyz")
+    rotations = euler_xyz(poses[:, :3, :3] @ at_rest[:3, :3].T)
     translations = poses[:, :3, 3] - at_rest[:3, 3]
     return Motion(translations, rotations, framewise_displacement(poses), reference)
-
-
-def framewise_displacement(poses: np.ndarray, radius_mm: float = RADIUS_MM) -> np.ndarray:
-    """Framewise displacement (Power et al., NeuroImage 59:2142, 2012): the sum of the absolute changes of the six
-    parameters from one frame to the next, rotations as arcs on a sphere.
-
-    The changes are those of the motion between both frames, not differences of angles against the reference, which
-    jump where an angle passes half a turn.
-
-    Parameters
-    ----------
-    poses : np.ndarray
-        Shape ``[T, 4, 4]``; NaN where there is none.
-    radius_mm : float
-        Of the sphere.
-
-    Returns
-    -------
-    np.ndarray
-        Shape ``[T]``, mm; NaN for the first frame, and where this frame or the one before has no pose.
-    """
-    displacement = np.full(len(poses), np.nan)
-    known = np.isfinite(poses).all(axis=(1, 2))
-    pairs = np.flatnonzero(known[1:] & known[:-1]) + 1
-    if len(pairs):
-        shifts = np.abs(poses[pairs, :3, 3] - poses[pairs - 1, :3, 3]).sum(axis=1)
-        turned = poses[pairs, :3, :3] @ poses[pairs - 1, :3, :3].transpose(0, 2, 1)
-        angles = np.abs(Rotation.from_matrix(turned).as_euler("xyz")).sum(axis=1)
-        displacement[pairs] = shifts + radius_mm * angles
-    return displacement
 
 
 def away_from(poses: np.ndarray, reference: np.ndarray) -> np.ndarray:

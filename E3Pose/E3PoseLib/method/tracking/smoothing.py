@@ -6,7 +6,7 @@ import numpy as np
 from scipy.interpolate import make_smoothing_spline
 from scipy.spatial.transform import Rotation
 
-from .motion import RADIUS_MM, framewise_displacement
+from ...imaging.motion import RADIUS_MM, framewise_displacement
 
 LEAST_FRAMES = 8
 """Between two jumps; fewer stay as they are, since they do not show what is noise."""

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...method.tracking.motion import RADIUS_MM, Motion, away_from, rest_periods
+from ...imaging.motion import RADIUS_MM
+from ...method.tracking.motion import Motion, away_from, rest_periods
 from .followed import Followed
 from .table import COLUMNS
 
