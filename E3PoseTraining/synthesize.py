@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings |= {"age": options.age, "brains": brains, "kinds": options.kinds and dict(options.kinds)}
         synthesize(generator, options.n, options.output, options.workers, settings)
 
-    return exit_status("synthesize", make, "the same command makes all scans anew")
+    return exit_status("synthesize", make, "the same command goes on where it was")
 
 
 if __name__ == "__main__":

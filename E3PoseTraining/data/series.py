@@ -2,20 +2,20 @@
 
 The folder has images/ and labels/ (the same file names, .nii.gz; brain 1, eyes 2) and annotations.csv (frame_id, rot_x,
 rot_y, rot_z); besides, poses_ras.csv (frame_id and canonical_to_ras, row by row), scans.csv (what each scan shows) and
-options.json (how the series is made).
+options.json (how the series is made). records/ has one file a scan, written last: what stands there is not made again.
 """
 
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from E3PoseLib.errors import OutputError
+from E3PoseLib.errors import OutputError, TransformError
 from E3PoseLib.imaging.files import PART_PREFIX
 from E3PoseLib.imaging.geometry import read_json, write_json
 from E3PoseLib.imaging.volume import Volume, write_volume
@@ -52,6 +52,8 @@ def synthesize(
     generator: FetalHeadGenerator, count: int, output: Path, workers: int = 1, settings: dict | None = None
 ) -> None:
     """Write scans 0 to count - 1; tables are written last, so a folder with annotations.csv is complete.
+
+    Scans that an earlier run of the same series has finished are kept; a larger `count` adds to them.
 
     `settings`, what the generator was made with, are noted beside them. Raises OutputError where the folder cannot be
     written, holds scans that are not of this series, or such as were made with other settings.
@@ -93,11 +95,27 @@ def _write_adopted(index: int) -> ScanRecord:
 
 
 def _write_scan(generator: FetalHeadGenerator, output: Path, index: int) -> ScanRecord:
+    record = _finished(output, generator.name(index))
+    return record if record is not None else _make_scan(generator, output, index)
+
+
+def _finished(output: Path, name: str) -> ScanRecord | None:
+    """The record of a scan that an earlier run has written, or None where a part of it is missing."""
+    if not all((output / folder / f"{name}.nii.gz").is_file() for folder in ("images", "labels")):
+        return None
+    try:
+        record = ScanRecord(**read_json(output / "records" / f"{name}.json"))
+    except (TransformError, TypeError):
+        return None
+    return replace(record, axes=np.array(record.axes), canonical_to_ras=np.array(record.canonical_to_ras))
+
+
+def _make_scan(generator: FetalHeadGenerator, output: Path, index: int) -> ScanRecord:
     scan = generator(index)
     image = np.clip(np.round(scan.image * BRAIN_SIGNAL), 0, np.iinfo(np.int16).max).astype(np.int16)
     for folder, array in (("images", image), ("labels", scan.labels)):
         write_volume(output / folder / f"{scan.name}.nii.gz", Volume(array, scan.voxel_to_ras, scan.name))
-    return ScanRecord(
+    record = ScanRecord(
         scan.name,
         axes_from_pose(scan.canonical_to_ras, scan.voxel_to_ras),
         scan.canonical_to_ras,
@@ -107,13 +125,16 @@ def _write_scan(generator: FetalHeadGenerator, output: Path, index: int) -> Scan
         scan.lie,
         scan.brain_visible,
     )
+    write_json(output / "records" / f"{scan.name}.json", asdict(record))
+    return record
 
 
 def _prepare(output: Path, names: set[str], settings: dict) -> None:
     note = output / "options.json"
     try:
+        (output / "records").mkdir(parents=True, exist_ok=True)
         for folder in (output / "images", output / "labels"):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
             for part in folder.glob(f"{PART_PREFIX}*"):
                 part.unlink()
             strangers = sorted(

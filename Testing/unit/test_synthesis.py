@@ -307,6 +307,25 @@ def test_workers_make_the_same_files(tmp_path):
     assert (tmp_path / "one/annotations.csv").read_text() == (tmp_path / "two/annotations.csv").read_text()
 
 
+def test_a_series_that_was_cut_off_goes_on(tmp_path):
+    from E3PoseTraining.data.series import synthesize
+
+    generator, whole, cut = FetalHeadGenerator(seed=4, field="head", spacing=4.0), tmp_path / "whole", tmp_path / "cut"
+    synthesize(generator, 3, whole)
+    synthesize(generator, 2, cut)
+    kept, half = (cut / "images" / f"{generator.name(index)}.nii.gz" for index in (0, 1))
+    # Ended between the second scan's files: its label is missing, and the tables are.
+    (cut / "labels" / half.name).unlink()
+    for table in ("annotations.csv", "poses_ras.csv", "scans.csv"):
+        (cut / table).unlink()
+    times = kept.stat().st_mtime_ns, half.stat().st_mtime_ns
+    synthesize(generator, 3, cut)
+    assert kept.stat().st_mtime_ns == times[0] and half.stat().st_mtime_ns > times[1]
+    for table in ("annotations.csv", "poses_ras.csv", "scans.csv"):
+        assert (cut / table).read_text() == (whole / table).read_text()
+    assert len(list((cut / "labels").iterdir())) == 3
+
+
 @pytest.mark.parametrize(
     "arguments", [["--n", "0"], ["--n", "1", "--workers", "99999"], ["--n", "1", "--age", "5", "9"]]
 )
