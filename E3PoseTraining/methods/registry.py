@@ -16,6 +16,7 @@ from .method import Method
 METHODS = {
     E3_POSE: "e3_pose:E3Pose",
     "official": "official:OfficialProgram",
+    "sitk": "registration.sitk:BySimpleITK",
 }
 """Module of this package and class of each method: an own one that is to stay is entered here."""
 

@@ -1,0 +1,36 @@
+"""The brain mask that E(3)-Pose's U-Net finds, for methods that need one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from E3PoseLib.errors import NoHeadFoundError
+from E3PoseLib.imaging.resampling import nearest_on_grid
+from E3PoseLib.imaging.volume import Volume
+from E3PoseLib.method.estimator import PoseEstimator
+from E3PoseLib.models.model import load_model
+
+from .method import Means
+
+
+class BrainOfModel:
+    """Finds the brain as E(3)-Pose does before it looks closer."""
+
+    def __init__(self, means: Means) -> None:
+        self._estimator = PoseEstimator(load_model(**means.model), means.device)
+
+    def __call__(self, volume: Volume) -> np.ndarray:
+        """The mask in the scan's own grid, uint8.
+
+        Raises
+        ------
+        NoHeadFoundError
+            If there is none.
+        """
+        scan = self._estimator.prepare(volume)
+        brains = scan.known_brains or self._estimator.localiser([scan])[0]
+        if not len(brains):
+            raise NoHeadFoundError(f"{volume.name}: no fetal head was found")
+        oriented = scan.oriented
+        mask = nearest_on_grid(brains[0].astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
+        return volume.in_own_order(mask)
