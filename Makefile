@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format bench screenshots train-default cross-validate lock clean
+.PHONY: demo test lint format bench screenshots train-default cross-validate train-methods compare lock clean
 
 ## demo: estimate a scan that comes with the project, or E3POSE_DEMO_SCAN=file, and draw it before and after
 demo: $(VENV)/installed
@@ -46,6 +46,13 @@ train-default: $(VENV)/installed
 	$(MAKE) -f E3PoseTraining/recipe/default.mk PYTHON=$(BIN)/python model
 cross-validate: $(VENV)/installed
 	$(MAKE) -f E3PoseTraining/recipe/default.mk PYTHON=$(BIN)/python cross-validation
+
+## compare: E(3)-Pose and other methods on synthetic scans made on the spot (BRAINS=folder; EPI=, T2=folder as well)
+## train-methods: the networks among them, for compare to find (BRAINS=folder; hours)
+compare: $(VENV)/installed
+	$(MAKE) -f E3PoseTraining/comparison/compare.mk PYTHON=$(BIN)/python compare
+train-methods: $(VENV)/installed
+	$(MAKE) -f E3PoseTraining/comparison/compare.mk PYTHON=$(BIN)/python networks
 
 ## lock: pin the newest versions that every supported Python can use; torch brings its own CUDA packages
 lock: $(VENV)/installed

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from E3PoseLib.cli import positive_int
 from E3PoseLib.running.ending import exit_status
 
-from .training.options import add_shared_options, non_negative_int, parse, probability
+from .training.options import parse
 from .training.rotation import USAGE, train_rotation
+from .training.rotation_options import add_rotation_options
 from .training.run import GO_ON
 
 
@@ -23,66 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
         "degrees, of the rotation from volume to canonical frame), and fold where it serves both sides.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("paths", nargs="*", help=argparse.SUPPRESS)
-    data = parser.add_argument_group("data")
-    data.add_argument("--img_res", type=float, default=3, help="isotropic voxel before the crop, mm")
-    data.add_argument("--image_size", type=positive_int, default=64, help="longest edge of the crop, voxels")
-    data.add_argument("--batch_size", type=positive_int, default=1, help="scans a step and process")
-    data.add_argument(
-        "--views",
-        type=non_negative_int,
-        default=0,
-        help="orientations of the crop that the model averages, of cubes filled up with zeros; 0: one crop, cut to "
-        "the scan",
-    )
-    placement = parser.add_argument_group("augmentation: placement")
-    placement.add_argument("--rotation", type=float, default=90, help="largest Euler angle, degrees")
-    placement.add_argument("--shift", type=float, default=0, help="largest shift along each axis, mm")
-    placement.add_argument(
-        "--mask_error", type=probability, default=0, help="probability that the crop is off the object's middle"
-    )
-    signal = parser.add_argument_group("augmentation: signal")
-    signal.add_argument("--max_res_iso", type=float, default=7.5, help="largest isotropic voxel, mm")
-    signal.add_argument("--max_bias", type=float, default=0.5, help="largest coefficient of the bias field")
-    signal.add_argument("--noise_std", type=float, default=0, help="largest standard deviation of the noise")
-    signal.add_argument("--norm_perc", type=float, default=0.005, help="quantile that becomes 0; 1 minus it, 1")
-    signal.add_argument("--gamma_min", type=float, default=-2, help="least logarithm of the exponent")
-    signal.add_argument("--gamma_max", type=float, default=0.1, help="largest logarithm of the exponent")
-    signal.add_argument("--sigma_min", type=float, default=2.3, help="least width of a spin-history plane, mm")
-    signal.add_argument("--sigma_max", type=float, default=4.6, help="largest width of a spin-history plane, mm")
-    signal.add_argument("--alpha_min", type=float, default=0.5, help="least signal loss in a spin-history plane")
-    signal.add_argument("--alpha_max", type=float, default=1.5, help="largest signal loss in that plane")
-    network = parser.add_argument_group("network")
-    network.add_argument("--n_levels", type=int, default=4, help="times the grid is halved")
-    network.add_argument("--kernel_size", type=positive_int, default=5, help="taps along an edge, odd")
-    network.add_argument(
-        "--multiplicity",
-        type=positive_int,
-        nargs="+",
-        default=[2],
-        help="of the first block's irreps, doubled from block to block; or one for each block",
-    )
-    network.add_argument(
-        "--n_convolutions", type=positive_int, nargs="+", default=[2], help="of every block, or one for each block"
-    )
-    network.add_argument(
-        "--smooth_pooling", action="store_true", help="blur and halve the grid instead of taking largest norms"
-    )
-    network.add_argument("--n_radial", type=positive_int, default=5, help="radial functions of a kernel")
-    network.add_argument("--lmax", type=int, default=4, help="highest order of the spherical harmonics")
-    optimisation = parser.add_argument_group("optimisation")
-    optimisation.add_argument("--optimizer", choices=["sgd", "adam", "adamw"], default="sgd")
-    optimisation.add_argument("--lr", type=float, default=0.01, help="learning rate")
-    optimisation.add_argument("--weight_decay", type=float, default=3e-5)
-    optimisation.add_argument("--momentum", type=float, default=0.99, help="of sgd")
-    optimisation.add_argument("--n_epochs", type=positive_int, default=100000)
-    optimisation.add_argument(
-        "--checkpointing",
-        action="store_true",
-        help="compute each block's features anew in the backward pass: less memory, more time, the same gradients",
-    )
-    optimisation.add_argument("--validate_every_n_epoch", type=positive_int, default=1)
-    add_shared_options(parser)
+    add_rotation_options(parser)
     parser.add_argument("--unet", help="weights (.ckpt) of a segmentation network: with them, write a whole model file")
     return parser
 

@@ -8,6 +8,7 @@ from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.imaging.resampling import nearest_on_grid
 from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.estimator import PoseEstimator
+from E3PoseLib.method.prepared import PreparedScan
 from E3PoseLib.models.model import load_model
 
 from .method import Means
@@ -27,10 +28,25 @@ class BrainOfModel:
         NoHeadFoundError
             If there is none.
         """
+        return self.in_scan(*self.on_grid(volume))
+
+    def on_grid(self, volume: Volume) -> tuple[PreparedScan, np.ndarray]:
+        """The scan as the networks take it, and the mask on its grid, bool.
+
+        Raises
+        ------
+        NoHeadFoundError
+            If there is none.
+        """
         scan = self._estimator.prepare(volume)
         brains = scan.known_brains or self._estimator.localiser([scan])[0]
         if not len(brains):
             raise NoHeadFoundError(f"{volume.name}: no fetal head was found")
+        return scan, brains[0]
+
+    @staticmethod
+    def in_scan(scan: PreparedScan, brain: np.ndarray) -> np.ndarray:
+        """A mask of the grid in the scan's own voxels, uint8."""
         oriented = scan.oriented
-        mask = nearest_on_grid(brains[0].astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
-        return volume.in_own_order(mask)
+        mask = nearest_on_grid(brain.astype(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
+        return scan.volume.in_own_order(mask)

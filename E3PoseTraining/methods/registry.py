@@ -15,7 +15,11 @@ from .method import Method
 
 METHODS = {
     E3_POSE: "e3_pose:E3Pose",
+    "3dpose-net": "learned:PoseNet",
+    "6drep": "learned:SixNumbers",
+    "e3cnn": "learned:EquivariantCNN",
     "official": "official:OfficialProgram",
+    "plain-cnn": "learned:PlainCNN",
     "sitk": "registration.sitk:BySimpleITK",
 }
 """Module of this package and class of each method: an own one that is to stay is entered here."""

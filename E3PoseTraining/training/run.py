@@ -205,7 +205,7 @@ def train(
     n_classes: int,
     monitor: str,
     mode: str,
-    picture: type,
+    picture: type | None,
     export: Callable[[RunFolder, argparse.Namespace], None],
 ) -> None:
     """Carries out a training command: checks everything, trains, and writes the weights and the model file.
@@ -228,7 +228,7 @@ def train(
     monitor, mode : str
         See `build_trainer`.
     picture : type
-        Callback class that draws sample predictions to a PNG.
+        Callback class that draws sample predictions to a PNG, if any.
     export : Callable[[RunFolder, argparse.Namespace], None]
         Writes the results from the finished run's folder.
 
@@ -239,7 +239,9 @@ def train(
     """
     check_partner(options)
     folder = RunFolder(sources.output)
-    trainer = build_trainer(options, folder, monitor, mode, [picture(folder.path / "predictions.png")])
+    trainer = build_trainer(
+        options, folder, monitor, mode, [picture(folder.path / "predictions.png")] if picture else []
+    )
     resume = folder.checkpoint_to_resume(plain(options), options.resume)
     readers = max(1, options.num_workers)
     memory_per_scan = options.memory_gb / (len(sources.training) + len(sources.validation))

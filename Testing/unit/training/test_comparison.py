@@ -1,6 +1,9 @@
 """Several methods on the same scans: the table's numbers, and what becomes of it where one method fails."""
 
 import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,3 +110,23 @@ def test_euler_differences_go_the_short_way_round():
     for rotation in random_rotations(5).double().numpy():
         assert mean_euler_difference(rotation, rotation) == pytest.approx(0, abs=1e-4)
     assert mean_euler_difference(turned(179)[:3, :3], turned(-179)[:3, :3]) == pytest.approx(2 / 3)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_networks_that_are_trained_are_compared_and_the_next_set_follows(tmp_path):
+    recipe = Path(__file__).parents[3] / "E3PoseTraining" / "comparison" / "compare.mk"
+    command = ["make", "--dry-run", "--file", str(recipe), f"WORK={tmp_path}", "EPI=scouts", "BRAINS=maps", "compare"]
+
+    def comparisons():
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        lines = done.stdout.replace("\\\n", " ").splitlines()
+        return [" ".join(line.split()) for line in lines if "E3PoseLib compare" in line]
+
+    synthetic, scouts = comparisons()
+    assert "--methods e3-pose sitk --templates" in synthetic
+    assert "--fetuses scouts/landmarks.csv" in scouts.replace('"', "")
+    assert synthetic.endswith("|| [ $? -eq 1 ]") and scouts.endswith("|| [ $? -eq 1 ]")
+    (tmp_path / "networks").mkdir()
+    (tmp_path / "networks" / "6drep.safetensors").touch()
+    (synthetic, _) = comparisons()
+    assert f"sitk 6drep --templates {tmp_path}/templates --weights 6drep={tmp_path}/networks/6drep" in synthetic

@@ -1,0 +1,49 @@
+# The methods that are compared: what they are trained on, their templates, and the comparison itself. Every step goes on
+# where an interrupt left it.
+#   make train-methods BRAINS=folder                       networks side by side, WORK/networks/METHOD.safetensors
+#   make compare BRAINS=folder [EPI=folder] [T2=folder]    tables and figures in WORK/synthetic, WORK/epi, WORK/t2
+
+PYTHON ?= python3
+WORK ?= build/methods
+WORKERS ?= 2
+HEADS ?= 1300
+SCANS ?= 200
+EPOCHS ?= 14
+KINDS := epi=6 t2-stack=6 t2-volume=4 bold=2 dwi=3 brain-only=3
+RUN := $(PYTHON) -m E3PoseTraining
+SYNTHESIZE = $(RUN).synthesize $(if $(BRAINS),--brains "$(BRAINS)") --workers $(WORKERS)
+HERE := $(dir $(lastword $(MAKEFILE_LIST)))
+
+.PHONY: networks compare synthetic epi t2
+
+# Every network sees the same scans in the same order.
+networks: $(WORK)/heads/annotations.csv $(WORK)/heads_val/annotations.csv
+	$(RUN).train_methods $(foreach side,heads heads_val,$(addprefix $(WORK)/$(side)/,images labels annotations.csv)) \
+	    $(WORK)/networks --config $(HERE)../recipe/e3cnn.yaml --n_epochs $(EPOCHS) --export last --resume auto
+$(WORK)/heads/annotations.csv:
+	$(SYNTHESIZE) --field head --kinds $(KINDS) --n $(HEADS) --seed 401 -o $(@D)
+$(WORK)/heads_val/annotations.csv:
+	$(SYNTHESIZE) --field head --kinds $(KINDS) --n 40 --seed 402 -o $(@D)
+
+$(WORK)/upright/annotations.csv:
+	$(SYNTHESIZE) --field head --kinds epi t2-volume --motion 0 --n 240 --seed 403 -o $(@D)
+$(WORK)/templates/templates.json: $(WORK)/upright/annotations.csv
+	$(RUN).make_templates $(WORK)/upright -o $(@D)
+$(WORK)/scans/annotations.csv:
+	$(SYNTHESIZE) --kinds $(KINDS) --n $(SCANS) --seed 404 -o $(@D)
+
+# Networks that are not trained yet are left out; all others are compared.
+LEARNED := $(patsubst $(WORK)/networks/%.safetensors,%,$(wildcard $(WORK)/networks/*.safetensors))
+COMPARE = $(PYTHON) -m E3PoseLib compare -o $(WORK)/$@ --methods e3-pose sitk $(LEARNED) --templates $(WORK)/templates \
+    $(if $(LEARNED),--weights $(foreach name,$(LEARNED),$(name)=$(WORK)/networks/$(name).safetensors))
+# Status 1 tells of a method that could not run; its words stand below the table, and the next set is compared.
+GO_ON = || [ $$? -eq 1 ]
+compare: synthetic $(if $(EPI),epi) $(if $(T2),t2)
+synthetic: $(WORK)/scans/annotations.csv $(WORK)/templates/templates.json
+	$(COMPARE) --images $(WORK)/scans/images --truth $(WORK)/scans/poses_ras.csv --age $(WORK)/scans/scans.csv $(GO_ON)
+epi: $(WORK)/templates/templates.json
+	$(COMPARE) --images "$(EPI)" --truth "$(EPI)/poses_ras.csv" --age "$(EPI)/landmarks.csv" \
+	    --fetuses "$(EPI)/landmarks.csv" $(GO_ON)
+# Their ages are not told: late gestation.
+t2: $(WORK)/templates/templates.json
+	$(COMPARE) --images "$(T2)" --truth "$(T2)/../uterus_poses_ras.csv" --age 36 $(GO_ON)

@@ -1,0 +1,171 @@
+"""The networks: direct regression of a rotation vector and of six numbers, and a plain CNN of E(3)-Pose's axes.
+
+Each takes crops ``[B, 1, 24, 24, 24]`` in [0, 1], has a ``loss`` of its own, and gives the head's axes as rows (right,
+anterior, superior, in voxel axes), a proper rotation.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import roma
+import torch
+from torch import Tensor, nn
+
+from E3PoseLib.imaging.rotations import orthonormalise, rotation_6d_to_matrix
+from E3PoseLib.networks.equivariant.network import E3CNN, pool_axes
+
+from ..training.losses import AxesLoss
+
+EDGE = 24
+"""Voxels along a crop; what the papers see at 120 is here pooled less often."""
+
+
+class RotationNetwork(nn.Module):
+    """What the networks have in common."""
+
+    turned = True
+    """Whether training shows each crop in several of the 24 orientations of a cube."""
+
+    def rotation(self, crops: Tensor) -> Tensor:
+        """The head's axes ``[B, 3, 3]`` as rows, a proper rotation."""
+        raise NotImplementedError
+
+    def loss(self, crops: Tensor, axes: Tensor, progress: float) -> Tensor:
+        """A scalar; axes ``[B, 3, 3]`` are the true ones, progress goes from 0 to 1 with the training."""
+        raise NotImplementedError
+
+
+class Regression(RotationNetwork):
+    """The network of Salehi et al. (IEEE TMI 38(2), 2019) for crops of 24³ instead of 120³.
+
+    Theirs: max-pool, conv 8, pool, conv 32, pool, conv 32, 64, 64, dense 512, 512, 256, all with batch normalisation.
+    Here the first pooling is left out and one added before the dense layers, which have 128, 128 and 64 units.
+
+    Parameters
+    ----------
+    n_outputs : int
+        Numbers that the last layer gives.
+    """
+
+    def __init__(self, n_outputs: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for n_in, n_out, pooled in ((1, 8, True), (8, 32, True), (32, 32, False), (32, 64, False), (64, 64, True)):
+            layers += [nn.Conv3d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm3d(n_out), nn.ReLU()]
+            layers += [nn.MaxPool3d(2)] if pooled else []
+        layers.append(nn.Flatten())
+        for n_in, n_out in ((64 * (EDGE // 8) ** 3, 128), (128, 128), (128, 64)):
+            layers += [nn.Linear(n_in, n_out, bias=False), nn.BatchNorm1d(n_out), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Linear(64, n_outputs))
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """``[B, n_outputs]``."""
+        return self.layers(crops)
+
+    def loss(self, crops: Tensor, axes: Tensor, progress: float) -> Tensor:
+        return roma.rotmat_geodesic_distance(self.rotation(crops), axes.to(crops)).mean()
+
+
+class RotationVector(Regression):
+    """3DPose-Net (Salehi et al., 2019): a rotation vector within π; its squared error first, then the angle."""
+
+    SQUARED_UNTIL = 0.5
+    """Of the training; the paper does not say when it goes over."""
+
+    def __init__(self) -> None:
+        super().__init__(3)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        return math.pi * torch.tanh(self.layers(crops))
+
+    def rotation(self, crops: Tensor) -> Tensor:
+        return roma.rotvec_to_rotmat(self(crops))
+
+    def loss(self, crops: Tensor, axes: Tensor, progress: float) -> Tensor:
+        if progress < self.SQUARED_UNTIL:
+            return nn.functional.mse_loss(self(crops), roma.rotmat_to_rotvec(axes.to(crops)))
+        return super().loss(crops, axes, progress)
+
+
+class SixNumbers(Regression):
+    """Six numbers, made a rotation by Gram-Schmidt (Zhou et al., CVPR 2019), as Faghihpirayesh et al. (2023) take them.
+
+    They published no program; the trunk is that of `RotationVector`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(6)
+
+    def rotation(self, crops: Tensor) -> Tensor:
+        return rotation_6d_to_matrix(self(crops))
+
+
+class AxesNetwork(RotationNetwork):
+    """A network with an ``axes_field`` and E(3)-Pose's own loss, voxel by voxel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.axes_loss = AxesLoss()
+
+    def axes_field(self, crops: Tensor) -> Tensor:
+        """``[B, 9, d, h, w]``: x, y and z as seen from each voxel of the last grid."""
+        raise NotImplementedError
+
+    def rotation(self, crops: Tensor) -> Tensor:
+        axes = nn.functional.normalize(pool_axes(self.axes_field(crops)).unflatten(1, (3, 3)), dim=2)
+        # The pseudovector's sign is free: it takes the one that makes the frame right-handed.
+        sign = torch.where(torch.linalg.det(axes) < 0, -1.0, 1.0)[:, None]
+        return orthonormalise(torch.cat([axes[:, :1] * sign[:, None], axes[:, 1:]], dim=1))
+
+    def loss(self, crops: Tensor, axes: Tensor, progress: float) -> Tensor:
+        return self.axes_loss(self.axes_field(crops), axes)
+
+
+class PlainCNN(AxesNetwork):
+    """The ablation of equivariance: blocks, grids and loss of the E(3)-CNN, ordinary convolutions, as many weights."""
+
+    def __init__(self, width: int = 6, n_convolutions: tuple[int, ...] = (1, 2, 2, 2)) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        n_in = 1
+        for level, repeats in enumerate(n_convolutions):
+            layers += [nn.AvgPool3d(2)] if level else []
+            n_out = width * 2**level
+            for _ in range(repeats):
+                layers += [nn.Conv3d(n_in, n_out, 3, padding=1, bias=False), nn.InstanceNorm3d(n_out, affine=True)]
+                layers.append(nn.ReLU())
+                n_in = n_out
+        self.layers = nn.Sequential(*layers, nn.Conv3d(n_in, 9, 1))
+
+    def axes_field(self, crops: Tensor) -> Tensor:
+        return self.layers(crops)
+
+
+class EquivariantCNN(AxesNetwork):
+    """The project's own network, for what it makes of the same crops.
+
+    Parameters
+    ----------
+    **architecture
+        As for `E3CNN`.
+    """
+
+    turned = False
+
+    def __init__(self, **architecture: Any) -> None:
+        super().__init__()
+        self.network = E3CNN(**architecture)
+
+    def axes_field(self, crops: Tensor) -> Tensor:
+        return self.network.axes_field(crops)
+
+
+NETWORKS: dict[str, type[RotationNetwork]] = {
+    "3dpose-net": RotationVector,
+    "6drep": SixNumbers,
+    "plain-cnn": PlainCNN,
+    "e3cnn": EquivariantCNN,
+}
+"""By the name of the method."""

@@ -1,0 +1,86 @@
+"""One run of ``train_methods``: which networks, what they see, and what comes out."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+
+from lightning.pytorch import seed_everything
+
+from E3PoseLib.errors import TrainingError
+
+from ..augmentation.inputs import OBJECT_FRACTION, HeadCrop
+from ..augmentation.pipelines import rotation_augmentation
+from ..data.sources import find_both_sides
+from ..training.folder import RunFolder
+from ..training.rotation import e3cnn_architecture
+from ..training.run import train
+from .module import SideBySide
+from .networks import EDGE, NETWORKS, EquivariantCNN
+from .weights import save_network
+
+USAGE = """python -m E3PoseTraining.train_methods TRAIN_IMAGES/ TRAIN_LABELS/ TRAIN_ANNOTATIONS.csv
+           VAL_IMAGES/ VAL_LABELS/ VAL_ANNOTATIONS.csv OUTPUT/ [flags]"""
+
+
+def train_methods(options: argparse.Namespace) -> None:
+    """Trains the networks side by side and writes ``METHOD.safetensors`` of each.
+
+    Raises
+    ------
+    E3PoseError
+        What is wrong with the data, the flags or the machine.
+    """
+    if options.image_size != EDGE or not options.views:
+        raise TrainingError(f"these networks see cubes of {EDGE} voxels: give --image_size {EDGE} and --views")
+    # Each network has its own limit; Lightning's would be one for all.
+    options.largest_gradient, options.clip_gradient = options.clip_gradient, 0
+    seed_everything(options.seed, verbose=False)
+    networks = {name: NETWORKS[name](**architecture_of(name, options)) for name in options.methods}
+    sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)
+    train(
+        SideBySide(networks, options),
+        options,
+        sources,
+        rotation_augmentation(options),
+        HeadCrop(EDGE, 1, options.norm_perc, cube=True),
+        batch_size=options.batch_size,
+        n_classes=256,
+        monitor="val_rotation_degrees",
+        mode="min",
+        picture=None,
+        export=partial(export_methods, n_scans=len(sources.training)),
+    )
+
+
+def architecture_of(name: str, options: argparse.Namespace) -> dict:
+    """Arguments of a network's class: the E(3)-CNN has its flags, the others are as they are."""
+    return e3cnn_architecture(options) if NETWORKS[name] is EquivariantCNN else {}
+
+
+def export_methods(folder: RunFolder, options: argparse.Namespace, n_scans: int) -> None:
+    """Writes the last weights of each network of a run, with a card of what it was trained on.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    checkpoint = folder.chosen_checkpoint(options.export)
+    crop = {"edge": EDGE, "object_fraction": OBJECT_FRACTION, "clip_fraction": options.norm_perc}
+    for name in options.methods:
+        prefix = f"model.{name}."
+        weights = {
+            key.removeprefix(prefix): value for key, value in checkpoint["state_dict"].items() if key.startswith(prefix)
+        }
+        header = {
+            "architecture": architecture_of(name, options),
+            "crop": crop,
+            "views": options.views,
+            "spacing_mm": options.img_res,
+            "card": {
+                "trained_on": f"{n_scans} scans, {checkpoint['epoch'] + 1} epochs, seed {options.seed}",
+                "use": "comparison with E(3)-Pose; research only, not for clinical use",
+            },
+        }
+        save_network(folder.path / f"{name}.safetensors", name, weights, header)

@@ -1,0 +1,68 @@
+"""A trained network on disk: half precision, with what is needed to use it and what it was trained on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from E3PoseLib.errors import MethodError
+from E3PoseLib.imaging.files import whole_file
+
+from .networks import NETWORKS, RotationNetwork
+
+HEADER_KEY = "e3pose_method"
+
+
+def save_network(path: Path, name: str, weights: dict[str, torch.Tensor], header: dict) -> None:
+    """Write one network to a ``.safetensors`` file, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        Of the method.
+    weights : dict of str to Tensor
+    header : dict
+        ``architecture`` (arguments of the class), ``crop`` (arguments of `crop_views`) and a ``card`` of texts.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    half = {key: value.half().contiguous() if value.is_floating_point() else value for key, value in weights.items()}
+    with whole_file(path) as temporary:
+        save_file(half, temporary, metadata={HEADER_KEY: json.dumps({"method": name, **header})})
+
+
+def read_network(path: Path, name: str) -> tuple[RotationNetwork, dict]:
+    """One network, ready to be used, and its header.
+
+    Raises
+    ------
+    MethodError
+        If the file is damaged or another method's.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
+    except (OSError, SafetensorError) as error:
+        raise MethodError(f"{path}: is no file of weights ({error})") from error
+    if HEADER_KEY not in metadata:
+        raise MethodError(
+            f"{path}: holds no weights of a method; train some with `python -m E3PoseTraining.train_methods`"
+        )
+    header = json.loads(metadata[HEADER_KEY])
+    if header["method"] != name:
+        raise MethodError(f"{path}: holds the weights of {header['method']}, not of {name}")
+    try:
+        network = NETWORKS[name](**header["architecture"])
+        network.load_state_dict({key: v.float() if v.is_floating_point() else v for key, v in weights.items()})
+    except (TypeError, RuntimeError) as error:
+        raise MethodError(f"{path}: the weights do not fit {name}: {error}") from error
+    return network.eval().requires_grad_(False), header

@@ -1,0 +1,49 @@
+"""Trains the networks that E(3)-Pose is compared with, side by side: ``python -m E3PoseTraining.train_methods``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from E3PoseLib.cli import positive_int
+from E3PoseLib.running.ending import exit_status
+
+from .regression.networks import NETWORKS
+from .regression.run import USAGE, train_methods
+from .training.options import parse
+from .training.rotation_options import add_rotation_options
+from .training.run import GO_ON
+
+ORIENTATIONS = 24
+"""Of a cube."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's flags: those of ``train_e3cnn``, and which networks."""
+    parser = argparse.ArgumentParser(
+        prog="python -m E3PoseTraining.train_methods",
+        usage=USAGE,
+        description="Train networks of rotation on the same crops in the same order, each with its own loss. Data as "
+        "for train_e3cnn; flags of the network are those of the E(3)-CNN among them.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add_rotation_options(parser)
+    methods = parser.add_argument_group("methods")
+    methods.add_argument("--methods", nargs="+", choices=list(NETWORKS), default=list(NETWORKS), help="to train")
+    methods.add_argument("--lr_plain", type=float, default=0.002, help="learning rate of all but the E(3)-CNN")
+    methods.add_argument(
+        "--orientations",
+        type=positive_int,
+        default=8,
+        help="of the 24 of a cube in which all but the E(3)-CNN see each crop, which costs little",
+    )
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    return exit_status("train_methods", lambda: train_methods(parse(build_parser(), arguments)), GO_ON)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""Networks that are compared with the E(3)-CNN: their rotations, training side by side, files and poses."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from phantoms import make_head, make_small_model
+
+from E3PoseLib.cli import main as e3pose
+from E3PoseLib.errors import MethodError
+from E3PoseLib.imaging.rotations import geodesic_angle, random_rotations
+from E3PoseLib.imaging.volume import write_volume
+from E3PoseLib.models.catalog import resources
+from E3PoseLib.models.model import load_model
+from E3PoseTraining.regression.module import cube_rotations
+from E3PoseTraining.regression.networks import EDGE, NETWORKS, PlainCNN
+from E3PoseTraining.regression.weights import read_network, save_network
+from E3PoseTraining.train_methods import main
+from E3PoseTraining.training.progress import read_curves
+
+TINY = ["--device", "cpu", "--img_res", "6", "--image_size", "24", "--views", "2", "--n_levels", "2"]
+TINY += ["--multiplicity", "1", "--lmax", "2", "--kernel_size", "3", "--n_epochs", "2", "--batch_size", "4"]
+SMALL_E3CNN = {"n_levels": 2, "kernel_size": 3, "multiplicity": 1, "lmax": 2}
+CROP = {"edge": EDGE, "object_fraction": 0.6, "clip_fraction": 0.005}
+
+
+def make(name):
+    torch.manual_seed(0)
+    return NETWORKS[name](**(SMALL_E3CNN if name == "e3cnn" else {})).eval()
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    output = tmp_path_factory.mktemp("runs") / "methods"
+    sides = [str(data / side / kind) for side in ("train", "val") for kind in ("images", "labels", "annotations.csv")]
+    assert main([*sides, str(output), *TINY]) == 0
+    return output
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_answers_are_proper_rotations(name):
+    rotations = make(name).rotation(torch.rand(3, 1, EDGE, EDGE, EDGE))
+    torch.testing.assert_close(rotations @ rotations.mT, torch.eye(3).expand(3, 3, 3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(torch.linalg.det(rotations), torch.ones(3), atol=1e-4, rtol=0)
+
+
+def test_a_cube_has_24_rotations_that_carry_content_and_vectors_alike():
+    rotations = cube_rotations()
+    assert len({tuple(matrix.flatten().tolist()) for *_, matrix in rotations}) == 24
+    volume = torch.zeros(1, 5, 5, 5)
+    volume[0, 4, 2, 1] = 1  # at (2, 0, -1) from the middle
+    for order, mirrored, matrix in rotations:
+        turned = volume.permute(0, *(1 + axis for axis in order)).flip(mirrored)
+        place = turned[0].nonzero()[0].double() - 2
+        torch.testing.assert_close(place, matrix @ torch.tensor([2.0, 0.0, -1.0], dtype=torch.float64))
+        assert torch.linalg.det(matrix) == pytest.approx(1)
+
+
+def test_the_e3cnn_turns_with_the_cube_and_the_plain_cnn_does_not():
+    crop = torch.rand(1, EDGE, EDGE, EDGE)
+    order, mirrored, matrix = cube_rotations()[7]
+    turned = crop.permute(0, *(1 + axis for axis in order)).flip(mirrored)
+    apart = {}
+    for name in ("e3cnn", "plain-cnn"):
+        with torch.no_grad():
+            one, other = (make(name).rotation(volume[None])[0].double() for volume in (crop, turned))
+        apart[name] = float(geodesic_angle(one @ matrix.T, other))
+    assert apart["e3cnn"] < 1
+    assert apart["plain-cnn"] > 10
+
+
+@pytest.mark.parametrize("name", ["3dpose-net", "6drep"])
+def test_a_regression_learns_what_it_is_shown(name):
+    torch.manual_seed(1)
+    network = NETWORKS[name]().train()
+    crops, axes = torch.rand(8, 1, EDGE, EDGE, EDGE), random_rotations(8, torch.Generator().manual_seed(2))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.003)
+    for step in range(60):
+        optimizer.zero_grad()
+        network.loss(crops, axes, step / 60).backward()
+        optimizer.step()
+    with torch.no_grad():
+        degrees = geodesic_angle(network.rotation(crops).double(), axes.double())
+    assert degrees.median() < 20
+
+
+def test_the_plain_cnn_has_as_many_weights_as_the_default_e3cnn():
+    default = load_model(resources() / "Models" / "default.safetensors")
+    equivariant = sum(weight.numel() for weight in default.rotation_network.parameters())
+    assert sum(weight.numel() for weight in PlainCNN().parameters()) == pytest.approx(equivariant, rel=0.05)
+
+
+def test_one_run_trains_all_and_leaves_a_file_of_each(run):
+    curves = read_curves(run / "logs" / "csv")
+    for name in NETWORKS:
+        assert sorted(curves[f"val_degrees_{name}"]) == [0, 1]
+        network, header = read_network(run / f"{name}.safetensors", name)
+        assert header["crop"]["edge"] == EDGE
+        assert header["card"]["trained_on"] == "8 scans, 2 epochs, seed 0"
+        assert not network.training
+        assert (run / f"{name}.safetensors").stat().st_size < 1e6
+    for name in ("3dpose-net", "6drep"):  # all that is shown to one is shown to all, but each learns by itself
+        assert len(curves[f"train_loss_{name}_epoch"]) == 2
+
+
+def test_another_size_of_crops_is_refused(data, tmp_path, capsys):
+    sides = [str(data / side / kind) for side in ("train", "val") for kind in ("images", "labels", "annotations.csv")]
+    assert main([*sides, str(tmp_path / "run"), *TINY, "--image_size", "32"]) != 0
+    assert "--image_size 24" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_another_method_and_damaged_ones_are_said(tmp_path):
+    path = tmp_path / "some.safetensors"
+    save_network(path, "6drep", make("6drep").state_dict(), {"architecture": {}, "crop": CROP, "views": 2})
+    with pytest.raises(MethodError, match="weights of 6drep, not of 3dpose-net"):
+        read_network(path, "3dpose-net")
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(MethodError, match="no file of weights"):
+        read_network(path, "6drep")
+    make_small_model().save(path)
+    with pytest.raises(MethodError, match="holds no weights of a method"):
+        read_network(path, "6drep")
+
+
+def test_weights_in_half_precision_answer_as_those_in_single(tmp_path):
+    network, crops = make("6drep"), torch.rand(2, 1, EDGE, EDGE, EDGE)
+    path = tmp_path / "some.safetensors"
+    save_network(path, "6drep", network.state_dict(), {"architecture": {}, "crop": CROP, "views": 2})
+    again, _ = read_network(path, "6drep")
+    with torch.no_grad():
+        apart = geodesic_angle(network.rotation(crops).double(), again.rotation(crops).double())
+    assert apart.max() < 1
+
+
+@pytest.mark.parametrize("name", ["3dpose-net", "e3cnn"])
+def test_estimate_by_a_trained_network(run, tmp_path, name):
+    make_small_model().save(tmp_path / "small.safetensors")
+    scan = make_head()
+    write_volume(tmp_path / "scan.nii.gz", scan)
+    flags = ["--method", name, "--model", str(tmp_path / "small.safetensors"), "--device", "cpu"]
+    command = ["estimate", str(tmp_path / "scan.nii.gz"), "-o", str(tmp_path / "out"), *flags]
+    assert e3pose(command) != 0  # weights are missing
+    assert e3pose([*command, "--weights", str(run / f"{name}.safetensors")]) == 0
+    document = json.loads((tmp_path / "out" / "scan.json").read_text(encoding="utf-8"))
+    pose = np.array(document["canonical_to_ras"])
+    assert np.linalg.det(pose[:3, :3]) == pytest.approx(1)
+    assert 0 <= document["figures"]["view_disagreement_degrees"] <= 180
+    assert document["confidence"]["level"] == "not judged"
