@@ -19,6 +19,9 @@ from E3PoseLib.networks.unet.unet import UNet
 BY_AXES = Calibration(Sum(6.0, {"axes": -15.0}), Sum(1.0, {"axes": 4.0}), Sum(0.5, {"axes": 3.0}))
 """A calibration made up for tests, which weighs nothing but the concentration of the weakest axis."""
 
+BY_BORDER = Calibration(Sum(6.0, {"border": -20.0}), Sum(1.0, {}), Sum(0.5, {}))
+"""Another one, by which every pose is sure but that of a head that the scan may have cut."""
+
 
 def make_small_model(seed: int = 0) -> Model:
     """Both networks in small: the U-Net's weights are set so that the brain is what is brighter than half, the rotation

@@ -101,9 +101,11 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         (mrml.place_under if kind == TRANSFORM else mrml.place_beside)(node, volumeNode)
         return node
 
-    def writeEstimate(self, scan, result: dict, mask, direction: str, transformNode, segmentationNode) -> None:
+    def writeEstimate(
+        self, scan, result: dict, mask, direction: str, transformNode, segmentationNode, imageTime=None
+    ) -> None:
         """Write an estimate's dictionary form and mask into nodes; ``segmentationNode`` may be None."""
-        mrml.write_pose(transformNode, result, direction, scan)
+        mrml.write_pose(transformNode, result, direction, scan, imageTime)
         if segmentationNode is not None:
             mrml.write_mask(segmentationNode, mask, scan)
 

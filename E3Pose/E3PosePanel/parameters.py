@@ -73,6 +73,7 @@ class E3PoseParameterNode:
     showAxes, showBox - whether the head's axes and its box are drawn
     stackPlane, stackFieldOfView, stackThickness, stackGap, stackMargin - of slices that are planned, in mm
     showStack - whether they are drawn
+    sendDoubtful - whether Follow writes doubtful poses into the transform too
     device, precision - how the networks run
     useModelThresholds - whether the two thresholds that follow are the model's own
     backgroundThreshold, brainThreshold - probabilities above which a voxel can be of that class
@@ -97,6 +98,7 @@ class E3PoseParameterNode:
     stackGap: Annotated[float, WithinRange(-50.0, 100.0)] = 0.0
     stackMargin: Annotated[float, WithinRange(0.0, 200.0)] = 10.0
     showStack: bool = False
+    sendDoubtful: bool = False
     device: Device = Device.AUTO
     precision: Precision = Precision.SINGLE
     useModelThresholds: bool = True

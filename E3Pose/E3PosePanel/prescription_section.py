@@ -92,7 +92,8 @@ class PrescriptionSection:
         """
         result = {**mrml.read_result(transform), "changes": mrml.changes_since(transform)}
         if mrml.review_state(result) == mrml.ESTIMATED:
-            level, sentences = result["confidence"]["level"], result_text.all_warnings(result)
+            level = "low" if mrml.marks_of(result) else result["confidence"]["level"]
+            sentences = result_text.all_warnings(result)
         else:
             level, sentences = "high", [result_text.verdict(result).rstrip("."), *result["changes"]]
         if mrml.why_outdated(transform):

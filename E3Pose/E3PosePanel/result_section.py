@@ -46,7 +46,7 @@ class ResultSection:
             changes = mrml.changes_since(transform)
             result["changes"] = changes + [note for note in self._moveMaskAlong() if note not in changes]
         if reason := mrml.why_outdated(transform):
-            self._show(None, _("No pose of the image shown: {reason}.").format(reason=reason))
+            self._show(None, _("NOT OF THE IMAGE SHOWN: {reason}.").format(reason=reason))
         elif reason := mrml.why_no_pose(transform):
             self._show(None, _("No pose at this time point: {reason}.").format(reason=reason))
         else:

@@ -24,11 +24,16 @@ def verdict(result: dict) -> str:
     """How far the pose can be trusted, in one line; of one that a person has reviewed, who says so."""
     review = result.get("review", {})
     level = result["confidence"]["level"]
+    marks = mrml.marks_of(result)
     if review.get("state") == mrml.CHECKED:
         return _("Checked by eye. The confidence of the estimate was {level}.").format(level=level)
     if review.get("state") == mrml.CORRECTED:
         return _("Corrected by hand, by {angle:.1f}° and {distance:.1f} mm. The confidence was {level}.").format(
             angle=review["rotation_degrees"], distance=review["translation_mm"], level=level
+        )
+    if marks and level != "low":
+        return _("Doubtful ({marks}); by itself the pose is of {level} confidence.").format(
+            marks=", ".join(marks), level=level
         )
     return level_in_words(result["confidence"])
 
@@ -58,6 +63,11 @@ def first_warning(result: dict) -> str:
     sentence = first[:1].upper() + first[1:]
     more = _(" (and {count} more: see Result)").format(count=len(others)) if others else ""
     return f"{sentence}{more}."
+
+
+def doubt(result: dict) -> str:
+    """Why a pose is doubtful, in one clause: what is said first against it, of all that is."""
+    return "; ".join(result["warnings"][:2])
 
 
 def all_warnings(result: dict) -> list[str]:

@@ -5,11 +5,13 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from head_phantom import head_phantom
+from phantoms import BY_BORDER, make_head, make_small_model
 
 REPOSITORY = Path(__file__).parents[2]
 MODULE_FILE = REPOSITORY / "E3Pose" / "E3Pose.py"
@@ -71,6 +73,15 @@ def installed_model(app) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def calibrated_model(app) -> str:
+    """The name of a model by which the pose of `add_blob` is sure, and that of a blob that is cut is not."""
+    model = make_small_model()
+    model.header = replace(model.header, calibration=BY_BORDER.as_dict())
+    model.save(Path(os.environ["E3POSE_MODELS"]) / "calibrated.safetensors")
+    return "calibrated"
+
+
 @pytest.fixture
 def panel(app, scene, installed_model):
     """The module's widget, opened on an empty scene."""
@@ -86,13 +97,20 @@ def panel(app, scene, installed_model):
 
 @pytest.fixture(scope="session")
 def estimates(installed_model) -> Callable:
-    """``estimates(volume, model, options)``: an estimate's dictionary form and mask; of each scan computed once."""
+    """``estimates(volume, model, options, series)``: the worker's answer and the mask; of a scan that is no part of a
+    series computed once.
+    """
     from E3PoseLib.running.session import Session
     from E3PoseLib.running.summary import summarise
 
     session, known = Session(), {}
 
-    def answer(volume, model: dict, options: dict) -> tuple[dict, np.ndarray]:
+    def answer(volume, model: dict, options: dict, series=None) -> tuple[dict, np.ndarray]:
+        if series is not None:
+            found = session.track(volume, model, series, **options)
+            if found.estimate is None:
+                raise found.error
+            return {**summarise(found.estimate), "marks": list(found.marks)}, found.estimate.mask
         asked = json.dumps([model, options, volume.voxel_to_ras.tolist(), hash(volume.array.tobytes())])
         if asked not in known:
             known[asked] = session.estimate(volume, model, **options)
@@ -109,7 +127,7 @@ def estimate_at_once(panel, estimates, monkeypatch) -> Callable:
     """
     waiting = []
 
-    def estimate(scan, model, options, onFinished, onFailed, isWanted):
+    def estimate(scan, model, options, onFinished, onFailed, isWanted, series=None):
         volume = scan.volume
         waiting.append(lambda: (isWanted(), onFinished(*estimates(volume, model, options))))
 
@@ -178,6 +196,18 @@ def add_phantom(scene, name: str = "phantom", right: float = 0.0, step: int = 1)
     slicer.util.updateVolumeFromArray(node, array.transpose(2, 1, 0))
     voxel_to_ras[0, 3] += right
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(voxel_to_ras))
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def add_blob(scene, name: str = "live"):
+    """The bright blob of the phantoms in the scene, in which `calibrated_model` finds a brain."""
+    import slicer
+
+    head = make_head()
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, head.array.transpose(2, 1, 0).copy())
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(head.voxel_to_ras))
     node.CreateDefaultDisplayNodes()
     return node
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from phantoms import make_small_model
 
 from E3PoseLib.errors import DeviceError
 from E3PoseLib.imaging.geometry import pose_difference
+from E3PoseLib.imaging.volume import read_volume
 from E3PoseLib.method.estimator import PoseEstimator
+from E3PoseLib.models.catalog import resources
 from E3PoseLib.networks.device import memory_errors
 from E3PoseLib.running import session as session_module
 from E3PoseLib.running.session import Session
@@ -29,6 +32,24 @@ def test_half_precision_changes_the_segmentation_by_rounding_alone(small_model_f
     assert np.array_equal(again.canonical_to_ras, single.canonical_to_ras)
 
 
+def test_a_series_is_followed_until_another_one_begins():
+    session, model = Session(), {"model": str(resources() / "Models" / "default.safetensors")}
+    scan = read_volume(resources() / "SampleData" / "SyntheticFetalEPI.nii.gz")
+
+    def searched(series, volume=scan, **choices):
+        return session.track(volume, model, series, "cpu", **choices).was_searched
+
+    assert searched(("one", 0.0)) and not searched(("one", 2.0))
+    # An estimate in between is another matter.
+    session.estimate(scan, model, "cpu")
+    assert not searched(("one", 4.0))
+    assert searched(("other", 0.0)) and searched(("one", 6.0))
+    assert searched(("one", 8.0), precision="bfloat16")
+    empty = replace(scan, array=np.zeros_like(scan.array))
+    failed = session.track(empty, model, ("one", 10.0), "cpu", precision="bfloat16")
+    assert failed.marks == ("failed",) and "same value" in str(failed.error)
+
+
 def test_thresholds_replace_those_of_the_model_for_one_estimate(small_model_file, head):
     session = Session()
     model = {"model": str(small_model_file)}
@@ -43,10 +64,10 @@ def test_a_full_graphics_card_hands_over_to_the_processor(small_model_file, head
 
     class FullCard:
         def __init__(self, model, device, precision):
-            self._device = torch.device(device)
+            self.model, self.device = model, torch.device(device)
 
-        def estimate(self, volume, progress=None):
-            with memory_errors(self._device):
+        def estimate(self, volume, progress=None, *, thorough=True):
+            with memory_errors(self.device):
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     cuda = torch.device("cuda")
@@ -62,6 +83,10 @@ def test_a_full_graphics_card_hands_over_to_the_processor(small_model_file, head
     estimate = Session().estimate(head, model, "auto")
     assert estimate.device == "cpu"
     assert estimate.warnings[-1].startswith("computed on the processor instead: cuda ran out of memory")
+    session = Session()
+    for seconds in (0.0, 2.0):
+        followed = session.track(head, model, ("one", seconds), "auto").estimate
+        assert followed.device == "cpu" and followed.warnings[-1] == estimate.warnings[-1]
     with pytest.raises(DeviceError, match="cuda ran out of memory"):
         Session().estimate(head, model, "cuda")
 

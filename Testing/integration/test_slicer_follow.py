@@ -1,11 +1,16 @@
-"""Follow, in the real panel on real MRML: the newest image wins, nothing old passes for new, it ends when it should."""
+"""Follow, in the real panel on real MRML: the newest image wins, nothing old passes for new, doubtful poses are held
+back, it ends when it should.
+"""
+
+import itertools
+from datetime import datetime
 
 import numpy as np
 import pytest
 
 from E3PoseLib.errors import NoHeadFoundError
 
-from .conftest import add_phantom, is_running
+from .conftest import add_blob, is_running
 
 pytestmark = pytest.mark.usefixtures("panel")
 
@@ -17,16 +22,18 @@ def settle(app, panel) -> None:
 
 
 @pytest.fixture
-def live(panel, scene):
-    """A small scan that is selected, as a connector would fill it."""
-    node = add_phantom(scene, "live", step=3)
+def live(panel, scene, calibrated_model):
+    """A small scan that is selected, as a connector would fill it, and a model that is sure of it."""
+    node = add_blob(scene)
     panel.ui.inputVolumeSelector.setCurrentNode(node)
+    panel._parameterNode.model = calibrated_model
     return node
 
 
 @pytest.fixture
 def worker(app, panel, estimates, monkeypatch):
-    """The worker as a list of what it was asked: ``worker.answer()`` answers the oldest."""
+    """The worker as a list of what it was asked: ``worker.answer()`` answers the oldest. Images come 10 s apart."""
+    clock = itertools.count(step=10)
 
     class Asked(list):
         def answer(self) -> None:
@@ -39,9 +46,9 @@ def worker(app, panel, estimates, monkeypatch):
 
     asked = Asked()
 
-    def estimate(scan, model, options, onFinished, onFailed, isWanted):
-        volume = scan.volume
-        asked.append((scan, lambda: onFinished(*estimates(volume, model, options)), onFailed))
+    def estimate(scan, model, options, onFinished, onFailed, isWanted, series=None):
+        volume, series = scan.volume, series and (series[0], float(next(clock)))
+        asked.append((scan, lambda: onFinished(*estimates(volume, model, options, series)), onFailed))
 
     monkeypatch.setattr(panel._run, "estimate", estimate)
     return asked
@@ -61,11 +68,41 @@ def send(app, panel, node, shift: float) -> None:
     settle(app, panel)
 
 
+def cut(app, panel, node) -> np.ndarray:
+    """An image that shows half of the head, of which the model is not sure; returns the one before."""
+    import slicer
+
+    array = slicer.util.arrayFromVolume(node)
+    before = array.copy()
+    array[:, :, :20] = 0
+    slicer.util.arrayFromVolumeModified(node)
+    settle(app, panel)
+    return before
+
+
+def show(app, panel, node, array) -> None:
+    import slicer
+
+    slicer.util.arrayFromVolume(node)[:] = array
+    slicer.util.arrayFromVolumeModified(node)
+    settle(app, panel)
+
+
+def pose_node(panel):
+    return panel.ui.outputTransformSelector.currentNode()
+
+
 def centre(panel) -> np.ndarray:
     from E3PoseLib import mrml
 
-    result = mrml.read_result(panel.ui.outputTransformSelector.currentNode())
-    return np.array(result["canonical_to_ras"])[:3, 3]
+    return np.array(mrml.read_result(pose_node(panel))["canonical_to_ras"])[:3, 3]
+
+
+def begin(app, panel, worker) -> None:
+    """Follow, and have the first image answered."""
+    panel.ui.followButton.click()
+    settle(app, panel)
+    worker.answer()
 
 
 def test_the_newest_image_wins(app, panel, live, worker):
@@ -148,14 +185,138 @@ def test_an_image_without_a_head_leaves_no_pose_that_seems_to_be_of_it(app, pane
     panel.ui.stackFieldOfViewSpinBox.value = 900.0
     send(app, panel, live, 1.0)
     worker.fail(NoHeadFoundError("no fetal head was found"))
-    assert panel.ui.verdictLabel.text == "No pose of the image shown: no fetal head was found."
-    assert panel.ui.followLabel.text == "No pose of the newest image: no fetal head was found."
+    assert panel.ui.verdictLabel.text.startswith("NOT OF THE IMAGE SHOWN: no pose of the image shown, since ")
+    assert "(no fetal head was found)" in panel.ui.verdictLabel.text
+    said = panel.ui.followLabel.text
+    assert said.startswith("NOT SENT since ") and "(1 images): the newest image has no pose" in said
+    assert "The transform keeps the pose of the image of " in said
     assert panel.ui.prescriptionText.plainText.startswith("WARNING: THE POSE IS DOUBTFUL")
     assert panel.ui.followButton.checked
     send(app, panel, live, 1.0)
     worker.answer()
-    assert not panel.ui.verdictLabel.text.startswith("No pose")
+    assert panel.ui.verdictLabel.text.startswith("High")
     assert panel.ui.followLabel.text.startswith("Following: ")
+
+
+def test_a_doubtful_pose_is_held_back_and_the_last_sure_one_stays(app, panel, live, worker):
+    from E3PoseLib import mrml
+
+    begin(app, panel, worker)
+    send(app, panel, live, 1.0)
+    worker.answer()
+    transform, events = pose_node(panel), []
+    matrix, sure = mrml.to_numpy(transform.GetMatrixTransformToParent()), centre(panel)
+    assert transform.GetAttribute(mrml.CONFIDENCE_ATTRIBUTE) == "high"
+    assert transform.GetAttribute(mrml.MARKS_ATTRIBUTE) is None
+    came = transform.GetAttribute(mrml.IMAGE_TIME_ATTRIBUTE)
+    assert abs((datetime.now().astimezone() - datetime.fromisoformat(came)).total_seconds()) < 60
+    # A connector sends a node on at any event of it.
+    transform.AddObserver("AnyEvent", lambda caller, event: events.append(event))
+    mask = mrml.mask_voxels(panel.ui.outputSegmentationSelector.currentNode())[0].copy()
+    before = cut(app, panel, live)
+    worker.answer()
+    assert events == []
+    assert np.array_equal(mrml.to_numpy(transform.GetMatrixTransformToParent()), matrix)
+    assert np.array_equal(mrml.mask_voxels(panel.ui.outputSegmentationSelector.currentNode())[0], mask)
+    assert transform.GetAttribute(mrml.IMAGE_TIME_ATTRIBUTE) == came
+    assert "the newest pose is doubtful and not sent, since " in mrml.why_outdated(transform)
+    assert panel.ui.verdictLabel.text.startswith("NOT OF THE IMAGE SHOWN: the newest pose is doubtful and not sent")
+    said = panel.ui.followLabel.text
+    assert said.startswith("NOT SENT since ") and "(1 images)" in said and "under 1 % to be right" in said
+    assert "the head reaches the border" in said and "The transform keeps the pose of the image of " in said
+    assert "a second" not in said
+    live.Modified()
+    send(app, panel, live, 0.0)
+    worker.answer()
+    assert "(2 images)" in panel.ui.followLabel.text and said.partition(" (")[0] in panel.ui.followLabel.text
+    show(app, panel, live, before)
+    worker.answer()
+    assert events and mrml.why_outdated(transform) is None
+    assert np.allclose(centre(panel), sure, atol=0.1)
+    assert transform.GetAttribute(mrml.IMAGE_TIME_ATTRIBUTE) > came
+    assert panel.ui.verdictLabel.text.startswith("High") and panel.ui.followLabel.text.startswith("Following: ")
+
+
+def test_without_a_sure_pose_nothing_is_made(app, panel, live, worker):
+    cut(app, panel, live)
+    begin(app, panel, worker)
+    assert pose_node(panel) is None and panel.ui.outputSegmentationSelector.currentNode() is None
+    assert panel.ui.followLabel.text.endswith("No pose was sent yet.")
+    assert panel.ui.verdictLabel.text == ""
+
+
+def test_a_check_box_sends_doubtful_poses_too(app, panel, live, worker, scene):
+    from E3PoseLib import mrml
+
+    assert not panel.ui.sendDoubtfulCheckBox.checked
+    begin(app, panel, worker)
+    sure = centre(panel)
+    cut(app, panel, live)
+    worker.answer()
+    assert np.allclose(centre(panel), sure)
+    panel.ui.sendDoubtfulCheckBox.checked = True  # the one that was held back goes out now
+    transform = pose_node(panel)
+    assert np.linalg.norm(centre(panel) - sure) > 5
+    assert transform.GetAttribute(mrml.CONFIDENCE_ATTRIBUTE) == "low"
+    assert transform.GetAttribute(mrml.MARKS_ATTRIBUTE) == "doubtful" and mrml.why_outdated(transform) is None
+    assert panel.ui.followLabel.text.startswith("DOUBTFUL, sent all the same (")
+    assert panel.ui.verdictLabel.text.startswith("Low: under 1 %")
+    send(app, panel, live, 2.0)
+    doubtful = centre(panel)
+    worker.answer()
+    assert np.allclose(centre(panel), [doubtful[0] + 2, *doubtful[1:]], atol=0.1)
+    panel.ui.sendDoubtfulCheckBox.checked = False
+    send(app, panel, live, 2.0)
+    worker.answer()
+    assert "The transform keeps the doubtful pose of the image of " in panel.ui.followLabel.text
+    # It is remembered with the scene.
+    panel.ui.sendDoubtfulCheckBox.checked = True
+    parameters = scene.GetSingletonNode("E3Pose", "vtkMRMLScriptedModuleNode")
+    assert parameters.GetParameter("sendDoubtful") == "True"
+
+
+def test_a_single_estimate_is_shown_however_doubtful(app, panel, live, worker):
+    cut(app, panel, live)
+    panel.ui.estimateButton.click()
+    worker.answer()
+    assert panel.ui.verdictLabel.text.startswith("Low: under 1 %") and centre(panel) is not None
+
+
+def test_what_is_told_grows_old_with_the_pose():
+    from E3PosePanel.estimating.follow_report import FollowReport
+
+    now = [100.0]
+    report = FollowReport(now=lambda: now[0])
+    assert report.text() == "Following: no pose yet."
+    for _ in range(3):
+        report.came(isNew=True)
+        came = report.asked()
+        now[0] += 0.5
+        report.sent(came, "")
+    assert report.text().endswith(", 0.50 s after it, 2.0 poses a second.")
+    now[0] += 60
+    assert report.text().endswith(", 0.50 s after it. No image for 60 s.")
+    report.came(isNew=True)
+    now[0] += 2
+    assert report.text().endswith(", 0.50 s after it.")
+    report.came(isNew=True)
+    now[0] += 13
+    assert report.text().endswith(" A newer image has been waiting for 15 s.")
+    came = report.asked()
+    report.withheld(came, "the newest pose is doubtful.")
+    assert report.text().startswith("NOT SENT since ") and "(1 images): the newest pose is doubtful." in report.text()
+    assert report.text().endswith(" No image for 13 s.")
+    report.sent(came, "cut")
+    assert report.text().startswith("DOUBTFUL, sent all the same (cut), Following: pose of the image of ")
+    assert "1 images passed over" in report.text()
+
+
+def test_a_pose_that_was_overtaken_when_following_ended_says_so(app, panel, live, worker):
+    begin(app, panel, worker)
+    send(app, panel, live, 5.0)
+    panel.ui.cancelButton.click()
+    settle(app, panel)
+    assert "following has ended before the newest image was looked at" in panel.ui.verdictLabel.text
 
 
 def test_an_error_that_is_not_the_image_s_ends_it(app, panel, live, worker):
@@ -208,15 +369,15 @@ def test_twenty_updates_through_the_worker(app, panel, live):
     from E3PoseLib import mrml
 
     panel.ui.followButton.click()
-    app.wait_until(lambda: panel.ui.followLabel.text.startswith("Following: "), timeout=300)
+    app.wait_until(lambda: panel.ui.followLabel.text.startswith("Following: pose of"), timeout=300)
     pid, first = panel._run.workerPid, centre(panel)
     for _ in range(20):
-        send(app, panel, live, 1.0)
-    wanted = np.add(first, [20, 0, 0])
+        send(app, panel, live, 0.2)
+    wanted = np.add(first, [4, 0, 0])
     app.wait_until(lambda: np.allclose(centre(panel), wanted, atol=0.1), timeout=300)
     assert panel._run.workerPid == pid
     assert mrml.changes_since(panel.ui.outputTransformSelector.currentNode()) == []
-    send(app, panel, live, 1.0)
+    send(app, panel, live, 0.2)
     panel.ui.cancelButton.click()
     app.wait_until(lambda: not is_running(pid), timeout=10)
     assert not panel.follow.active and np.allclose(centre(panel), wanted, atol=0.1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from .conftest import add_phantom
+from .conftest import add_blob, add_phantom
 
 pytestmark = pytest.mark.usefixtures("panel")
 
@@ -15,18 +15,18 @@ SPOILED = 2
 
 
 class Sequence:
-    """The phantom at five time points, 2.5 s apart, in a browser that shows the first."""
+    """The phantom at five time points, 2.5 s apart, in a browser that shows the first; or another scan."""
 
-    def __init__(self, scene, spoiled: int | None = None):
+    def __init__(self, scene, spoiled: int | None = None, scan=None, shifts=SHIFTS):
         import slicer
 
         self.scene = scene
-        self.scan = add_phantom(scene, "bold", step=3)
+        self.scan = scan or add_phantom(scene, "bold", step=3)
         sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "bold sequence")
         sequence.SetIndexName("time")
         sequence.SetIndexUnit("s")
         self.voxel_to_ras = slicer.util.arrayFromVTKMatrix(self._matrix())
-        for index, shift in enumerate(SHIFTS):
+        for index, shift in enumerate(shifts):
             moved = self.voxel_to_ras.copy()
             moved[0, 3] += shift
             self.scan.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(moved))
@@ -62,9 +62,9 @@ def answers(panel, estimates, monkeypatch):
     """``answers(count)`` lets the worker's next answers come, or all of them; no other process computes them."""
     waiting = []
 
-    def estimate(scan, model, options, onFinished, onFailed, isWanted):
+    def estimate(scan, model, options, onFinished, onFailed, isWanted, series=None):
         volume = scan.volume
-        waiting.append(lambda: (isWanted(), onFinished(*estimates(volume, model, options))))
+        waiting.append(lambda: (isWanted(), onFinished(*estimates(volume, model, options, series))))
 
     monkeypatch.setattr(panel._run, "estimate", estimate)
 
@@ -175,6 +175,70 @@ def test_a_time_point_without_a_pose_shows_none(panel, scene, answers):
     assert panel.ui.standardPlanesButton.checked and mrml.has_mask(segmentation)
     assert np.isnan(column(scene, "trans_x")[SPOILED]) and column(scene, "confidence")[SPOILED] == "none"
     assert column(scene, "doubtful")[SPOILED] == 0.0
+
+
+def test_doubtful_time_points_are_marked_and_not_hidden(panel, scene, answers, calibrated_model):
+    import slicer
+
+    from E3PoseLib import mrml
+
+    blob = add_blob(scene, "bold")
+    whole = slicer.util.arrayFromVolume(blob)
+    half = np.where(np.arange(whole.shape[2]) < 20, 0, whole)
+    # The head at the third time point is cut, and at the fourth 200 mm away, after 5 s.
+    sequence = Sequence(scene, scan=blob, shifts=(0.0, 3.0, 6.0, 200.0, 9.0))
+    slicer.util.updateVolumeFromArray(scene.GetFirstNodeByName("bold sequence").GetNthDataNode(2), half)
+    panel.ui.inputVolumeSelector.setCurrentNode(blob)
+    panel._parameterNode.model = calibrated_model
+    panel.ui.estimateAllButton.click()
+    answers()
+    assert panel.ui.statusLabel.text == "Done: 5 time points, 2 doubtful."
+    assert column(scene, "marks") == ["", "", "doubtful", "jump", ""]
+    assert column(scene, "confidence") == ["high", "high", "low", "high", "high"]
+    assert np.nan_to_num(column(scene, "doubtful"), nan=1).tolist() == [1, 1, 0, 0, 1]
+    assert column(scene, "trans_x")[3] == pytest.approx(200, abs=1) and np.isfinite(column(scene, "trans_x")[2])
+    transform, segmentation = outputs(panel)
+    for index, level, marks, words in (
+        (1, "high", None, "High"),
+        (2, "low", "doubtful", "Low: under 1 % to be right"),
+        (3, "high", "jump", "Doubtful (jump); by itself the pose is of high confidence."),
+        (4, "high", None, "High"),
+    ):
+        sequence.play(index)
+        assert transform.GetAttribute(mrml.CONFIDENCE_ATTRIBUTE) == level
+        assert transform.GetAttribute(mrml.MARKS_ATTRIBUTE) == marks
+        assert panel.ui.verdictLabel.text.startswith(words) and mrml.has_mask(segmentation)
+    sequence.play(3)
+    assert panel.ui.firstWarningLabel.text.startswith("The pose is farther from the last sure one than a head can move")
+    panel.ui.prescriptionCollapsibleButton.collapsed = False
+    panel.ui.stackFieldOfViewSpinBox.value = 900.0
+    assert panel.ui.prescriptionText.plainText.startswith("WARNING: THE POSE IS DOUBTFUL")
+
+
+def test_the_time_points_are_followed_as_one_series_in_their_times(panel, scene, estimates, monkeypatch):
+    asked = []
+    sequence = Sequence(scene)
+    panel.ui.inputVolumeSelector.setCurrentNode(sequence.scan)
+
+    def estimate(scan, model, options, onFinished, onFailed, isWanted, series):
+        volume = scan.volume
+        asked.append((series, lambda: onFinished(*estimates(volume, model, options))))
+
+    monkeypatch.setattr(panel._run, "estimate", estimate)
+    panel.ui.estimateAllButton.click()
+    while len(asked) < 3:
+        asked[-1][1]()
+    assert [seconds for (_, seconds), _ in asked] == [0.0, 2.5, 5.0]
+    panel.onCancelButton()
+    # What goes on after a break is a series of its own: the worker has gone, and with it what it knew.
+    panel.ui.estimateAllButton.click()
+    names = [name for (name, _), _ in asked]
+    assert names[0] == names[1] == names[2] != names[3] and asked[3][0][1] == 5.0
+    panel.onCancelButton()
+    # Where the sequence does not say what its index is, nothing is known of the time between.
+    scene.GetFirstNodeByName("bold sequence").SetIndexUnit("")
+    panel.ui.estimateAllButton.click()
+    assert asked[4][0][1] is None
 
 
 def test_what_was_computed_stays_when_it_is_cancelled_and_the_rest_comes_later(panel, sequence, answers):

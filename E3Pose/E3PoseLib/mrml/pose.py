@@ -21,8 +21,17 @@ RESULT_ATTRIBUTE = "E3Pose.Result"
 DIRECTION_ATTRIBUTE = "E3Pose.Direction"
 PLACE_ATTRIBUTE = "E3Pose.ScanPlace"
 
+CONFIDENCE_ATTRIBUTE = "E3Pose.Confidence"
+"""Of a pose transform: the level of the estimate, "high", "moderate" or "low"."""
+
+MARKS_ATTRIBUTE = "E3Pose.Marks"
+"""Of a doubtful pose: "doubtful" (low confidence), "jump" (farther than a head can move), or both; others have none."""
+
+IMAGE_TIME_ATTRIBUTE = "E3Pose.ImageTime"
+"""Of the pose of an image that was followed: when that image came, ISO 8601."""
+
 OUTDATED_ATTRIBUTE = "E3Pose.Outdated"
-"""Of a transform whose scan got another image since, which has no pose: why."""
+"""Of a transform that does not hold the pose of the image that its scan shows, but one before: why."""
 
 NO_POSE_ATTRIBUTE = "E3Pose.NoPose"
 """Of a transform that shows a time point without a pose: why it has none."""
@@ -56,19 +65,38 @@ def check_transform_node(transform_node, volume_node) -> None:
         )
 
 
-def write_pose(transform_node, result: dict, direction: str, scan: Scan) -> None:
+def write_pose(transform_node, result: dict, direction: str, scan: Scan, image_time: str | None = None) -> None:
     """Set a linear transform node to a pose; it remembers the scan, the direction and the whole result.
 
-    ``result`` is an estimate's summary, with ``canonical_to_ras`` in world RAS.
+    ``result`` is an estimate's summary, with ``canonical_to_ras`` in world RAS; ``image_time`` is when the image came,
+    of one that was followed.
     """
     pose = np.array(result["canonical_to_ras"])
+    attributes = {
+        DIRECTION_ATTRIBUTE: direction,
+        RESULT_ATTRIBUTE: json.dumps(result),
+        PLACE_ATTRIBUTE: json.dumps(scan.place),
+        CONFIDENCE_ATTRIBUTE: result.get("confidence", {}).get("level"),
+        MARKS_ATTRIBUTE: ";".join(marks_of(result)) or None,
+        IMAGE_TIME_ATTRIBUTE: image_time,
+        OUTDATED_ATTRIBUTE: None,
+    }
+    was_modifying = transform_node.StartModify()  # whoever is told of the new matrix finds all else new too
     transform_node.SetAndObserveTransformNodeID(None)
     transform_node.SetMatrixTransformToParent(to_vtk(np.linalg.inv(pose) if direction == ALIGN_VOLUME else pose))
-    transform_node.SetAttribute(DIRECTION_ATTRIBUTE, direction)
-    transform_node.SetAttribute(RESULT_ATTRIBUTE, json.dumps(result))
-    transform_node.SetAttribute(PLACE_ATTRIBUTE, json.dumps(scan.place))
-    transform_node.RemoveAttribute(OUTDATED_ATTRIBUTE)
+    for name, value in attributes.items():
+        transform_node.SetAttribute(name, value)
     mark_result(transform_node, scan.volume_id)
+    transform_node.EndModify(was_modifying)
+
+
+def marks_of(result: dict) -> tuple[str, ...]:
+    """Why a pose is doubtful: the marks that following a series has given it, and "doubtful" of low confidence; empty
+    where it is not.
+    """
+    marks = tuple(result.get("marks", ()))
+    is_low = result.get("confidence", {}).get("level") == "low"
+    return ("doubtful", *marks) if is_low and "doubtful" not in marks else marks
 
 
 def pose_direction(transform_node) -> str | None:
@@ -117,8 +145,14 @@ def why_no_pose(transform_node) -> str | None:
 
 
 def note_outdated(transform_node, reason: str) -> None:
-    """Note that a pose is of an image before the one that its scan shows, which has none for a ``reason``."""
+    """Note that a pose is of an image before the one that its scan shows; ``reason`` is a clause that says why.
+
+    Nobody is told that the node has changed: a connector would send the old pose once more, with the time of now.
+    """
+    was_disabled = transform_node.GetDisableModifiedEvent()
+    transform_node.SetDisableModifiedEvent(True)
     transform_node.SetAttribute(OUTDATED_ATTRIBUTE, reason)
+    transform_node.SetDisableModifiedEvent(was_disabled)
 
 
 def why_outdated(transform_node) -> str | None:
@@ -221,7 +255,7 @@ def changes_since(transform_node) -> list[str]:
     changes = []
     outdated = why_outdated(transform_node)
     if outdated is not None:
-        changes.append(f"the pose is of an image before the one shown, which has none: {outdated}")
+        changes.append(f"the pose is of an image before the one shown: {outdated}")
     if not np.allclose(pose, read_result(transform_node)["canonical_to_ras"], atol=1e-3):
         changes.append(
             "the scan or the transform has been moved since: planes and reslicing follow, what is told here does not"

@@ -61,10 +61,11 @@ class Estimation:
             return False
         return True
 
-    def write(self, scan, answer: dict, mask, onWritten=None, isUndoable: bool = True) -> None:
+    def write(self, scan, answer: dict, mask, onWritten=None, isUndoable: bool = True, imageTime=None) -> None:
         """Write an answer into nodes of its scan; nodes that may not or cannot take it give way to new ones.
 
         ``onWritten(volume, words)`` is called instead of that of the constructor, with the words as a list.
+        ``imageTime`` is when the image came, of one that was followed.
         """
         if self._parameterNode is None:
             self._panel.initializeParameterNode()
@@ -83,7 +84,7 @@ class Estimation:
             self._showMessage(notWritten)
         with slicer.util.tryWithErrorDisplay(notWritten):
             nodes = transform, segmentation
-            transform, segmentation = self._fill(scan, answer, mask, volume, *nodes, isUndoable)
+            transform, segmentation = self._fill(scan, answer, mask, volume, *nodes, isUndoable, imageTime)
             if isSelected:
                 outputs.select("outputTransform", transform)
                 outputs.select("outputSegmentation", segmentation)
@@ -92,7 +93,7 @@ class Estimation:
             else:
                 onWritten(volume, words)
 
-    def _fill(self, scan, answer: dict, mask, volume, transform, segmentation, isUndoable: bool) -> tuple:
+    def _fill(self, scan, answer, mask, volume, transform, segmentation, isUndoable: bool, imageTime) -> tuple:
         """Fill both nodes and return them; those made for it, where one is None, go again where that fails."""
         logic, direction = self._panel.logic, self._parameterNode.direction.value
         nodes = [node for node in (transform, segmentation) if node]
@@ -102,7 +103,7 @@ class Estimation:
                     made.append(transform := logic.addOutput(TRANSFORM, volume))
                 if segmentation is None:
                     made.append(segmentation := logic.addOutput(SEGMENTATION, volume))
-                logic.writeEstimate(scan, answer, mask, direction, transform, segmentation)
+                logic.writeEstimate(scan, answer, mask, direction, transform, segmentation, imageTime)
             except Exception:
                 for node in made:
                     slicer.mrmlScene.RemoveNode(node)

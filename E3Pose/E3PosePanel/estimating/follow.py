@@ -1,8 +1,6 @@
 """Follow: the pose is estimated whenever the selected scan changes, as a scanner or another program sends images."""
 
-import collections
 import dataclasses
-import time
 
 import numpy as np
 import qt
@@ -10,15 +8,19 @@ from slicer.i18n import tr as _
 
 from E3PoseLib import mrml
 from E3PoseLib.errors import E3PoseError, NoHeadFoundError, VolumeError
+from E3PosePanel import result_text
+from E3PosePanel.estimating.follow_report import FollowReport
 
-RATE_OVER = 10
-"""Poses over which the rate is taken."""
+TELL_INTERVAL_MS = 1000
 
 
 class Follow:
-    """Estimates the newest image of the selected scan; those that came in between are passed over.
+    """Follows the head through the images of the selected scan: the newest is estimated, others are passed over.
 
-    The transform is an ordinary node: where it is an outgoing node of an OpenIGTLink connector, each pose is sent.
+    The transform is an ordinary node: where it is an outgoing node of an OpenIGTLink connector, each pose that is
+    written into it is sent. So a doubtful one is not written, unless the person asks for it: the last one stays, and
+    the panel and the node's attributes say that it is not of the newest image.
+
     ``panel`` gives the parts that it works with, ``run`` is the `BackgroundRun`; ``onBusy()`` is called when following
     begins and when it ends.
     """
@@ -31,14 +33,18 @@ class Follow:
         self._volume = None
         self._tags: list = []
         self._state: tuple = ()
-        self._changedAt = 0.0
         self._isWaiting = self._isAsking = self._isShown = False
-        self._nSkipped = self._nNew = 0
-        self._ends: collections.deque = collections.deque(maxlen=RATE_OVER)
+        self._report = FollowReport()
+        self._withheld: tuple | None = None
+        self._series = ""
+        self._count = 0
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
         self._timer.connect("timeout()", self.goOn)
+        self._teller = qt.QTimer()
+        self._teller.setInterval(TELL_INTERVAL_MS)
+        self._teller.connect("timeout()", self._tell)
         panel.ui.followButton.connect("toggled(bool)", self.onFollowButton)
 
     @property
@@ -55,6 +61,8 @@ class Follow:
         if self.active and not (self._parameterNode and self._parameterNode.inputVolume == self._volume):
             self.stop()
             self._panel.status.say(_("Following has ended: the scan is no longer selected."))
+        if self.active and self._withheld is not None and self._parameterNode.sendDoubtful:
+            self._send(*self._withheld)
         button, estimateButton = self._panel.ui.followButton, self._panel.ui.estimateButton
         button.enabled = self.active or estimateButton.enabled
         button.toolTip = (
@@ -77,12 +85,15 @@ class Follow:
             return
         self._volume = self._parameterNode.inputVolume
         self._tags = [self._volume.AddObserver(event, self._onVolumeChanged) for event in mrml.SCAN_EVENTS]
-        self._state, self._isShown, self._nSkipped, self._nNew = (), False, 0, 0
+        self._state, self._isShown, self._withheld = (), False, None
         self._isAsking = False  # one that was cancelled has not answered
-        self._ends.clear()
+        self._report = FollowReport()
+        self._count += 1
+        self._series = f"followed {self._count}"
         self._panel.status.say("")
-        self._panel.ui.followLabel.text = _("Following.")
+        self._teller.start()
         self._onVolumeChanged()
+        self._tell()
         self._onBusy()
 
     def stop(self) -> None:
@@ -95,8 +106,7 @@ class Follow:
             return
         panel, parameters = self._panel, self._parameterNode
         self._isWaiting = False
-        self._nSkipped, self._nNew = self._nSkipped + max(self._nNew - 1, 0), 0
-        since = self._changedAt
+        came = self._report.asked()
         try:
             scan = panel.logic.readScan(self._volume)
             # A copy: the next image may be written into the same memory while this one is handed over.
@@ -105,13 +115,15 @@ class Follow:
                 scan,
                 panel.modelSection.arguments(),
                 panel.logic.estimatorOptions(parameters),
-                onFinished=lambda answer, mask: self._onFinished(scan, answer, mask, since),
-                onFailed=self._onFailed,
+                onFinished=lambda answer, mask: self._onFinished(scan, answer, mask, came),
+                onFailed=lambda error: self._onFailed(error, came),
                 isWanted=lambda: panel.logic.checkStillThere(scan),
+                # A sequence is played at another pace than its scans were taken at.
+                series=(self._series, None if mrml.is_in_sequence(self._volume) else came),
             )
             self._isAsking = True
         except (E3PoseError, MemoryError) as error:
-            self._onFailed(error)
+            self._onFailed(error, came)
 
     def goOnLater(self) -> None:
         """`goOn` after what is being done now."""
@@ -122,10 +134,13 @@ class Follow:
     def _leave(self) -> None:
         if not self.active:
             return
+        if self._isWaiting or self._isAsking:
+            self._noteOutdated(_("following has ended before the newest image was looked at"))
         for tag in self._tags:
             self._volume.RemoveObserver(tag)
-        self._volume, self._tags = None, []
+        self._volume, self._tags, self._withheld = None, [], None
         self._isWaiting = False
+        self._teller.stop()
         self._panel.ui.followLabel.text = ""
         self._onBusy()
 
@@ -133,16 +148,43 @@ class Follow:
         state = mrml.scan_state(self._volume)
         if state == self._state:
             return  # its name, or how it is displayed
-        self._nNew += state[:2] != self._state[:2]  # else its place alone has changed
-        self._state, self._isWaiting, self._changedAt = state, True, time.monotonic()
+        self._report.came(isNew=state[:2] != self._state[:2])  # else its place alone has changed
+        self._state, self._isWaiting = state, True
         self.goOnLater()
 
-    def _onFinished(self, scan, answer: dict, mask, since: float) -> None:
+    def _onFinished(self, scan, answer: dict, mask, came: float) -> None:
         self._isAsking = False
-        self._panel.estimation.write(scan, answer, mask, onWritten=self._onWritten, isUndoable=False)
-        self._ends.append(time.monotonic())
-        self._tell(time.monotonic() - since)
+        if mrml.marks_of(answer) and not self._parameterNode.sendDoubtful:
+            self._withhold(scan, answer, mask, came)
+        else:
+            self._send(scan, answer, mask, came)
         self.goOnLater()
+
+    def _send(self, scan, answer: dict, mask, came: float) -> None:
+        """Write a pose into the transform, from where it may go on to others."""
+        self._withheld = None
+        self._report.sent(came, result_text.doubt(answer) if mrml.marks_of(answer) else "")
+        time = self._report.imageTime(came)
+        self._panel.estimation.write(scan, answer, mask, onWritten=self._onWritten, isUndoable=False, imageTime=time)
+        self._tell()
+
+    def _withhold(self, scan, answer: dict, mask, came: float) -> None:
+        """Leave the pose before in the transform, and say so; the doubtful one is kept, should the person want it."""
+        self._withheld = scan, answer, mask, came
+        doubt = result_text.doubt(answer)
+        self._report.withheld(came, _("the newest pose is doubtful ({reason}).").format(reason=doubt))
+        self._noteOutdated(
+            _("the newest pose is doubtful and not sent, since {time} ({reason})").format(
+                time=self._report.withheldSince(), reason=doubt
+            )
+        )
+        self._panel.showWritten(self._volume, isFirst=False)
+        self._tell()
+
+    def _noteOutdated(self, reason: str) -> None:
+        transform = self._parameterNode.outputTransform if self._parameterNode else None
+        if transform and mrml.is_set(self._volume) and mrml.is_result_of(transform, self._volume):
+            mrml.note_outdated(transform, reason)
 
     def _onWritten(self, volume, words: list[str]) -> None:
         if words[1:]:
@@ -150,29 +192,26 @@ class Follow:
         self._panel.showWritten(volume, isFirst=not self._isShown)
         self._isShown = True
 
-    def _onFailed(self, error: Exception) -> None:
+    def _onFailed(self, error: Exception, came: float) -> None:
         """The pose stands for an image before this one; where the cause is not the image, following ends."""
-        self._isAsking = False
-        transform = self._parameterNode.outputTransform if self._parameterNode else None
+        reason = str(error).rstrip(".")
         if self.active and isinstance(error, VolumeError | NoHeadFoundError):
-            if transform and mrml.is_result_of(transform, self._volume):
-                mrml.note_outdated(transform, str(error).rstrip("."))
-            self._panel.ui.followLabel.text = _("No pose of the newest image: {reason}.").format(
-                reason=str(error).rstrip(".")
+            self._isAsking, self._withheld = False, None
+            self._report.withheld(came, _("the newest image has no pose ({reason}).").format(reason=reason))
+            self._noteOutdated(
+                _("no pose of the image shown, since {time} ({reason})").format(
+                    time=self._report.withheldSince(), reason=reason
+                )
             )
             self._panel.showWritten(self._volume, isFirst=False)
+            self._tell()
             self.goOnLater()
         else:
             self.stop()
+            self._isAsking = False
             self._panel.status.sayFailed(error)
 
-    def _tell(self, latency: float) -> None:
-        if not self.active:
-            return
-        words = [_("Following: {seconds:.2f} s behind").format(seconds=latency)]
-        if len(self._ends) > 1:
-            rate = (len(self._ends) - 1) / max(self._ends[-1] - self._ends[0], 1e-3)
-            words.append(_("{rate:.1f} poses a second").format(rate=rate))
-        if self._nSkipped:
-            words.append(_("{count} images passed over").format(count=self._nSkipped))
-        self._panel.ui.followLabel.text = ", ".join(words) + "."
+    def _tell(self) -> None:
+        label, text = self._panel.ui.followLabel, self._report.text()
+        if self.active and label.text != text:
+            label.text = text

@@ -28,7 +28,8 @@ class SeriesEstimation:
         self._results = None
         self._waiting: collections.deque = collections.deque()
         self._asked: tuple = ()
-        self._count = self._begin = 0
+        self._count = self._begin = self._nBegun = 0
+        self._name = ""
         panel.ui.estimateAllButton.connect("clicked(bool)", self.onEstimateAllButton)
         panel.ui.motionPlotButton.connect("clicked(bool)", self.onMotionPlotButton)
 
@@ -78,6 +79,8 @@ class SeriesEstimation:
         self._results, self._asked = results, (model, options, parameters.direction.value)
         self._waiting = collections.deque(results.missing())
         self._count, self._begin = len(self._waiting), time.monotonic()
+        self._nBegun += 1
+        self._name = f"series {self._nBegun}"
         panel.outputs.select("outputTransform", results.transform_node)
         panel.outputs.select("outputSegmentation", results.segmentation_node)
         panel.status.say("")
@@ -130,6 +133,7 @@ class SeriesEstimation:
                     onFinished=lambda answer, mask, scan=scan: self._onFinished(scan, answer, mask),
                     onFailed=self._onFailed,
                     isWanted=self._checkStillThere,
+                    series=(self._name, self._results.points.seconds(index)),
                 )
             except (E3PoseError, MemoryError) as error:
                 self._finish(_("Stopped: {reason}").format(reason=str(error).rstrip(".")))
@@ -167,10 +171,10 @@ class SeriesEstimation:
         if mrml.is_set(results.poses) and mrml.is_set(results.transform_node):
             found, missing = results.results(), len(results.missing())
             without = sum(one is None for one in found) - missing
-            low = sum(one is not None and one["confidence"]["level"] == "low" for one in found)
+            doubtful = sum(one is not None and bool(mrml.marks_of(one)) for one in found)
             words = [_("{word}: {count} time points").format(word=word.rstrip("."), count=len(found) - missing)]
             words += [_("{count} without a pose").format(count=without)] if without else []
-            words += [_("{count} of low confidence").format(count=low)] if low else []
+            words += [_("{count} doubtful").format(count=doubtful)] if doubtful else []
             words += [_("{count} left: press again to go on").format(count=missing)] if missing else []
             self._panel.status.say(", ".join(words) + ".")
             if self._parameterNode and self._parameterNode.inputVolume == results.points.volume_node:

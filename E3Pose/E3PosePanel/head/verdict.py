@@ -26,7 +26,9 @@ class Verdict(qt.QObject):
     def show(self, result: dict | None, whyNone: str | None = None) -> None:
         """Show the verdict on an estimate's dictionary form, or none; or, in a sentence, why there is none."""
         isReviewed = result is not None and mrml.review_state(result) != mrml.ESTIMATED
-        self._level = result["confidence"]["level"] if result and not isReviewed else None
+        self._level = None
+        if result and not isReviewed:
+            self._level = "low" if mrml.marks_of(result) else result["confidence"]["level"]
         self._verdictLabel.text = result_text.verdict(result) if result else ""
         self._warningLabel.text = result_text.first_warning(result) if result else ""
         if whyNone and not result:

@@ -37,8 +37,11 @@ class BackgroundRun:
         """The process that computes; None where there is none, or it has not said hello yet."""
         return self._worker.pid if self._worker is not None and self._worker.alive else None
 
-    def estimate(self, scan, model: dict, options: dict, onFinished, onFailed, isWanted) -> None:
+    def estimate(self, scan, model: dict, options: dict, onFinished, onFailed, isWanted, series=None) -> None:
         """Estimate the pose in a `mrml.Scan`; ``onFinished(answer, mask)`` or ``onFailed(error)`` is called later.
+
+        A ``series`` is a name and the scan's time in seconds, or None: the head is then followed from the scans of that
+        series before, and the answer has ``marks``, see `TrackedFrame`.
 
         ``isWanted()`` is asked at each turn of the timer; an E3PoseError that it raises ends the run as its error.
 
@@ -46,7 +49,7 @@ class BackgroundRun:
             WorkerError: a request is under way, or the worker cannot be started.
         """
         self._startWorker()
-        self._worker.estimate(scan, model, scan.file, scan.check_unchanged, **options)
+        self._worker.estimate(scan, model, scan.file, scan.check_unchanged, series, **options)
         self._await(onFinished, onFailed, isWanted)
 
     def importWeights(self, model: dict, output: str, onFinished, onFailed) -> None:

@@ -11,7 +11,7 @@ from E3PoseLib.imaging.geometry import rigid
 from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.confidence import Confidence
 from E3PoseLib.method.estimate import PoseEstimate
-from E3PoseLib.method.tracking.tracker import DOUBTFUL, FAILED, FORGOTTEN_AFTER, JUMP, PoseTracker
+from E3PoseLib.method.tracking.tracker import DOUBTFUL, FAILED, FORGOTTEN_AFTER, JUMP, JUMP_WARNING, PoseTracker
 
 SCAN = Volume(np.arange(1000.0).reshape(10, 10, 10), np.diag([10.0, 10, 10, 1]))
 SURE = Confidence((0.95, 0.95, 0.95), 1.0, 200.0, False, brain_agreement=0.9, eyes_agree=True, calibration=BY_AXES)
@@ -98,6 +98,7 @@ def test_marked_scans_are_kept_and_not_gone_on_from():
     assert [one.marks for one in frames] == [(), (FAILED,), (DOUBTFUL,), (JUMP,), ()]
     assert frames[1].estimate is None and "nothing" in str(frames[1].error)
     assert frames[3].estimate.canonical_to_ras[0, 3] == 200
+    assert [one.estimate is not None and JUMP_WARNING in one.estimate.warnings for one in frames] == [0, 0, 0, 1, 0]
     # Always around where it was last believed.
     assert [one for one in estimator.asked if one not in ("whole", "thorough")] == [0.0] * 4
 
@@ -106,6 +107,16 @@ def test_a_jump_is_one_for_the_time_since_the_last_pose_that_is_believed():
     frames = follow(Scripted(near=[at(1, LOW)] * 3, whole=[at(0), at(150), at(150), at(150)]), 4)
     # 60, 120, then 180 mm may have been gone.
     assert [one.marks for one in frames] == [(), (JUMP,), (JUMP,), ()]
+
+
+def test_without_times_nothing_is_a_jump():
+    tracker = PoseTracker(Scripted(near=[at(1, LOW)], whole=[at(0), at(500)]))
+    assert [tracker.add(SCAN, None).marks for _ in range(2)] == [(), ()]
+
+
+def test_the_total_time_of_a_frame_is_that_of_all_that_was_done():
+    frames = follow(Scripted(near=[at(1)], whole=[at(0)]), 2)
+    assert all(one.estimate.timings["total"] == one.seconds > 0 for one in frames)
 
 
 def test_a_head_that_is_lost_for_long_is_searched_as_thoroughly_as_at_the_start():

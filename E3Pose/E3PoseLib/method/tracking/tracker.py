@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,8 @@ the next one is searched as thoroughly as the first."""
 FAILED, DOUBTFUL, JUMP = "failed", "doubtful", "jump"
 """Marks: no pose; one of low confidence; one farther from the last believed than a head can move meanwhile."""
 
+JUMP_WARNING = "the pose is farther from the last sure one than a head can move meanwhile"
+
 
 @dataclass(frozen=True, eq=False)
 class TrackedFrame:
@@ -41,7 +43,7 @@ class TrackedFrame:
     Parameters
     ----------
     estimate : PoseEstimate or None
-        None where there is no pose.
+        None where there is no pose. Its total time is that of all that was done for it.
     error : E3PoseError or None
         Why there is none.
     marks : tuple of str
@@ -68,13 +70,13 @@ class _Believed:
     estimate : PoseEstimate
     voxel_to_ras : np.ndarray
         Of its mask.
-    time : float
-        Of its scan, seconds.
+    time : float or None
+        Of its scan, seconds; None where that is not known.
     """
 
     estimate: PoseEstimate
     voxel_to_ras: np.ndarray
-    time: float
+    time: float | None
 
     def brain_at(self, pose: np.ndarray) -> Volume:
         """Its brain, carried to where the head has that pose, ``[4, 4]``."""
@@ -94,23 +96,28 @@ class PoseTracker:
     ----------
     estimator : PoseEstimator
 
+    Attributes
+    ----------
+    estimator : PoseEstimator
+
     >>> tracker = PoseTracker(estimator)  # doctest: +SKIP
     >>> tracker.add(volume, time=0.0).estimate.canonical_to_ras  # doctest: +SKIP
     """
 
     def __init__(self, estimator: PoseEstimator) -> None:
-        self._estimator = estimator
+        self.estimator = estimator
         self._believed: _Believed | None = None
         self._n_lost = 0
 
-    def add(self, volume: Volume, time_seconds: float) -> TrackedFrame:
+    def add(self, volume: Volume, time_seconds: float | None) -> TrackedFrame:
         """Find the head in the next scan.
 
         Parameters
         ----------
         volume : Volume
-        time_seconds : float
-            When it was taken, from any beginning; later than those before.
+        time_seconds : float or None
+            When it was taken, from any beginning; later than those before. Where it is not known no pose can be told
+            for a jump.
 
         Returns
         -------
@@ -128,14 +135,18 @@ class PoseTracker:
             estimate = self._follow(volume)
             if estimate is None:
                 was_searched = True
-                estimate = self._estimator.estimate(volume, thorough=self._believed is None)
+                estimate = self.estimator.estimate(volume, thorough=self._believed is None)
         except (VolumeError, NoHeadFoundError) as reason:
             error = reason
         marks = (FAILED,) if estimate is None else self._marks(estimate, time_seconds)
         self._remember(None if marks else estimate, volume, time_seconds)
-        return TrackedFrame(estimate, error, marks, was_searched, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        if estimate is not None:
+            warnings = (JUMP_WARNING, *estimate.warnings) if JUMP in marks else estimate.warnings
+            estimate = replace(estimate, warnings=warnings, timings={**estimate.timings, "total": seconds})
+        return TrackedFrame(estimate, error, marks, was_searched, seconds)
 
-    def _remember(self, estimate: PoseEstimate | None, volume: Volume, time_seconds: float) -> None:
+    def _remember(self, estimate: PoseEstimate | None, volume: Volume, time_seconds: float | None) -> None:
         """Go on from a pose that is believed; None where there is none."""
         if estimate is not None:
             self._believed, self._n_lost = _Believed(estimate, volume.voxel_to_ras, time_seconds), 0
@@ -147,13 +158,13 @@ class PoseTracker:
     def _follow(self, volume: Volume) -> PoseEstimate | None:
         """The pose around that of the last believed; None where there is none, or it is of low confidence."""
         last = self._believed
-        if last is None or not self._estimator.can_follow:
+        if last is None or not self.estimator.can_follow:
             return None
         before = last.estimate.confidence
         pose = last.estimate.canonical_to_ras
         for _ in range(MOST_READINGS):
             try:
-                found = self._estimator.estimate_around(volume, last.brain_at(pose), before.brain_agreement)
+                found = self.estimator.estimate_around(volume, last.brain_at(pose), before.brain_agreement)
             except NoHeadFoundError:
                 return None
             moved = pose_difference(found.canonical_to_ras, pose)
@@ -165,10 +176,10 @@ class PoseTracker:
             pose = found.canonical_to_ras
         return None
 
-    def _marks(self, estimate: PoseEstimate, time_seconds: float) -> tuple[str, ...]:
+    def _marks(self, estimate: PoseEstimate, time_seconds: float | None) -> tuple[str, ...]:
         marks: tuple[str, ...] = (DOUBTFUL,) if estimate.confidence.level == "low" else ()
         last = self._believed
-        if last is not None:
+        if last is not None and last.time is not None and time_seconds is not None:
             moved = pose_difference(estimate.canonical_to_ras, last.estimate.canonical_to_ras)
             most = np.array([DEGREES_PER_SECOND, MM_PER_SECOND]) * (time_seconds - last.time)
             marks += (JUMP,) if np.greater(moved, most).any() else ()

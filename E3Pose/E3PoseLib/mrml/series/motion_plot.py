@@ -7,6 +7,7 @@ from E3PoseLib.imaging.motion import DISPLACEMENT, ROTATIONS, TRANSLATIONS, moti
 from E3PoseLib.mrml.hierarchy import place_beside
 from E3PoseLib.mrml.matrices import nodes_of_class
 from E3PoseLib.mrml.outputs import is_result_of, mark_result
+from E3PoseLib.mrml.pose import marks_of
 from E3PoseLib.mrml.series.results import SeriesResults
 
 ROLE_ATTRIBUTE = "E3Pose.MotionPlot"
@@ -24,7 +25,7 @@ LINES = {
 """The columns that are drawn, with what the legend says and the colour."""
 
 DOUBTFUL = "doubtful"
-"""Column that is 0 where a time point has no pose, or one of low confidence, and not a number elsewhere."""
+"""Column that is 0 where a time point has no pose, or a doubtful one, and not a number elsewhere."""
 
 
 def write_motion(results: SeriesResults) -> None:
@@ -32,13 +33,17 @@ def write_motion(results: SeriesResults) -> None:
     volume_node = results.points.volume_node
     found = results.results()
     poses = np.array([np.full((4, 4), np.nan) if one is None else one["canonical_to_ras"] for one in found])
-    levels = np.array(["none" if one is None else one["confidence"]["level"] for one in found])
-    columns = {"time": results.points.times, **motion_columns(poses, np.isin(levels, ["high", "moderate"]))}
+    words = {
+        "confidence": ["none" if one is None else one["confidence"]["level"] for one in found],
+        "marks": ["failed" if one is None else ";".join(marks_of(one)) for one in found],
+    }
+    believed = np.array([not one for one in words["marks"]])
+    columns = {"time": results.points.times, **motion_columns(poses, believed)}
     columns |= {f"{name}_degrees": np.rad2deg(columns[name]) for name in ROTATIONS}
-    columns[DOUBTFUL] = np.where(np.isin(levels, ["none", "low"]), 0.0, np.nan)
+    columns[DOUBTFUL] = np.where(believed, np.nan, 0.0)
     table_node = _node(volume_node, "vtkMRMLTableNode", "motion", "head motion")
     was_modifying = table_node.StartModify()
-    _fill(table_node.GetTable(), columns, levels)
+    _fill(table_node.GetTable(), columns, words)
     table_node.Modified()
     table_node.EndModify(was_modifying)
     chart_node = motion_chart_of(volume_node)
@@ -72,11 +77,11 @@ def mark_time_point(results: SeriesResults) -> None:
         for name, column in columns.items()
     ):
         return
-    _fill(table, columns, None)
+    _fill(table, columns)
     table_node.Modified()
 
 
-def _fill(table, columns: dict[str, np.ndarray], levels: np.ndarray | None) -> None:
+def _fill(table, columns: dict[str, np.ndarray], words: dict[str, list[str]] | None = None) -> None:
     table.Initialize()
     for name, values in columns.items():
         array = vtk.vtkDoubleArray()
@@ -84,11 +89,11 @@ def _fill(table, columns: dict[str, np.ndarray], levels: np.ndarray | None) -> N
         for value in values:
             array.InsertNextValue(value)
         table.AddColumn(array)
-    if levels is not None:
+    for name, texts in (words or {}).items():
         array = vtk.vtkStringArray()
-        array.SetName("confidence")
-        for level in levels:
-            array.InsertNextValue(str(level))
+        array.SetName(name)
+        for text in texts:
+            array.InsertNextValue(text)
         table.AddColumn(array)
 
 
@@ -106,7 +111,7 @@ def _make_chart(volume_node, table_node, time_title: str):
     marks.SetMarkerSize(9)
     shown_node = _node(volume_node, "vtkMRMLTableNode", "shown", "head motion, time shown")
     shown_node.SetHideFromEditors(True)
-    _fill(shown_node.GetTable(), {"time": np.zeros(2), "shown": np.zeros(2)}, None)
+    _fill(shown_node.GetTable(), {"time": np.zeros(2), "shown": np.zeros(2)})
     _add_line(volume_node, chart_node, shown_node, "shown", "shown", (0.5, 0.5, 0.5))
     return chart_node
 

@@ -10,6 +10,9 @@ from E3PoseLib.mrml.matrices import nodes_of_class, parent_to_world, voxel_to_pa
 from E3PoseLib.mrml.outputs import is_in_sequence
 from E3PoseLib.mrml.scan import Scan, check_modality, check_voxels, place_of_item
 
+SECONDS_A_UNIT = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "msec": 1e-3, "min": 60.0}
+"""Units of a sequence's index that are of time."""
+
 
 @dataclass(frozen=True)
 class TimePoints:
@@ -41,6 +44,12 @@ class TimePoints:
             return np.array([float(self.value(index)) for index in range(len(self))])
         except ValueError:
             return np.arange(len(self), dtype=float)
+
+    def seconds(self, index: int) -> float | None:
+        """When a time point was taken, in seconds from any beginning; None where the sequence does not say."""
+        a_unit = SECONDS_A_UNIT.get((self.sequence.GetIndexUnit() or "").strip().lower())
+        times = self.times
+        return None if a_unit is None or not (np.diff(times) > 0).all() else float(times[index]) * a_unit
 
     @property
     def axis_title(self) -> str:

@@ -107,9 +107,10 @@ class PoseWorker:
         model: dict,
         file: str | None = None,
         check: Callable[[], Any] = lambda: None,
+        series: tuple[str, float | None] | None = None,
         **options: Any,
     ) -> None:
-        """Ask for a pose.
+        """Ask for a pose; where the scan is the next of a ``series``, by following the head, see `Session.track`.
 
         ``model`` holds the arguments of `load_model`, ``options`` those of `Session.estimate`. Of a ``file`` that the
         scan was loaded from, the worker notes what is doubtful about it. ``check()`` is called once the voxels are
@@ -125,6 +126,7 @@ class PoseWorker:
                 "task": "estimate",
                 "model": model,
                 "options": options,
+                "series": series,
                 "name": scan.name,
                 "voxel_to_ras": np.asarray(scan.voxel_to_ras, dtype=float).tolist(),
                 "notes": list(scan.notes),

@@ -22,10 +22,13 @@ if __name__ == "__main__":
 
 import numpy as np
 
+from E3PoseLib.errors import WorkerError
 from E3PoseLib.running.worker.folder import beat, remove_folder
 from E3PoseLib.running.worker.messages import MARKER
 
 if TYPE_CHECKING:
+    from E3PoseLib.imaging.volume import Volume
+    from E3PoseLib.method.estimate import PoseEstimate
     from E3PoseLib.running.session import Session
 
 POLL_SECONDS = 0.02
@@ -81,25 +84,42 @@ class Tasks:
         return self._session
 
     def estimate(self, request: dict) -> dict:
-        """A pose: its summary, and the file with the mask."""
+        """A pose: its summary, and the file with the mask; of a scan of a series also the marks of `TrackedFrame`."""
+        session, volume = self._warm_session(), self._volume(request)
+        model, options = request["model"], request["options"]
+        self._output.send("progress", stage="Loading the model", fraction=0.0)
+        if request["series"] is None:
+            return self._answer(request, session.estimate(volume, model, **options, progress=self._tell))
+        found = session.track(volume, model, tuple(request["series"]), **options)
+        if found.estimate is None:
+            raise found.error or WorkerError("nothing was found")
+        return {**self._answer(request, found.estimate), "marks": found.marks, "searched": found.was_searched}
+
+    def import_weights(self, request: dict) -> dict:
+        """One model file of the weights given."""
         session = self._warm_session()
+        self._output.send("progress", stage="Reading the weights", fraction=0.3)
+        session.model(request["model"]).save(request["output"])
+        return {"output": request["output"]}
+
+    def _tell(self, stage: str, fraction: float) -> None:
+        self._output.send("progress", stage=stage, fraction=fraction)
+
+    def _volume(self, request: dict) -> Volume:
+        """The scan that was handed over; its file goes."""
         from E3PoseLib.imaging.file_doubts import file_doubts
-        from E3PoseLib.imaging.masks import filled_box
         from E3PoseLib.imaging.volume import Volume
-        from E3PoseLib.running.summary import summarise
 
         array_file = self._folder / f"request-{request['request']}.npy"
         array = np.load(array_file)
         array_file.unlink()
         doubts = (*request["doubts"], *(file_doubts(request["file"]) if request["file"] else ()))
-        volume = Volume(array, np.array(request["voxel_to_ras"]), request["name"], tuple(request["notes"]), doubts)
-        self._output.send("progress", stage="Loading the model", fraction=0.0)
-        estimate = session.estimate(
-            volume,
-            request["model"],
-            **request["options"],
-            progress=lambda stage, fraction: self._output.send("progress", stage=stage, fraction=fraction),
-        )
+        return Volume(array, np.array(request["voxel_to_ras"]), request["name"], tuple(request["notes"]), doubts)
+
+    def _answer(self, request: dict, estimate: PoseEstimate) -> dict:
+        from E3PoseLib.imaging.masks import filled_box
+        from E3PoseLib.running.summary import summarise
+
         mask_file = self._folder / f"answer-{request['request']}.npy"
         box = filled_box(estimate.mask > 0)
         np.save(mask_file, estimate.mask[box])
@@ -109,13 +129,6 @@ class Tasks:
             "mask_box": [[edges.start, edges.stop] for edges in box],
             "mask_shape": estimate.mask.shape,
         }
-
-    def import_weights(self, request: dict) -> dict:
-        """One model file of the weights given."""
-        session = self._warm_session()
-        self._output.send("progress", stage="Reading the weights", fraction=0.3)
-        session.model(request["model"]).save(request["output"])
-        return {"output": request["output"]}
 
 
 def serve(folder: Path, idle_seconds: float) -> None:
