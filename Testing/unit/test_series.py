@@ -38,6 +38,24 @@ def test_a_file_is_written_and_read_frame_by_frame(file):
         np.testing.assert_array_equal(found[index].array, read_volume(file, index).array)
 
 
+def test_a_json_file_beside_it_states_the_time_where_the_header_does_not(file):
+    sidecar = file.with_name("bold.json")
+    sidecar.write_text('{"RepetitionTime": 2.504}', encoding="utf-8-sig")
+    assert find_series(file).seconds == 2.5 and find_series(file).notes == ()
+    sidecar.write_text('{"RepetitionTime": 0.8}', encoding="utf-8")
+    (note,) = find_series(file).notes
+    assert find_series(file).seconds == 2.5
+    assert note == f"{file}: the time between volumes is 2.5 s by its header, which is used, but by bold.json 0.8 s"
+    (note,) = find_series(file, 1.0).notes
+    assert find_series(file, 1.0).seconds == 1.0 and note.endswith("but by its header 2.5 s and bold.json 0.8 s")
+    write_series(file, iter(frames(6)), (*SHAPE, 6), AFFINE, 0.0, np.dtype(np.int16))
+    assert find_series(file).seconds == 0.8 and find_series(file).notes == ()
+    for text in ('{"RepetitionTime": 2500}', '{"RepetitionTime": "2"}', '{"RepetitionTime": true}', "[]", "{", ""):
+        sidecar.write_text(text, encoding="utf-8")
+        with pytest.raises(VolumeError, match="nor does a JSON file beside it; give the seconds by --tr"):
+            find_series(file)
+
+
 def test_scaling_and_units_of_time_are_those_of_the_header(tmp_path):
     image = nib.Nifti1Image(np.moveaxis(frames(3), 0, -1), AFFINE)
     image.header.set_slope_inter(0.5, 10)

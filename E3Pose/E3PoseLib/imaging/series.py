@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -15,10 +16,14 @@ import numpy as np
 from ..errors import VolumeError
 from . import formats
 from .files import whole_file
+from .formats.nifti import LEAST_SECONDS, MOST_SECONDS
 from .volume import Volume, read_volume, volume_of
 
 _HEADER_END = b"\0\0\0\0"
 """Behind a NIfTI-1 header: no extension follows."""
+
+SAME_TIME = 0.01
+"""Share by which two times between volumes may differ and still be one that was rounded."""
 
 _GZIP_LEVEL = 3
 """Twice as quick as the usual 6, for files that are a few percent larger."""
@@ -37,12 +42,15 @@ class Series:
     n_frames : int
     seconds : float
         Between frames.
+    notes : tuple of str
+        What a reader of the result must know of these times.
     """
 
     path: Path
     files: tuple[Path, ...]
     n_frames: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -104,14 +112,16 @@ def find_series(path: str | os.PathLike, seconds: float | None = None) -> Series
     path : path-like
         A 4-D file, or a folder of 3-D volumes whose names sort by time, numbers in them by value.
     seconds : float, optional
-        Between frames; what the file states if not given.
+        Between frames. If not given, what the file's header states; where it states none, `RepetitionTime` in the JSON
+        file of that name beside it, as in a BIDS data set.
 
     Raises
     ------
     VolumeError
-        If it is no series, cannot be read, or states no time.
+        If it is no series, cannot be read, or nothing states its time.
     """
     path = Path(path)
+    notes: tuple[str, ...] = ()
     if path.is_dir():
         files = sorted((scan.path for scan in formats.scans_in(path)), key=_by_number)
         if len(files) < 2:
@@ -127,10 +137,40 @@ def find_series(path: str | os.PathLike, seconds: float | None = None) -> Series
             raise VolumeError(
                 f"{path}: holds one volume; a series has two or more. Of a single scan 'e3pose estimate' finds the pose"
             )
-        stated = formats.seconds_between_frames(path)
+        stated, notes = _stated_seconds(path, given=seconds)
     if seconds is None and stated is None:
-        raise VolumeError(f"{path}: does not say how far apart its volumes are in time; give the seconds by --tr")
-    return Series(path, tuple(files), n_frames, seconds or stated or 0.0)
+        raise VolumeError(
+            f"{path}: does not say how far apart its volumes are in time, nor does a JSON file beside it; give the "
+            "seconds by --tr"
+        )
+    return Series(path, tuple(files), n_frames, seconds or stated or 0.0, notes)
+
+
+def _stated_seconds(path: Path, given: float | None) -> tuple[float | None, tuple[str, ...]]:
+    """The time between frames by a file's header, else by its sidecar; and where what is known of it differs."""
+    sidecar = path.with_name(f"{formats.name_without_suffix(path)}.json")
+    known = {"--tr": given, "its header": formats.seconds_between_frames(path), sidecar.name: _in_sidecar(sidecar)}
+    times = {where: time for where, time in known.items() if time is not None}
+    if not times:
+        return None, ()
+    used, taken = next(iter(times.items()))
+    others = [f"{where} {time:g} s" for where, time in times.items() if abs(time - taken) > SAME_TIME * taken]
+    if not others:
+        return taken, ()
+    differ = " and ".join(others)
+    return taken, (f"{path}: the time between volumes is {taken:g} s by {used}, which is used, but by {differ}",)
+
+
+def _in_sidecar(path: Path) -> float | None:
+    """The repetition time in a JSON file, in seconds; None where there is no such file, or none in it that can be."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return None
+    time = content.get("RepetitionTime") if isinstance(content, dict) else None
+    if not isinstance(time, (int, float)) or isinstance(time, bool):
+        return None
+    return float(time) if LEAST_SECONDS <= time <= MOST_SECONDS else None
 
 
 def write_series(

@@ -38,7 +38,10 @@ def add_track_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("series", nargs="+", help="4-D files, or folders of volumes whose names sort by time")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the results")
     parser.add_argument(
-        "--tr", type=_seconds, metavar="SECONDS", help="between volumes; needed where the file does not say"
+        "--tr",
+        type=_seconds,
+        metavar="SECONDS",
+        help="between volumes; needed where neither the file nor a JSON file beside it says",
     )
     parser.add_argument(
         "--smooth", action="store_true", help="also write NAME_smooth_poses.npy and NAME_smooth_motion.tsv"
@@ -103,6 +106,8 @@ def run_track(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
             loaded.append(PoseEstimator(load_model(**model), options.device))
         return loaded[0]
 
+    for note in (note for one in found.values() for note in one.notes):
+        print(f"warning: {note}", file=sys.stderr)
     n_skipped = 0
     for (path, series), name in zip(found.items(), names, strict=True):
         settings = {"model_file": model_file, "seconds_between_frames": series.seconds}

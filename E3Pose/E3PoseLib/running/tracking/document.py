@@ -26,6 +26,7 @@ def found_in_numbers(followed: Followed, motion: Motion) -> dict[str, Any]:
     return {
         "n_frames": len(frames),
         "seconds_between_frames": followed.series.seconds,
+        "notes": list(followed.series.notes),
         "reference_frame": motion.reference,
         "reference_canonical_to_ras": poses[motion.reference],
         "radius_mm": RADIUS_MM,
