@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -74,7 +74,9 @@ class PoseEstimator:
         """In which the U-Net's convolutions run; "auto" until the first scan."""
         return self.localiser.precision
 
-    def estimate(self, volume: Volume, progress: Progress | None = None, *, thorough: bool = True) -> PoseEstimate:
+    def estimate(
+        self, volume: Volume, progress: Progress | None = None, *, thorough: bool = True, halves: bool = True
+    ) -> PoseEstimate:
         """Estimate the pose of the head in one scan.
 
         Parameters
@@ -85,6 +87,8 @@ class PoseEstimator:
         thorough : bool
             Whether a doubtful scan is also read brightened, and by the core of its brain, which may take ten times as
             long; not worth it where the next scan of the same head comes soon.
+        halves : bool
+            Whether odd and even slices are read apart where the head may have moved between them.
 
         Returns
         -------
@@ -99,7 +103,7 @@ class PoseEstimator:
         DeviceError
             If the device runs out of memory.
         """
-        (result,) = self._estimate([volume], Stopwatch(progress), thorough)
+        (result,) = self._estimate([volume], Stopwatch(progress), thorough, halves)
         if isinstance(result, E3PoseError):
             raise result
         return result
@@ -152,8 +156,14 @@ class PoseEstimator:
         return not self.as_official and (self.close_ups.sees_heads or self.close_ups.sees_upright_heads)
 
     @exact_float32()
-    def estimate_around(self, volume: Volume, brain: Volume, brain_agreement: float | None = None) -> PoseEstimate:
-        """Estimate the pose of a head whose brain is known within some mm; the scan is not searched, nor read again.
+    def estimate_around(
+        self,
+        volume: Volume,
+        brain: Volume,
+        brain_agreement: float | None = None,
+        wants_halves: Callable[[PoseEstimate], bool] = lambda estimate: False,
+    ) -> PoseEstimate:
+        """Estimate the pose of a head whose brain is known within some mm; the scan is not searched.
 
         Parameters
         ----------
@@ -162,6 +172,8 @@ class PoseEstimator:
             The mask of that brain, on any grid.
         brain_agreement : float, optional
             Of the scan in which it was found, see `Confidence`; of use where a network looks at the head upright.
+        wants_halves : callable
+            Given the estimate: whether odd and even slices are read apart where the head may have moved between them.
 
         Returns
         -------
@@ -188,17 +200,20 @@ class PoseEstimator:
         keeps_brain = self.close_ups.sees_upright_heads
         reading = Reading(scan, known, brain_agreement if keeps_brain else None)
         (read,) = self._read([reading], clock)
+        if read.estimate is not None and wants_halves(read.estimate):
+            doubt = MovedHalves(self.model)
+            read = doubt.decide(read, self._read(doubt.read_again(read), clock))
         if isinstance(read.result, E3PoseError):
             raise read.result
         return replace(read.result, timings=clock.read())
 
     def _estimate(
-        self, volumes: Sequence[Volume], clock: Stopwatch, thorough: bool = True
+        self, volumes: Sequence[Volume], clock: Stopwatch, thorough: bool = True, halves: bool = True
     ) -> list[PoseEstimate | E3PoseError]:
         clock.begin("prepare", 0.0)
         prepared = [self._prepared_or_error(volume) for volume in volumes]
         scans = [scan for scan in prepared if isinstance(scan, PreparedScan)]
-        settled = iter(self._read_and_doubt(scans, clock, thorough))
+        settled = iter(self._read_and_doubt(scans, clock, thorough, halves))
         outcomes = [scan if isinstance(scan, E3PoseError) else next(settled).result for scan in prepared]
         # Read at the end: readings that were tried in vain belong to the scan's time too.
         timings = clock.read()
@@ -221,13 +236,15 @@ class PoseEstimator:
             return error
 
     @exact_float32()
-    def _read_and_doubt(self, scans: Sequence[PreparedScan], clock: Stopwatch, thorough: bool = True) -> list[Reading]:
+    def _read_and_doubt(
+        self, scans: Sequence[PreparedScan], clock: Stopwatch, thorough: bool = True, halves: bool = True
+    ) -> list[Reading]:
         readings = [Reading(scan, scan.known_brains) for scan in scans]
-        return read_and_doubt(readings, self._doubts(thorough), partial(self._read, clock=clock))
+        return read_and_doubt(readings, self._doubts(thorough, halves), partial(self._read, clock=clock))
 
-    def _doubts(self, thorough: bool) -> list[Doubt]:
+    def _doubts(self, thorough: bool, halves: bool) -> list[Doubt]:
         """How a doubtful pose is checked. The official program doubts none."""
-        doubts: list[Doubt] = [] if self.as_official else [MovedHalves(self.model)]
+        doubts: list[Doubt] = [MovedHalves(self.model)] if halves and not self.as_official else []
         candidates = self.model.header.candidates
         if candidates == 1:
             return doubts

@@ -16,6 +16,8 @@ from E3PoseLib.method.tracking.tracker import DOUBTFUL, FAILED, FORGOTTEN_AFTER,
 SCAN = Volume(np.arange(1000.0).reshape(10, 10, 10), np.diag([10.0, 10, 10, 1]))
 SURE = Confidence((0.95, 0.95, 0.95), 1.0, 200.0, False, brain_agreement=0.9, eyes_agree=True, calibration=BY_AXES)
 LOW = replace(SURE, axis_concentration=(0.3, 0.9, 0.9))
+MOVED = replace(LOW, interleave_ratio=1.1)
+HALFWAY = replace(SURE, interleave_ratio=1.1, halves_apart_degrees=5.0, halves_apart_mm=3.0)
 
 
 def at(x, confidence=SURE) -> PoseEstimate:
@@ -34,14 +36,16 @@ class Scripted:
     can_follow = True
 
     def __init__(self, near=(), whole=()):
-        self.near, self.whole, self.asked = list(near), list(whole), []
+        self.near, self.whole, self.asked, self.wanted_halves = list(near), list(whole), [], []
 
-    def estimate_around(self, volume, brain, brain_agreement=None):
+    def estimate_around(self, volume, brain, brain_agreement=None, wants_halves=None):
         self.asked.append(round(float(brain.voxel_to_ras[0, 3]), 3))
-        return answer(self.near)
+        found = answer(self.near)
+        self.wanted_halves.append(wants_halves(found))
+        return found
 
-    def estimate(self, volume, progress=None, *, thorough=True):
-        self.asked.append("thorough" if thorough else "whole")
+    def estimate(self, volume, progress=None, *, thorough=True, halves=True):
+        self.asked.append(("thorough" if thorough else "whole") + ("" if halves else ", no halves"))
         return answer(self.whole)
 
 
@@ -80,15 +84,33 @@ def test_from_farther_the_scan_is_read_again_around_the_brain_carried_to_where_t
         [at(1, LOW)],
         [at(14), at(40)],
         [NoHeadFoundError("not there")],
-        [at(1, replace(SURE, interleave_ratio=0.97, axis_concentration=(0.72, 0.95, 0.95)))],
+        [at(14, replace(LOW, interleave_ratio=1.0)), at(40, replace(LOW, interleave_ratio=1.0))],
     ],
-    ids=["doubtful", "does not settle", "outside", "odd and even slices differ"],
+    ids=["doubtful", "does not settle", "outside", "noise"],
 )
 def test_what_cannot_be_followed_is_searched(near):
     estimator = Scripted(near=near, whole=[at(0), at(20)])
     frames = follow(estimator, 2)
     assert frames[1].was_searched and estimator.asked[-1] == "whole"
     assert frames[1].estimate.canonical_to_ras[0, 3] == 20 and not frames[1].marks
+
+
+def test_halves_of_the_slices_are_read_around_the_brain_that_is_followed_and_not_in_a_search():
+    estimator = Scripted(near=[at(14, MOVED), at(14, HALFWAY), at(15)], whole=[at(0)])
+    frames = follow(estimator, 3)
+    assert estimator.wanted_halves == [False, True, True]  # not from too far away
+    assert not any(one.marks or one.was_searched for one in frames[1:])
+    assert frames[1].estimate.confidence.level == "moderate"
+
+
+@pytest.mark.parametrize("near", [[at(1, MOVED)], [at(14, MOVED), at(40, MOVED)]], ids=["settled", "not settled"])
+def test_a_scan_that_is_spoiled_by_motion_is_marked_and_the_next_one_searched(near):
+    estimator = Scripted(near=[*near, at(2, MOVED), at(21)], whole=[at(0), at(20)])
+    frames = follow(estimator, 4)
+    assert [one.marks for one in frames] == [(), (DOUBTFUL,), (), ()]
+    assert [one.was_searched for one in frames] == [True, False, True, False]
+    # Its halves were read before.
+    assert [one for one in estimator.asked if isinstance(one, str)] == ["thorough", "whole, no halves"]
 
 
 def test_marked_scans_are_kept_and_not_gone_on_from():
@@ -121,9 +143,12 @@ def test_the_total_time_of_a_frame_is_that_of_all_that_was_done():
 
 def test_a_head_that_is_lost_for_long_is_searched_as_thoroughly_as_at_the_start():
     n = FORGOTTEN_AFTER
-    estimator = Scripted(near=[at(0, LOW)] * n, whole=[at(0), *[NoHeadFoundError("dark")] * n, at(500)])
-    frames = follow(estimator, n + 2, step=0.1)
-    assert [one for one in estimator.asked if isinstance(one, str)] == ["thorough", *["whole"] * n, "thorough"]
+    dark = NoHeadFoundError("dark")
+    estimator = Scripted(near=[at(0, LOW)] * n, whole=[at(0), *[dark] * (n + 5), at(500)])
+    frames = follow(estimator, n + 7, step=0.1)
+    searches = [one for one in estimator.asked if isinstance(one, str)]
+    # And that once, as it takes long.
+    assert searches == ["thorough", *["whole"] * n, "thorough", *["whole"] * 5]
     assert not frames[-1].marks
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import E3PoseError, NoHeadFoundError, VolumeError
 from ...imaging.geometry import invert_rigid, pose_difference
 from ...imaging.volume import Volume
+from ..confidence import SUSPICIOUS_RATIO
 from ..estimate import PoseEstimate
 from ..estimator import PoseEstimator
 
@@ -28,7 +29,12 @@ head."""
 
 FORGOTTEN_AFTER = 10
 """Scans in a row without a pose that is believed, after which the head may be anywhere and the scan's contrast another:
-the next one is searched as thoroughly as the first."""
+the next one is searched as thoroughly as the first, and then each so many-th."""
+
+MORE_THAN_NOISE = 1.05
+"""Interleave ratio from which on a doubtful scan is spoiled by motion within it. Noise alone, as in a scan that shows
+nothing, comes to 1 (0.9995 to 1.005 in three such volumes); three in which the head moved heavily came to 1.09 to 1.5.
+"""
 
 FAILED, DOUBTFUL, JUMP = "failed", "doubtful", "jump"
 """Marks: no pose; one of low confidence; one farther from the last believed than a head can move meanwhile."""
@@ -88,9 +94,10 @@ class PoseTracker:
     """Follows one head through scans that are given in the order of their times.
 
     A scan is read around the brain of the last pose that is believed. Where the answer lies far from there, that brain
-    is carried along and the scan read again. Where the readings do not settle, the pose is of low confidence, or the
-    head may have moved between odd and even slices, the whole scan is searched; and thoroughly where no pose is
-    believed yet.
+    is carried along and the scan read again. Where the head may have moved between odd and even slices, each half of
+    them is read. Where the readings do not settle, or the pose is of low confidence, the whole scan is searched; and
+    thoroughly where no pose is believed yet. What is searched is bounded, as the next scan comes soon: halves are read
+    once a scan, and the first scan that is spoiled by motion is marked without a search.
 
     Parameters
     ----------
@@ -132,10 +139,11 @@ class PoseTracker:
         began = time.perf_counter()
         estimate, error, was_searched = None, None, False
         try:
-            estimate = self._follow(volume)
-            if estimate is None:
-                was_searched = True
-                estimate = self.estimator.estimate(volume, thorough=self._believed is None)
+            estimate, has_halves = self._follow(volume)
+            if estimate is None or (estimate.confidence.level == "low" and not self._is_spoiled(estimate)):
+                was_searched, estimate = True, None
+                thorough = self._believed is None and self._n_lost % FORGOTTEN_AFTER == 0
+                estimate = self.estimator.estimate(volume, thorough=thorough, halves=not has_halves)
         except (VolumeError, NoHeadFoundError) as reason:
             error = reason
         marks = (FAILED,) if estimate is None else self._marks(estimate, time_seconds)
@@ -155,26 +163,37 @@ class PoseTracker:
         if self._n_lost >= FORGOTTEN_AFTER:
             self._believed = None
 
-    def _follow(self, volume: Volume) -> PoseEstimate | None:
-        """The pose around that of the last believed; None where there is none, or it is of low confidence."""
+    def _is_spoiled(self, estimate: PoseEstimate) -> bool:
+        """Whether a pose is doubtful for motion within its scan, the first of that kind: no search is worth it."""
+        confidence = estimate.confidence
+        moved = confidence.interleave_ratio >= MORE_THAN_NOISE
+        return confidence.level == "low" and moved and self._n_lost == 0
+
+    def _follow(self, volume: Volume) -> tuple[PoseEstimate | None, bool]:
+        """The pose around that of the last believed, and whether halves of the slices were read; None where the head
+        cannot be followed, or the readings do not settle and motion within the scan is not why.
+        """
         last = self._believed
         if last is None or not self.estimator.can_follow:
-            return None
+            return None, False
         before = last.estimate.confidence
         pose = last.estimate.canonical_to_ras
+
+        def has_settled(found: PoseEstimate) -> bool:
+            return not np.greater(pose_difference(found.canonical_to_ras, pose), SETTLED).any()
+
         for _ in range(MOST_READINGS):
+            brain = last.brain_at(pose)
             try:
-                found = self.estimator.estimate_around(volume, last.brain_at(pose), before.brain_agreement)
+                found = self.estimator.estimate_around(volume, brain, before.brain_agreement, has_settled)
             except NoHeadFoundError:
-                return None
-            moved = pose_difference(found.canonical_to_ras, pose)
-            if not np.greater(moved, SETTLED).any():
+                return None, False
+            if found.confidence.is_between_halves or has_settled(found):
                 # Only a whole scan shows whether there is another head: what was seen of one stands.
                 found = found.with_evidence(another_head_mm=before.another_head_mm)
-                doubtful = found.confidence.level == "low" or found.confidence.may_be_of_neither_half
-                return None if doubtful else found
+                return found, found.confidence.interleave_ratio >= SUSPICIOUS_RATIO
             pose = found.canonical_to_ras
-        return None
+        return (found if self._is_spoiled(found) else None), False
 
     def _marks(self, estimate: PoseEstimate, time_seconds: float | None) -> tuple[str, ...]:
         marks: tuple[str, ...] = (DOUBTFUL,) if estimate.confidence.level == "low" else ()
