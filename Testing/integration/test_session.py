@@ -66,7 +66,7 @@ def test_a_full_graphics_card_hands_over_to_the_processor(small_model_file, head
         def __init__(self, model, device, precision):
             self.model, self.device = model, torch.device(device)
 
-        def estimate(self, volume, progress=None, *, thorough=True):
+        def estimate(self, volume, progress=None, **others):
             with memory_errors(self.device):
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
