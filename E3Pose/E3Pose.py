@@ -28,6 +28,7 @@ from E3PosePanel.runs.reslicing_run import ReslicingRun
 from E3PosePanel.sample_data import registerSampleData
 from E3PosePanel.self_test import E3PoseTest  # noqa: F401 - where Slicer looks for it
 from E3PosePanel.setup_section import SetupSection
+from E3PosePanel.stacks.align_section import AlignSection
 from E3PosePanel.status import Status
 from E3PosePanel.wrapped_labels import WrappedLabels
 
@@ -71,7 +72,6 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
-
         self.logic = E3PoseLogic()
         self.status = Status(self.ui)
         say, fail = self.status.say, self.status.sayFailed
@@ -79,8 +79,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.modelSection = ModelSection(self.ui, self._run, say, self._checkCanEstimate)
         self.setupSection = SetupSection(self.ui, say, self._checkCanEstimate)
         self._reslicingRun = ReslicingRun(lambda done: self.status.showProgress(_("Reslicing"), done), self._onBusy)
-        page = self.resourcePath("FirstSteps/FirstSteps.html")
-        self.firstSteps = FirstSteps(self.ui, page, say, self._selectScan)
+        self.firstSteps = FirstSteps(self.ui, self.resourcePath("FirstSteps/FirstSteps.html"), say, self._selectScan)
         self.scanInput = ScanInput(self.ui.timePointLabel, self._onVolumeChanged)
         self.outputs = Outputs()
         self.estimation = Estimation(self, self._run, say, self._onWritten, fail)
@@ -88,17 +87,17 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.maskControls = MaskControls(self.views)
         self.directionControl = DirectionControl(say)
         self.overlays = Overlays(self.views)
-        shownAxes = (self.views, self.overlays.axes)
-        self.correction = Correction(self.ui, self.logic, *shownAxes, say, self._refreshResult, fail)
-        shown = (self.ui, self.logic, self.outputs, self._reslicingRun, self.views, self.maskControls)
-        self.resultSection = ResultSection(*shown, say, fail)
+        shown = (self.views, self.overlays.axes, say, self._refreshResult, fail)
+        self.correction = Correction(self.ui, self.logic, *shown)
+        shown = (self.outputs, self._reslicingRun, self.views, self.maskControls, say, fail)
+        self.resultSection = ResultSection(self.ui, self.logic, *shown)
         self.prescriptionSection = PrescriptionSection(self.ui, self.views, say)
         self.series = SeriesEstimation(self, self._run, self._onBusy, self._refreshResult)
         self.follow = Follow(self, self._run, self._onBusy)
+        self.alignSection = AlignSection(self, self._run, self._onBusy)
         # In the order in which they tell, and show, what the parameters and their nodes are now.
         shown = (self.directionControl, self.resultSection, self.views, self.maskControls, self.overlays)
-        self._shown = (*shown, self.correction, self.prescriptionSection, self.series, self.follow)
-
+        self._shown = (*shown, self.correction, self.prescriptionSection, self.series, self.follow, self.alignSection)
         scene = slicer.mrmlScene
         for event, receiver in (
             (scene.StartCloseEvent, self.onSceneStartClose),
@@ -110,7 +109,6 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             (scene.EndRedoEvent, self.onSceneEndUndo),
         ):
             self.addObserver(scene, event, receiver)
-
         self.ui.estimateButton.connect("clicked(bool)", self.onEstimateButton)
         self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
         self._wrappedLabels = WrappedLabels(uiWidget)
@@ -119,9 +117,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         """Called before the module is unloaded or reloaded, and when Slicer closes."""
         if self._run is not None:  # else setup() failed, and there is nothing to undo
-            self._stop()
-            self.correction.stop()
-            self.views.turnBack()
+            self._leave()
+            self.alignSection.stop()
             self.setParameterNode(None)
             self.views.stop()
             self.overlays.remove()
@@ -148,10 +145,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller, event) -> None:
         """A closing scene takes the scan away: end the run and give the worker's memory back."""
-        wasBusy = self._isBusy
-        self._stop()
-        self.correction.stop()
-        self.views.turnBack()
+        wasBusy = self.isBusy
+        self._leave()
         self.resultSection.clear()
         self.status.say(_("Stopped: the scene was closed.") if wasBusy else "")
         self.setParameterNode(None)
@@ -178,6 +173,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """What was undone, or done again, may be the result that is shown."""
         if self._parameterNode is not None:
             self.outputs.selectThoseOf(self._parameterNode.inputVolume)
+            self.alignSection.onUndone()
             self._refreshResult()
 
     def _sceneParameters(self):
@@ -232,6 +228,13 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._run.stop()
         self._reslicingRun.stop()
 
+    def _leave(self) -> None:
+        """End all that is under way, and all that the views show."""
+        self._stop()
+        self.correction.stop()
+        self.alignSection.endComparison()
+        self.views.turnBack()
+
     def _onWritten(self, volume, words: str) -> None:
         """A result has been written; of the selected scan it is shown."""
         self.showWritten(volume)
@@ -249,7 +252,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.maskControls.show()
 
     @property
-    def _isBusy(self) -> bool:
+    def isBusy(self) -> bool:
         return self._run.busy or self._reslicingRun.busy or self.series.busy or self.follow.active
 
     def _onProgress(self, stage: str, fraction: float) -> None:
@@ -257,23 +260,22 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onBusy(self) -> None:
         """A reslicing has begun, or a run of either kind is over."""
-        self.status.showBusy(self._isBusy)
+        self.status.showBusy(self.isBusy)
         self._checkCanEstimate()
         self._refreshResult()
         self.follow.goOnLater()
 
     def _onParametersChanged(self, caller=None, event=None) -> None:
-        parameters = self._parameterNode
-        if parameters is None:
+        if (parameters := self._parameterNode) is None:
             return
         self.outputs.noteChoices()
         for spinBox in (self.ui.backgroundThresholdSpinBox, self.ui.brainThresholdSpinBox):
             spinBox.enabled = not parameters.useModelThresholds
-        isOther = parameters.inputVolume != self.scanInput.volume
-        self.scanInput.follow(parameters.inputVolume)
+        isOther, volume = parameters.inputVolume != self.scanInput.volume, parameters.inputVolume
+        self.scanInput.follow(volume)
         if isOther:
-            self.outputs.selectThoseOf(parameters.inputVolume)
-            self.views.select(parameters.inputVolume)
+            self.outputs.selectThoseOf(volume)
+            self.views.select(volume)
             self.status.say(_("The estimation of the other scan goes on.") if self._run.busy else "")
         self._refreshResult()
         self._checkCanEstimate()
@@ -289,11 +291,10 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.prescriptionSection.refresh()
 
     def _refreshResult(self) -> None:
-        if self._parameterNode is not None:
-            for part in self._shown:
-                part.refresh()
+        for part in self._shown if self._parameterNode is not None else ():
+            part.refresh()
 
     def _checkCanEstimate(self) -> None:
-        self.estimation.refresh(self._isBusy)
-        self.series.refresh()
-        self.follow.refresh()
+        self.estimation.refresh(self.isBusy)
+        for part in (self.series, self.follow, self.alignSection):
+            part.refresh()

@@ -123,7 +123,7 @@ class ModelSection:
         self._run.importWeights(
             {"unet": str(unet), "e3cnn": str(e3cnn)},
             str(target),
-            onFinished=lambda answer, mask: self._added(target),
+            onFinished=lambda answer: self._added(target),
             onFailed=lambda error: self._showMessage(_("Not imported: {error}").format(error=error)),
         )
 

@@ -70,6 +70,7 @@ class E3PoseParameterNode:
     showMask2D, showMask3D - where the brain mask is shown
     maskOpacity - of its outline and its surface
     planesBefore - where the slice views were before they were turned to the head, as JSON; empty where they are not
+    layoutBefore - Slicer's layout before that in which aligned stacks are compared; 0 where they are not
     showAxes, showBox - whether the head's axes and its box are drawn
     stackPlane, stackFieldOfView, stackThickness, stackGap, stackMargin - of slices that are planned, in mm
     showStack - whether they are drawn
@@ -90,6 +91,7 @@ class E3PoseParameterNode:
     showMask3D: bool = True
     maskOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
     planesBefore: str = ""
+    layoutBefore: int = 0
     showAxes: bool = False
     showBox: bool = False
     stackPlane: Plane = Plane.AXIAL

@@ -5,7 +5,7 @@ import tempfile
 import slicer
 import vtk
 
-from host import subject_hierarchy
+from host import layouts, subject_hierarchy
 
 SLICE_VIEWS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 
@@ -53,11 +53,7 @@ def make_application_logic(views: bool):
 
 
 def add_views(logic, scene) -> None:
-    """The slice views, the 3-D view and the plot view of Slicer's layouts, and the node that says which one it is."""
-    layout = slicer.vtkMRMLLayoutNode()
-    layout.SetSingletonTag("vtkMRMLLayoutNode")
-    layout.SetViewArrangement(layout.SlicerLayoutConventionalView)
-    scene.AddNode(layout)
+    """The slice views, the 3-D view and the plot view of Slicer's layouts, and what changes between layouts."""
     scene.AddNewNodeByClass("vtkMRMLPlotViewNode", "PlotView1").SetSingletonTag("PlotView1")
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
     for view, orientation in SLICE_VIEWS.items():
@@ -69,3 +65,4 @@ def add_views(logic, scene) -> None:
         slice_node.SetMappedInLayout(True)
         logic.GetSliceLogics().AddItem(slice_logic)
     scene.AddNewNodeByClass("vtkMRMLViewNode", "View1").SetSingletonTag("1")
+    logic.layouts = layouts.Layouts(logic, scene)  # kept alive with the application

@@ -323,7 +323,7 @@ def test_an_error_that_is_not_the_image_s_ends_it(app, panel, live, worker):
     panel.ui.followButton.click()
     settle(app, panel)
     worker.fail(RuntimeError("the worker process was killed"))
-    assert not panel.ui.followButton.checked and not panel._isBusy
+    assert not panel.ui.followButton.checked and not panel.isBusy
     assert panel.ui.statusLabel.text == "Not done: the worker process was killed."
 
 
@@ -345,7 +345,7 @@ def test_it_ends(app, panel, live, scan_node, worker, scene, how):
     else:
         scene.Clear(0)
     settle(app, panel)
-    assert not panel.ui.followButton.checked and not panel.follow.active and not panel._isBusy
+    assert not panel.ui.followButton.checked and not panel.follow.active and not panel.isBusy
     assert panel.ui.followLabel.text == "" and not panel.ui.cancelButton.visible
     if how in ("cancel", "button"):
         send(app, panel, live, 1.0)

@@ -248,7 +248,7 @@ def test_what_was_computed_stays_when_it_is_cancelled_and_the_rest_comes_later(p
     answers(2)
     panel.onCancelButton()
     assert "2 time points" in panel.ui.statusLabel.text and "3 left" in panel.ui.statusLabel.text
-    assert not panel._isBusy and panel.ui.estimateAllButton.enabled
+    assert not panel.isBusy and panel.ui.estimateAllButton.enabled
     answers()  # one that comes too late
     results = mrml.series_results_of(sequence.scan, mrml.find_time_points(sequence.scan))
     assert results.missing() == [2, 3, 4]

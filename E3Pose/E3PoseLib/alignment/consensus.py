@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,6 +65,12 @@ class Placed:
     def is_kept(self) -> bool:
         """Whether it shows the same head as the others."""
         return not self.reason
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether it was kept with another pose than its own, which was wrong."""
+        degrees, mm = pose_difference(self.stack.canonical_to_ras, self.frame_to_ras)
+        return self.is_kept and (degrees > MENDED_DEGREES or mm > MENDED_MM)
 
 
 class _Group:
@@ -185,10 +191,11 @@ def _settled(group: _Group) -> list[Placed]:
             continue
         score = likeness(sampled(stack, group.places[index]), others, region(others.brain))
         place = group.places[index] @ middle
-        degrees, mm = pose_difference(stack.canonical_to_ras, place)
-        mended = degrees > MENDED_DEGREES or mm > MENDED_MM
-        notes = (f"its own pose was {degrees:.0f}° and {mm:.0f} mm off, and was mended",) if mended else ()
-        placed.append(Placed(stack, place, score, notes=notes))
+        one = Placed(stack, place, score)
+        if one.is_mended:
+            degrees, mm = pose_difference(stack.canonical_to_ras, place)
+            one = replace(one, notes=(f"its own pose was {degrees:.0f}° and {mm:.0f} mm off, and was mended",))
+        placed.append(one)
     return placed
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -52,9 +52,14 @@ class Quality:
 
 
 def seen_together(placed: Sequence[Placed]) -> Sample:
-    """What all stacks that were kept show in the common frame, each with the same weight."""
-    samples = [sampled(one.stack, one.frame_to_ras) for one in placed if one.is_kept]
-    return mean_of(samples, [1.0] * len(samples))
+    """What all stacks that were kept show in the common frame, each with the same weight.
+
+    Where the brain is, is not asked of those whose own pose was mended: it was found in another place with it.
+    """
+    samples = {one: sampled(one.stack, one.frame_to_ras) for one in placed if one.is_kept}
+    together = mean_of(list(samples.values()), [1.0] * len(samples))
+    trusted = [sample for one, sample in samples.items() if not one.is_mended]
+    return replace(together, brain=mean_of(trusted, [1.0] * len(trusted)).brain) if trusted else together
 
 
 def quality(one: Placed, together: Sample) -> Quality:

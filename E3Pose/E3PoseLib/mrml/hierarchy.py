@@ -17,6 +17,13 @@ def place_under(node, volume_node) -> None:
         hierarchy.SetItemParent(item, volume_item)
 
 
+def common_parent(scene, nodes) -> int:
+    """The item under which the items of all nodes lie; the scene's own where they lie apart."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    parents = {hierarchy.GetItemParent(item) for node in nodes if (item := hierarchy.GetItemByDataNode(node))}
+    return parents.pop() if len(parents) == 1 else hierarchy.GetSceneItemID()
+
+
 def _items(node, volume_node):
     """The subject hierarchy, and the items of both nodes, 0 where there is none."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())

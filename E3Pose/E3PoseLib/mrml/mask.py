@@ -9,7 +9,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from E3PoseLib.errors import OutputError
 from E3PoseLib.imaging.geometry import transform_points
-from E3PoseLib.mrml.matrices import parent_to_world, to_numpy, to_vtk
+from E3PoseLib.mrml.matrices import nodes_of_class, parent_to_world, to_numpy, to_vtk
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, is_in_sequence, is_result_of, mark_result
 from E3PoseLib.mrml.scan import Scan
 
@@ -180,18 +180,23 @@ def show_only_masks_of(scene, volume_node) -> None:
 
     What else a segmentation holds stays as it is, and so does a mask that a person has hidden.
     """
-    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
-        node = scene.GetNthNodeByClass(index, "vtkMRMLSegmentationNode")
+    show_only_masks(scene, lambda segmentation_node, scan: scan == volume_node)
+
+
+def show_only_masks(scene, is_wanted) -> None:
+    """Hide the brain masks for which ``is_wanted(segmentation_node, scan)`` is false, as `show_only_masks_of` does."""
+    for node in nodes_of_class(scene, "vtkMRMLSegmentationNode"):
         scan, display_node = node.GetNodeReference(VOLUME_REFERENCE), node.GetDisplayNode()
         segment_id = _mask_id(node.GetSegmentation())
         if scan is None or display_node is None or segment_id is None or not is_result_of(node, scan):
             continue
-        if scan == volume_node and node.GetAttribute(HIDDEN_ATTRIBUTE):
+        if not is_wanted(node, scan):
+            if display_node.GetSegmentVisibility(segment_id):
+                node.SetAttribute(HIDDEN_ATTRIBUTE, "1")
+                display_node.SetSegmentVisibility(segment_id, False)
+        elif node.GetAttribute(HIDDEN_ATTRIBUTE):
             node.RemoveAttribute(HIDDEN_ATTRIBUTE)
             display_node.SetSegmentVisibility(segment_id, True)
-        elif scan != volume_node and display_node.GetSegmentVisibility(segment_id):
-            node.SetAttribute(HIDDEN_ATTRIBUTE, "1")
-            display_node.SetSegmentVisibility(segment_id, False)
 
 
 def is_put_aside(segmentation_node) -> bool:

@@ -19,6 +19,9 @@ SELF_REFERENCE = "E3Pose.Self"
 MASK_REFERENCE = "E3Pose.UprightMask"
 """Role of the node reference by which an upright volume knows its brain mask, which is made anew with it."""
 
+ALIGNMENT_ATTRIBUTE = "E3Pose.Alignment"
+"""Of a result that is one of aligned stacks: which stack of which alignment, as JSON; see `mrml.stacks`."""
+
 SHOWS = ("vtkMRMLDisplayNode", "vtkMRMLSliceCompositeNode", "vtkMRMLSelectionNode", "vtkMRMLSequenceBrowserNode")
 """Classes of nodes that refer to a volume to show it; any other that does works on it."""
 
@@ -81,6 +84,8 @@ def check_output(node, volume_node, chosen: bool = False) -> None:
         raise OutputError(f"{name} is the scan itself")
     if is_in_sequence(node):
         raise OutputError(f"{name} shows an item of a sequence")
+    if node.GetAttribute(ALIGNMENT_ATTRIBUTE):
+        raise OutputError(f"{name} belongs to aligned stacks")
     if is_result_of(node, volume_node):
         user = user_of(node) if node.IsA("vtkMRMLVolumeNode") else None
         if user is not None:

@@ -17,11 +17,11 @@ def open_on_head(scene, volume_node, canonical_to_world: np.ndarray) -> dict:
     if _lacks_presets(scene):
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)  # the patient's right on the left
     for name, orientation in STANDARD_PLANES.items():
-        _of_layout(scene, "vtkMRMLSliceCompositeNode", name).SetBackgroundVolumeID(volume_node.GetID())
+        of_layout(scene, "vtkMRMLSliceCompositeNode", name).SetBackgroundVolumeID(volume_node.GetID())
         if scene.GetSingletonNode(name, "vtkMRMLSliceNode") is None:
-            _of_layout(scene, "vtkMRMLSliceNode", name).SetOrientation(orientation)
-    _of_layout(scene, "vtkMRMLViewNode", THREE_D_VIEW)
-    _of_layout(scene, "vtkMRMLCameraNode", THREE_D_VIEW)
+            of_layout(scene, "vtkMRMLSliceNode", name).SetOrientation(orientation)
+    of_layout(scene, "vtkMRMLViewNode", THREE_D_VIEW)
+    of_layout(scene, "vtkMRMLCameraNode", THREE_D_VIEW)
     before = show_standard_planes(scene, canonical_to_world)
     look_at(scene, canonical_to_world[:3, 3])
     return before
@@ -34,7 +34,7 @@ def _lacks_presets(scene) -> bool:
     return not node.HasSliceOrientationPreset("Axial")
 
 
-def _of_layout(scene, class_name: str, layout_name: str):
+def of_layout(scene, class_name: str, layout_name: str):
     """The node of a class that belongs to a view; made where there is none."""
     node = scene.GetSingletonNode(layout_name, class_name)
     if node is None:

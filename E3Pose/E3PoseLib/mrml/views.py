@@ -11,6 +11,9 @@ from E3PoseLib.mrml.upright import HEAD_MM
 STANDARD_PLANES = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 PLANE_FIELD_OF_VIEW_MM = HEAD_MM
 
+COMPARISON_VIEW = "E3PoseStack"
+"""What the names of the slice views begin with in which aligned stacks are compared, see `mrml.stacks.comparison`."""
+
 HEAD_IN_3D_MM = 0.55 * HEAD_MM
 """Radius of the ball that a 3-D view shows when it looks at a head."""
 
@@ -22,10 +25,10 @@ def slice_nodes(scene) -> dict:
 
 
 def slice_composites(scene) -> dict:
-    """The nodes that say which volumes each slice view shows, by the view's name."""
-    count = scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")
-    nodes = (scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode") for index in range(count))
-    return {node.GetLayoutName(): node for node in nodes}
+    """The nodes that say which volumes each slice view shows, by the view's name; without those of a comparison."""
+    nodes = nodes_of_class(scene, "vtkMRMLSliceCompositeNode")
+    found = {node.GetLayoutName(): node for node in nodes}
+    return {name: node for name, node in found.items() if not (name or "").startswith(COMPARISON_VIEW)}
 
 
 def volume_in_views(scene):
@@ -109,13 +112,18 @@ def show_standard_planes(scene, canonical_to_world: np.ndarray) -> dict:
     """
     before = slice_planes(scene)
     for name, node in slice_nodes(scene).items():
-        preset = node.GetSliceOrientationPreset(STANDARD_PLANES[name])
-        slice_to_canonical = np.eye(4)
-        slice_to_canonical[:3, :3] = [[preset.GetElement(i, j) for j in range(3)] for i in range(3)]
-        width, height, depth = node.GetFieldOfView()
-        zoom = PLANE_FIELD_OF_VIEW_MM / min(width, height)
-        set_plane(node, canonical_to_world @ slice_to_canonical, (width * zoom, height * zoom, depth), (0, 0, 0))
+        turn_to_plane(node, name, canonical_to_world)
     return before
+
+
+def turn_to_plane(node, name: str, canonical_to_world: np.ndarray) -> None:
+    """Turn a slice view to the plane of a head that the view of a ``name`` in `STANDARD_PLANES` shows."""
+    preset = node.GetSliceOrientationPreset(STANDARD_PLANES[name])
+    slice_to_canonical = np.eye(4)
+    slice_to_canonical[:3, :3] = [[preset.GetElement(i, j) for j in range(3)] for i in range(3)]
+    width, height, depth = node.GetFieldOfView()
+    zoom = PLANE_FIELD_OF_VIEW_MM / min(width, height)
+    set_plane(node, canonical_to_world @ slice_to_canonical, (width * zoom, height * zoom, depth), (0, 0, 0))
 
 
 def slice_planes(scene) -> dict:

@@ -110,12 +110,17 @@ class Estimation:
                 raise
         return transform, segmentation
 
-    def _check(self) -> None:
-        """Raise an E3PoseError where what is selected cannot be estimated, or nothing can."""
-        missing, parameters = self._panel.setupSection.missing, self._parameterNode
+    def checkPackages(self) -> None:
+        """Raise DependencyError where packages are missing that the method needs."""
+        missing = self._panel.setupSection.missing
         if missing:
             names = ", ".join(package.name for package in missing)
             raise DependencyError(_("Not installed: {names}. Install them in the section Setup.").format(names=names))
+
+    def _check(self) -> None:
+        """Raise an E3PoseError where what is selected cannot be estimated, or nothing can."""
+        parameters = self._parameterNode
+        self.checkPackages()
         mrml.check_volume_node(parameters.inputVolume if parameters else None)
         if parameters.outputTransform:
             mrml.check_transform_node(parameters.outputTransform, parameters.inputVolume)

@@ -52,6 +52,20 @@ class BackgroundRun:
         self._worker.estimate(scan, model, scan.file, scan.check_unchanged, series, **options)
         self._await(onFinished, onFailed, isWanted)
 
+    def align(self, scans, model: dict, options: dict, onFinished, onFailed, isWanted) -> None:
+        """Bring the stacks in several `mrml.Scan` together; ``onFinished(answer, *masks)`` is called later.
+
+        The other arguments, and what is raised, are those of `estimate`.
+        """
+        self._startWorker()
+
+        def checkUnchanged() -> None:
+            for scan in scans:
+                scan.check_unchanged()
+
+        self._worker.align([(scan, scan.file) for scan in scans], model, checkUnchanged, **options)
+        self._await(onFinished, onFailed, isWanted)
+
     def importWeights(self, model: dict, output: str, onFinished, onFailed) -> None:
         """Save weights as one model file; the callbacks are those of `estimate`.
 
@@ -103,4 +117,4 @@ class BackgroundRun:
             if isinstance(event, Failed):
                 self._onFailed(event.error)
             else:
-                self._onFinished(event.answer, event.mask)
+                self._onFinished(event.answer, *event.masks)

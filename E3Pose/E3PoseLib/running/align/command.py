@@ -65,9 +65,6 @@ def run_align(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         replaced unasked.
     """
     with made_to_stay():
-        from ...alignment.consensus import brought_together
-        from ...alignment.quality import seen_together
-        from ...alignment.registration import can_register, registered
         from ...method.estimator import PoseEstimator
         from ...models.model import load_model
         from ..picture import check_can_draw
@@ -76,6 +73,7 @@ def run_align(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         from ..scans.tasks import find_tasks
         from ..screen.progress import LeftOut
         from .reading import read_stacks
+        from .together import bring_together
         from .writing import files_of_stacks, ordered, write_stack
 
     check_can_draw()
@@ -114,36 +112,27 @@ def run_align(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
     if not stacks:
         print("no stack can be used", file=sys.stderr)
         return SOME_FAILED
-    register = None if options.no_refine else registered
-    if register is not None and not can_register():
-        print("SimpleITK is not installed (pip install 'e3pose[formats]'): poses stay as estimated", file=sys.stderr)
-        register = None
-    placed = None
-    for way in dict.fromkeys((register, None)):
-        try:
-            placed = brought_together([one.posed for one in stacks], way, options.furthest)
-        except AlignmentError as error:
-            print(error, file=sys.stderr)
-        else:
-            break
-    if placed is None:
+    try:
+        found = bring_together([one.posed for one in stacks], not options.no_refine, options.furthest)
+    except AlignmentError as error:
+        print(error, file=sys.stderr)
         return SOME_FAILED
-    if way is not register:
-        print("registered no two become alike enough, which much noise does; poses stay as estimated", file=sys.stderr)
-        register = None
-    together = seen_together(placed)
+    for remark in found.remarks:
+        print(remark, file=sys.stderr)
     given = dict(zip(names, thicknesses, strict=True))
-    aligned = ordered([_aligned(read, one, together, given) for read, one in zip(stacks, placed, strict=True)])
+    aligned = ordered(
+        [_aligned(read, one, found.together, given) for read, one in zip(stacks, found.placed, strict=True)]
+    )
     kept = [one for one in aligned if one.placed.is_kept]
     files = files_of_stacks(folder, [one.read.task.name for one in kept])
-    document = {**origin, **_document(aligned, failed, masks, tasks), "registered": register is not None}
+    document = {**origin, **_document(aligned, failed, masks, tasks), "registered": found.is_registered}
     with Bundle(folder, "alignment", files, FORMAT).written(document) as parts:
         for one in kept:
-            write_stack(parts, one, together, options.resample)
+            write_stack(parts, one, found.together, options.resample)
         _write_texts(parts, folder, aligned, failed, options)
         from .picture import draw_alignment
 
-        draw_alignment(parts["png"], aligned, together)
+        draw_alignment(parts["png"], aligned, found.together)
     _tell(aligned, files)
     return SUCCESS if len(kept) == len(tasks) else SOME_FAILED
 

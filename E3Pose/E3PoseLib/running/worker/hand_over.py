@@ -1,9 +1,9 @@
-"""A scan's voxels on their way to the worker, written by a thread: the window that asked goes on meanwhile."""
+"""The voxels of scans on their way to the worker, written by a thread: the window that asked goes on meanwhile."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,16 +39,26 @@ class Scan(Protocol):
         """Why the pose is not certain whatever the networks say."""
 
 
-class HandOver:
-    """Writes an array to a ``.npy`` file without a copy of it in memory.
+def describe(scan: Scan, file: str | None) -> dict:
+    """What a worker must be told of a scan beside its voxels, as JSON takes it."""
+    return {
+        "name": scan.name,
+        "voxel_to_ras": np.asarray(scan.voxel_to_ras, dtype=float).tolist(),
+        "notes": list(scan.notes),
+        "doubts": list(scan.doubts),
+        "file": file,
+    }
 
-    ``check()`` is called when it is written, by whoever calls `finish`, and raises an E3PoseError where the array was
+
+class HandOver:
+    """Writes arrays to ``.npy`` files, by their paths, without a copy of them in memory.
+
+    ``check()`` is called when all are written, by whoever calls `finish`, and raises an E3PoseError where an array was
     changed meanwhile.
     """
 
-    def __init__(self, array: np.ndarray, file: Path, check: Callable[[], Any]) -> None:
-        self._array = array
-        self._file = file
+    def __init__(self, arrays: Mapping[Path, np.ndarray], check: Callable[[], Any]) -> None:
+        self._arrays = dict(arrays)
         self._check = check
         self._stopped = threading.Event()
         self._error: Exception | None = None
@@ -66,9 +76,8 @@ class HandOver:
         if isinstance(self._error, E3PoseError):
             raise self._error
         if self._error is not None:
-            raise WorkerError(
-                f"cannot hand the scan to the worker in {self._file.parent}: {self._error}"
-            ) from self._error
+            folder = next(iter(self._arrays)).parent
+            raise WorkerError(f"cannot hand the scan to the worker in {folder}: {self._error}") from self._error
         self._check()
 
     def stop(self) -> None:
@@ -78,7 +87,8 @@ class HandOver:
 
     def _write(self) -> None:
         try:
-            write_array(self._file, self._array, self._stopped)
+            for file, array in self._arrays.items():
+                write_array(file, array, self._stopped)
         except Exception as error:
             self._error = error
 

@@ -5,11 +5,11 @@ cancelled computation must be gone at once: so the computation lives in another 
 (`E3PoseLib.running.worker.process`), and nothing here ever waits for it. The two share a folder and the process's
 output:
 
-* a request is ``request-N.json`` (written whole, then renamed) with its voxels in ``request-N.npy``, which a thread
+* a request is ``request-N.json`` (written whole, then renamed) with voxels in ``request-N-I.npy``, which a thread
   writes before (`hand_over`);
 * everything the worker says is a line of its output; a line with `MARKER` in it carries one JSON message, any
   other is a log line, kept as last words;
-* the mask of an answer is ``answer-N.npy``, the box of it that is not empty.
+* a mask of an answer is ``answer-N.npy``, the box of it that is not empty (`masks`).
 
 Example::
 
@@ -29,17 +29,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from E3PoseLib import errors
 from E3PoseLib.errors import E3PoseError, WorkerError
 from E3PoseLib.running.worker.folder import make_folder, remove_folder
-from E3PoseLib.running.worker.hand_over import HandOver, Scan
+from E3PoseLib.running.worker.hand_over import HandOver, Scan, describe
+from E3PoseLib.running.worker.masks import load_mask
 from E3PoseLib.running.worker.messages import MARKER, Failed, Finished, Progress, describe_exit
 
 PROCESS_SCRIPT = Path(__file__).with_name("process.py")
@@ -121,21 +120,26 @@ class PoseWorker:
         WorkerError
             A request is under way, or the worker cannot be started.
         """
-        self._send(
-            {
-                "task": "estimate",
-                "model": model,
-                "options": options,
-                "series": series,
-                "name": scan.name,
-                "voxel_to_ras": np.asarray(scan.voxel_to_ras, dtype=float).tolist(),
-                "notes": list(scan.notes),
-                "doubts": list(scan.doubts),
-                "file": file,
-            },
-            scan.array,
-            check,
-        )
+        message = {"task": "estimate", "model": model, "options": options, "series": series}
+        self._send(message, [(scan, file)], check)
+
+    def align(
+        self,
+        scans: Sequence[tuple[Scan, str | None]],
+        model: dict,
+        check: Callable[[], Any] = lambda: None,
+        **options: Any,
+    ) -> None:
+        """Ask for stacks of one fetus to be brought together, see `align_volumes`; each comes with its file or None.
+
+        The masks of the answer are those of the stacks, in their order. The other arguments are those of `estimate`.
+
+        Raises
+        ------
+        WorkerError
+            A request is under way, or the worker cannot be started.
+        """
+        self._send({"task": "align", "model": model, "options": options}, scans, check)
 
     def import_weights(self, model: dict, output: str) -> None:
         """Ask to read weights by ``load_model(**model)`` and save them as one model file at ``output``.
@@ -197,7 +201,12 @@ class PoseWorker:
         self._log.clear()
         return _Child(process, process.stdout, folder)
 
-    def _send(self, message: dict, array: np.ndarray | None = None, check: Callable[[], Any] = lambda: None) -> None:
+    def _send(
+        self,
+        message: dict,
+        scans: Sequence[tuple[Scan, str | None]] = (),
+        check: Callable[[], Any] = lambda: None,
+    ) -> None:
         if self._busy:
             raise WorkerError("the worker is busy: wait for its answer or cancel it")
         if not self.alive:
@@ -205,12 +214,16 @@ class PoseWorker:
         if self._child is None:
             self._child = self._start()
         self._request_count += 1
-        request = {"request": self._request_count, **message}
-        if array is None:
+        names = [f"request-{self._request_count}-{index}.npy" for index in range(len(scans))]
+        described = [{**describe(scan, file), "array": name} for (scan, file), name in zip(scans, names, strict=True)]
+        request = {"request": self._request_count, **message, "scans": described}
+        if not scans:
             self._ask(request)
         else:
             self._waiting = request
-            self._hand_over = HandOver(array, self._child.folder / f"request-{self._request_count}.npy", check)
+            folder = self._child.folder
+            arrays = {folder / name: scan.array for (scan, _), name in zip(scans, names, strict=True)}
+            self._hand_over = HandOver(arrays, check)
         self._busy = True
 
     def _ask(self, request: dict) -> None:
@@ -254,17 +267,11 @@ class PoseWorker:
         if kind == "error":
             error_class = getattr(errors, message["type"], WorkerError)
             return Failed(error_class(message["message"]))
-        mask_file = message.pop("mask_file", None)
-        if mask_file is None:
-            return Finished(message)
-        box = tuple(slice(*edges) for edges in message.pop("mask_box"))
-        mask = np.zeros(message.pop("mask_shape"), np.uint8, order="F")
         try:
-            mask[box] = np.load(mask_file)
-            Path(mask_file).unlink()
-        except (OSError, ValueError) as error:
-            return Failed(WorkerError(f"the brain mask cannot be read from {mask_file}: {error}"))
-        return Finished(message, mask)
+            masks = [None if saved is None else load_mask(saved) for saved in message.pop("masks", [])]
+        except WorkerError as error:
+            return Failed(error)
+        return Finished(message, masks)
 
     def _bury(self, status: int) -> list[Failed]:
         was_busy, last_words = self._busy, "\n".join(self._log)

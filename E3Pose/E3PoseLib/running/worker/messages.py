@@ -26,10 +26,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Finished:
-    """A request is done. ``answer`` holds the message's own fields; ``mask`` is uint8 [I, J, K], or None."""
+    """A request is done. ``answer`` holds the message's own fields; ``masks``, uint8 [I, J, K] or None, are one of each
+    scan that was handed over.
+    """
 
     answer: dict = field(repr=False)
-    mask: np.ndarray | None = field(default=None, repr=False)
+    masks: list[np.ndarray | None] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True)

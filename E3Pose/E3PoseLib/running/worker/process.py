@@ -24,9 +24,12 @@ import numpy as np
 
 from E3PoseLib.errors import WorkerError
 from E3PoseLib.running.worker.folder import beat, remove_folder
+from E3PoseLib.running.worker.masks import save_mask
 from E3PoseLib.running.worker.messages import MARKER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from E3PoseLib.imaging.volume import Volume
     from E3PoseLib.method.estimate import PoseEstimate
     from E3PoseLib.running.session import Session
@@ -85,9 +88,8 @@ class Tasks:
 
     def estimate(self, request: dict) -> dict:
         """A pose: its summary, and the file with the mask; of a scan of a series also the marks of `TrackedFrame`."""
-        session, volume = self._warm_session(), self._volume(request)
+        session, (volume,) = self._warm_session(), self._volumes(request)
         model, options = request["model"], request["options"]
-        self._output.send("progress", stage="Loading the model", fraction=0.0)
         if request["series"] is None:
             return self._answer(request, session.estimate(volume, model, **options, progress=self._tell))
         found = session.track(volume, model, tuple(request["series"]), **options)
@@ -95,40 +97,54 @@ class Tasks:
             raise found.error or WorkerError("nothing was found")
         return {**self._answer(request, found.estimate), "marks": found.marks, "searched": found.was_searched}
 
+    def align(self, request: dict) -> dict:
+        """Stacks brought together, and the files with their masks."""
+        session, volumes = self._warm_session(), self._volumes(request)
+        from E3PoseLib.running.align.together import align_volumes
+
+        answer, masks = align_volumes(session, volumes, request["model"], request["options"], self._tell)
+        return {**answer, **self._masks(request, masks)}
+
     def import_weights(self, request: dict) -> dict:
         """One model file of the weights given."""
         session = self._warm_session()
-        self._output.send("progress", stage="Reading the weights", fraction=0.3)
+        self._tell("Reading the weights", 0.3)
         session.model(request["model"]).save(request["output"])
         return {"output": request["output"]}
 
     def _tell(self, stage: str, fraction: float) -> None:
         self._output.send("progress", stage=stage, fraction=fraction)
 
-    def _volume(self, request: dict) -> Volume:
-        """The scan that was handed over; its file goes."""
+    def _volumes(self, request: dict) -> list[Volume]:
+        """The scans that were handed over; their files go."""
         from E3PoseLib.imaging.file_doubts import file_doubts
         from E3PoseLib.imaging.volume import Volume
 
-        array_file = self._folder / f"request-{request['request']}.npy"
-        array = np.load(array_file)
-        array_file.unlink()
-        doubts = (*request["doubts"], *(file_doubts(request["file"]) if request["file"] else ()))
-        return Volume(array, np.array(request["voxel_to_ras"]), request["name"], tuple(request["notes"]), doubts)
+        volumes = []
+        for scan in request["scans"]:
+            array_file = self._folder / scan["array"]
+            array = np.load(array_file)
+            array_file.unlink()
+            doubts = (*scan["doubts"], *(file_doubts(scan["file"]) if scan["file"] else ()))
+            volumes.append(Volume(array, np.array(scan["voxel_to_ras"]), scan["name"], tuple(scan["notes"]), doubts))
+        self._tell("Loading the model", 0.0)
+        return volumes
 
     def _answer(self, request: dict, estimate: PoseEstimate) -> dict:
-        from E3PoseLib.imaging.masks import filled_box
         from E3PoseLib.running.summary import summarise
 
-        mask_file = self._folder / f"answer-{request['request']}.npy"
-        box = filled_box(estimate.mask > 0)
-        np.save(mask_file, estimate.mask[box])
-        return {
-            **summarise(estimate),
-            "mask_file": str(mask_file),
-            "mask_box": [[edges.start, edges.stop] for edges in box],
-            "mask_shape": estimate.mask.shape,
-        }
+        return {**summarise(estimate), **self._masks(request, [estimate.mask])}
+
+    def _masks(self, request: dict, masks: Sequence[np.ndarray | None]) -> dict:
+        """Masks in files, as the host finds them."""
+        from E3PoseLib.imaging.masks import filled_box
+
+        files = [self._folder / f"answer-{request['request']}-{index}.npy" for index in range(len(masks))]
+        saved = [
+            None if mask is None else save_mask(mask, filled_box(mask > 0), file)
+            for mask, file in zip(masks, files, strict=True)
+        ]
+        return {"masks": saved}
 
 
 def serve(folder: Path, idle_seconds: float) -> None:
@@ -139,7 +155,7 @@ def serve(folder: Path, idle_seconds: float) -> None:
     output.send("hello", pid=os.getpid())
     threading.Thread(target=keep_beating, args=(output, folder), daemon=True).start()
     tasks = Tasks(output, folder)
-    handlers = {"estimate": tasks.estimate, "import": tasks.import_weights}
+    handlers = {"estimate": tasks.estimate, "align": tasks.align, "import": tasks.import_weights}
     idle_since = time.monotonic()
     while time.monotonic() - idle_since < idle_seconds:
         waiting = sorted(folder.glob("request-*.json"))

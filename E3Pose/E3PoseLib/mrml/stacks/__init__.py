@@ -1,0 +1,1 @@
+"""Aligned stacks in a scene: `results.py` has their nodes and folder, `comparison.py` the views that compare them."""

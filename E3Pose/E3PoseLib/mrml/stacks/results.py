@@ -1,0 +1,210 @@
+"""What becomes of stacks that were brought together: of each a transform and a mask, and one folder with all of them.
+
+The nodes are results of their stacks as any other, so pose, planes and reslicing work with them; but nothing else is
+ever written into them. What they belong to together is noted in the nodes themselves, so a saved scene brings it back;
+the folder in the subject hierarchy, which Slicer's *Undo* knows nothing of, follows them.
+"""
+
+import json
+import uuid
+from dataclasses import dataclass
+
+import slicer
+import vtk
+
+from E3PoseLib.mrml.hierarchy import common_parent
+from E3PoseLib.mrml.mask import has_mask, is_edited_mask, write_mask
+from E3PoseLib.mrml.matrices import nodes_of_class
+from E3PoseLib.mrml.outputs import ALIGNMENT_ATTRIBUTE, SELF_REFERENCE, VOLUME_REFERENCE
+from E3PoseLib.mrml.pose import ALIGN_VOLUME, is_edited_pose, write_pose
+from E3PoseLib.mrml.review import is_reviewed
+
+CLASSES = ("vtkMRMLLinearTransformNode", "vtkMRMLSegmentationNode")
+FOLDER_NAME = "Aligned stacks"
+
+
+@dataclass(frozen=True)
+class AlignedStack:
+    """A stack of an alignment, with what was made for it.
+
+    Parameters
+    ----------
+    volume, transform, segmentation : vtkMRMLNode or None
+        None for one that was deleted since.
+    numbers : dict
+        ``order`` (from 1, best first), ``likeness`` (-1 to 1), ``coverage`` and ``slices_at_place`` (0 to 1).
+    """
+
+    volume: object
+    transform: object
+    segmentation: object
+    numbers: dict
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Stacks that were brought together at once.
+
+    Parameters
+    ----------
+    id : str
+    stacks : list of AlignedStack
+        Best first; at least one.
+    left_out : dict of str to str
+        By the names of the others, why they were left out.
+    """
+
+    id: str
+    stacks: list
+    left_out: dict
+
+
+def write_alignment(scene, scans, answer: dict, masks, made: list) -> None:
+    """Make a transform and a segmentation for each stack that was kept, and the folder; no node of the scene changes.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+    scans : list of Scan
+    answer : dict
+        See `align_volumes` of `running.align`.
+    masks : list of np.ndarray or None
+        Of each scan.
+    made : list
+        Takes the nodes that were made; where one cannot be written they go again, and the error is raised.
+    """
+    stacks = list(zip(scans, answer["stacks"], masks, strict=True))
+    left_out = {scan.name: one["reason"] for scan, one, _ in stacks if not one["kept"]}
+    identity = uuid.uuid4().hex
+    kept = [stack for stack in stacks if stack[1]["kept"]]
+    try:
+        for scan, one, mask in sorted(kept, key=lambda stack: stack[1]["order"]):
+            numbers = {name: one[name] for name in ("order", "likeness", "coverage", "slices_at_place")}
+            note = json.dumps({"id": identity, **numbers, "left_out": left_out})
+            transform = _make(scene, CLASSES[0], f"{scan.name} aligned", note, made)
+            write_pose(transform, one["result"], ALIGN_VOLUME, scan)
+            if mask is not None:
+                segmentation = _make(scene, CLASSES[1], f"{scan.name} aligned brain", note, made)
+                write_mask(segmentation, mask, scan)
+    except Exception:
+        for node in made:
+            _remove(scene, node)
+        raise
+    tend_folders(scene)
+
+
+def alignments(scene) -> list[Alignment]:
+    """All alignments of a scene, the latest last."""
+    found: dict[str, list] = {}
+    for node in _nodes(scene):
+        found.setdefault(_note(node)["id"], []).append(node)
+    return [_alignment(identity, nodes) for identity, nodes in found.items()]
+
+
+def remove_alignment(scene, alignment: Alignment) -> list[str]:
+    """Remove the nodes and the folder of an alignment; the names of the nodes that stay.
+
+    What a person has corrected, checked or painted on stays, and so does a transform that moves other nodes than its
+    stack and its mask: they are the person's from now on, in the folder.
+    """
+    staying = []
+    for node in [node for node in _nodes(scene) if _note(node)["id"] == alignment.id]:
+        if _is_used(node):
+            node.RemoveAttribute(ALIGNMENT_ATTRIBUTE)
+            staying.append(node.GetName())
+        else:
+            _remove(scene, node)
+    tend_folders(scene)
+    return staying
+
+
+def tend_folders(scene) -> None:
+    """Make the folders that alignments lack, as after *Redo*, and remove those that are empty, as after *Undo*."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    folders, nodes = _folders(hierarchy), _nodes(scene)
+    for node in nodes:
+        identity, item = _note(node)["id"], hierarchy.GetItemByDataNode(node)
+        if not item or hierarchy.GetItemParent(item) != hierarchy.GetSceneItemID():
+            continue  # it is in the folder, or where a person has put it
+        if identity not in folders:
+            volumes = [other.GetNodeReference(VOLUME_REFERENCE) for other in nodes if _note(other)["id"] == identity]
+            parent = common_parent(scene, [volume for volume in volumes if volume is not None])
+            folders[identity] = hierarchy.CreateFolderItem(parent, hierarchy.GenerateUniqueItemName(FOLDER_NAME))
+            hierarchy.SetItemAttribute(folders[identity], ALIGNMENT_ATTRIBUTE, identity)
+        hierarchy.SetItemParent(item, folders[identity])
+    for folder in folders.values():
+        if hierarchy.GetNumberOfItemChildren(folder) == 0:
+            hierarchy.RemoveItem(folder)
+
+
+def _make(scene, class_name: str, name: str, note: str, made: list):
+    node = scene.AddNewNodeByClass(class_name, scene.GenerateUniqueName(name))
+    made.append(node)
+    node.SetAttribute(ALIGNMENT_ATTRIBUTE, note)
+    return node
+
+
+def _remove(scene, node) -> None:
+    """Remove a node with what shows it."""
+    displays = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+    scene.RemoveNode(node)
+    for display in displays:
+        if display is not None:
+            scene.RemoveNode(display)
+
+
+def _nodes(scene) -> list:
+    """The nodes of all alignments; copies of them are none."""
+    nodes = (node for class_name in CLASSES for node in nodes_of_class(scene, class_name))
+    return [
+        node
+        for node in nodes
+        if node.GetAttribute(ALIGNMENT_ATTRIBUTE) and node.GetNodeReferenceID(SELF_REFERENCE) == node.GetID()
+    ]
+
+
+def _note(node) -> dict:
+    return json.loads(node.GetAttribute(ALIGNMENT_ATTRIBUTE))
+
+
+def _alignment(identity: str, nodes: list) -> Alignment:
+    by_order: dict[int, dict] = {}
+    for node in nodes:
+        by_order.setdefault(_note(node)["order"], {})[node.GetClassName()] = node
+    stacks, left_out = [], {}
+    for order in sorted(by_order):
+        transform, segmentation = (by_order[order].get(name) for name in CLASSES)
+        node = transform or segmentation
+        numbers = _note(node)
+        left_out = numbers.pop("left_out")
+        del numbers["id"]
+        stacks.append(AlignedStack(node.GetNodeReference(VOLUME_REFERENCE), transform, segmentation, numbers))
+    return Alignment(identity, stacks, left_out)
+
+
+def _is_used(node) -> bool:
+    """Whether a person has gone on with a node of an alignment."""
+    if node.IsA("vtkMRMLSegmentationNode"):
+        others = node.GetSegmentation().GetNumberOfSegments() - int(has_mask(node))
+        return is_edited_mask(node) or others > 0
+    if is_edited_pose(node) or is_reviewed(node):
+        return True
+    volume = node.GetNodeReference(VOLUME_REFERENCE)
+    under = [
+        other
+        for other in nodes_of_class(node.GetScene(), "vtkMRMLTransformableNode")
+        if other.GetTransformNodeID() == node.GetID()
+    ]
+    return any(other != volume and other.GetNodeReference(VOLUME_REFERENCE) != volume for other in under)
+
+
+def _folders(hierarchy) -> dict[str, int]:
+    """The folders of alignments, by the alignments' IDs."""
+    found = vtk.vtkIdList()
+    hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), found, True)
+    ids = (found.GetId(index) for index in range(found.GetNumberOfIds()))
+    return {
+        hierarchy.GetItemAttribute(item, ALIGNMENT_ATTRIBUTE): item
+        for item in ids
+        if hierarchy.HasItemAttribute(item, ALIGNMENT_ATTRIBUTE)
+    }
