@@ -9,7 +9,7 @@ import numpy as np
 from E3PoseLib.errors import WorkerError
 
 
-def save_mask(mask: np.ndarray, box: tuple[slice, slice, slice], file: Path) -> dict:
+def save_mask(mask: np.ndarray, box: tuple[slice, ...], file: Path) -> dict:
     """Save the box of a mask [I, J, K] that is not empty, and return what `load_mask` finds it by, as JSON takes it."""
     np.save(file, mask[box])
     return {"file": str(file), "box": [[edges.start, edges.stop] for edges in box], "shape": mask.shape}
