@@ -17,6 +17,7 @@ METHODS = {
     E3_POSE: "e3_pose:E3Pose",
     "3dpose-net": "learned:PoseNet",
     "6drep": "learned:SixNumbers",
+    "ants": "registration.by_ants:ByANTs",
     "e3cnn": "learned:EquivariantCNN",
     "official": "official:OfficialProgram",
     "plain-cnn": "learned:PlainCNN",

@@ -24,6 +24,7 @@ from E3PoseTraining.methods.registration.to_template import (
     brain_of_template,
     compared_region,
 )
+from E3PoseTraining.methods.registry import find_method
 
 SHAPE, SPACING = (56, 60, 52), 3.0
 POSES = [
@@ -116,13 +117,12 @@ def found_by(register, templates, pose):
     return volume, brain, method(volume, 28.0)
 
 
+@pytest.mark.parametrize(("package", "name"), [("SimpleITK", "sitk"), ("ants", "ants")])
 @pytest.mark.parametrize("angles", [(10, 60, -100), (170, -30, 75)])
-def test_a_turned_head_is_found(templates, angles):
-    pytest.importorskip("SimpleITK")
-    from E3PoseTraining.methods.registration.sitk import BySimpleITK
-
+def test_a_turned_head_is_found(templates, angles, package, name):
+    pytest.importorskip(package)
     pose = rigid(Rotation.from_euler("xyz", angles, degrees=True).as_matrix(), [6.0, -4.0, 5.0])
-    _, brain, answer = found_by(BySimpleITK, templates, pose)
+    _, brain, answer = found_by(find_method(name), templates, pose)
     degrees, millimetres = pose_difference(answer.canonical_to_ras, pose)
     assert degrees < 3
     assert millimetres < 2
