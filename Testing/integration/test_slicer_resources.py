@@ -30,8 +30,8 @@ def test_every_bound_widget_has_its_parameter_and_every_parameter_its_widget(app
         if entry.get("name") == "SlicerParameterName"
     ]
     assert len(bound) == len(set(bound))
-    # The models' names are not known before the form is, so the panel fills that box; where the views were has none.
-    assert set(bound) | {"model", "planesBefore"} == set(E3PoseParameterNode.allParameters)
+    # The models' names are not known before the form is, so the panel fills that box; how the views were has no widget.
+    assert set(bound) | {"model", "planesBefore", "layoutBefore"} == set(E3PoseParameterNode.allParameters)
 
 
 def test_every_node_selector_gets_the_scene():
@@ -50,8 +50,9 @@ def test_sections_stand_in_order_and_everything_explains_itself():
         for entry in widget.findall("property")
         if entry.get("name") == "text"
     ]
-    over_time = ["Over time", "Slice prescription"]
-    assert titles == ["Input", "Model", "Output", "Result", "View", "Check", *over_time, "Advanced", "Setup"]
+    of_one = ["Input", "Model", "Output", "Result", "View", "Check"]
+    of_more = ["Over time", "Align stacks", "Slice prescription"]
+    assert titles == [*of_one, *of_more, "Advanced", "Setup"]
     for kind in ("QPushButton", "QComboBox", "QCheckBox", "QDoubleSpinBox", "qMRMLNodeComboBox", "ctkSliderWidget"):
         for widget in widgets(kind):
             tips = [entry for entry in widget.findall("property") if entry.get("name") == "toolTip"]

@@ -11,6 +11,7 @@ from E3PoseLib.alignment.common_frame import common_frame
 from E3PoseLib.alignment.consensus import ALIKE, brought_together
 from E3PoseLib.alignment.quality import common_brain, quality, seen_together
 from E3PoseLib.alignment.registration import registered
+from E3PoseLib.alignment.stack import sampled
 from E3PoseLib.errors import AlignmentError
 from E3PoseLib.imaging.geometry import pose_difference, rigid
 from E3PoseLib.imaging.masks import dice_overlap
@@ -70,6 +71,16 @@ def test_a_wrong_pose_is_mended_from_the_others(right, truth, degrees, mm):
     apart = errors(placed, truth)
     assert all(one.is_kept for one in placed) and apart[0] < 1.5 and apart[1] < 0.8
     assert "was mended" in placed[2].notes[0] and not placed[0].notes
+
+
+@needs_registration
+def test_the_same_stacks_give_the_same_answer(right):
+    others = sampled(right[0], right[0].canonical_to_ras)
+    start = off(right[1], 8, 4, 2).canonical_to_ras
+    one, again = (registered(right[1], others, others.brain > 0.5, start) for _ in range(2))
+    assert pose_difference(one, start)[0] > 2
+    # Threads add in another order each time, and no more.
+    np.testing.assert_allclose(one, again, atol=1e-3)
 
 
 @pytest.mark.parametrize("register", [None, registered], ids=["as estimated", "registered"])
