@@ -10,7 +10,7 @@ from E3PoseLib.models.catalog import OFFICIAL_THRESHOLDS
 from E3PoseLib.networks.unet.activations import ACTIVATIONS
 from E3PoseLib.running.ending import exit_status
 
-from .training.options import add_shared_options, parse
+from .training.options import add_shared_options, add_signal_options, parse
 from .training.run import GO_ON
 from .training.segmentation import USAGE, train_segmentation
 
@@ -64,16 +64,19 @@ def build_parser() -> argparse.ArgumentParser:
     placement.add_argument("--scaling_upper_bound", type=float, default=1.3, help="largest isotropic scale")
     signal = parser.add_argument_group("augmentation: signal")
     signal.add_argument("--randomise_res", action="store_true", help="lose resolution at random")
-    signal.add_argument("--max_res_iso", type=float, default=8, help="largest isotropic voxel, mm")
-    signal.add_argument("--max_bias", type=float, default=0.5, help="largest coefficient of the bias field")
-    signal.add_argument("--noise_std", type=float, default=0.03, help="largest standard deviation of the noise")
-    signal.add_argument("--norm_perc", type=float, default=0.005, help="quantile that becomes 0; 1 minus it, 1")
-    signal.add_argument("--gamma_min", type=float, default=-0.8, help="least logarithm of the exponent")
-    signal.add_argument("--gamma_max", type=float, default=0, help="largest logarithm of the exponent")
-    signal.add_argument("--sigma_min", type=float, default=1.5, help="least width of a spin-history plane, mm")
-    signal.add_argument("--sigma_max", type=float, default=2.3, help="largest width of a spin-history plane, mm")
-    signal.add_argument("--alpha_min", type=float, default=0.5, help="least signal loss in a spin-history plane")
-    signal.add_argument("--alpha_max", type=float, default=1.5, help="largest signal loss in that plane")
+    add_signal_options(
+        signal,
+        max_res_iso=8,
+        max_bias=0.5,
+        noise_std=0.03,
+        norm_perc=0.005,
+        gamma_min=-0.8,
+        gamma_max=0,
+        sigma_min=1.5,
+        sigma_max=2.3,
+        alpha_min=0.5,
+        alpha_max=1.5,
+    )
     network = parser.add_argument_group("network")
     network.add_argument("--n_levels", type=positive_int, default=4, help="resolutions")
     network.add_argument("--unet_feat", type=positive_int, default=16, help="features of the first level")

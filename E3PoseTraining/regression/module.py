@@ -55,10 +55,10 @@ class SideBySide(TrainingModule):
         # No weight belongs to two of them, so the gradient of the sum is that of each.
         return torch.stack(list(losses.values())).sum()
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+    def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
         # One by one: Lightning's own limit is that of all gradients together.
-        for network in self.model.values() if self.options.largest_gradient else ():
-            nn.utils.clip_grad_norm_(network.parameters(), self.options.largest_gradient)
+        for network in self.model.values() if gradient_clip_val else ():
+            nn.utils.clip_grad_norm_(network.parameters(), gradient_clip_val)
 
     def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
         crops, axes = torch.stack([s.image for s in batch]), torch.stack([s.axes for s in batch])

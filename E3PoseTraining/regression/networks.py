@@ -13,9 +13,10 @@ import roma
 import torch
 from torch import Tensor, nn
 
-from E3PoseLib.imaging.rotations import orthonormalise, rotation_6d_to_matrix
-from E3PoseLib.networks.equivariant.network import E3CNN, pool_axes
+from E3PoseLib.imaging.rotations import rotation_6d_to_matrix
+from E3PoseLib.networks.equivariant.network import E3CNN
 
+from ..training.axes import axes_of_field
 from ..training.losses import AxesLoss
 
 EDGE = 24
@@ -114,10 +115,7 @@ class AxesNetwork(RotationNetwork):
         raise NotImplementedError
 
     def rotation(self, crops: Tensor) -> Tensor:
-        axes = nn.functional.normalize(pool_axes(self.axes_field(crops)).unflatten(1, (3, 3)), dim=2)
-        # The pseudovector's sign is free: it takes the one that makes the frame right-handed.
-        sign = torch.where(torch.linalg.det(axes) < 0, -1.0, 1.0)[:, None]
-        return orthonormalise(torch.cat([axes[:, :1] * sign[:, None], axes[:, 1:]], dim=1))
+        return torch.from_numpy(axes_of_field(self.axes_field(crops))).to(crops)
 
     def loss(self, crops: Tensor, axes: Tensor, progress: float) -> Tensor:
         return self.axes_loss(self.axes_field(crops), axes)

@@ -33,8 +33,6 @@ def train_methods(options: argparse.Namespace) -> None:
     """
     if options.image_size != EDGE or not options.views:
         raise TrainingError(f"these networks see cubes of {EDGE} voxels: give --image_size {EDGE} and --views")
-    # Each network has its own limit; Lightning's would be one for all.
-    options.largest_gradient, options.clip_gradient = options.clip_gradient, 0
     seed_everything(options.seed, verbose=False)
     networks = {name: NETWORKS[name](**architecture_of(name, options)) for name in options.methods}
     sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from monai.metrics import compute_dice
@@ -15,10 +14,9 @@ from torchmetrics import CatMetric, MeanMetric
 
 from E3PoseLib.errors import TrainingError
 from E3PoseLib.imaging.rotations import geodesic_angle
-from E3PoseLib.method.views import assemble_rotation
-from E3PoseLib.networks.equivariant.network import pool_axes
 
 from ..augmentation.sample import Sample
+from .axes import axes_of_field
 from .losses import AxesLoss, SegmentationLoss
 from .options import plain
 from .recording import RecordedField
@@ -154,12 +152,6 @@ class RotationModule(TrainingModule):
         errors = self.errors.compute()
         self.errors.reset()
         self.log("val_rotation_degrees", errors.median().float(), prog_bar=True, rank_zero_only=False)
-
-
-def axes_of_field(field: Tensor) -> np.ndarray:
-    """The head's axes ``[B, 3, 3]`` (rows, a proper rotation in voxel axes) by an E(3)-CNN's ``axes_field``."""
-    raw = pool_axes(field).double().cpu().numpy().reshape(-1, 3, 3)
-    return np.stack([assemble_rotation(axes).T for axes in raw])
 
 
 def _images(batch: list[Sample]) -> Tensor:

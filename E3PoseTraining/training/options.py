@@ -33,6 +33,23 @@ BOUNDS = {
 """Least and largest value of flags that hold a number, where the command has them."""
 
 
+def add_signal_options(signal: argparse._ArgumentGroup, **defaults: float) -> None:
+    """Adds the flags of intensities, noise, resolution and spin history, with a default for each by its name."""
+    for name, what in {
+        "max_res_iso": "largest isotropic voxel, mm",
+        "max_bias": "largest coefficient of the bias field",
+        "noise_std": "largest standard deviation of the noise",
+        "norm_perc": "quantile that becomes 0; 1 minus it, 1",
+        "gamma_min": "least logarithm of the exponent",
+        "gamma_max": "largest logarithm of the exponent",
+        "sigma_min": "least width of a spin-history plane, mm",
+        "sigma_max": "largest width of a spin-history plane, mm",
+        "alpha_min": "least signal loss in a spin-history plane",
+        "alpha_max": "largest signal loss in that plane",
+    }.items():
+        signal.add_argument(f"--{name}", type=float, default=defaults[name], help=what)
+
+
 def add_shared_options(parser: argparse.ArgumentParser) -> None:
     """Adds what both commands understand beyond the method's own flags."""
     machine = parser.add_argument_group("machine")

@@ -6,7 +6,7 @@ import argparse
 
 from E3PoseLib.cli import positive_int
 
-from .options import add_shared_options, non_negative_int, probability
+from .options import add_shared_options, add_signal_options, non_negative_int, probability
 
 
 def add_rotation_options(parser: argparse.ArgumentParser) -> None:
@@ -30,16 +30,19 @@ def add_rotation_options(parser: argparse.ArgumentParser) -> None:
         "--mask_error", type=probability, default=0, help="probability that the crop is off the object's middle"
     )
     signal = parser.add_argument_group("augmentation: signal")
-    signal.add_argument("--max_res_iso", type=float, default=7.5, help="largest isotropic voxel, mm")
-    signal.add_argument("--max_bias", type=float, default=0.5, help="largest coefficient of the bias field")
-    signal.add_argument("--noise_std", type=float, default=0, help="largest standard deviation of the noise")
-    signal.add_argument("--norm_perc", type=float, default=0.005, help="quantile that becomes 0; 1 minus it, 1")
-    signal.add_argument("--gamma_min", type=float, default=-2, help="least logarithm of the exponent")
-    signal.add_argument("--gamma_max", type=float, default=0.1, help="largest logarithm of the exponent")
-    signal.add_argument("--sigma_min", type=float, default=2.3, help="least width of a spin-history plane, mm")
-    signal.add_argument("--sigma_max", type=float, default=4.6, help="largest width of a spin-history plane, mm")
-    signal.add_argument("--alpha_min", type=float, default=0.5, help="least signal loss in a spin-history plane")
-    signal.add_argument("--alpha_max", type=float, default=1.5, help="largest signal loss in that plane")
+    add_signal_options(
+        signal,
+        max_res_iso=7.5,
+        max_bias=0.5,
+        noise_std=0,
+        norm_perc=0.005,
+        gamma_min=-2,
+        gamma_max=0.1,
+        sigma_min=2.3,
+        sigma_max=4.6,
+        alpha_min=0.5,
+        alpha_max=1.5,
+    )
     network = parser.add_argument_group("network")
     network.add_argument("--n_levels", type=int, default=4, help="times the grid is halved")
     network.add_argument("--kernel_size", type=positive_int, default=5, help="taps along an edge, odd")

@@ -133,8 +133,17 @@ def estimate_at_once(panel, estimates, monkeypatch) -> Callable:
 
     monkeypatch.setattr(panel._run, "estimate", estimate)
 
+    return in_two_steps(panel, panel.ui.estimateButton, waiting)
+
+
+def in_two_steps(panel, button, waiting: list) -> Callable:
+    """A function that clicks and then has the answer written: its ``begin()`` and ``end()``, or both by a call.
+
+    ``waiting`` gets from the click what writes the answer.
+    """
+
     def begin() -> None:
-        panel.ui.estimateButton.click()
+        button.click()
         assert waiting, panel.ui.statusLabel.text
 
     def end() -> None:
@@ -147,6 +156,12 @@ def estimate_at_once(panel, estimates, monkeypatch) -> Callable:
 
     both.begin, both.end = begin, end
     return both
+
+
+@pytest.fixture
+def two_steps() -> Callable:
+    """`in_two_steps`, for fixtures of other files."""
+    return in_two_steps
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def stacks(scene):
 
 
 @pytest.fixture
-def align(panel, installed_model, monkeypatch):
+def align(panel, installed_model, monkeypatch, two_steps):
     """``align()`` clicks on Align stacks and writes the answer, which no other process computes; what is done meanwhile
     goes between ``align.begin()`` and ``align.end()``."""
     from E3PoseLib.running.align import together
@@ -56,20 +56,7 @@ def align(panel, installed_model, monkeypatch):
 
     monkeypatch.setattr(panel._run, "align", answer)
 
-    def begin() -> None:
-        panel.ui.alignButton.click()
-        assert waiting, panel.ui.statusLabel.text
-
-    def end() -> None:
-        waiting.pop()()
-        panel._onBusy()
-
-    def both() -> None:
-        begin()
-        end()
-
-    both.begin, both.end = begin, end
-    return both
+    return two_steps(panel, panel.ui.alignButton, waiting)
 
 
 def check(panel, *names) -> None:

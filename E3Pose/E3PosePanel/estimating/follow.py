@@ -171,13 +171,17 @@ class Follow:
     def _withhold(self, scan, answer: dict, mask, came: float) -> None:
         """Leave the pose before in the transform, and say so; the doubtful one is kept, should the person want it."""
         self._withheld = scan, answer, mask, came
-        doubt = result_text.doubt(answer)
-        self._report.withheld(came, _("the newest pose is doubtful ({reason}).").format(reason=doubt))
-        self._noteOutdated(
-            _("the newest pose is doubtful and not sent, since {time} ({reason})").format(
-                time=self._report.withheldSince(), reason=doubt
-            )
+        self._keepBefore(
+            came,
+            _("the newest pose is doubtful ({reason})."),
+            _("the newest pose is doubtful and not sent, since {time} ({reason})"),
+            result_text.doubt(answer),
         )
+
+    def _keepBefore(self, came: float, said: str, noted: str, reason: str) -> None:
+        """Say in the panel and note in the transform that it is not of the newest image, both with a ``reason``."""
+        self._report.withheld(came, said.format(reason=reason))
+        self._noteOutdated(noted.format(time=self._report.withheldSince(), reason=reason))
         self._panel.showWritten(self._volume, isFirst=False)
         self._tell()
 
@@ -194,17 +198,14 @@ class Follow:
 
     def _onFailed(self, error: Exception, came: float) -> None:
         """The pose stands for an image before this one; where the cause is not the image, following ends."""
-        reason = str(error).rstrip(".")
         if self.active and isinstance(error, VolumeError | NoHeadFoundError):
             self._isAsking, self._withheld = False, None
-            self._report.withheld(came, _("the newest image has no pose ({reason}).").format(reason=reason))
-            self._noteOutdated(
-                _("no pose of the image shown, since {time} ({reason})").format(
-                    time=self._report.withheldSince(), reason=reason
-                )
+            self._keepBefore(
+                came,
+                _("the newest image has no pose ({reason})."),
+                _("no pose of the image shown, since {time} ({reason})"),
+                str(error).rstrip("."),
             )
-            self._panel.showWritten(self._volume, isFirst=False)
-            self._tell()
             self.goOnLater()
         else:
             self.stop()
