@@ -8,7 +8,7 @@ import sys
 from E3PoseLib.cli import positive_int
 from E3PoseLib.running.ending import exit_status
 
-from .regression.networks import NETWORKS
+from .regression.named import NETWORKS, SIDE_BY_SIDE
 from .regression.run import USAGE, train_methods
 from .training.options import parse
 from .training.rotation_options import add_rotation_options
@@ -29,13 +29,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_rotation_options(parser)
     methods = parser.add_argument_group("methods")
-    methods.add_argument("--methods", nargs="+", choices=list(NETWORKS), default=list(NETWORKS), help="to train")
-    methods.add_argument("--lr_plain", type=float, default=0.002, help="learning rate of all but the E(3)-CNN")
+    methods.add_argument("--methods", nargs="+", choices=list(NETWORKS), default=SIDE_BY_SIDE, help="to train")
+    methods.add_argument(
+        "--lr_plain", type=float, default=0.002, help="learning rate of all but the E(3)-CNN and its ablations"
+    )
     methods.add_argument(
         "--orientations",
         type=positive_int,
         default=8,
-        help="of the 24 of a cube in which all but the E(3)-CNN see each crop, which costs little",
+        help="of the 24 of a cube in which those see each crop, which costs little",
     )
     return parser
 

@@ -1,6 +1,7 @@
 # The methods that are compared: what they are trained on, their templates, and the comparison itself. Every step goes on
 # where an interrupt left it.
-#   make train-methods BRAINS=folder                       networks side by side, WORK/networks/METHOD.safetensors
+#   make train-methods BRAINS=folder                       networks side by side, WORK/networks/METHOD.safetensors, then
+#                                                          two ablations of the augmentation, WORK/networks-METHOD/
 #   make compare BRAINS=folder [EPI=folder] [T2=folder]    tables and figures in WORK/synthetic, WORK/epi, WORK/t2
 
 PYTHON ?= python3
@@ -14,12 +15,19 @@ RUN := $(PYTHON) -m E3PoseTraining
 SYNTHESIZE = $(RUN).synthesize $(if $(BRAINS),--brains "$(BRAINS)") --workers $(WORKERS)
 HERE := $(dir $(lastword $(MAKEFILE_LIST)))
 
-.PHONY: networks compare synthetic epi t2
+TRAIN = $(RUN).train_methods $(foreach side,heads heads_val,$(addprefix $(WORK)/$(side)/,images labels annotations.csv))
+TRAINED = --config $(HERE)../recipe/e3cnn.yaml --n_epochs $(EPOCHS) --export last --resume auto
+# Ablations of the augmentation.
+OTHER_CROPS := e3cnn-no-spin-history e3cnn-no-low-resolution
+
+.PHONY: networks side-by-side $(OTHER_CROPS) compare synthetic epi t2
 
 # Every network sees the same scans in the same order.
-networks: $(WORK)/heads/annotations.csv $(WORK)/heads_val/annotations.csv
-	$(RUN).train_methods $(foreach side,heads heads_val,$(addprefix $(WORK)/$(side)/,images labels annotations.csv)) \
-	    $(WORK)/networks --config $(HERE)../recipe/e3cnn.yaml --n_epochs $(EPOCHS) --export last --resume auto
+networks: side-by-side $(OTHER_CROPS)
+side-by-side: $(WORK)/heads/annotations.csv $(WORK)/heads_val/annotations.csv
+	$(TRAIN) $(WORK)/networks $(TRAINED)
+$(OTHER_CROPS): $(WORK)/heads/annotations.csv $(WORK)/heads_val/annotations.csv
+	$(TRAIN) $(WORK)/networks-$@ $(TRAINED) --methods $@
 $(WORK)/heads/annotations.csv:
 	$(SYNTHESIZE) --field head --kinds $(KINDS) --n $(HEADS) --seed 401 -o $(@D)
 $(WORK)/heads_val/annotations.csv:
@@ -33,9 +41,9 @@ $(WORK)/scans/annotations.csv:
 	$(SYNTHESIZE) --kinds $(KINDS) --n $(SCANS) --seed 404 -o $(@D)
 
 # Networks that are not trained yet are left out; all others are compared.
-LEARNED := $(patsubst $(WORK)/networks/%.safetensors,%,$(wildcard $(WORK)/networks/*.safetensors))
-COMPARE = $(PYTHON) -m E3PoseLib compare -o $(WORK)/$@ --methods e3-pose sitk $(LEARNED) --templates $(WORK)/templates \
-    $(if $(LEARNED),--weights $(foreach name,$(LEARNED),$(name)=$(WORK)/networks/$(name).safetensors))
+LEARNED := $(wildcard $(WORK)/networks*/*.safetensors)
+COMPARE = $(PYTHON) -m E3PoseLib compare -o $(WORK)/$@ --methods e3-pose sitk $(basename $(notdir $(LEARNED))) \
+    --templates $(WORK)/templates $(if $(LEARNED),--weights $(foreach file,$(LEARNED),$(basename $(notdir $(file)))=$(file)))
 # Status 1 tells of a method that could not run; its words stand below the table, and the next set is compared.
 GO_ON = || [ $$? -eq 1 ]
 compare: synthetic $(if $(EPI),epi) $(if $(T2),t2)

@@ -73,3 +73,33 @@ class EquivariantCNN(Learned):
     """E(3)-Pose's rotation network alone, trained beside the others on the same crops."""
 
     name = "e3cnn"
+
+
+class VectorX(Learned):
+    """Ablation: the left-right axis is a vector as the others are, not a pseudovector whose sign is free."""
+
+    name = "e3cnn-vector-x"
+
+
+class WithoutParity(Learned):
+    """Ablation: a network that follows rotations, but not reflections."""
+
+    name = "e3cnn-so3"
+
+
+class PooledLoss(Learned):
+    """Ablation: trained by the loss of the crop's one set of axes, not of those of its voxels."""
+
+    name = "e3cnn-pooled-loss"
+
+
+class NoSpinHistory(Learned):
+    """Ablation: trained on scans without spin history."""
+
+    name = "e3cnn-no-spin-history"
+
+
+class NoLowResolution(Learned):
+    """Ablation: trained on scans that were not made coarser."""
+
+    name = "e3cnn-no-low-resolution"

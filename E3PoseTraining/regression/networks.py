@@ -7,14 +7,12 @@ anterior, superior, in voxel axes), a proper rotation.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import roma
 import torch
 from torch import Tensor, nn
 
 from E3PoseLib.imaging.rotations import rotation_6d_to_matrix
-from E3PoseLib.networks.equivariant.network import E3CNN
 
 from ..training.axes import axes_of_field
 from ..training.losses import AxesLoss
@@ -139,31 +137,3 @@ class PlainCNN(AxesNetwork):
 
     def axes_field(self, crops: Tensor) -> Tensor:
         return self.layers(crops)
-
-
-class EquivariantCNN(AxesNetwork):
-    """The project's own network, for what it makes of the same crops.
-
-    Parameters
-    ----------
-    **architecture
-        As for `E3CNN`.
-    """
-
-    turned = False
-
-    def __init__(self, **architecture: Any) -> None:
-        super().__init__()
-        self.network = E3CNN(**architecture)
-
-    def axes_field(self, crops: Tensor) -> Tensor:
-        return self.network.axes_field(crops)
-
-
-NETWORKS: dict[str, type[RotationNetwork]] = {
-    "3dpose-net": RotationVector,
-    "6drep": SixNumbers,
-    "plain-cnn": PlainCNN,
-    "e3cnn": EquivariantCNN,
-}
-"""By the name of the method."""

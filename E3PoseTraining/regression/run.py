@@ -15,8 +15,10 @@ from ..data.sources import find_both_sides
 from ..training.folder import RunFolder
 from ..training.rotation import e3cnn_architecture
 from ..training.run import train
+from .equivariant import EquivariantCNN
 from .module import SideBySide
-from .networks import EDGE, NETWORKS, EquivariantCNN
+from .named import NETWORKS, OWN_AUGMENTATION
+from .networks import EDGE
 from .weights import save_network
 
 USAGE = """python -m E3PoseTraining.train_methods TRAIN_IMAGES/ TRAIN_LABELS/ TRAIN_ANNOTATIONS.csv
@@ -33,6 +35,10 @@ def train_methods(options: argparse.Namespace) -> None:
     """
     if options.image_size != EDGE or not options.views:
         raise TrainingError(f"these networks see cubes of {EDGE} voxels: give --image_size {EDGE} and --views")
+    for name in OWN_AUGMENTATION.keys() & set(options.methods):
+        if len(options.methods) > 1:
+            raise TrainingError(f"{name} sees other crops than the rest: train it in a run of its own")
+        vars(options).update(OWN_AUGMENTATION[name])
     seed_everything(options.seed, verbose=False)
     networks = {name: NETWORKS[name](**architecture_of(name, options)) for name in options.methods}
     sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)
@@ -52,8 +58,8 @@ def train_methods(options: argparse.Namespace) -> None:
 
 
 def architecture_of(name: str, options: argparse.Namespace) -> dict:
-    """Arguments of a network's class: the E(3)-CNN has its flags, the others are as they are."""
-    return e3cnn_architecture(options) if NETWORKS[name] is EquivariantCNN else {}
+    """Arguments of a network's class: the E(3)-CNN and its ablations have its flags, the others are as they are."""
+    return e3cnn_architecture(options) if issubclass(NETWORKS[name], EquivariantCNN) else {}
 
 
 def export_methods(folder: RunFolder, options: argparse.Namespace, n_scans: int) -> None:
@@ -81,4 +87,6 @@ def export_methods(folder: RunFolder, options: argparse.Namespace, n_scans: int)
                 "use": "comparison with E(3)-Pose; research only, not for clinical use",
             },
         }
+        if name in OWN_AUGMENTATION:
+            header["card"]["augmentation"] = ", ".join(f"{k} {value}" for k, value in OWN_AUGMENTATION[name].items())
         save_network(folder.path / f"{name}.safetensors", name, weights, header)

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from E3PoseLib.errors import MethodError
 from E3PoseLib.imaging.files import whole_file
 
-from .networks import NETWORKS, RotationNetwork
+from .named import NETWORKS
+from .networks import RotationNetwork
 
 HEADER_KEY = "e3pose_method"
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from phantoms import make_head, make_small_model
+from scipy.ndimage import gaussian_filter
 
 from E3PoseLib.cli import main as e3pose
 from E3PoseLib.errors import MethodError
@@ -13,8 +14,10 @@ from E3PoseLib.imaging.rotations import geodesic_angle, random_rotations
 from E3PoseLib.imaging.volume import write_volume
 from E3PoseLib.models.catalog import resources
 from E3PoseLib.models.model import load_model
+from E3PoseTraining.regression.equivariant import SO3CNN
 from E3PoseTraining.regression.module import cube_rotations
-from E3PoseTraining.regression.networks import EDGE, NETWORKS, PlainCNN
+from E3PoseTraining.regression.named import NETWORKS, OWN_AUGMENTATION, SIDE_BY_SIDE
+from E3PoseTraining.regression.networks import EDGE, PlainCNN
 from E3PoseTraining.regression.weights import read_network, save_network
 from E3PoseTraining.train_methods import main
 from E3PoseTraining.training.progress import read_curves
@@ -27,7 +30,13 @@ CROP = {"edge": EDGE, "object_fraction": 0.6, "clip_fraction": 0.005}
 
 def make(name):
     torch.manual_seed(0)
-    return NETWORKS[name](**(SMALL_E3CNN if name == "e3cnn" else {})).eval()
+    return NETWORKS[name](**(SMALL_E3CNN if name.startswith("e3cnn") else {})).eval()
+
+
+def rough_crop():
+    """Structure everywhere, so that no voxel's axes are rounding errors made unit vectors."""
+    volume = gaussian_filter(np.random.default_rng(0).random((EDGE,) * 3), 1)
+    return torch.from_numpy((volume - volume.min()) / np.ptp(volume)).float()[None]
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +66,77 @@ def test_a_cube_has_24_rotations_that_carry_content_and_vectors_alike():
         assert torch.linalg.det(matrix) == pytest.approx(1)
 
 
-def test_the_e3cnn_turns_with_the_cube_and_the_plain_cnn_does_not():
-    crop = torch.rand(1, EDGE, EDGE, EDGE)
-    order, mirrored, matrix = cube_rotations()[7]
-    turned = crop.permute(0, *(1 + axis for axis in order)).flip(mirrored)
-    apart = {}
-    for name in ("e3cnn", "plain-cnn"):
+@pytest.mark.parametrize("name", ["plain-cnn", *(name for name in SIDE_BY_SIDE if name.startswith("e3cnn"))])
+def test_the_e3cnn_and_its_ablations_turn_with_the_cube_and_the_plain_cnn_does_not(name):
+    crop, network = rough_crop(), make(name)
+    degrees = []
+    for order, mirrored, matrix in cube_rotations():
+        turned = crop.permute(0, *(1 + axis for axis in order)).flip(mirrored)
         with torch.no_grad():
-            one, other = (make(name).rotation(volume[None])[0].double() for volume in (crop, turned))
-        apart[name] = float(geodesic_angle(one @ matrix.T, other))
-    assert apart["e3cnn"] < 1
-    assert apart["plain-cnn"] > 10
+            one, other = network.rotation(torch.stack([crop, turned])).double()
+        degrees.append(float(geodesic_angle(one @ matrix.T, other)))
+    assert len(degrees) == 24
+    if name == "plain-cnn":
+        assert np.median(degrees) > 10
+    else:
+        assert max(degrees) < 0.5
+
+
+@pytest.mark.parametrize("name", ["e3cnn", "e3cnn-pooled-loss", "e3cnn-so3", "e3cnn-vector-x"])
+def test_a_mirrored_crop_has_the_mirrored_pose_where_parity_and_the_pseudovector_are_kept(name):
+    crop, network = rough_crop(), make(name)
+    mirror = torch.diag(torch.tensor([-1.0, 1, 1], dtype=torch.float64))
+    with torch.no_grad():
+        one, other = network.rotation(torch.stack([crop, crop.flip(1)])).double()
+    # Of a mirrored head anterior and superior are mirrored, and right is what makes the frame right-handed.
+    expected = mirror @ one @ mirror
+    apart = float(geodesic_angle(expected, other))
+    if name in ("e3cnn", "e3cnn-pooled-loss"):
+        assert apart < 0.5
+    else:
+        assert apart > 10
+
+
+def test_a_vector_x_vanishes_on_a_head_with_a_plane_of_symmetry_and_a_pseudovector_stands_upright_on_it():
+    half = rough_crop()
+    symmetric = (half + half.flip(1)) / 2  # the plane's normal is the first axis
+    x = {}
+    for name in ("e3cnn", "e3cnn-vector-x", "e3cnn-so3"):
+        with torch.no_grad():
+            field = make(name).axes_field(symmetric[None])[0, :3]
+        mean = field.flatten(1).mean(1)
+        x[name] = mean.abs() / field.flatten(1).norm(dim=0).mean()
+    assert x["e3cnn-vector-x"][0] < 1e-4 < x["e3cnn-vector-x"][1:].max()
+    assert x["e3cnn"][1:].max() < 1e-4 < x["e3cnn"][0]
+    # Without parity nothing of the kind is known.
+    assert x["e3cnn-so3"].min() > 1e-4
+
+
+def test_the_loss_of_pooled_axes_is_that_of_the_answer_alone():
+    """Axes of voxels that differ, but whose pooled ones are the true ones: only the loss by voxel sees them."""
+    field = torch.zeros(1, 9, 1, 1, 2)
+    field[0, :, 0, 0, 0] = torch.tensor([2.0, 0, 0, 0.6, 0.8, 0, 0, 0, 1])
+    field[0, :, 0, 0, 1] = torch.tensor([0.0, 1, 0, -0.6, 0.8, 0, 0, 0, 1])
+    losses = {}
+    for name in ("e3cnn", "e3cnn-pooled-loss"):
+        network = make(name)
+        network.axes_field = lambda crops: field
+        losses[name] = float(network.loss(torch.zeros(1), torch.eye(3)[None], 0))
+    assert losses["e3cnn-pooled-loss"] == pytest.approx(0, abs=1e-5)
+    # Half of x is wrong by a right angle; of the 12 numbers of y two are wrong by 0.6 and two by 0.2, of z none.
+    assert losses["e3cnn"] == pytest.approx(0.5 * 0.5 + 1.6 / 12, abs=1e-5)
+
+
+def test_an_x_that_is_a_vector_has_a_sign_and_the_frame_is_made_proper_by_the_least_change():
+    field = torch.zeros(1, 9, 1, 1, 2)
+    field[0, :, 0, 0, 0] = torch.tensor([-0.6, 0.8, 0, 0, 1.0, 0, 0, 0, 1])
+    field[0, :, 0, 0, 1] = torch.tensor([-0.6, -0.8, 0, 0, 1.0, 0, 0, 0, 1])
+    network = make("e3cnn-vector-x")
+    network.axes_field = lambda crops: field
+    # x, on which the voxels disagree, gives way.
+    torch.testing.assert_close(network.rotation(torch.zeros(1))[0], torch.eye(3))
+    # -0.6 for 1 and ±0.8 for 0 of the 9 numbers of each voxel.
+    assert float(network.loss(torch.zeros(1), torch.eye(3)[None], 0)) == pytest.approx((1.6 + 0.8) / 9)
 
 
 @pytest.mark.parametrize("name", ["3dpose-net", "6drep"])
@@ -85,15 +154,17 @@ def test_a_regression_learns_what_it_is_shown(name):
     assert degrees.median() < 20
 
 
-def test_the_plain_cnn_has_as_many_weights_as_the_default_e3cnn():
+def test_the_plain_cnn_and_that_without_parity_have_as_many_weights_as_the_default_e3cnn():
     default = load_model(resources() / "Models" / "default.safetensors")
     equivariant = sum(weight.numel() for weight in default.rotation_network.parameters())
     assert sum(weight.numel() for weight in PlainCNN().parameters()) == pytest.approx(equivariant, rel=0.05)
+    without_parity = SO3CNN(**default.header.rotation)
+    assert sum(weight.numel() for weight in without_parity.parameters()) == pytest.approx(equivariant, rel=0.05)
 
 
 def test_one_run_trains_all_and_leaves_a_file_of_each(run):
     curves = read_curves(run / "logs" / "csv")
-    for name in NETWORKS:
+    for name in SIDE_BY_SIDE:
         assert sorted(curves[f"val_degrees_{name}"]) == [0, 1]
         network, header = read_network(run / f"{name}.safetensors", name)
         assert header["crop"]["edge"] == EDGE
@@ -102,6 +173,20 @@ def test_one_run_trains_all_and_leaves_a_file_of_each(run):
         assert (run / f"{name}.safetensors").stat().st_size < 1e6
     for name in ("3dpose-net", "6drep"):  # all that is shown to one is shown to all, but each learns by itself
         assert len(curves[f"train_loss_{name}_epoch"]) == 2
+
+
+def test_what_sees_other_crops_has_a_run_of_its_own(data, tmp_path, capsys):
+    sides = [str(data / side / kind) for side in ("train", "val") for kind in ("images", "labels", "annotations.csv")]
+    command = [*sides, str(tmp_path / "run"), *TINY, "--n_epochs", "1", "--methods", "e3cnn-no-low-resolution"]
+    assert main([*command, "e3cnn"]) != 0
+    assert "e3cnn-no-low-resolution sees other crops" in capsys.readouterr().err
+    assert main(command) == 0
+    _, header = read_network(tmp_path / "run" / "e3cnn-no-low-resolution.safetensors", "e3cnn-no-low-resolution")
+    assert header["card"]["augmentation"] == "max_res_iso 0, thick_slices 0"
+    used = json.loads((tmp_path / "run" / "options.json").read_text(encoding="utf-8"))
+    assert (used["max_res_iso"], used["thick_slices"]) == (0, 0)
+    assert used["spin_history"] > 0
+    assert set(OWN_AUGMENTATION) == {"e3cnn-no-low-resolution", "e3cnn-no-spin-history"}
 
 
 def test_another_size_of_crops_is_refused(data, tmp_path, capsys):
@@ -134,7 +219,7 @@ def test_weights_in_half_precision_answer_as_those_in_single(tmp_path):
     assert apart.max() < 1
 
 
-@pytest.mark.parametrize("name", ["3dpose-net", "e3cnn"])
+@pytest.mark.parametrize("name", ["3dpose-net", "e3cnn", "e3cnn-so3"])
 def test_estimate_by_a_trained_network(run, tmp_path, name):
     make_small_model().save(tmp_path / "small.safetensors")
     scan = make_head()

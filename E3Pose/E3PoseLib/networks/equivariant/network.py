@@ -30,6 +30,7 @@ class EquivariantBlock(nn.Module):
     n_convolutions : int
     carried : set of e3nn.o3.Irrep
         Those of `irreps_in` that the features hold, the others being zero (see `reach`).
+    convolution : type of SteerableConvolution
 
     Attributes
     ----------
@@ -46,18 +47,19 @@ class EquivariantBlock(nn.Module):
         lmax: int,
         n_convolutions: int,
         carried: Set[o3.Irrep],
+        convolution: type[SteerableConvolution] = SteerableConvolution,
     ) -> None:
         super().__init__()
         self.n_convolutions = n_convolutions
         for n in range(1, n_convolutions + 1):
             layout = gate_input(irreps_out)
-            convolution = SteerableConvolution(
+            layer = convolution(
                 irreps_in, layout, kernel_size=kernel_size, n_radial=n_radial, lmax=lmax, carried=carried
             )
-            carried = {irrep for _, irrep in convolution.carried_out}
+            carried = {irrep for _, irrep in layer.carried_out}
             # The official weights' names.
             self.add_module(f"gate{n}", Gate(irreps_out, carried))
-            self.add_module(f"conv{n}", convolution)
+            self.add_module(f"conv{n}", layer)
             self.add_module(f"batchnorm{n}", InstanceNorm(layout, carried))
             irreps_in = irreps_out
         self.carried = carried
@@ -111,6 +113,13 @@ class E3CNN(nn.Module):
     """
 
     irreps_axes = o3.Irreps("1x1e + 2x1o")
+    """Of what comes out; a subclass may have others, as it may have another `convolution`."""
+    convolution = SteerableConvolution
+
+    @staticmethod
+    def hidden_irreps(m: int) -> o3.Irreps:
+        """What a block of multiplicity m gives."""
+        return o3.Irreps(f"{4 * m}x0e + {4 * m}x0o + {2 * m}x1e + {2 * m}x1o + {m}x2e + {m}x2o")
 
     def __init__(
         self,
@@ -140,15 +149,19 @@ class E3CNN(nn.Module):
             if len(values) != n_levels + 1 or min(values) < 1:
                 raise ValueError(f"{name}: {n_levels + 1} blocks need as many numbers of at least 1, got {values}")
         for level, (m, repeat) in enumerate(zip(multiplicities, repeats, strict=True)):
-            hidden = o3.Irreps(f"{4 * m}x0e + {4 * m}x0o + {2 * m}x1e + {2 * m}x1o + {m}x2e + {m}x2o")
-            self.blocks.append(EquivariantBlock(irreps, hidden, n_convolutions=repeat, carried=carried, **sizes))
+            hidden = self.hidden_irreps(m)
+            self.blocks.append(
+                EquivariantBlock(
+                    irreps, hidden, n_convolutions=repeat, carried=carried, convolution=self.convolution, **sizes
+                )
+            )
             irreps, carried = hidden, self.blocks[-1].carried
             if level < n_levels:
                 pooled = only(irreps, carried)
                 self.pools.append(
                     SmoothPool() if smooth_pooling else NormMaxPool(pooled, signed_odd_scalars=signed_odd_scalars)
                 )
-        self.head = SteerableConvolution(irreps, self.irreps_axes, carried=carried, **sizes)
+        self.head = self.convolution(irreps, self.irreps_axes, carried=carried, **sizes)
 
     def freeze(self) -> None:
         """Keep all kernels once built; call when the weights will not change any more."""
