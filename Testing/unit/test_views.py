@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from E3PoseLib.imaging.geometry import transform_points
 from E3PoseLib.imaging.intensities import rescale
 from E3PoseLib.imaging.rotations import geodesic_angle, random_rotations
 from E3PoseLib.imaging.sampling import sample_grids
 from E3PoseLib.method.crop import UPRIGHT_RADII, crop_views, upright_cube
-from E3PoseLib.method.views import combine_views
+from E3PoseLib.method.views import as_of_more_views, combine_views
 
 
 def blobs(places: np.ndarray, edge: int = 60) -> np.ndarray:
@@ -99,6 +100,22 @@ def test_views_that_are_turned_about_do_not_pull_at_the_others():
     axes, disagreement = combine_views(seen, views)
     np.testing.assert_allclose(axes, head.T, atol=1e-12)
     assert disagreement == pytest.approx(3 / 8 * 180)
+
+
+def test_half_of_the_views_tell_the_disagreement_that_all_would_have():
+    generator = torch.Generator().manual_seed(6)
+    views = random_rotations(8, generator, torch.float64).numpy()
+    head = random_rotations(1, generator, torch.float64)[0].numpy()
+    rng = np.random.default_rng(6)
+    told = []
+    for _ in range(400):
+        errors = Rotation.from_rotvec(rng.normal(0, np.deg2rad(4), (8, 3))).as_matrix()
+        seen = (errors @ head).transpose(0, 2, 1) @ views
+        told.append([combine_views(seen, views)[1], combine_views(seen[:4], views[:4])[1]])
+    of_all, of_half = np.mean(told, axis=0)
+    assert of_half / of_all == pytest.approx(np.sqrt(6 / 7), abs=0.02)
+    assert of_half * as_of_more_views(4, 8) == pytest.approx(of_all, rel=0.02)
+    assert as_of_more_views(1, 8) == as_of_more_views(8, 8) == as_of_more_views(1, 1) == 1
 
 
 def test_clipping_keeps_a_few_bright_voxels_from_setting_the_contrast():

