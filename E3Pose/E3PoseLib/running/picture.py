@@ -1,4 +1,7 @@
-"""One picture of an estimate: the scan as it is stored and as the head sees it, with the brain and the head's axes."""
+"""One picture of an estimate: the scan as it is stored and as the head sees it, with the brain and the head's axes.
+
+And what all pictures of scans share: a slice with an outline, and how a figure is saved.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,10 @@ from ..method.estimate import PoseEstimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PLANES = ("sagittal", "coronal", "axial")
+BRAIN_COLOUR = "#ffd54a"
 AXIS_COLOURS = {"right": "#ff5a5a", "anterior": "#5ad75a", "superior": "#5aa0ff"}
 _ARROW_MM = 45.0
 _FIELD_MM = 170.0
@@ -66,32 +71,61 @@ def draw_estimate(path: Path, volume: Volume, estimate: PoseEstimate) -> None:
         brain = reslice(mask, frame_to_ras, 1.0, _FIELD_MM)
         axes = np.linalg.inv(frame_to_ras)[:3, :3] @ estimate.canonical_to_ras[:3, :3]
         for normal, panel in enumerate(panels):
-            _draw_slice(panel, scan, brain, axes, normal)
+            draw_slice(panel, scan.array, brain.array, normal, _FIELD_MM)
+            _draw_axes(panel, axes, normal)
             panel.set_title(f"{PLANES[normal]}, {title}", color="white", fontsize=10)
     legend = ", ".join(f"{name} {colour}" for name, colour in zip(AXIS_COLOURS, ("red", "green", "blue"), strict=True))
     certainty = f"confidence {estimate.confidence.in_words}"
     figure.suptitle(
         f"{Path(volume.name).name}   {certainty}\naxes: {legend}   outline: brain", color="white", fontsize=10
     )
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=120, facecolor="black", format="png")
+    save_figure(figure, path, dpi=120)
 
 
-def _draw_slice(panel: Axes, scan: Volume, brain: Volume, axes: np.ndarray, normal: int) -> None:
-    """One slice through the middle across the axis `normal`; right and anterior point to the right, superior and
-    anterior up.
+def draw_slice(
+    panel: Axes, scan: np.ndarray, brain: np.ndarray, normal: int, field_mm: float, level: float = 0.5
+) -> None:
+    """Draw one slice through the middle, and the brain's outline.
 
-    `axes` are the head's, as columns, in the frame of the slice.
+    Parameters
+    ----------
+    panel : matplotlib.axes.Axes
+    scan, brain : np.ndarray
+        Shape ``[N, N, N]``, axes right, anterior, superior.
+    normal : int
+        The axis across the slice. The first of the other two points to the right, the second up.
+    field_mm : float
+        Edge of the cube that both show.
+    level : float
+        Of `brain`, along which the outline runs.
     """
+    half = field_mm / 2
+    middle = scan.shape[normal] // 2
+    image, outline = (array.take(middle, axis=normal).T for array in (scan, brain))
+    extent = (-half, half, -half, half)
+    brightest = float(np.percentile(scan[scan > 0], 99.5)) if (scan > 0).any() else 1.0
+    panel.imshow(image, cmap="gray", origin="lower", extent=extent, vmin=0, vmax=brightest)
+    if outline.max() > level:
+        panel.contour(outline, levels=[level], colors=BRAIN_COLOUR, linewidths=0.8, origin="lower", extent=extent)
+    panel.axis("off")
+
+
+def save_figure(figure: Figure, path: Path, dpi: int = 100) -> None:
+    """Save a figure on black as a PNG, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, facecolor="black", format="png")
+
+
+def _draw_axes(panel: Axes, axes: np.ndarray, normal: int) -> None:
+    """Arrows along the head's axes, given as columns in the frame of the slice."""
     across, up = [axis for axis in range(3) if axis != normal]
     half = _FIELD_MM / 2
-    middle = scan.shape[normal] // 2
-    image, outline = (part.array.take(middle, axis=normal).T for part in (scan, brain))
-    extent = (-half, half, -half, half)
-    brightest = np.percentile(scan.array[scan.array > 0], 99.5) if (scan.array > 0).any() else 1
-    panel.imshow(image, cmap="gray", origin="lower", extent=extent, vmin=0, vmax=brightest)
-    if outline.max() > 0.5:
-        panel.contour(outline, levels=[0.5], colors="#ffd54a", linewidths=0.8, origin="lower", extent=extent)
     for axis, colour in zip(axes.T * _ARROW_MM, AXIS_COLOURS.values(), strict=True):
         if np.hypot(axis[across], axis[up]) > 5:
             panel.annotate(
@@ -99,4 +133,3 @@ def _draw_slice(panel: Axes, scan: Volume, brain: Volume, axes: np.ndarray, norm
             )
     panel.set_xlim(-half, half)
     panel.set_ylim(-half, half)
-    panel.axis("off")

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...alignment.quality import MASK_SHARE
 from ...alignment.stack import Sample, grid_to_frame
-from ...imaging.files import whole_file
 from ...imaging.resampling import reslice
 from ...imaging.volume import Volume
-from ..picture import check_can_draw
+from ..picture import PLANES, check_can_draw, draw_slice, save_figure
 from .writing import Aligned, remarks
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-BRAIN_COLOUR, LEFT_OUT_COLOUR = "#ffd54a", "#ff5a5a"
+LEFT_OUT_COLOUR = "#ff5a5a"
 _FIELD_MM = 140.0
 _ROW_INCHES = 2.6
-_TITLES = ("sagittal", "coronal", "axial")
 
 
 def draw_alignment(path: Path, stacks: Sequence[Aligned], together: Sample) -> None:
@@ -53,7 +47,7 @@ def draw_alignment(path: Path, stacks: Sequence[Aligned], together: Sample) -> N
     for number, (panels, one) in enumerate(zip(rows, stacks, strict=True), 1):
         scan = reslice(one.read.posed.volume, one.placed.frame_to_ras, 1.0, _FIELD_MM).array
         for normal, panel in enumerate(panels):
-            _draw_plane(panel, scan, brain, normal)
+            draw_slice(panel, scan, brain, normal, _FIELD_MM, MASK_SHARE)
         kept = one.placed.is_kept
         alike = "" if one.placed.likeness is None else f"\nlikeness {one.placed.likeness:.2f}"
         words = [f"{number}. {one.read.task.name[-24:]}" if kept else f"{one.read.task.name[-24:]}\nLEFT OUT"]
@@ -66,23 +60,9 @@ def draw_alignment(path: Path, stacks: Sequence[Aligned], together: Sample) -> N
             va="center",
             transform=panels[0].transAxes,
         )
-    for panel, title in zip(rows[0], _TITLES, strict=True):
+    for panel, title in zip(rows[0], PLANES, strict=True):
         panel.set_title(title, color="white", fontsize=9)
     figure.suptitle(
         "stacks in the planes of the head; yellow: the brain on which they agree", color="white", fontsize=9, y=0.995
     )
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=100, facecolor="black", format="png")
-
-
-def _draw_plane(panel: Axes, scan: np.ndarray, brain: np.ndarray, normal: int) -> None:
-    """One slice through the middle across the axis `normal`: right and anterior to the right, superior and anterior
-    up."""
-    middle, half = scan.shape[normal] // 2, _FIELD_MM / 2
-    image, outline = (array.take(middle, axis=normal).T for array in (scan, brain))
-    extent = (-half, half, -half, half)
-    brightest = float(np.percentile(scan[scan > 0], 99.5)) if (scan > 0).any() else 1.0
-    panel.imshow(image, cmap="gray", origin="lower", extent=extent, vmin=0, vmax=brightest)
-    if outline.max() > MASK_SHARE:
-        panel.contour(outline, levels=[MASK_SHARE], colors=BRAIN_COLOUR, linewidths=0.8, origin="lower", extent=extent)
-    panel.axis("off")
+    save_figure(figure, path)

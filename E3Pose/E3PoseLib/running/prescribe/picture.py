@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from ...imaging.files import whole_file
 from ...imaging.geometry import transform_points
 from ...imaging.volume import Volume
 from ...method.estimate import PoseEstimate
 from ...prescription.settings import PLANES
 from ...prescription.stack import SlicePlane, Stack
-from ..picture import check_can_draw
+from ..picture import BRAIN_COLOUR, check_can_draw, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BRAIN_COLOUR, SLICE_COLOUR, BOX_COLOUR, DOUBT_COLOUR = "#ffd54a", "#4fc3f7", "#ff7043", "#ff5a5a"
+SLICE_COLOUR, BOX_COLOUR, DOUBT_COLOUR = "#4fc3f7", "#ff7043", "#ff5a5a"
 _PIXEL_MM = 1.5
 _HEADING_INCHES = 0.4
 _VIEW_PER_FIELD = 1.2
@@ -80,8 +79,7 @@ def draw_stacks(path: Path, volume: Volume, estimate: PoseEstimate, stacks: Sequ
         y=1 - 0.5 * _HEADING_INCHES / height,
         va="center",
     )
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=100, facecolor="black", format="png")
+    save_figure(figure, path)
 
 
 def _draw_view(
