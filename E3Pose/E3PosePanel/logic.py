@@ -129,7 +129,7 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
             reslicing.write(target)
         except Exception:
             if outputNode is None:
-                slicer.mrmlScene.RemoveNode(target)
+                mrml.remove_node(target)
             raise
         return target
 
@@ -141,7 +141,7 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         if target is None or mrml.is_edited_mask(target):
             target = self.addOutput(SEGMENTATION, uprightNode)
         if not mrml.write_upright_mask(segmentationNode, uprightNode, target, reslicing.pose):
-            slicer.mrmlScene.RemoveNode(target)
+            mrml.remove_node(target)
 
     def savePose(self, transformNode, file) -> list:
         """Save a pose: with all that is known of it as JSON, and the matrix alone as ``.tfm`` and ``.npy`` beside it.

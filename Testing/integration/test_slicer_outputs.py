@@ -2,6 +2,7 @@
 
 import pytest
 
+from .conftest import nodes
 from .theirs import Theirs, content
 from .tries import SELECTORS, TRIES, delete_by_data_module
 
@@ -11,6 +12,24 @@ def theirs(panel, scene, tmp_path):
     found = Theirs(scene, tmp_path)
     panel.ui.inputVolumeSelector.setCurrentNode(found.a)
     return found
+
+
+def test_what_cannot_be_written_leaves_no_node_behind(panel, scene, scan_node, estimate_at_once, monkeypatch):
+    from E3PoseLib import mrml
+    from E3PoseLib.errors import OutputError
+
+    write_mask = mrml.write_mask
+
+    def fail_at_the_end(*arguments):
+        write_mask(*arguments)
+        raise OutputError("no room")
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    before = nodes(scene)
+    monkeypatch.setattr(mrml, "write_mask", fail_at_the_end)
+    with pytest.raises(OutputError, match="no room"):
+        estimate_at_once()
+    assert nodes(scene) == before
 
 
 def selected(panel) -> list:

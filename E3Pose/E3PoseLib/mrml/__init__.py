@@ -32,6 +32,7 @@ from E3PoseLib.mrml.outputs import (
     is_of,
     is_of_another,
     is_result_of,
+    remove_node,
     result_of,
 )
 from E3PoseLib.mrml.pose import (
@@ -202,6 +203,7 @@ __all__ = [
     "read_scan",
     "register_layouts",
     "remove_alignment",
+    "remove_node",
     "reset_pose",
     "reslice",
     "reslice_upright",

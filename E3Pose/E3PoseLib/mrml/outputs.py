@@ -5,6 +5,7 @@ person's own; where a scene is added to another one and nodes get new numbers, b
 """
 
 import numpy as np
+import slicer
 import vtk
 
 from E3PoseLib.errors import OutputError
@@ -24,6 +25,18 @@ ALIGNMENT_ATTRIBUTE = "E3Pose.Alignment"
 
 SHOWS = ("vtkMRMLDisplayNode", "vtkMRMLSliceCompositeNode", "vtkMRMLSelectionNode", "vtkMRMLSequenceBrowserNode")
 """Classes of nodes that refer to a volume to show it; any other that does works on it."""
+
+
+def remove_node(node) -> None:
+    """Take a node out of its scene with its display nodes, which `RemoveNode` alone leaves behind."""
+    scene = node.GetScene()
+    displays = []
+    if isinstance(node, slicer.vtkMRMLDisplayableNode):
+        displays = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+    scene.RemoveNode(node)
+    for display in displays:
+        if display is not None and display.GetScene() is not None:
+            scene.RemoveNode(display)
 
 
 def mark_result(node, volume_id: str) -> None:

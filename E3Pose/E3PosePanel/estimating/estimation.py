@@ -106,7 +106,7 @@ class Estimation:
                 logic.writeEstimate(scan, answer, mask, direction, transform, segmentation, imageTime)
             except Exception:
                 for node in made:
-                    slicer.mrmlScene.RemoveNode(node)
+                    mrml.remove_node(node)
                 raise
         return transform, segmentation
 

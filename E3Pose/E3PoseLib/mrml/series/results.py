@@ -7,7 +7,7 @@ import numpy as np
 
 from E3PoseLib.mrml.mask import write_mask
 from E3PoseLib.mrml.matrices import is_set, nodes_of_class
-from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, mark_result
+from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, mark_result, remove_node
 from E3PoseLib.mrml.pose import NO_POSE_ATTRIBUTE, read_result, write_pose
 from E3PoseLib.mrml.series.time_points import TimePoints
 
@@ -99,8 +99,7 @@ class SeriesResults:
                     mask_item.CreateClosedSurfaceRepresentation()
                 self.masks.SetDataNodeAtValue(mask_item, value)
             finally:
-                scene.RemoveNode(mask_item.GetDisplayNode())
-                scene.RemoveNode(mask_item)
+                remove_node(mask_item)
         else:
             self.masks.SetDataNodeAtValue(mask_item, value)
         self.poses.SetDataNodeAtValue(pose_item, value)

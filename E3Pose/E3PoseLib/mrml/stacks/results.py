@@ -15,7 +15,7 @@ import vtk
 from E3PoseLib.mrml.hierarchy import common_parent
 from E3PoseLib.mrml.mask import has_mask, is_edited_mask, write_mask
 from E3PoseLib.mrml.matrices import nodes_of_class
-from E3PoseLib.mrml.outputs import ALIGNMENT_ATTRIBUTE, SELF_REFERENCE, VOLUME_REFERENCE
+from E3PoseLib.mrml.outputs import ALIGNMENT_ATTRIBUTE, SELF_REFERENCE, VOLUME_REFERENCE, remove_node
 from E3PoseLib.mrml.pose import ALIGN_VOLUME, is_edited_pose, write_pose
 from E3PoseLib.mrml.review import is_reviewed
 
@@ -88,7 +88,7 @@ def write_alignment(scene, scans, answer: dict, masks, made: list) -> None:
                 write_mask(segmentation, mask, scan)
     except Exception:
         for node in made:
-            _remove(scene, node)
+            remove_node(node)
         raise
     tend_folders(scene)
 
@@ -113,7 +113,7 @@ def remove_alignment(scene, alignment: Alignment) -> list[str]:
             node.RemoveAttribute(ALIGNMENT_ATTRIBUTE)
             staying.append(node.GetName())
         else:
-            _remove(scene, node)
+            remove_node(node)
     tend_folders(scene)
     return staying
 
@@ -142,15 +142,6 @@ def _make(scene, class_name: str, name: str, note: str, made: list):
     made.append(node)
     node.SetAttribute(ALIGNMENT_ATTRIBUTE, note)
     return node
-
-
-def _remove(scene, node) -> None:
-    """Remove a node with what shows it."""
-    displays = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
-    scene.RemoveNode(node)
-    for display in displays:
-        if display is not None:
-            scene.RemoveNode(display)
 
 
 def _nodes(scene) -> list:
