@@ -212,6 +212,18 @@ def test_a_head_in_the_dark_is_found_in_the_brightened_scan():
     assert estimator.estimate(dark).confidence.certainty == 0
 
 
+def test_around_a_known_brain_a_dark_scan_shows_it_only_brightened():
+    estimator, head = PoseEstimator(make_model_with_upright_eyes(), "cpu"), make_head()
+    brain = replace(head, array=estimator.estimate(head).mask)
+    dark = replace(head, array=head.array / 4)
+    # The corner of the box about the brain is not brain, and lies in what the close-up network sees.
+    corner = np.argwhere(brain.array).min(axis=0)
+    dark.array[tuple(slice(edge, edge + 3) for edge in corner)] = head.array.max()
+    as_it_is, brightened = (estimator.estimate_around(dark, brain, brightened=bright) for bright in (False, True))
+    assert as_it_is.confidence.upright_agreement < 0.1 and not as_it_is.confidence.brightened
+    assert brightened.confidence.upright_agreement > 0.5 and brightened.confidence.brightened
+
+
 def test_a_head_with_eyes_is_not_searched_for_again_in_the_brightened_scan():
     model = make_model_with_eyes()
     model.header = replace(model.header, segmentation_edge=None, candidates=2)

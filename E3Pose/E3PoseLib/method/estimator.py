@@ -166,6 +166,7 @@ class PoseEstimator:
         brain: Volume,
         brain_agreement: float | None = None,
         wants_halves: Callable[[PoseEstimate], bool] = lambda estimate: False,
+        brightened: bool = False,
     ) -> PoseEstimate:
         """Estimate the pose of a head whose brain is known within some mm; the scan is not searched.
 
@@ -178,6 +179,8 @@ class PoseEstimator:
             Of the scan in which it was found, see `Confidence`; of use where a network looks at the head upright.
         wants_halves : callable
             Given the estimate: whether odd and even slices are read apart where the head may have moved between them.
+        brightened : bool
+            Whether the scan is brightened first, see `Confidence.brightened`: for a brain that was found so.
 
         Returns
         -------
@@ -196,6 +199,7 @@ class PoseEstimator:
         clock = Stopwatch()
         clock.begin("prepare", 0.0)
         scan = self.prepare(volume)
+        scan = scan.brightened() if brightened else scan
         shown = brain.closest_canonical()
         start = nearest_on_grid(shown.array, shown.voxel_to_ras, scan.array.shape, scan.grid_to_ras) > 0
         known = scan.known_brains or (start,)
@@ -210,7 +214,7 @@ class PoseEstimator:
             read = doubt.decide(read, read_by_few(doubt.read_again(read)))
         if isinstance(read.result, E3PoseError):
             raise read.result
-        return replace(read.result, timings=clock.read())
+        return replace(read.result.with_evidence(brightened=brightened), timings=clock.read())
 
     def _estimate(
         self, volumes: Sequence[Volume], clock: Stopwatch, thorough: bool = True, halves: bool = True

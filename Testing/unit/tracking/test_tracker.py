@@ -37,8 +37,10 @@ class Scripted:
 
     def __init__(self, near=(), whole=()):
         self.near, self.whole, self.asked, self.wanted_halves = list(near), list(whole), [], []
+        self.brightened = []
 
-    def estimate_around(self, volume, brain, brain_agreement=None, wants_halves=None):
+    def estimate_around(self, volume, brain, brain_agreement=None, wants_halves=None, brightened=False):
+        self.brightened.append(brightened)
         self.asked.append(round(float(brain.voxel_to_ras[0, 3]), 3))
         found = answer(self.near)
         self.wanted_halves.append(wants_halves(found))
@@ -157,6 +159,16 @@ def test_another_head_seen_in_the_whole_scan_is_not_forgotten_while_one_is_follo
     frames = follow(estimator, 2)
     assert frames[1].estimate.confidence.another_head_mm == 90 and frames[1].estimate.confidence.level == "moderate"
     assert any("another head" in warning for warning in frames[1].estimate.warnings)
+
+
+def test_a_head_that_was_found_in_the_dark_is_followed_there():
+    in_the_dark = replace(SURE, brightened=True)
+    estimator = Scripted([at(1, in_the_dark), at(2, in_the_dark)], [at(0, in_the_dark)])
+    follow(estimator, 3)
+    assert estimator.brightened == [True, True]
+    estimator = Scripted([at(1)], [at(0)])
+    follow(estimator, 2)
+    assert estimator.brightened == [False]
 
 
 def test_a_model_without_close_up_networks_searches_every_scan():
