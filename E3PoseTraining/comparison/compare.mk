@@ -43,7 +43,8 @@ $(WORK)/scans/annotations.csv:
 # Networks that are not trained yet are left out; all others are compared.
 LEARNED := $(wildcard $(WORK)/networks*/*.safetensors)
 COMPARE = $(PYTHON) -m E3PoseLib compare -o $(WORK)/$@ --methods e3-pose sitk $(basename $(notdir $(LEARNED))) \
-    --templates $(WORK)/templates $(if $(LEARNED),--weights $(foreach file,$(LEARNED),$(basename $(notdir $(file)))=$(file)))
+    --templates $(WORK)/templates \
+    $(if $(LEARNED),--weights $(foreach file,$(LEARNED),$(basename $(notdir $(file)))=$(file)))
 # Status 1 tells of a method that could not run; its words stand below the table, and the next set is compared.
 GO_ON = || [ $$? -eq 1 ]
 compare: synthetic $(if $(EPI),epi) $(if $(T2),t2)

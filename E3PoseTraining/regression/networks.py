@@ -20,6 +20,9 @@ from ..training.losses import AxesLoss
 EDGE = 24
 """Voxels along a crop; what the papers see at 120 is here pooled less often."""
 
+LARGEST_SINE = 1 - 1e-6
+"""Of half an angle: the angle of a rotation has no gradient at 180°, so the last 0.2° before it have none."""
+
 
 class RotationNetwork(nn.Module):
     """What the networks have in common."""
@@ -64,7 +67,7 @@ class Regression(RotationNetwork):
         return self.layers(crops)
 
     def loss(self, crops: Tensor, axes: Tensor, progress: float) -> Tensor:
-        return roma.rotmat_geodesic_distance(self.rotation(crops), axes.to(crops)).mean()
+        return roma.rotmat_geodesic_distance(self.rotation(crops), axes.to(crops), clamping=LARGEST_SINE).mean()
 
 
 class RotationVector(Regression):

@@ -47,8 +47,15 @@ class TrainingModule(LightningModule):
         factor = ScheduleFactor(self.options.schedule, self.options.warmup_epochs, self.options.n_epochs)
         return {"optimizer": optimizer, "lr_scheduler": LambdaLR(optimizer, factor)}
 
+    def on_validation_epoch_start(self) -> None:
+        """Raises TrainingError where the training has diverged, of which nothing can be validated."""
+        self._check_weights()
+
     def on_train_epoch_end(self) -> None:
         """Raises TrainingError where the training has diverged; nothing is saved then."""
+        self._check_weights()
+
+    def _check_weights(self) -> None:
         if not all(weight.isfinite().all() for weight in self.model.parameters()):
             raise TrainingError(
                 f"The training has diverged: after epoch {self.current_epoch} the weights are no longer finite. Lower "

@@ -229,6 +229,12 @@ def test_a_run_that_diverges_ends_with_an_error_and_no_weights(data, tmp_path, c
     assert not (tmp_path / "run" / "unet.ckpt").exists()
 
 
+def test_rotations_that_are_no_numbers_are_not_validated(data, tmp_path, capsys):
+    paths = [str(data / side / kind) for side in ("train", "val") for kind in ("images", "labels", "annotations.csv")]
+    assert train_e3cnn([*paths, str(tmp_path / "run"), *TINY_E3CNN, "--lr", "inf"]) == 2
+    assert "The training has diverged: after epoch 0" in capsys.readouterr().err
+
+
 def test_folder_with_another_run_is_left_alone(data, tmp_path, capsys, unet_run):
     before = {path: path.read_bytes() for path in unet_run.rglob("*") if path.is_file()}
     assert train_unet([*unet_paths(data, unet_run), *TINY_UNET]) == 2

@@ -154,6 +154,17 @@ def test_a_regression_learns_what_it_is_shown(name):
     assert degrees.median() < 20
 
 
+@pytest.mark.parametrize("name", ["3dpose-net", "6drep"])
+def test_a_rotation_wrong_by_half_a_turn_or_by_nothing_has_a_finite_gradient(name):
+    network = make(name).train()
+    axes = random_rotations(200, torch.Generator().manual_seed(0))
+    for difference in (torch.eye(3), torch.diag(torch.tensor([1.0, -1, -1]))):
+        rotations = (difference @ axes).requires_grad_()
+        network.rotation = lambda crops, rotations=rotations: rotations
+        network.loss(torch.zeros(1), axes, 1).backward()
+        assert rotations.grad.isfinite().all()
+
+
 def test_the_plain_cnn_and_that_without_parity_have_as_many_weights_as_the_default_e3cnn():
     default = load_model(resources() / "Models" / "default.safetensors")
     equivariant = sum(weight.numel() for weight in default.rotation_network.parameters())
