@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from E3PoseLib.imaging.rotations import rotation_6d_to_matrix
 
-from ..training.axes import axes_of_field
 from ..training.losses import AxesLoss
+from ..training.modules import axes_of_field
 
 EDGE = 24
 """Voxels along a crop; what the papers see at 120 is here pooled less often."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from monai.metrics import compute_dice
@@ -14,9 +15,10 @@ from torchmetrics import CatMetric, MeanMetric
 
 from E3PoseLib.errors import TrainingError
 from E3PoseLib.imaging.rotations import geodesic_angle
+from E3PoseLib.method.views import assemble_rotation
+from E3PoseLib.networks.equivariant.network import pool_axes
 
 from ..augmentation.sample import Sample
-from .axes import axes_of_field
 from .losses import AxesLoss, SegmentationLoss
 from .options import plain
 from .recording import RecordedField
@@ -176,3 +178,9 @@ def _axes(batch: list[Sample]) -> Tensor:
 def _centre(mask: Tensor) -> Tensor:
     """Centre of mass ``[3]`` of a mask ``[1, D, H, W]``, voxels."""
     return mask[0].nonzero().float().mean(0)
+
+
+def axes_of_field(field: Tensor) -> np.ndarray:
+    """The head's axes ``[B, 3, 3]`` (rows, a proper rotation in voxel axes) by an E(3)-CNN's ``axes_field``."""
+    raw = pool_axes(field.detach()).double().cpu().numpy().reshape(-1, 3, 3)
+    return np.stack([assemble_rotation(axes).T for axes in raw])
