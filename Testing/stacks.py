@@ -15,18 +15,22 @@ PLANES = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}
 
 
 class Brain:
-    """Something with structure in an ellipsoid of 90 × 110 × 84 mm, in surroundings of another structure."""
+    """Something with structure in an ellipsoid of 90 × 110 × 84 mm times a size, in surroundings of another structure.
 
-    def __init__(self, seed: int = 0) -> None:
+    Two of one size are alike in their outline, whatever is in them.
+    """
+
+    def __init__(self, seed: int = 0, size: float = 1.0) -> None:
         rng = np.random.default_rng(seed)
         n = 128
         points = np.moveaxis(np.indices((n, n, n)), 0, -1) - (n - 1) / 2
-        inside = (((points / (45, 55, 42)) ** 2).sum(axis=-1) < 1).astype(np.float32)
+        inside = (((points / size / (45, 55, 42)) ** 2).sum(axis=-1) < 1).astype(np.float32)
         structure = ndimage.gaussian_filter(rng.normal(size=(n, n, n)), 5)
         self.image = ((400 + 150 * structure / structure.std()) * (0.5 + inside)).clip(0).astype(np.float32)
         self.mask = inside
+        self._blurred = ndimage.gaussian_filter(self.image, 2.0)
 
-    def stack(self, plane: str, head_to_ras: np.ndarray, name: str = "", blur_mm: float = 2.0) -> PosedStack:
+    def stack(self, plane: str, head_to_ras: np.ndarray, name: str = "") -> PosedStack:
         """A stack of 3.5 mm slices along a plane of the head, which lies at ``head_to_ras``; its pose is right."""
         axes = np.eye(3)[:, PLANES[plane]]
         shape, spacing = (72, 72, 32), np.array([1.8, 1.8, 3.5])
@@ -34,8 +38,9 @@ class Brain:
         voxel_to_head = rigid(tilted * spacing, np.zeros(3))
         voxel_to_head[:3, 3] = -tilted @ (spacing * (np.array(shape) - 1) / 2)
         points = transform_points(voxel_to_head, np.moveaxis(np.indices(shape), 0, -1)) + (128 - 1) / 2
-        blurred = ndimage.gaussian_filter(self.image, blur_mm)
-        values, brain = (ndimage.map_coordinates(a, np.moveaxis(points, -1, 0), order=1) for a in (blurred, self.mask))
+        values, brain = (
+            ndimage.map_coordinates(a, np.moveaxis(points, -1, 0), order=1) for a in (self._blurred, self.mask)
+        )
         name = name or plane
         volume = Volume(values.astype(np.int16), head_to_ras @ voxel_to_head, name=name)
         return PosedStack(name, volume, head_to_ras, (brain > 0.5).astype(np.uint8))

@@ -10,17 +10,14 @@ import numpy as np
 from ..errors import AlignmentError
 from ..imaging.geometry import pose_difference
 from .common_frame import common_frame
-from .likeness import likeness, mean_of, pairwise, region
-from .stack import PosedStack, Sample, sampled
+from .likeness import likeness, mean_of, pairwise
+from .stack import PosedStack, Sample, region, sampled
 
-ALIKE = 0.65
-"""Likeness to the others from which on a registered stack shows the same head.
+ALIKE = 0.45
+"""Likeness to the others from which on a stack shows the same head.
 
 Measured: docs/alignment.md.
 """
-
-ALIKE_UNREGISTERED = 0.45
-"""The same where each stack stands by its own pose, which is off by some degrees."""
 
 MENDED_DEGREES, MENDED_MM = 15.0, 12.0
 """Registration that moves a stack further than this has mended its pose."""
@@ -78,19 +75,19 @@ class _Group:
 
     def __init__(self, stacks: Sequence[PosedStack], register: Register | None, furthest_mm: float) -> None:
         self.stacks, self.register, self.furthest_mm = stacks, register, furthest_mm
-        self.least = ALIKE_UNREGISTERED if register is None else ALIKE
         self.places: dict[int, np.ndarray] = {}
         self._samples: dict[int, Sample] = {}
 
     def put(self, index: int, place: np.ndarray) -> None:
         """Put a stack into the group, or where it is in it."""
+        where = region(self.others(index).brain) if set(self.places) - {index} else None
         self.places[index] = place
-        self._samples[index] = sampled(self.stacks[index], place)
+        self._samples[index] = sampled(self.stacks[index], place, where)
 
     def others(self, index: int) -> Sample:
         """What all but one show together."""
         found = [sample for other, sample in self._samples.items() if other != index]
-        return mean_of(found, [1.0] * len(found))
+        return mean_of(found)
 
     def best(self, index: int, starts: Sequence[np.ndarray]) -> tuple[float, np.ndarray]:
         """How like the others a stack becomes and at which place, by the first start that makes it alike, if any."""
@@ -101,8 +98,8 @@ class _Group:
             places = [start]
             if self.register is not None:
                 places.append(self.register(self.stacks[index], others, where, start))
-            found += [(likeness(sampled(self.stacks[index], place), others, where), place) for place in places]
-            if max(found, key=_score)[0] >= self.least:
+            found += [(_likeness_at(self.stacks[index], place, others, where), place) for place in places]
+            if max(found, key=_score)[0] >= ALIKE:
                 break
         return max(found, key=_score)
 
@@ -163,7 +160,7 @@ def brought_together(
     for index in (*rest, *rest):
         if index not in group.places:
             score, place = group.best(index, group.starts(index))
-            if score >= group.least and group.distance(index, place) <= furthest_mm:
+            if score >= ALIKE and group.distance(index, place) <= furthest_mm:
                 group.put(index, place)
     if len(group.places) == 1:
         best = max((table[i, j], stacks[i].name, stacks[j].name) for i in range(len(stacks)) for j in range(i))
@@ -184,19 +181,23 @@ def _settled(group: _Group) -> list[Placed]:
     )
     placed = []
     for index, stack in enumerate(group.stacks):
-        others = group.others(index)
         if index not in group.places:
             score, _ = group.best(index, [stack.canonical_to_ras])
             placed.append(Placed(stack, stack.canonical_to_ras, score, _why_left_out(group, index)))
             continue
-        score = likeness(sampled(stack, group.places[index]), others, region(others.brain))
         place = group.places[index] @ middle
+        others = group.others(index)
+        score = _likeness_at(stack, group.places[index], others, region(others.brain))
         one = Placed(stack, place, score)
         if one.is_mended:
             degrees, mm = pose_difference(stack.canonical_to_ras, place)
             one = replace(one, notes=(f"its own pose was {degrees:.0f}° and {mm:.0f} mm off, and was mended",))
         placed.append(one)
     return placed
+
+
+def _likeness_at(stack: PosedStack, place: np.ndarray, others: Sample, where: np.ndarray) -> float:
+    return likeness(sampled(stack, place, where), others, where)
 
 
 def _why_left_out(group: _Group, index: int) -> str:

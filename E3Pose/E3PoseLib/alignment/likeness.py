@@ -5,38 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
-from .stack import SPACING_MM, Sample
-
-RIM_MM = 4.0
-"""Around the brain: fluid and skull, which move with it."""
+from .stack import SPACING_MM, Sample, region
 
 LEAST_SHARED_ML = 5.0
 """Of the brain, seen by both: less tells nothing."""
 
 
-def mean_of(samples: Sequence[Sample], weights: Sequence[float]) -> Sample:
-    """What samples in one frame show together.
-
-    Parameters
-    ----------
-    samples : sequence of Sample
-        At least one.
-    weights : sequence of float
-        Of each, above 0.
-    """
-    weighted = [weight * one.covered.astype(np.float32) for one, weight in zip(samples, weights, strict=True)]
-    total = np.sum(weighted, axis=0)
-    safe = np.maximum(total, 1e-6)
-    values = np.sum([weight * one.values for one, weight in zip(samples, weighted, strict=True)], axis=0) / safe
-    brain = np.sum([weight * one.brain for one, weight in zip(samples, weighted, strict=True)], axis=0) / safe
-    return Sample(values.astype(np.float32), total > 0, brain.astype(np.float32))
-
-
-def region(brain: np.ndarray) -> np.ndarray:
-    """The brain and a rim around it, bool ``[N, N, N]``."""
-    return ndimage.binary_dilation(brain > 0.5, iterations=round(RIM_MM / SPACING_MM))
+def mean_of(samples: Sequence[Sample]) -> Sample:
+    """What samples in one frame, at least one, show together."""
+    times = np.sum([one.covered for one in samples], axis=0)
+    values, brain = (
+        np.sum([one.covered * array for one, array in zip(samples, arrays, strict=True)], axis=0)
+        / np.maximum(times, 1).astype(np.float32)
+        for arrays in ([one.values for one in samples], [one.brain for one in samples])
+    )
+    return Sample(values, times > 0, brain)
 
 
 def likeness(one: Sample, other: Sample, where: np.ndarray) -> float:

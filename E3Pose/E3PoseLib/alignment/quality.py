@@ -11,7 +11,7 @@ from scipy import ndimage
 from ..imaging.geometry import transform_points, voxel_sizes
 from .consensus import Placed
 from .likeness import mean_of
-from .stack import Sample, grid_to_frame, sampled, smoothed
+from .stack import Sample, grid_to_frame, region, sampled, smoothed, unshaded
 
 LEAST_IN_SLICE_MM2 = 300.0
 """Of the brain in a slice, below which the slice is not judged."""
@@ -57,9 +57,9 @@ def seen_together(placed: Sequence[Placed]) -> Sample:
     Where the brain is, is not asked of those whose own pose was mended: it was found in another place with it.
     """
     samples = {one: sampled(one.stack, one.frame_to_ras) for one in placed if one.is_kept}
-    together = mean_of(list(samples.values()), [1.0] * len(samples))
+    together = mean_of(list(samples.values()))
     trusted = [sample for one, sample in samples.items() if not one.is_mended]
-    return replace(together, brain=mean_of(trusted, [1.0] * len(trusted)).brain) if trusted else together
+    return replace(together, brain=mean_of(trusted).brain) if trusted else together
 
 
 def quality(one: Placed, together: Sample) -> Quality:
@@ -92,11 +92,11 @@ def _slices_at_place(one: Placed, together: Sample) -> float:
     axis = slice_axis(one)
     brain = _on_stack(one, together.brain.astype(np.float32)) > MASK_SHARE
     expected = _on_stack(one, smoothed(together.values, together.covered))
-    in_plane = np.delete(voxel_sizes(_voxels(one)), axis)
+    sizes = voxel_sizes(_voxels(one))
+    shown = unshaded(one.stack.intensities, _on_stack(one, region(together.brain).astype(np.float32)), sizes)
+    in_plane = np.delete(sizes, axis)
     found = []
-    for image, wanted, inside in zip(
-        *(np.moveaxis(array, axis, 0) for array in (one.stack.intensities, expected, brain)), strict=True
-    ):
+    for image, wanted, inside in zip(*(np.moveaxis(array, axis, 0) for array in (shown, expected, brain)), strict=True):
         if np.count_nonzero(inside) * in_plane.prod() < LEAST_IN_SLICE_MM2:
             continue
         plain = ndimage.gaussian_filter(image, 2.0 / in_plane)

@@ -6,12 +6,13 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from ..errors import DependencyError
 from ..imaging.boxes import grown
 from ..imaging.geometry import LPS_TO_RAS, direction_cosines, rigid, transform_points, voxel_sizes
 from ..imaging.masks import filled_box
-from .stack import PosedStack, Sample, grid_points, grid_to_frame
+from .stack import PosedStack, Sample, grid_points, grid_to_frame, normalised, unshaded
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -71,7 +72,9 @@ def registered(stack: PosedStack, others: Sample, where: np.ndarray, start: np.n
     transform.SetMatrix([float(value) for value in lps[:3, :3].ravel()], 1e-6)
     transform.SetTranslation([float(value) for value in lps[:3, 3]])
     method = SimpleITK.ImageRegistrationMethod()
-    method.SetMetricAsCorrelation()
+    # SimpleITK's correlation is squared, and goes to where a stack shows the opposite too. Where all have a standard
+    # deviation of 1, the least squares are the highest correlation.
+    method.SetMetricAsMeanSquares()
     method.SetMetricFixedMask(mask)
     method.SetMetricSamplingStrategy(method.REGULAR)
     method.SetMetricSamplingPercentagePerLevel(_SAMPLED, _SEED)
@@ -93,7 +96,8 @@ def registered(stack: PosedStack, others: Sample, where: np.ndarray, start: np.n
 
 
 def _moving(stack: PosedStack, start: np.ndarray, where: np.ndarray) -> SimpleITK.Image | None:
-    """The part of the stack about the region, which is smoothed and interpolated faster than the whole."""
+    """The part of the stack about the region, without shading, which is smoothed and interpolated faster than the
+    whole."""
     to_voxel = np.linalg.inv(stack.volume.voxel_to_ras) @ start
     reached = transform_points(to_voxel, grid_points()[where])
     margin = _MARGIN_MM / voxel_sizes(stack.volume.voxel_to_ras)
@@ -102,7 +106,15 @@ def _moving(stack: PosedStack, start: np.ndarray, where: np.ndarray) -> SimpleIT
     if (high - low < 4).any():
         return None
     part = stack.intensities[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    return _image(part, stack.volume.voxel_to_ras @ rigid(np.eye(3), low))
+    part_to_ras = stack.volume.voxel_to_ras @ rigid(np.eye(3), low)
+    to_grid = np.linalg.inv(grid_to_frame()) @ np.linalg.inv(start) @ part_to_ras
+    weight = ndimage.affine_transform(
+        where.astype(np.float32), to_grid[:3, :3], to_grid[:3, 3], output_shape=part.shape, order=1
+    )
+    inside = weight > 0.5
+    if not inside.any():
+        return None
+    return _image(normalised(unshaded(part, weight, voxel_sizes(part_to_ras)), inside), part_to_ras)
 
 
 def _image(array: np.ndarray, voxel_to_ras: np.ndarray) -> SimpleITK.Image:

@@ -17,6 +17,19 @@ EDGE_MM, SPACING_MM = 140.0, 2.0
 SMOOTHING_MM = 2.0
 """Standard deviation: thick slices in different planes show alike what is coarser than this."""
 
+SHADING_MM = 10.0
+"""Standard deviation of the window of a local mean: what is coarser is the receive coils' shading, which is another one
+in each stack, as the fetus moves below the coils."""
+
+RIM_MM = 4.0
+"""Around the brain: fluid and skull, which move with it."""
+
+FURTHEST_DEVIATION = 4.0
+"""In standard deviations; a bright vessel or fluid at the edge of a shaded region counts for no more."""
+
+_LEAST_INSIDE = 100
+_LEAST_WEIGHT, _LEAST_MEAN = 1e-4, 0.1
+
 
 @dataclass(frozen=True, eq=False)
 class PosedStack:
@@ -55,8 +68,8 @@ class Sample:
     Parameters
     ----------
     values : np.ndarray
-        Float32 ``[N, N, N]``, axes along +x, +y, +z of the frame; smoothed, of mean 0 and standard deviation 1 within
-        the brain.
+        Float32 ``[N, N, N]``, axes along +x, +y, +z of the frame; smoothed, free of shading, of mean 0 and standard
+        deviation 1 where they are compared.
     covered : np.ndarray
         Bool, where the stack has voxels.
     brain : np.ndarray
@@ -82,7 +95,12 @@ def grid_points() -> np.ndarray:
     return transform_points(grid_to_frame(), np.moveaxis(np.indices((n, n, n)), 0, -1))
 
 
-def sampled(stack: PosedStack, frame_to_ras: np.ndarray) -> Sample:
+def region(brain: np.ndarray) -> np.ndarray:
+    """The brain and a rim around it, bool ``[N, N, N]``."""
+    return ndimage.binary_dilation(brain > 0.5, iterations=round(RIM_MM / SPACING_MM))
+
+
+def sampled(stack: PosedStack, frame_to_ras: np.ndarray, where: np.ndarray | None = None) -> Sample:
     """What a stack shows in a frame.
 
     Parameters
@@ -90,6 +108,9 @@ def sampled(stack: PosedStack, frame_to_ras: np.ndarray) -> Sample:
     stack : PosedStack
     frame_to_ras : np.ndarray
         Shape ``[4, 4]``, rigid, mm: where the frame lies in that stack.
+    where : np.ndarray, optional
+        Bool ``[N, N, N]``: where it is compared, for shading and contrast to be taken there. None is the region of the
+        stack's own brain.
     """
     to_voxel = np.linalg.inv(stack.volume.voxel_to_ras) @ frame_to_ras @ grid_to_frame()
     n = round(EDGE_MM / SPACING_MM)
@@ -102,7 +123,11 @@ def sampled(stack: PosedStack, frame_to_ras: np.ndarray) -> Sample:
     for (along_x, along_y, along_z, offset), size in zip(to_voxel[:3], stack.volume.shape, strict=True):
         index = along_x * steps[:, None, None] + along_y * steps[:, None] + along_z * steps + offset
         covered &= (index >= -0.5) & (index <= size - 0.5)
-    return Sample(normalised(smoothed(values, covered), brain, covered), covered, brain)
+    inside = (region(brain) if where is None else where) & covered
+    if np.count_nonzero(inside) < _LEAST_INSIDE:
+        inside = covered
+    flat = unshaded(smoothed(values, covered), inside.astype(np.float32), np.full(3, SPACING_MM))
+    return Sample(normalised(flat, inside), covered, brain)
 
 
 def smoothed(values: np.ndarray, covered: np.ndarray) -> np.ndarray:
@@ -112,12 +137,34 @@ def smoothed(values: np.ndarray, covered: np.ndarray) -> np.ndarray:
     return ndimage.gaussian_filter(np.where(covered, values, 0).astype(np.float32), sigma) / np.maximum(weight, 0.05)
 
 
-def normalised(values: np.ndarray, brain: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """Values of mean 0 and standard deviation 1 within the brain, or within all that is covered where there is none."""
-    inside = covered & (brain > 0.5)
-    if np.count_nonzero(inside) < 100:
-        inside = covered
+def unshaded(values: np.ndarray, weight: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Intensities over their local mean, so that smooth factors drop out.
+
+    Parameters
+    ----------
+    values : np.ndarray
+        ``[X, Y, Z]``, 0 or more.
+    weight : np.ndarray
+        Float32 of that shape, 0 to 1: where means are taken.
+    spacing : np.ndarray
+        Shape ``[3]``, mm.
+
+    Returns
+    -------
+    np.ndarray
+        Float32 ``[X, Y, Z]``, about 1; 1 where the weight is too far away for a mean.
+    """
+    sigma = SHADING_MM / np.asarray(spacing)
+    near = ndimage.gaussian_filter(weight, sigma)
+    mean = ndimage.gaussian_filter((values * weight).astype(np.float32), sigma) / np.maximum(near, _LEAST_WEIGHT)
+    least = max(_LEAST_MEAN * float((values * weight).sum()) / max(float(weight.sum()), 1.0), 1e-6)
+    return np.where(near > _LEAST_WEIGHT, values / np.maximum(mean, least), 1).astype(np.float32)
+
+
+def normalised(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Values of mean 0 and standard deviation 1 inside, none further from 0 than `FURTHEST_DEVIATION`."""
     if not inside.any():
         return np.zeros_like(values)
     known = values[inside]
-    return ((values - known.mean()) / max(float(known.std()), 1e-6)).astype(np.float32)
+    deviations = (values - known.mean()) / max(float(known.std()), 1e-6)
+    return deviations.clip(-FURTHEST_DEVIATION, FURTHEST_DEVIATION).astype(np.float32)

@@ -63,20 +63,14 @@ def bring_together(stacks: Sequence[PosedStack], refine: bool = True, furthest_m
     Raises
     ------
     AlignmentError
-        If no two of several stacks show the same head either way.
+        If no two of several stacks show the same head.
     """
-    remarks = []
+    remarks: tuple[str, ...] = ()
     if refine and not can_register():
-        remarks.append("SimpleITK is not installed (pip install 'e3pose[formats]'): poses stay as estimated")
+        remarks = ("SimpleITK is not installed (pip install 'e3pose[formats]'): poses stay as estimated",)
         refine = False
-    try:
-        placed = brought_together(stacks, registered if refine else None, furthest_mm)
-    except AlignmentError as error:
-        if not refine:
-            raise
-        placed, refine = brought_together(stacks, None, furthest_mm), False
-        remarks.append(f"{error}; registered no two become alike enough, so poses stay as estimated")
-    return Together(placed, seen_together(placed), refine, tuple(remarks))
+    placed = brought_together(stacks, registered if refine else None, furthest_mm)
+    return Together(placed, seen_together(placed), refine, remarks)
 
 
 def align_volumes(
