@@ -64,14 +64,14 @@ def pose_errors(generator, count):
 @pytest.mark.parametrize("brains", [None, pytest.param(BRAINS, marks=needs_brains)])
 def test_labels_show_the_pose(brains):
     degrees, millimetres = pose_errors(
-        FetalHeadGenerator(seed=3, brains=brains, field="head", spacing=1.5, motion=0), 16
+        FetalHeadGenerator(seed=3, brains=brains, field="head", spacing=1.5, motion=0), 8
     )
     assert degrees.max() < 2.0
     assert millimetres.max() < 1.0
 
 
 def test_pose_is_the_mean_of_what_moving_slices_show():
-    degrees, millimetres = pose_errors(FetalHeadGenerator(seed=3, field="head", spacing=2.0, motion=1), 24)
+    degrees, millimetres = pose_errors(FetalHeadGenerator(seed=3, field="head", spacing=2.0, motion=1), 12)
     assert np.median(degrees) < 2.0
     assert millimetres.max() < 1.0
 
@@ -195,7 +195,7 @@ def test_slices_of_one_pass_agree_and_passes_differ():
             roughest = max(roughest, bulge.sum() / areas.sum())
         return roughest
 
-    pairs = [(jaggedness(still(i)), jaggedness(moving(i))) for i in range(6)]
+    pairs = [(jaggedness(still(i)), jaggedness(moving(i))) for i in range(4)]
     assert np.median([moved / quiet for quiet, moved in pairs]) > 1.5
 
 
