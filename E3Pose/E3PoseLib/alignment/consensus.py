@@ -19,6 +19,9 @@ ALIKE = 0.45
 Measured: docs/alignment.md.
 """
 
+SURELY_ALIKE = 0.6
+"""Below this a stack that is kept may be of another fetus: of twelve synthetic ones four were kept, at up to 0.56."""
+
 MENDED_DEGREES, MENDED_MM = 15.0, 12.0
 """Registration that moves a stack further than this has mended its pose."""
 
@@ -189,10 +192,13 @@ def _settled(group: _Group) -> list[Placed]:
         others = group.others(index)
         score = _likeness_at(stack, group.places[index], others, region(others.brain))
         one = Placed(stack, place, score)
+        notes = []
         if one.is_mended:
             degrees, mm = pose_difference(stack.canonical_to_ras, place)
-            one = replace(one, notes=(f"its own pose was {degrees:.0f}° and {mm:.0f} mm off, and was mended",))
-        placed.append(one)
+            notes.append(f"its own pose was {degrees:.0f}° and {mm:.0f} mm off, and was mended")
+        if score < SURELY_ALIKE:
+            notes.append("little like the others: look whether it shows the same fetus")
+        placed.append(replace(one, notes=tuple(notes)))
     return placed
 
 

@@ -134,6 +134,17 @@ def test_another_head_is_left_out_and_moves_nothing(right, truth, register, requ
     assert errors(placed, truth)[0] < 1.5
 
 
+def test_a_stack_that_is_little_like_the_others_is_kept_with_a_word(right):
+    volume = right[2].volume
+    noise = np.random.default_rng(0).normal(0, 1200, volume.shape)
+    noisy = replace(right[2], volume=replace(volume, array=(volume.array + noise).clip(0)))
+    placed = brought_together([*right[:2], noisy], None)
+    assert [one.is_kept for one in placed] == [True] * 3
+    assert 0.45 < placed[2].likeness < 0.6 < placed[0].likeness
+    assert "look whether it shows the same fetus" in placed[2].notes[0]
+    assert not placed[0].notes and not placed[1].notes
+
+
 def test_without_registration_a_pose_that_is_far_off_is_noticed(right):
     placed = brought_together([*right, off(replace(right[0], name="axial 2"), 40, 10, 3)], None)
     assert [one.is_kept for one in placed] == [True, True, True, False]

@@ -12,7 +12,7 @@ from ...alignment.stack import Sample, grid_to_frame
 from ...imaging.resampling import reslice
 from ...imaging.volume import Volume
 from ..picture import PLANES, check_can_draw, draw_slice, save_figure
-from .writing import Aligned, remarks
+from .writing import Aligned
 
 LEFT_OUT_COLOUR = "#ff5a5a"
 _FIELD_MM = 140.0
@@ -51,7 +51,7 @@ def draw_alignment(path: Path, stacks: Sequence[Aligned], together: Sample) -> N
         kept = one.placed.is_kept
         alike = "" if one.placed.likeness is None else f"\nlikeness {one.placed.likeness:.2f}"
         words = [f"{number}. {one.read.task.name[-24:]}" if kept else f"{one.read.task.name[-24:]}\nLEFT OUT"]
-        words += ["pose mended"] if kept and remarks(one) and one.placed.likeness is not None else []
+        words += ["pose mended"] if one.placed.is_mended else []
         panels[0].text(
             *(-0.06, 0.5, "\n".join(words) + alike),
             color="white" if kept else LEFT_OUT_COLOUR,
