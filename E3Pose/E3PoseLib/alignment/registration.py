@@ -72,9 +72,13 @@ def registered(stack: PosedStack, others: Sample, where: np.ndarray, start: np.n
     transform.SetMatrix([float(value) for value in lps[:3, :3].ravel()], 1e-6)
     transform.SetTranslation([float(value) for value in lps[:3, 3]])
     method = SimpleITK.ImageRegistrationMethod()
-    # SimpleITK's correlation is squared, and goes to where a stack shows the opposite too. Where all have a standard
-    # deviation of 1, the least squares are the highest correlation.
-    method.SetMetricAsMeanSquares()
+    if stack.is_shaded:
+        # SimpleITK's correlation is squared, and goes to where a stack shows the opposite too. Where all have a
+        # standard deviation of 1, the least squares are the highest correlation.
+        method.SetMetricAsMeanSquares()
+    else:
+        # What counts as it is may differ in contrast from the others, which correlation allows.
+        method.SetMetricAsCorrelation()
     method.SetMetricFixedMask(mask)
     method.SetMetricSamplingStrategy(method.REGULAR)
     method.SetMetricSamplingPercentagePerLevel(_SAMPLED, _SEED)
@@ -107,6 +111,8 @@ def _moving(stack: PosedStack, start: np.ndarray, where: np.ndarray) -> SimpleIT
         return None
     part = stack.intensities[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     part_to_ras = stack.volume.voxel_to_ras @ rigid(np.eye(3), low)
+    if not stack.is_shaded:
+        return _image(part, part_to_ras)
     to_grid = np.linalg.inv(grid_to_frame()) @ np.linalg.inv(start) @ part_to_ras
     weight = ndimage.affine_transform(
         where.astype(np.float32), to_grid[:3, :3], to_grid[:3, 3], output_shape=part.shape, order=1

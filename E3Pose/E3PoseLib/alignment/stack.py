@@ -43,12 +43,16 @@ class PosedStack:
         Shape ``[4, 4]``, rigid, mm.
     brain : np.ndarray
         Shape of the volume; above 0 in the brain.
+    is_shaded : bool
+        Whether coils may shade it. What is left of it then is relative to the local mean; else its intensities count as
+        they are, in standard deviations from the brain's mean.
     """
 
     name: str
     volume: Volume
     canonical_to_ras: np.ndarray
     brain: np.ndarray
+    is_shaded: bool = True
 
     @cached_property
     def intensities(self) -> np.ndarray:
@@ -110,7 +114,7 @@ def sampled(stack: PosedStack, frame_to_ras: np.ndarray, where: np.ndarray | Non
         Shape ``[4, 4]``, rigid, mm: where the frame lies in that stack.
     where : np.ndarray, optional
         Bool ``[N, N, N]``: where it is compared, for shading and contrast to be taken there. None is the region of the
-        stack's own brain.
+        stack's own brain; its brain alone where it is not shaded.
     """
     to_voxel = np.linalg.inv(stack.volume.voxel_to_ras) @ frame_to_ras @ grid_to_frame()
     n = round(EDGE_MM / SPACING_MM)
@@ -123,11 +127,15 @@ def sampled(stack: PosedStack, frame_to_ras: np.ndarray, where: np.ndarray | Non
     for (along_x, along_y, along_z, offset), size in zip(to_voxel[:3], stack.volume.shape, strict=True):
         index = along_x * steps[:, None, None] + along_y * steps[:, None] + along_z * steps + offset
         covered &= (index >= -0.5) & (index <= size - 0.5)
-    inside = (region(brain) if where is None else where) & covered
+    blurred = smoothed(values, covered)
+    if where is None:
+        where = region(brain) if stack.is_shaded else brain > 0.5
+    inside = where & covered
     if np.count_nonzero(inside) < _LEAST_INSIDE:
         inside = covered
-    flat = unshaded(smoothed(values, covered), inside.astype(np.float32), np.full(3, SPACING_MM))
-    return Sample(normalised(flat, inside), covered, brain)
+    if stack.is_shaded:
+        blurred = unshaded(blurred, inside.astype(np.float32), np.full(3, SPACING_MM))
+    return Sample(normalised(blurred, inside), covered, brain)
 
 
 def smoothed(values: np.ndarray, covered: np.ndarray) -> np.ndarray:

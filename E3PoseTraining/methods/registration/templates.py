@@ -104,7 +104,7 @@ def make_templates(
     entries = []
     for (contrast, age), near in tqdm(chosen.items(), unit="template"):
         samples = [_sample_of(scan) for scan in near]
-        mean = mean_of(samples, [1.0] * len(samples))
+        mean = mean_of(samples)
         stem = f"{contrast}_{age:g}"
         write_volume(folder / f"{stem}.nii.gz", Volume(np.where(mean.covered, mean.values, 0), grid_to_frame()))
         write_volume(folder / f"{stem}_brain.nii.gz", Volume(mean.brain, grid_to_frame()))
@@ -152,5 +152,5 @@ def _nearest(scans: Sequence[PosedScan], age: float, most: int) -> list[PosedSca
 
 def _sample_of(scan: PosedScan) -> Sample:
     brain = read_volume(scan.label).array == OBJECT_LABEL
-    stack = PosedStack(scan.image.name, read_volume(scan.image), scan.canonical_to_ras, brain)
+    stack = PosedStack(scan.image.name, read_volume(scan.image), scan.canonical_to_ras, brain, is_shaded=False)
     return sampled(stack, scan.canonical_to_ras)

@@ -62,7 +62,7 @@ class ToTemplate:
         templates = [brain_of_template(one) for one in read_templates(self._templates, age_weeks)]
         brain = self._find_brain(volume)
         centre = transform_points(volume.voxel_to_ras, centre_of_mass(brain > 0))
-        scan = PosedStack(volume.name, brain_of_scan(volume, brain), rigid(np.eye(3), centre), brain)
+        scan = PosedStack(volume.name, brain_of_scan(volume, brain), rigid(np.eye(3), centre), brain, is_shaded=False)
         ends = []
         for template, pose in best_starts(scan, templates):
             compared = compared_region(template)
