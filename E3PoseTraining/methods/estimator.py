@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,7 @@ class MethodEstimator:
         self._name = name
         self._needs_age = Need.AGE in method.needs
         self._device = str(pick_device(means.device))
-        self._method = method(means)
+        self._method = method(replace(means, method=name))
 
     def estimate(self, volume: Volume) -> PoseEstimate:
         """Estimate the pose of the head in one scan, a `ScanOfAge` where the age is known.

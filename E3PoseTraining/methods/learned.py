@@ -24,14 +24,13 @@ from .method import Answer, Means, Need
 
 
 class Learned:
-    """A network of `E3PoseTraining.regression`; which, the subclass knows."""
+    """A network of `E3PoseTraining.regression`, by the name of the method."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.WEIGHTS, Need.MODEL})
-    name: ClassVar[str]
 
     def __init__(self, means: Means) -> None:
         assert means.weights is not None
-        network, header = read_network(means.weights, self.name)
+        network, header = read_network(means.weights, means.method)
         self._device = pick_device(means.device)
         self._network = network.to(self._device)
         self._crop = header["crop"]
@@ -49,57 +48,3 @@ class Learned:
         centre = transform_points(scan.grid_to_ras, centre_of_mass(brain))
         mask = self._find_brain.in_scan(scan, brain)
         return Answer(rigid(rotation, np.asarray(centre)), mask, figures={"view_disagreement_degrees": disagreement})
-
-
-class PoseNet(Learned):
-    """3DPose-Net (Salehi et al., 2019)."""
-
-    name = "3dpose-net"
-
-
-class SixNumbers(Learned):
-    """6-D representation CNN, after the idea of Faghihpirayesh et al., 2023."""
-
-    name = "6drep"
-
-
-class PlainCNN(Learned):
-    """E(3)-Pose's axes and loss without equivariance."""
-
-    name = "plain-cnn"
-
-
-class EquivariantCNN(Learned):
-    """E(3)-Pose's rotation network alone, trained beside the others on the same crops."""
-
-    name = "e3cnn"
-
-
-class VectorX(Learned):
-    """Ablation: the left-right axis is a vector as the others are, not a pseudovector whose sign is free."""
-
-    name = "e3cnn-vector-x"
-
-
-class WithoutParity(Learned):
-    """Ablation: a network that follows rotations, but not reflections."""
-
-    name = "e3cnn-so3"
-
-
-class PooledLoss(Learned):
-    """Ablation: trained by the loss of the crop's one set of axes, not of those of its voxels."""
-
-    name = "e3cnn-pooled-loss"
-
-
-class NoSpinHistory(Learned):
-    """Ablation: trained on scans without spin history."""
-
-    name = "e3cnn-no-spin-history"
-
-
-class NoLowResolution(Learned):
-    """Ablation: trained on scans that were not made coarser."""
-
-    name = "e3cnn-no-low-resolution"

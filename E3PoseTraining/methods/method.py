@@ -37,12 +37,15 @@ class Means:
         Folder of templates.
     weights : Path, optional
         A learned method's weights.
+    method : str
+        By which name the method was asked for; filled in by `MethodEstimator`.
     """
 
     device: str = "auto"
     model: Mapping[str, Any] = field(default_factory=lambda: {"source": "default"})
     templates: Path | None = None
     weights: Path | None = None
+    method: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,17 +15,17 @@ from .method import Method
 
 METHODS = {
     E3_POSE: "e3_pose:E3Pose",
-    "3dpose-net": "learned:PoseNet",
-    "6drep": "learned:SixNumbers",
+    "3dpose-net": "learned:Learned",
+    "6drep": "learned:Learned",
     "ants": "registration.by_ants:ByANTs",
-    "e3cnn": "learned:EquivariantCNN",
-    "e3cnn-no-low-resolution": "learned:NoLowResolution",
-    "e3cnn-no-spin-history": "learned:NoSpinHistory",
-    "e3cnn-pooled-loss": "learned:PooledLoss",
-    "e3cnn-so3": "learned:WithoutParity",
-    "e3cnn-vector-x": "learned:VectorX",
+    "e3cnn": "learned:Learned",
+    "e3cnn-no-low-resolution": "learned:Learned",
+    "e3cnn-no-spin-history": "learned:Learned",
+    "e3cnn-pooled-loss": "learned:Learned",
+    "e3cnn-so3": "learned:Learned",
+    "e3cnn-vector-x": "learned:Learned",
     "official": "official:OfficialProgram",
-    "plain-cnn": "learned:PlainCNN",
+    "plain-cnn": "learned:Learned",
     "sitk": "registration.sitk:BySimpleITK",
 }
 """Module of this package and class of each method: an own one that is to stay is entered here."""

@@ -56,12 +56,15 @@ class VectorX(EquivariantCNN):
     network_class = VectorsE3CNN
 
     def rotation(self, crops: Tensor) -> Tensor:
-        vectors = normalize(self.axes_field(crops).flatten(2).unflatten(1, (3, 3)), dim=2)
-        return orthonormalise(vectors.mean(dim=3).double()).to(crops)
+        return orthonormalise(self._unit_vectors(crops).mean(dim=3).double()).to(crops)
 
     def loss(self, crops: Tensor, axes: Tensor, progress: float) -> Tensor:
-        vectors = normalize(self.axes_field(crops).flatten(2).unflatten(1, (3, 3)), dim=2)
+        vectors = self._unit_vectors(crops)
         return (vectors - axes.to(vectors)[..., None]).abs().mean()
+
+    def _unit_vectors(self, crops: Tensor) -> Tensor:
+        """``[B, 3, 3, N]``: x, y, z, their components, voxels."""
+        return normalize(self.axes_field(crops).flatten(2).unflatten(1, (3, 3)), dim=2)
 
 
 class ConvolutionWithoutParity(SteerableConvolution):

@@ -137,7 +137,7 @@ def measured(seed: int, estimator: PoseEstimator) -> dict:
             "seconds": time.perf_counter() - begun,
             "likeness": {one.stack.name: one.likeness for one in placed},
             "kept": sum(one.is_kept for one in own),
-            "marked": bool(own[-1].reason or own[-1].notes),
+            "marked": not own[-1].is_kept or own[-1].is_mended,
             "others kept": [one.stack.name for one in placed if one.is_kept and one.stack.name not in truths],
             "apart": _apart(own, truths),
         }

@@ -15,11 +15,9 @@ LEAST_SHARED_ML = 5.0
 def mean_of(samples: Sequence[Sample]) -> Sample:
     """What samples in one frame, at least one, show together."""
     times = np.sum([one.covered for one in samples], axis=0)
-    values, brain = (
-        np.sum([one.covered * array for one, array in zip(samples, arrays, strict=True)], axis=0)
-        / np.maximum(times, 1).astype(np.float32)
-        for arrays in ([one.values for one in samples], [one.brain for one in samples])
-    )
+    divisor = np.maximum(times, 1).astype(np.float32)
+    values = np.sum([one.covered * one.values for one in samples], axis=0) / divisor
+    brain = np.sum([one.covered * one.brain for one in samples], axis=0) / divisor
     return Sample(values, times > 0, brain)
 
 

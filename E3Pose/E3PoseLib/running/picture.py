@@ -111,7 +111,7 @@ def draw_slice(
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 100) -> None:
-    """Save a figure on black as a PNG, whole or not at all.
+    """Save a figure as a PNG, whole or not at all.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def save_figure(figure: Figure, path: Path, dpi: int = 100) -> None:
         If the file cannot be written.
     """
     with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=dpi, facecolor="black", format="png")
+        figure.savefig(temporary, dpi=dpi, format="png")
 
 
 def _draw_axes(panel: Axes, axes: np.ndarray, normal: int) -> None:

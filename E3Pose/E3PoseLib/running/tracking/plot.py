@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...imaging.files import whole_file
 from ...method.tracking.motion import Motion
+from ..picture import save_figure
 from .followed import Followed
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def draw_motion(path: Path, followed: Followed, motion: Motion, smoothed: Motion
         f"; {n_marked} doubtful (shaded)",
         fontsize=11,
     )
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+    save_figure(figure, path, dpi=110)
 
 
 def _draw_traces(panel: Axes, times: np.ndarray, courses: np.ndarray, smoothed: np.ndarray | None) -> None:
