@@ -39,6 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
         default=8,
         help="of the 24 of a cube in which those see each crop, which costs little",
     )
+    methods.add_argument("--rbr_levels", type=positive_int, default=4, help="resolutions of rbr's U-Net; the paper: 5")
+    methods.add_argument("--rbr_features", type=positive_int, default=8, help="of its first level; the paper: 4")
     return parser
 
 

@@ -83,8 +83,6 @@ class UprightInput:
 class HeadCrop:
     """What the rotation network sees of a scan whose object is known, by the very crop of inference.
 
-    The label has told where to crop and stays as it is: nothing behind this looks at it.
-
     Parameters
     ----------
     edge : int
@@ -93,7 +91,8 @@ class HeadCrop:
     clip_fraction : float
         See `crop_around`.
     cube : bool
-        Fill up with zeros where the crop leaves the scan, as models that look from several sides do.
+        Fill up with zeros where the crop leaves the scan, as models that look from several sides do. The label is then
+        cropped alike: voxels of which the object fills at least half. Otherwise it stays as it is.
     """
 
     def __init__(self, edge: int, minimum_edge: int, clip_fraction: float = 0.0, cube: bool = False) -> None:
@@ -103,10 +102,16 @@ class HeadCrop:
         self.cube = cube
 
     def __call__(self, sample: Sample) -> Sample:
-        image, label = rescale(sample.image[0].cpu().numpy()), sample.label[0].cpu().numpy() == 1
+        image, truth = rescale(sample.image[0].cpu().numpy()), sample.label[0].cpu().numpy() == 1
+        found = truth if sample.first_look is None else sample.first_look[0].cpu().numpy() == 1
+        label = sample.label
         if self.cube:
-            crop = crop_views(label, image, self.edge, OBJECT_FRACTION, np.eye(3)[None], self.clip_fraction)[0]
+            place = (self.edge, OBJECT_FRACTION, np.eye(3)[None])
+            crop = crop_views(found, image, *place, self.clip_fraction)[0]
+            filled = crop_views(found, truth.astype(np.float32), *place)
+            label = torch.from_numpy(filled >= 0.5).to(label)
         else:
             view = bounding_box(image != 0)
-            crop = crop_around(label, image, view, self.edge, OBJECT_FRACTION, self.minimum_edge, self.clip_fraction)
-        return dataclasses.replace(sample, image=torch.from_numpy(crop)[None].to(sample.image.device))
+            crop = crop_around(found, image, view, self.edge, OBJECT_FRACTION, self.minimum_edge, self.clip_fraction)
+        image = torch.from_numpy(crop)[None].to(sample.image.device)
+        return dataclasses.replace(sample, image=image, label=label, first_look=None)

@@ -162,7 +162,7 @@ def upright(sample: Sample, edge: int, linear: np.ndarray | None = None, shift: 
 
 
 class RandMaskError(RandSampleTransform):
-    """Moves and stretches the label alone, as a segmentation network errs: what is cropped around it is off-centre.
+    """Moves and stretches the label of a first look, as a segmentation network errs: a crop around it is off-centre.
 
     Parameters
     ----------
@@ -195,4 +195,4 @@ class RandMaskError(RandSampleTransform):
             inside = (nearest >= 0) & (nearest < size)
             layers = label.index_select(1 + axis, nearest.clamp(0, size - 1).to(label.device))
             label = layers * inside.to(label.device, label.dtype).view([-1 if d == axis else 1 for d in range(-1, 3)])
-        return dataclasses.replace(sample, label=label) if (label == 1).any() else sample
+        return dataclasses.replace(sample, first_look=label) if (label == 1).any() else sample

@@ -36,12 +36,15 @@ class Sample:
         is known.
     spacing : float
         Edge of a voxel, mm.
+    first_look : Tensor | None
+        The label as a segmentation network finds it, where that is another (`RandMaskError`): what a crop goes by.
     """
 
     image: Tensor
     label: Tensor
     axes: Tensor | None
     spacing: float
+    first_look: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -55,6 +58,7 @@ class Sample:
             self.label.to(device, non_blocking=non_blocking),
             self.axes,
             self.spacing,
+            None if self.first_look is None else self.first_look.to(device, non_blocking=non_blocking),
         )
 
 

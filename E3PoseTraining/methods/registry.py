@@ -26,6 +26,7 @@ METHODS = {
     "e3cnn-vector-x": "learned:Learned",
     "official": "official:OfficialProgram",
     "plain-cnn": "learned:Learned",
+    "rbr": "learned:Learned",
     "sitk": "registration.sitk:BySimpleITK",
 }
 """Module of this package and class of each method: an own one that is to stay is entered here."""

@@ -15,7 +15,7 @@ from E3PoseLib.imaging.rotations import orthonormalise
 from E3PoseLib.networks.equivariant.convolution import SteerableConvolution
 from E3PoseLib.networks.equivariant.network import E3CNN, pool_axes
 
-from .networks import AxesNetwork
+from .networks import AxesNetwork, Heads
 
 
 class EquivariantCNN(AxesNetwork):
@@ -58,9 +58,9 @@ class VectorX(EquivariantCNN):
     def rotation(self, crops: Tensor) -> Tensor:
         return orthonormalise(self._unit_vectors(crops).mean(dim=3).double()).to(crops)
 
-    def loss(self, crops: Tensor, axes: Tensor, progress: float) -> Tensor:
-        vectors = self._unit_vectors(crops)
-        return (vectors - axes.to(vectors)[..., None]).abs().mean()
+    def loss(self, heads: Heads, progress: float) -> Tensor:
+        vectors = self._unit_vectors(heads.crops)
+        return (vectors - heads.axes.to(vectors)[..., None]).abs().mean()
 
     def _unit_vectors(self, crops: Tensor) -> Tensor:
         """``[B, 3, 3, N]``: x, y, z, their components, voxels."""
@@ -114,5 +114,5 @@ class WithoutParity(EquivariantCNN):
 class PooledLoss(EquivariantCNN):
     """The ablation of the loss by voxel: the loss of the one set of axes that is taken of a crop (`pool_axes`)."""
 
-    def loss(self, crops: Tensor, axes: Tensor, progress: float) -> Tensor:
-        return self.axes_loss(pool_axes(self.axes_field(crops))[..., None, None, None], axes)
+    def loss(self, heads: Heads, progress: float) -> Tensor:
+        return self.axes_loss(pool_axes(self.axes_field(heads.crops))[..., None, None, None], heads.axes)

@@ -14,7 +14,7 @@ from E3PoseLib.imaging.rotations import geodesic_angle
 
 from ..augmentation.sample import Sample
 from ..training.modules import ScheduleFactor, TrainingModule
-from .networks import RotationNetwork
+from .networks import Heads, RotationNetwork
 
 
 class SideBySide(TrainingModule):
@@ -44,13 +44,12 @@ class SideBySide(TrainingModule):
         return {"optimizer": optimizer, "lr_scheduler": LambdaLR(optimizer, factor)}
 
     def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
-        crops, axes = torch.stack([s.image for s in batch]), torch.stack([s.axes for s in batch])
-        many_crops, many_axes = self._turned(crops, axes)
+        heads = _heads(batch)
+        many = self._turned(heads)
         progress = self.current_epoch / self.options.n_epochs
         losses = {}
         for name, network in self.model.items():
-            shown = (many_crops, many_axes) if network.turned else (crops, axes)
-            losses[name] = network.loss(*shown, progress)
+            losses[name] = network.loss(many if network.turned else heads, progress)
             self.log(f"train_loss_{name}", losses[name], on_epoch=True, sync_dist=True, batch_size=len(batch))
         # No weight belongs to two of them, so the gradient of the sum is that of each.
         return torch.stack(list(losses.values())).sum()
@@ -61,10 +60,10 @@ class SideBySide(TrainingModule):
             nn.utils.clip_grad_norm_(network.parameters(), gradient_clip_val)
 
     def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
-        crops, axes = torch.stack([s.image for s in batch]), torch.stack([s.axes for s in batch])
+        heads = _heads(batch)
         for name, network in self.model.items():
-            found = network.rotation(crops).double().cpu()
-            self.errors[name].update(geodesic_angle(found, axes.cpu()).to(self.device))
+            found = network.rotation(heads.crops).double().cpu()
+            self.errors[name].update(geodesic_angle(found, heads.axes.cpu()).to(self.device))
 
     def on_validation_epoch_end(self) -> None:
         medians = []
@@ -74,15 +73,20 @@ class SideBySide(TrainingModule):
             self.log(f"val_degrees_{name}", medians[-1], prog_bar=True, rank_zero_only=False)
         self.log("val_rotation_degrees", torch.stack(medians).mean(), rank_zero_only=False)
 
-    def _turned(self, crops: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
-        """Each crop in ``options.orientations`` different orientations of a cube, and the axes with it."""
-        turned_crops, turned_axes = [], []
-        for crop, its_axes in zip(crops, axes, strict=True):
+    def _turned(self, heads: Heads) -> Heads:
+        """Each crop in ``options.orientations`` different orientations of a cube, and axes and brain with it."""
+        crops, axes, brains = [], [], []
+        for crop, its_axes, brain in zip(heads.crops, heads.axes, heads.brains, strict=True):
             for number in torch.randperm(len(self.orientations))[: self.options.orientations].tolist():
                 order, mirrored, matrix = self.orientations[number]
-                turned_crops.append(crop.permute(0, *(1 + axis for axis in order)).flip(mirrored))
-                turned_axes.append(its_axes @ matrix.T.to(its_axes))
-        return torch.stack(turned_crops), torch.stack(turned_axes)
+                for turned, volume in ((crops, crop), (brains, brain)):
+                    turned.append(volume.permute(0, *(1 + axis for axis in order)).flip(mirrored))
+                axes.append(its_axes @ matrix.T.to(its_axes))
+        return Heads(torch.stack(crops), torch.stack(axes), torch.stack(brains))
+
+
+def _heads(batch: list[Sample]) -> Heads:
+    return Heads(*(torch.stack([getattr(sample, name) for sample in batch]) for name in ("image", "axes", "label")))
 
 
 def cube_rotations() -> list[tuple[tuple[int, ...], tuple[int, ...], Tensor]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from .equivariant import EquivariantCNN, PooledLoss, VectorX, WithoutParity
 from .networks import PlainCNN, RotationNetwork, RotationVector, SixNumbers
+from .places import RegistrationByRegression
 
 NETWORKS: dict[str, type[RotationNetwork]] = {
     "3dpose-net": RotationVector,
     "6drep": SixNumbers,
     "plain-cnn": PlainCNN,
+    "rbr": RegistrationByRegression,
     "e3cnn": EquivariantCNN,
     "e3cnn-vector-x": VectorX,
     "e3cnn-so3": WithoutParity,

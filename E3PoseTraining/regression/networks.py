@@ -7,6 +7,7 @@ anterior, superior, in voxel axes), a proper rotation.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import roma
 import torch
@@ -24,6 +25,25 @@ LARGEST_SINE = 1 - 1e-6
 """Of half an angle: the angle of a rotation has no gradient at 180°, so the last 0.2° before it have none."""
 
 
+@dataclass(frozen=True)
+class Heads:
+    """What is known of the heads of a batch.
+
+    Attributes
+    ----------
+    crops : Tensor
+        ``[B, 1, 24, 24, 24]`` in [0, 1].
+    axes : Tensor
+        ``[B, 3, 3]`` rows right, anterior, superior in voxel axes, a proper rotation.
+    brains : Tensor
+        ``[B, 1, 24, 24, 24]``, 1 in the brain.
+    """
+
+    crops: Tensor
+    axes: Tensor
+    brains: Tensor
+
+
 class RotationNetwork(nn.Module):
     """What the networks have in common."""
 
@@ -34,8 +54,8 @@ class RotationNetwork(nn.Module):
         """The head's axes ``[B, 3, 3]`` as rows, a proper rotation."""
         raise NotImplementedError
 
-    def loss(self, crops: Tensor, axes: Tensor, progress: float) -> Tensor:
-        """A scalar; axes ``[B, 3, 3]`` are the true ones, progress goes from 0 to 1 with the training."""
+    def loss(self, heads: Heads, progress: float) -> Tensor:
+        """A scalar; progress goes from 0 to 1 with the training."""
         raise NotImplementedError
 
 
@@ -66,8 +86,9 @@ class Regression(RotationNetwork):
         """``[B, n_outputs]``."""
         return self.layers(crops)
 
-    def loss(self, crops: Tensor, axes: Tensor, progress: float) -> Tensor:
-        return roma.rotmat_geodesic_distance(self.rotation(crops), axes.to(crops), clamping=LARGEST_SINE).mean()
+    def loss(self, heads: Heads, progress: float) -> Tensor:
+        rotation = self.rotation(heads.crops)
+        return roma.rotmat_geodesic_distance(rotation, heads.axes.to(rotation), clamping=LARGEST_SINE).mean()
 
 
 class RotationVector(Regression):
@@ -85,10 +106,11 @@ class RotationVector(Regression):
     def rotation(self, crops: Tensor) -> Tensor:
         return roma.rotvec_to_rotmat(self(crops))
 
-    def loss(self, crops: Tensor, axes: Tensor, progress: float) -> Tensor:
+    def loss(self, heads: Heads, progress: float) -> Tensor:
         if progress < self.SQUARED_UNTIL:
-            return nn.functional.mse_loss(self(crops), roma.rotmat_to_rotvec(axes.to(crops)))
-        return super().loss(crops, axes, progress)
+            vectors = self(heads.crops)
+            return nn.functional.mse_loss(vectors, roma.rotmat_to_rotvec(heads.axes.to(vectors)))
+        return super().loss(heads, progress)
 
 
 class SixNumbers(Regression):
@@ -118,8 +140,8 @@ class AxesNetwork(RotationNetwork):
     def rotation(self, crops: Tensor) -> Tensor:
         return torch.from_numpy(axes_of_field(self.axes_field(crops))).to(crops)
 
-    def loss(self, crops: Tensor, axes: Tensor, progress: float) -> Tensor:
-        return self.axes_loss(self.axes_field(crops), axes)
+    def loss(self, heads: Heads, progress: float) -> Tensor:
+        return self.axes_loss(self.axes_field(heads.crops), heads.axes)
 
 
 class PlainCNN(AxesNetwork):

@@ -19,6 +19,7 @@ from .equivariant import EquivariantCNN
 from .module import SideBySide
 from .named import NETWORKS, OWN_AUGMENTATION
 from .networks import EDGE
+from .places import RegistrationByRegression
 from .weights import save_network
 
 USAGE = """python -m E3PoseTraining.train_methods TRAIN_IMAGES/ TRAIN_LABELS/ TRAIN_ANNOTATIONS.csv
@@ -58,8 +59,12 @@ def train_methods(options: argparse.Namespace) -> None:
 
 
 def architecture_of(name: str, options: argparse.Namespace) -> dict:
-    """Arguments of a network's class: the E(3)-CNN and its ablations have its flags, the others are as they are."""
-    return e3cnn_architecture(options) if issubclass(NETWORKS[name], EquivariantCNN) else {}
+    """Arguments of a network's class: those that have flags have them from there, the others are as they are."""
+    if issubclass(NETWORKS[name], EquivariantCNN):
+        return e3cnn_architecture(options)
+    if issubclass(NETWORKS[name], RegistrationByRegression):
+        return {"n_levels": options.rbr_levels, "n_features": options.rbr_features}
+    return {}
 
 
 def export_methods(folder: RunFolder, options: argparse.Namespace, n_scans: int) -> None:

@@ -17,13 +17,14 @@ from E3PoseLib.models.model import load_model
 from E3PoseTraining.regression.equivariant import SO3CNN
 from E3PoseTraining.regression.module import cube_rotations
 from E3PoseTraining.regression.named import NETWORKS, OWN_AUGMENTATION, SIDE_BY_SIDE
-from E3PoseTraining.regression.networks import EDGE, PlainCNN
+from E3PoseTraining.regression.networks import EDGE, Heads, PlainCNN
 from E3PoseTraining.regression.weights import read_network, save_network
 from E3PoseTraining.train_methods import main
 from E3PoseTraining.training.progress import read_curves
 
 TINY = ["--device", "cpu", "--img_res", "6", "--image_size", "24", "--views", "2", "--n_levels", "2"]
 TINY += ["--multiplicity", "1", "--lmax", "2", "--kernel_size", "3", "--n_epochs", "2", "--batch_size", "4"]
+TINY += ["--export", "last", "--rbr_levels", "3", "--rbr_features", "4"]
 SMALL_E3CNN = {"n_levels": 2, "kernel_size": 3, "multiplicity": 1, "lmax": 2}
 CROP = {"edge": EDGE, "object_fraction": 0.6, "clip_fraction": 0.005}
 
@@ -31,6 +32,10 @@ CROP = {"edge": EDGE, "object_fraction": 0.6, "clip_fraction": 0.005}
 def make(name):
     torch.manual_seed(0)
     return NETWORKS[name](**(SMALL_E3CNN if name.startswith("e3cnn") else {})).eval()
+
+
+def heads_of(crops, axes):
+    return Heads(crops, axes, torch.zeros_like(crops))
 
 
 def rough_crop():
@@ -121,7 +126,7 @@ def test_the_loss_of_pooled_axes_is_that_of_the_answer_alone():
     for name in ("e3cnn", "e3cnn-pooled-loss"):
         network = make(name)
         network.axes_field = lambda crops: field
-        losses[name] = float(network.loss(torch.zeros(1), torch.eye(3)[None], 0))
+        losses[name] = float(network.loss(heads_of(torch.zeros(1), torch.eye(3)[None]), 0))
     assert losses["e3cnn-pooled-loss"] == pytest.approx(0, abs=1e-5)
     # Half of x is wrong by a right angle; of the 12 numbers of y two are wrong by 0.6 and two by 0.2, of z none.
     assert losses["e3cnn"] == pytest.approx(0.5 * 0.5 + 1.6 / 12, abs=1e-5)
@@ -136,7 +141,7 @@ def test_an_x_that_is_a_vector_has_a_sign_and_the_frame_is_made_proper_by_the_le
     # x, on which the voxels disagree, gives way.
     torch.testing.assert_close(network.rotation(torch.zeros(1))[0], torch.eye(3))
     # -0.6 for 1 and ±0.8 for 0 of the 9 numbers of each voxel.
-    assert float(network.loss(torch.zeros(1), torch.eye(3)[None], 0)) == pytest.approx((1.6 + 0.8) / 9)
+    assert float(network.loss(heads_of(torch.zeros(1), torch.eye(3)[None]), 0)) == pytest.approx((1.6 + 0.8) / 9)
 
 
 @pytest.mark.parametrize("name", ["3dpose-net", "6drep"])
@@ -147,7 +152,7 @@ def test_a_regression_learns_what_it_is_shown(name):
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.003)
     for step in range(60):
         optimizer.zero_grad()
-        network.loss(crops, axes, step / 60).backward()
+        network.loss(heads_of(crops, axes), step / 60).backward()
         optimizer.step()
     with torch.no_grad():
         degrees = geodesic_angle(network.rotation(crops).double(), axes.double())
@@ -161,7 +166,7 @@ def test_a_rotation_wrong_by_half_a_turn_or_by_nothing_has_a_finite_gradient(nam
     for difference in (torch.eye(3), torch.diag(torch.tensor([1.0, -1, -1]))):
         rotations = (difference @ axes).requires_grad_()
         network.rotation = lambda crops, rotations=rotations: rotations
-        network.loss(torch.zeros(1), axes, 1).backward()
+        network.loss(heads_of(torch.zeros(1), axes), 1).backward()
         assert rotations.grad.isfinite().all()
 
 
@@ -182,7 +187,9 @@ def test_one_run_trains_all_and_leaves_a_file_of_each(run):
         assert header["card"]["trained_on"] == "8 scans, 2 epochs, seed 0"
         assert not network.training
         assert (run / f"{name}.safetensors").stat().st_size < 1e6
-    for name in ("3dpose-net", "6drep"):  # all that is shown to one is shown to all, but each learns by itself
+    _, header = read_network(run / "rbr.safetensors", "rbr")
+    assert header["architecture"] == {"n_levels": 3, "n_features": 4}
+    for name in ("3dpose-net", "6drep", "rbr"):  # all that is shown to one is shown to all, but each learns by itself
         assert len(curves[f"train_loss_{name}_epoch"]) == 2
 
 
@@ -230,7 +237,7 @@ def test_weights_in_half_precision_answer_as_those_in_single(tmp_path):
     assert apart.max() < 1
 
 
-@pytest.mark.parametrize("name", ["3dpose-net", "e3cnn", "e3cnn-so3"])
+@pytest.mark.parametrize("name", ["3dpose-net", "e3cnn", "e3cnn-so3", "rbr"])
 def test_estimate_by_a_trained_network(run, tmp_path, name):
     make_small_model().save(tmp_path / "small.safetensors")
     scan = make_head()
