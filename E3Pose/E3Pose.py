@@ -29,6 +29,7 @@ from E3PosePanel.sample_data import registerSampleData
 from E3PosePanel.self_test import E3PoseTest  # noqa: F401 - where Slicer looks for it
 from E3PosePanel.setup_section import SetupSection
 from E3PosePanel.stacks.align_section import AlignSection
+from E3PosePanel.stacks.comparison import registerLayouts
 from E3PosePanel.status import Status
 from E3PosePanel.wrapped_labels import WrappedLabels
 
@@ -52,6 +53,7 @@ class E3Pose(ScriptedLoadableModule):
             "Billot B. Equivariant Symmetry-Aware Head Pose Estimation for Fetal MRI. arXiv, 2025. Please cite it."
         )
         slicer.app.connect("startupCompleted()", registerSampleData)
+        slicer.app.connect("startupCompleted()", registerLayouts)
 
 
 class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

@@ -1,10 +1,11 @@
 """Draws the pictures of the README, the tutorial and the panel's first steps: the window, step by step.
 
-    python Testing/host/screenshots.py [SCAN] --model NAME [-o FOLDER] [--steps FILE]
+    python Testing/host/screenshots.py [SCAN] --model NAME [-o FOLDER] [--steps FILE] [--stacks STACK...]
 
 Without a scan, the synthetic one of the sample data is shown. Panel, run and views are real: what is drawn is what the
-buttons do. ``window.png``, ``slices.png``, ``planes.png`` (in a dark style) and ``upright.png`` go to the folder, the
-four steps in one picture to FILE.
+buttons do. ``window.png``, ``slices.png``, ``planes.png`` (in a dark style), ``upright.png`` and ``follow.png`` go to
+the folder, the four steps in one picture to FILE. With stacks of one
+fetus there is ``stacks.png`` alone: how they are aligned.
 """
 
 import argparse
@@ -68,6 +69,29 @@ class Window:
         for part, y, x in ((red, 0, left), (three_d, 0, right), (green, top, left), (yellow, top, right)):
             picture[y : y + part.shape[0], x : x + part.shape[1]] = part
         return picture
+
+
+def compared(app, columns: int) -> np.ndarray:
+    """The module panel with the comparison of stacks beside it, as many columns of three views."""
+    from host.views import SliceView
+
+    width = (WINDOW[0] - PANEL_WIDTH) // columns - FRAME
+    height = (WINDOW[1] - 2 * FRAME) // 3
+    views = {
+        (row, column): SliceView(f"E3PoseStack{column + 1}{plane}", width, height)
+        for row, plane in enumerate(("Axial", "Sagittal", "Coronal"))
+        for column in range(columns)
+    }
+    app.module_panel.resize(PANEL_WIDTH, WINDOW[1])
+    for _ in range(10):
+        app.processEvents()
+    picture = np.full((WINDOW[1], WINDOW[0], 3), 60, np.uint8)
+    picture[:, :PANEL_WIDTH] = grabbed(app.module_panel)
+    for (row, column), view in views.items():
+        view.picture()  # what is new comes into place with the second picture
+        top, left = row * (height + FRAME), PANEL_WIDTH + FRAME + column * (width + FRAME)
+        picture[top : top + height, left : left + width] = view.picture()
+    return picture
 
 
 def grabbed(widget) -> np.ndarray:
@@ -135,12 +159,53 @@ def turn_over(sections) -> None:
         section.collapsed = not section.collapsed
 
 
+def draw_stacks(app, panel, files: list[Path], path: Path) -> None:
+    """Have stacks of one fetus aligned, and draw them side by side."""
+    import qt
+    import slicer
+
+    from E3PoseLib import mrml
+
+    for file in files:
+        brighten(slicer.util.loadVolume(str(file), {}))
+    ui = panel.ui
+    turn_over((ui.inputsCollapsibleButton, ui.viewCollapsibleButton, ui.checkCollapsibleButton))
+    turn_over((ui.alignCollapsibleButton,))
+    offered = panel.ui.stacksListWidget
+    for row in range(offered.count):
+        offered.item(row).setCheckState(qt.Qt.Checked)
+    panel.ui.alignButton.click()
+    app.wait_until(lambda: not panel.isBusy, timeout=900)
+    found = mrml.alignments(slicer.mrmlScene)
+    if not found:
+        sys.exit(panel.ui.statusLabel.text)
+    save(compared(app, len(mrml.compared_stacks(found[-1]))), path)
+
+
+def draw_follow(app, panel, window: Window, path: Path) -> None:
+    """Follow the scan through a few images, and draw the panel with the last pose."""
+    import slicer
+
+    scan = panel.ui.inputVolumeSelector.currentNode()
+    ui = panel.ui
+    turn_over((ui.viewCollapsibleButton, ui.checkCollapsibleButton, ui.seriesCollapsibleButton))
+    ui.followButton.checked = True
+    for _ in range(3):
+        before = ui.followLabel.text
+        app.wait_until(lambda before=before: ui.followLabel.text != before and not panel._run.busy, timeout=60)
+        slicer.util.arrayFromVolumeModified(scan)
+    ui.standardPlanesButton.click()
+    save(window.picture(), path)
+    ui.followButton.checked = False
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan", type=Path, nargs="?")
     parser.add_argument("--model", default="default")
     parser.add_argument("-o", "--output", type=Path, default=REPOSITORY / "Resources" / "Screenshots")
     parser.add_argument("--steps", type=Path)
+    parser.add_argument("--stacks", type=Path, nargs="+", default=[])
     arguments = parser.parse_args()
 
     app = host.start()
@@ -148,12 +213,16 @@ def main() -> None:
     window = Window(app)
     import slicer
 
+    panel.ui.modelComboBox.currentText = arguments.model
+    if arguments.stacks:
+        draw_stacks(app, panel, arguments.stacks, arguments.output / "stacks.png")
+        panel.cleanup()
+        return
     if arguments.scan is None:
         panel.ui.sampleScanButton.click()
     else:
         panel.ui.inputVolumeSelector.setCurrentNode(slicer.util.loadVolume(str(arguments.scan), {}))
     brighten(panel.ui.inputVolumeSelector.currentNode())
-    panel.ui.modelComboBox.currentText = arguments.model
     slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCameraNode").SetPosition(300, 400, 150)
     steps = [window.picture()]
 
@@ -186,6 +255,7 @@ def main() -> None:
     save(steps[-1], arguments.output / "upright.png")
     if arguments.steps is not None:
         draw_steps(steps, arguments.steps)
+    draw_follow(app, panel, window, arguments.output / "follow.png")
     panel.cleanup()
 
 

@@ -7,6 +7,9 @@ from vtkmodules.vtkCommonCore import VTK_OBJECT
 DATA_CLASS = "vtkMRMLDisplayableNode"
 """Volumes, transforms, segmentations, models, markups."""
 
+BEFORE_OTHERS = 10.0
+"""Priority with which Slicer's plugins look at a scene that was read."""
+
 
 def follow(scene) -> None:
     """Keep the scene's subject hierarchy."""
@@ -32,10 +35,16 @@ def follow(scene) -> None:
         if not scene.IsClosing() and item != tree.GetInvalidItemID():
             tree.RemoveItem(item, False, False)  # neither the data, which is on its way, nor the children
 
+    def resolve(caller, event) -> None:
+        """Make the scene's tree anew after a close, and merge that of a scene that was read into it."""
+        slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(scene)
+
     def on_imported(caller, event) -> None:
+        resolve(caller, event)
         for index in range(scene.GetNumberOfNodesByClass(DATA_CLASS)):
             add(scene.GetNthNodeByClass(index, DATA_CLASS))
 
     scene.AddObserver(scene.NodeAddedEvent, on_added)
     scene.AddObserver(scene.NodeAboutToBeRemovedEvent, on_about_to_be_removed)
-    scene.AddObserver(scene.EndImportEvent, on_imported)
+    scene.AddObserver(scene.EndImportEvent, on_imported, BEFORE_OTHERS)
+    scene.AddObserver(scene.EndCloseEvent, resolve)

@@ -383,6 +383,23 @@ def test_mask_comes_back_voxel_for_voxel(volume, under):
     assert np.allclose(mrml.voxel_to_world(labels), scan.volume.voxel_to_ras, atol=1e-6)
 
 
+def test_a_mask_that_is_written_anew_keeps_its_surface(volume):
+    scan, segmentation = mrml.read_scan(volume), add("vtkMRMLSegmentationNode")
+    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+    bounds = np.zeros(6)
+    for start in (20, 40):
+        mask = np.zeros(scan.volume.shape, np.uint8)
+        mask[start : start + 10, 20:30, 20:30] = 1
+        mrml.write_mask(segmentation, mask, scan)
+        if start == 20:
+            assert not segmentation.GetSegmentation().ContainsRepresentation(surface)  # not before it is shown
+            mrml.show_mask(segmentation, True, True)
+    (segment_id,) = segmentation.GetSegmentation().GetSegmentIDs()
+    segmentation.GetSegmentation().GetSegment(segment_id).GetRepresentation(surface).GetBounds(bounds)
+    middle = np.linalg.inv(scan.volume.voxel_to_ras) @ [*bounds.reshape(3, 2).mean(axis=1), 1]
+    assert np.allclose(middle[:3], [44.5, 24.5, 24.5], atol=0.5)
+
+
 def test_standard_planes_are_the_head_s():
     before = mrml.show_standard_planes(slicer.mrmlScene, POSE)
     nodes = mrml.slice_nodes(slicer.mrmlScene)

@@ -334,11 +334,20 @@ def test_a_saved_scene_brings_it_back(aligned, scene, tmp_path):
     assert aligned.ui.alignmentLabel.text == words
     assert np.allclose(mrml.poses_of(mrml.alignments(scene)[0].stacks), poses, atol=1e-5)
     assert [volume.GetName() for volume in aligned.alignSection._list.checked()] == list(MOTION)
+    tree = hierarchy(scene)
+    folders = {tree.GetItemParent(tree.GetItemByDataNode(node)) for node in made_by_alignment(scene)}
+    assert folders == {tree.GetItemByName("Aligned stacks")} and folders != {0}
     if aligned.ui.compareStacksButton.checked:
         aligned.ui.compareStacksButton.click()
     assert layout.GetViewArrangement() == layout.SlicerLayoutConventionalView
     aligned.ui.removeAlignmentButton.click()
     assert hierarchy(scene).GetItemByName("Aligned stacks") == 0
+
+
+def test_the_list_shows_a_stack_s_new_name(aligned, scene):
+    scene.GetFirstNodeByName("b").SetName("coronal")
+    assert listed(aligned) == ["a", "coronal", "c"] and "coronal: likeness" in aligned.ui.alignmentLabel.text
+    assert [volume.GetName() for volume in aligned.alignSection._list.checked()] == ["a", "coronal", "c"]
 
 
 def test_the_worker_aligns_and_is_cancelled(app, panel, stacks, scene):

@@ -87,6 +87,17 @@ def test_sample_data_is_registered_with_thumbnails(sources):
         assert source.category == "E3Pose"
 
 
+def test_layouts_are_known_from_the_start_on(app, panel, scene, sources):
+    """Else a scene that was saved in one would show no view until the panel is opened."""
+    layout = scene.GetSingletonNode("vtkMRMLLayoutNode", "vtkMRMLLayoutNode")
+    numbers = range(7300, 7306)
+    for number in numbers:
+        layout.SetLayoutDescription(number, "")
+    assert not any(layout.IsLayoutDescription(number) for number in numbers)
+    app.startupCompleted.emit()
+    assert all(layout.IsLayoutDescription(number) for number in numbers)
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="compares with the copy in ../shared")
 def test_the_scout_s_checksum_is_that_of_the_published_file(sources):
     digest = hashlib.sha256((SHARED / "data" / "epi" / "ep2d_13.nii.gz").read_bytes()).hexdigest()

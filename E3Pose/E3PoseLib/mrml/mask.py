@@ -145,8 +145,10 @@ def mask_to_world(segmentation_node) -> np.ndarray | None:
 
 
 def _put_segment(segmentation_node, image) -> None:
-    """Make an oriented image the segment of the brain; the one before goes."""
+    """Make an oriented image the segment of the brain; the one before goes, and a surface is made anew."""
     segmentation = segmentation_node.GetSegmentation()
+    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+    had_surface = segmentation.ContainsRepresentation(surface)
     segment_id = _mask_id(segmentation)
     if segment_id is None:
         segment_id = segmentation.GenerateUniqueSegmentID(SEGMENT_NAME)
@@ -168,6 +170,8 @@ def _put_segment(segmentation_node, image) -> None:
     display_node.SetSegmentVisibility(segment_id, True)
     display_node.SetSegmentVisibility2DFill(segment_id, False)  # it would hide the anatomy
     segmentation_node.RemoveAttribute(HIDDEN_ATTRIBUTE)
+    if had_surface:
+        make_surface(segmentation_node)
 
 
 def has_mask(segmentation_node) -> bool:

@@ -8,6 +8,11 @@ from slicer.util import VTKObservationMixin
 from E3PoseLib import mrml
 
 
+def registerLayouts() -> None:
+    """Let Slicer know the layouts before a scene is loaded that was saved in one: without them no view would show."""
+    mrml.register_layouts(slicer.mrmlScene)
+
+
 class Comparison(VTKObservationMixin):
     """Shows the latest alignment in a layout of its own, and the layout before again.
 
@@ -24,7 +29,7 @@ class Comparison(VTKObservationMixin):
         self._stacks = []
         self._poses = None
         self._tags = []
-        mrml.register_layouts(slicer.mrmlScene)
+        registerLayouts()  # where the module is loaded after the start
         if (layout := mrml.layout_node(slicer.mrmlScene)) is not None:
             self.addObserver(layout, vtk.vtkCommand.ModifiedEvent, self._onLayout)
         button.connect("toggled(bool)", self._onButton)

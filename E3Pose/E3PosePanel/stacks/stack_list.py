@@ -2,6 +2,7 @@
 
 import qt
 import slicer
+import vtk
 from slicer.util import VTKObservationMixin
 
 from E3PoseLib import mrml
@@ -18,6 +19,7 @@ class StackList(VTKObservationMixin):
         self._list = listWidget
         self._onChanged = onChanged
         self._parameterNode = None
+        self._followed = []
         listWidget.connect("itemChanged(QListWidgetItem*)", self._onItemChanged)
 
     def setParameterNode(self, parameterNode) -> None:
@@ -54,10 +56,25 @@ class StackList(VTKObservationMixin):
             item.setData(qt.Qt.UserRole, volume.GetID())
             item.setCheckState(qt.Qt.Checked if volume in checked else qt.Qt.Unchecked)
         self._list.blockSignals(wasBlocked)
+        self._follow(offered)
 
     def stop(self) -> None:
         """Follow the scene no longer."""
+        self._follow([])
         self.removeObservers()
+
+    def _follow(self, volumes: list) -> None:
+        """Hear of new names."""
+        for volume in self._followed:
+            self.removeObserver(volume, vtk.vtkCommand.ModifiedEvent, self._onModified)
+        for volume in volumes:
+            self.addObserver(volume, vtk.vtkCommand.ModifiedEvent, self._onModified)
+        self._followed = volumes
+
+    def _onModified(self, volume, event) -> None:
+        names = [self._list.item(row).text() for row in range(self._list.count)]
+        if names != [one.GetName() for one in self._followed]:
+            self._onChanged()
 
     def _onItemChanged(self, item) -> None:
         if self._parameterNode is None:
