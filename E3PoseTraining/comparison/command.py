@@ -18,6 +18,7 @@ from E3PoseLib.running.scans.tasks import Task, find_tasks
 
 from ..data.tables import read_table
 from ..evaluation.poses import Truth, read_truth
+from ..methods.command import usable_method
 from ..methods.method import Means
 from ..methods.registry import E3_POSE, METHODS
 from .measures import Outcome, outcome, row
@@ -36,9 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--methods",
         nargs="+",
-        default=list(METHODS),
         metavar="NAME|FILE.py:CLASS",
-        help="default: all of %(default)s; one that cannot run is said to in the table",
+        help=f"default: {', '.join(METHODS)}, those of them that have what they need; the table says what others lack",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="results, tables, figures")
     parser.add_argument(
@@ -69,20 +69,28 @@ def run(options: argparse.Namespace) -> int:
     weights = _weights(options.weights)
     output = prepare_folder(options.output)
     check_folder(output, tasks)
-    outcomes = []
-    for name in dict.fromkeys(options.methods):
+    outcomes, failed = [], False
+    for name in dict.fromkeys(options.methods or METHODS):
         label = label_of(name)
         print(f"{label}:", file=sys.stderr)
         means = Means(options.device, {"source": options.model}, options.templates, weights.get(label))
-        refused = run_apart(tasks, name, means, options.age, output / label)
-        if refused:
-            print(f"{label} was not run to its end: {refused}", file=sys.stderr)
+        try:
+            usable_method(name, means, options.age)
+        except E3PoseError as error:
+            refused = str(error)
+            failed |= options.methods is not None  # else nobody has asked for it
+            print(f"{label} was not run: {refused}", file=sys.stderr)
+        else:
+            refused = run_apart(tasks, name, means, options.age, output / label)
+            if refused:
+                failed = True
+                print(f"{label} was not run to its end: {refused}", file=sys.stderr)
         outcomes.append(read_outcome(label, output / label, truths, refused))
     reference = next((one for one in outcomes if one.method == E3_POSE and one.errors.answered.any()), None)
     rows = [row(one, reference, fetuses) for one in outcomes]
     write_all(output, rows, outcomes, truths, options.images)
     print(markdown(rows))
-    return SOME_FAILED if any(one.refused for one in outcomes) else SUCCESS
+    return SOME_FAILED if failed else SUCCESS
 
 
 def label_of(name: str) -> str:

@@ -40,12 +40,11 @@ $(WORK)/templates/templates.json: $(WORK)/upright/annotations.csv
 $(WORK)/scans/annotations.csv:
 	$(SYNTHESIZE) --kinds $(KINDS) --n $(SCANS) --seed 404 -o $(@D)
 
-# Networks that are not trained yet are left out; all others are compared.
+# All methods but those that lack a package or their weights: networks that are not trained yet.
 LEARNED := $(wildcard $(WORK)/networks*/*.safetensors)
-COMPARE = $(PYTHON) -m E3PoseLib compare -o $(WORK)/$@ --methods e3-pose sitk $(basename $(notdir $(LEARNED))) \
-    --templates $(WORK)/templates \
+COMPARE = $(PYTHON) -m E3PoseLib compare -o $(WORK)/$@ --templates $(WORK)/templates \
     $(if $(LEARNED),--weights $(foreach file,$(LEARNED),$(basename $(notdir $(file)))=$(file)))
-# Status 1 tells of a method that could not run; its words stand below the table, and the next set is compared.
+# Status 1 tells of a method that could not go on; its words stand below the table, and the next set is compared.
 GO_ON = || [ $$? -eq 1 ]
 compare: synthetic $(if $(EPI),epi) $(if $(T2),t2)
 synthetic: $(WORK)/scans/annotations.csv $(WORK)/templates/templates.json

@@ -13,7 +13,6 @@ from E3PoseLib.running.scans.tasks import Task
 
 from ..methods.command import run_method
 from ..methods.method import Means
-from ..methods.registry import find_method
 
 
 def run_apart(tasks: Sequence[Task], name: str, means: Means, age: str | None, folder: Path) -> str:
@@ -35,10 +34,6 @@ def run_apart(tasks: Sequence[Task], name: str, means: Means, age: str | None, f
     str
         Why the method could not be run, "" where it was; scans that it fails at are in its tables.
     """
-    try:
-        find_method(name)
-    except E3PoseError as error:
-        return str(error)
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(sender, list(tasks), name, means, age, folder))

@@ -16,7 +16,7 @@ from E3PoseLib.running.screen.progress import run_with_progress
 
 from .ages import Ages
 from .estimator import MethodEstimator, ScanOfAge, check_means
-from .method import Means, Need
+from .method import Means, Method, Need
 from .registry import METHODS, find_method, hash_of, identity_of_method
 
 
@@ -111,11 +111,8 @@ def run_method(
     E3PoseError
         If the method cannot be used as asked for.
     """
-    method = find_method(name)
-    check_means(method, name, means)
+    method = usable_method(name, means, age)
     ages = Ages(age)
-    if Need.AGE in method.needs and age is None:
-        raise MethodError(f"{name} needs {Need.AGE.value}")
     shared = {each: getattr(settings, each) for each in Settings.__dataclass_fields__}
     shared |= {"method": identity_of_method(name), "model": _identity_of_means(name, means)}
     return run_with_progress(
@@ -126,6 +123,23 @@ def run_method(
         overwrite,
         read=_Reader(ages, settings.voxel_size),
     )
+
+
+def usable_method(name: str, means: Means, age: str | None) -> type[Method]:
+    """The class of a method that has all that it needs; parameters as for `run_method`.
+
+    Raises
+    ------
+    MethodError
+        If there is no such method, or it needs what is not told.
+    DependencyError
+        If a package that it needs is not installed.
+    """
+    method = find_method(name)
+    check_means(method, name, means)
+    if Need.AGE in method.needs and age is None:
+        raise MethodError(f"{name} needs {Need.AGE.value}")
+    return method
 
 
 def _identity_of_means(name: str, means: Means) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,8 @@ def main() -> None:
     options = parser.parse_args()
     estimator = PoseEstimator(load_model(options.model), "cpu")
     answers: dict[str, Counter] = {}
-    cases = [*bodies(options.scans, options.labels), *strange_volumes(options.count, np.random.default_rng(3))]
-    for kind, volume in cases:
+    strange = strange_volumes(options.count, np.random.default_rng(3))
+    for kind, volume in chain(bodies(options.scans, options.labels), strange):
         try:
             answer = estimator.estimate(volume).confidence.level
         except E3PoseError:

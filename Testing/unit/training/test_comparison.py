@@ -77,6 +77,19 @@ def test_one_command_runs_all_and_a_method_that_fails_stops_no_other(scans, capf
     assert "0 estimated, 3 already there" in capfd.readouterr().out
 
 
+def test_a_method_that_nobody_named_may_lack_what_it_needs(scans, monkeypatch, capfd):
+    from E3PoseTraining.comparison import command
+    from E3PoseTraining.methods.registry import METHODS
+
+    own = f"{scans / 'own.py'}:Right"
+    monkeypatch.setattr(command, "METHODS", {"6drep": METHODS["6drep"], own: ""})
+    arguments = ["compare", "--images", str(scans / "scans"), "--truth", str(scans / "truth.csv")]
+    assert main([*arguments, "-o", str(scans / "out")]) == 0
+    said = capfd.readouterr()
+    assert "6drep was not run: 6drep needs its weights" in said.err and "6drep" in said.out
+    assert main([*arguments, "-o", str(scans / "out"), "--methods", "6drep", own]) == 1
+
+
 def outcome_of(method, poses):
     unknown = np.full(len(poses), np.nan)
     return outcome(method, poses, [np.eye(4)] * len(poses), unknown, unknown)
@@ -123,10 +136,10 @@ def test_networks_that_are_trained_are_compared_and_the_next_set_follows(tmp_pat
         return [" ".join(line.split()) for line in lines if "E3PoseLib compare" in line]
 
     synthetic, scouts = comparisons()
-    assert "--methods e3-pose sitk --templates" in synthetic
+    assert f"--templates {tmp_path}/templates" in synthetic and "--weights" not in synthetic
     assert "--fetuses scouts/landmarks.csv" in scouts.replace('"', "")
     assert synthetic.endswith("|| [ $? -eq 1 ]") and scouts.endswith("|| [ $? -eq 1 ]")
     (tmp_path / "networks").mkdir()
     (tmp_path / "networks" / "6drep.safetensors").touch()
     (synthetic, _) = comparisons()
-    assert f"sitk 6drep --templates {tmp_path}/templates --weights 6drep={tmp_path}/networks/6drep" in synthetic
+    assert f"--templates {tmp_path}/templates --weights 6drep={tmp_path}/networks/6drep" in synthetic
