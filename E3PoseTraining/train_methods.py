@@ -8,6 +8,8 @@ import sys
 from E3PoseLib.cli import positive_int
 from E3PoseLib.running.ending import exit_status
 
+from .localisation.networks import LOCALISERS
+from .localisation.run import train_localisers
 from .regression.named import NETWORKS, SIDE_BY_SIDE
 from .regression.run import USAGE, train_methods
 from .training.options import parse
@@ -29,7 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_rotation_options(parser)
     methods = parser.add_argument_group("methods")
-    methods.add_argument("--methods", nargs="+", choices=list(NETWORKS), default=SIDE_BY_SIDE, help="to train")
+    choices = [*NETWORKS, *LOCALISERS]
+    methods.add_argument("--methods", nargs="+", choices=choices, default=SIDE_BY_SIDE, help="to train")
     methods.add_argument(
         "--lr_plain", type=float, default=0.002, help="learning rate of all but the E(3)-CNN and its ablations"
     )
@@ -46,7 +49,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    return exit_status("train_methods", lambda: train_methods(parse(build_parser(), arguments)), GO_ON)
+
+    def run() -> None:
+        options = parse(build_parser(), arguments)
+        (train_localisers if LOCALISERS.keys() & set(options.methods) else train_methods)(options)
+
+    return exit_status("train_methods", run, GO_ON)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from .motion import RandInterleavedMotion
 from .placement import RandMaskError, RandPlacement, RandUprightHead
 from .resolution import RandIsotropicResolution, RandThickSlices
 
+UPRIGHT_SIZES = (0.8, 1.2)
+"""Relative sizes of heads that are shown upright to a network that finds the brain."""
+
 
 def segmentation_augmentation(options: argparse.Namespace) -> Compose:
     """What `train_unet` does to a scan: a cube of ``crop_size`` voxels of it, as another scanner might show it."""
@@ -49,6 +52,14 @@ def rotation_augmentation(options: argparse.Namespace) -> Compose:
     resolution = [RandIsotropicResolution(options.max_res_iso)]
     noise = [RandNoise(options.noise_std)] if options.noise_std else []
     return Compose([placement, *_acquisition(options, resolution, noise), mask_error])
+
+
+def upright_augmentation(options: argparse.Namespace) -> Compose:
+    """What the U-Nets of `localisation` are shown: a head upright, off its middle and size alone."""
+    noise = [RandNoise(options.noise_std)] if options.noise_std else []
+    placement = RandUprightHead(options.image_size, 0, options.shift, UPRIGHT_SIZES)
+    # At last: slices are those of the scan, not of the head.
+    return Compose([*_acquisition(options, [RandIsotropicResolution(options.max_res_iso)], noise), placement])
 
 
 def _acquisition(options: argparse.Namespace, resolution: list, noise: list) -> list:

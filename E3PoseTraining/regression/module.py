@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from itertools import permutations, product
 
 import torch
@@ -17,8 +18,45 @@ from ..training.modules import ScheduleFactor, TrainingModule
 from .networks import Heads, RotationNetwork
 
 
-class SideBySide(TrainingModule):
-    """Trains networks that have nothing in common but the crops; validates the median rotation error of each.
+class Independent(TrainingModule):
+    """Trains networks that have nothing in common but what they see: each learns as if it were alone.
+
+    Parameters
+    ----------
+    networks : dict of str to nn.Module
+        By the name of their method.
+    rates : dict of str to float
+        Learning rate of each.
+    options : argparse.Namespace
+        Those of ``train_methods``.
+    """
+
+    def __init__(self, networks: Mapping[str, nn.Module], rates: dict[str, float], options: argparse.Namespace) -> None:
+        super().__init__(nn.ModuleDict(networks), options)
+        self.rates = rates
+
+    def configure_optimizers(self) -> dict:
+        options = self.options
+        groups = [{"params": network.parameters(), "lr": self.rates[name]} for name, network in self.model.items()]
+        optimizer = torch.optim.AdamW(groups, weight_decay=options.weight_decay)
+        factor = ScheduleFactor(options.schedule, options.warmup_epochs, options.n_epochs)
+        return {"optimizer": optimizer, "lr_scheduler": LambdaLR(optimizer, factor)}
+
+    def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
+        # One by one: Lightning's own limit is that of all gradients together.
+        for network in self.model.values() if gradient_clip_val else ():
+            nn.utils.clip_grad_norm_(network.parameters(), gradient_clip_val)
+
+    def sum_of(self, losses: dict[str, Tensor], batch_size: int) -> Tensor:
+        """The loss of a step; that of each network is logged."""
+        for name, loss in losses.items():
+            self.log(f"train_loss_{name}", loss, on_epoch=True, sync_dist=True, batch_size=batch_size)
+        # No weight belongs to two of them, so the gradient of the sum is that of each.
+        return torch.stack(list(losses.values())).sum()
+
+
+class SideBySide(Independent):
+    """Trains networks on the same crops; validates the median rotation error of each.
 
     Parameters
     ----------
@@ -29,35 +67,19 @@ class SideBySide(TrainingModule):
     """
 
     def __init__(self, networks: dict[str, RotationNetwork], options: argparse.Namespace) -> None:
-        super().__init__(nn.ModuleDict(networks), options)
+        rates = {name: options.lr_plain if network.turned else options.lr for name, network in networks.items()}
+        super().__init__(networks, rates, options)
         self.errors = nn.ModuleDict({name: CatMetric() for name in networks})
         self.orientations = cube_rotations()
-
-    def configure_optimizers(self) -> dict:
-        options = self.options
-        groups = [
-            {"params": network.parameters(), "lr": options.lr_plain if network.turned else options.lr}
-            for network in self.model.values()
-        ]
-        optimizer = torch.optim.AdamW(groups, weight_decay=options.weight_decay)
-        factor = ScheduleFactor(options.schedule, options.warmup_epochs, options.n_epochs)
-        return {"optimizer": optimizer, "lr_scheduler": LambdaLR(optimizer, factor)}
 
     def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
         heads = _heads(batch)
         many = self._turned(heads)
         progress = self.current_epoch / self.options.n_epochs
-        losses = {}
-        for name, network in self.model.items():
-            losses[name] = network.loss(many if network.turned else heads, progress)
-            self.log(f"train_loss_{name}", losses[name], on_epoch=True, sync_dist=True, batch_size=len(batch))
-        # No weight belongs to two of them, so the gradient of the sum is that of each.
-        return torch.stack(list(losses.values())).sum()
-
-    def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
-        # One by one: Lightning's own limit is that of all gradients together.
-        for network in self.model.values() if gradient_clip_val else ():
-            nn.utils.clip_grad_norm_(network.parameters(), gradient_clip_val)
+        losses = {
+            name: network.loss(many if network.turned else heads, progress) for name, network in self.model.items()
+        }
+        return self.sum_of(losses, len(batch))
 
     def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
         heads = _heads(batch)

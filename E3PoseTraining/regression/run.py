@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 
 from lightning.pytorch import seed_everything
@@ -67,7 +68,25 @@ def architecture_of(name: str, options: argparse.Namespace) -> dict:
     return {}
 
 
-def export_methods(folder: RunFolder, options: argparse.Namespace, n_scans: int) -> None:
+def header_of(name: str, options: argparse.Namespace) -> dict:
+    """What is needed to use a network, and what its card says beyond its training."""
+    header = {
+        "architecture": architecture_of(name, options),
+        "crop": {"edge": EDGE, "object_fraction": OBJECT_FRACTION, "clip_fraction": options.norm_perc},
+        "views": options.views,
+    }
+    if name in OWN_AUGMENTATION:
+        flags = ", ".join(f"{flag} {value}" for flag, value in OWN_AUGMENTATION[name].items())
+        header["card"] = {"augmentation": flags}
+    return header
+
+
+def export_methods(
+    folder: RunFolder,
+    options: argparse.Namespace,
+    n_scans: int,
+    header_of: Callable[[str, argparse.Namespace], dict] = header_of,
+) -> None:
     """Writes the last weights of each network of a run, with a card of what it was trained on.
 
     Raises
@@ -76,22 +95,15 @@ def export_methods(folder: RunFolder, options: argparse.Namespace, n_scans: int)
         A file cannot be written.
     """
     checkpoint = folder.chosen_checkpoint(options.export)
-    crop = {"edge": EDGE, "object_fraction": OBJECT_FRACTION, "clip_fraction": options.norm_perc}
     for name in options.methods:
         prefix = f"model.{name}."
         weights = {
             key.removeprefix(prefix): value for key, value in checkpoint["state_dict"].items() if key.startswith(prefix)
         }
-        header = {
-            "architecture": architecture_of(name, options),
-            "crop": crop,
-            "views": options.views,
-            "spacing_mm": options.img_res,
-            "card": {
-                "trained_on": f"{n_scans} scans, {checkpoint['epoch'] + 1} epochs, seed {options.seed}",
-                "use": "comparison with E(3)-Pose; research only, not for clinical use",
-            },
+        header = header_of(name, options)
+        card = {
+            "trained_on": f"{n_scans} scans, {checkpoint['epoch'] + 1} epochs, seed {options.seed}",
+            "use": "comparison with E(3)-Pose; research only, not for clinical use",
         }
-        if name in OWN_AUGMENTATION:
-            header["card"]["augmentation"] = ", ".join(f"{k} {value}" for k, value in OWN_AUGMENTATION[name].items())
+        header |= {"spacing_mm": options.img_res, "card": card | header.get("card", {})}
         save_network(folder.path / f"{name}.safetensors", name, weights, header)
