@@ -49,7 +49,9 @@ class EquivariantUNet(nn.Module):
 
         def block(irreps_in: o3.Irreps, irreps_out: o3.Irreps) -> EquivariantBlock:
             given = {irrep for _, irrep in irreps_in} & carried
-            return EquivariantBlock(irreps_in, irreps_out, n_convolutions=2, carried=given, **sizes)
+            # The finest grid takes most of the time.
+            repeats = 1 if irreps_out == levels[0] else 2
+            return EquivariantBlock(irreps_in, irreps_out, n_convolutions=repeats, carried=given, **sizes)
 
         self.down = nn.ModuleList(block(a, b) for a, b in pairwise([o3.Irreps("1x0e"), *levels]))
         self.pool = SmoothPool()

@@ -10,15 +10,18 @@ from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.estimator import PoseEstimator
 from E3PoseLib.method.prepared import PreparedScan
 from E3PoseLib.models.model import load_model
+from E3PoseLib.networks.device import pick_device
 
+from ..localisation.second_look import SecondLook
 from .method import Means
 
 
 class BrainOfModel:
-    """Finds the brain as E(3)-Pose does before it looks closer."""
+    """Finds the brain as E(3)-Pose does before it looks closer, or anew around that by another localiser."""
 
     def __init__(self, means: Means) -> None:
         self._estimator = PoseEstimator(load_model(**means.model), means.device)
+        self._second_look = SecondLook(means.localiser, pick_device(means.device)) if means.localiser else None
 
     def __call__(self, volume: Volume) -> np.ndarray:
         """The mask in the scan's own grid, uint8.
@@ -42,7 +45,12 @@ class BrainOfModel:
         brains = scan.known_brains or self._estimator.localiser([scan])[0]
         if not len(brains):
             raise NoHeadFoundError(f"{volume.name}: no fetal head was found")
-        return scan, brains[0]
+        if self._second_look is None:
+            return scan, brains[0]
+        brain = self._second_look(scan.array, brains[0])
+        if not brain.any():
+            raise NoHeadFoundError(f"{volume.name}: the localiser found no brain where the model has found one")
+        return scan, brain
 
     @staticmethod
     def in_scan(scan: PreparedScan, brain: np.ndarray) -> np.ndarray:

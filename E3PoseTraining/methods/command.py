@@ -51,6 +51,7 @@ def means_of(options: argparse.Namespace, model: dict) -> Means:
         model=model,
         templates=Path(options.templates) if options.templates else None,
         weights=Path(options.weights) if options.weights else None,
+        localiser=Path(options.localiser) if options.localiser else None,
     )
 
 
@@ -152,4 +153,6 @@ def _identity_of_means(name: str, means: Means) -> str:
         parts.append(hash_of(means.templates / "templates.json"))
     if Need.MODEL in needs:
         parts.append(model_file_hash(means.model)[:8])
+    if means.localiser is not None:
+        parts.append(hash_of(means.localiser))
     return " ".join(parts)

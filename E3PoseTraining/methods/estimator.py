@@ -133,8 +133,10 @@ def check_means(method: type[Method], name: str, means: Means) -> None:
     Raises
     ------
     MethodError
-        If templates or weights are not told that the method needs, or are not there.
+        If templates or weights are not told that the method needs, or are not there, or it has no use for a localiser.
     """
+    if means.localiser is not None and not getattr(method, "takes_localiser", False):
+        raise MethodError(f"{name} takes no mask of another localiser: leave --localiser out")
     for need, given in ((Need.TEMPLATES, means.templates), (Need.WEIGHTS, means.weights)):
         if need in method.needs:
             if given is None:

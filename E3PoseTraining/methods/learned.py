@@ -18,6 +18,7 @@ from E3PoseLib.method.crop import crop_views
 from E3PoseLib.method.views import assemble_rotation, combine_views, view_rotations
 from E3PoseLib.networks.device import pick_device
 
+from ..regression.named import NETWORKS
 from ..regression.weights import read_network
 from .brain_of_model import BrainOfModel
 from .method import Answer, Means, Need
@@ -27,10 +28,11 @@ class Learned:
     """A network of `E3PoseTraining.regression`, by the name of the method."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.WEIGHTS, Need.MODEL})
+    takes_localiser = True
 
     def __init__(self, means: Means) -> None:
         assert means.weights is not None
-        network, header = read_network(means.weights, means.method)
+        network, header = read_network(means.weights, {means.method: NETWORKS[means.method]})
         self._device = pick_device(means.device)
         self._network = network.to(self._device)
         self._crop = header["crop"]

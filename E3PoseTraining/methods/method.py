@@ -39,6 +39,8 @@ class Means:
         A learned method's weights.
     method : str
         By which name the method was asked for; filled in by `MethodEstimator`.
+    localiser : Path, optional
+        Weights of a U-Net of `localisation`, which looks for the brain anew where E(3)-Pose's U-Net has found it.
     """
 
     device: str = "auto"
@@ -46,6 +48,7 @@ class Means:
     templates: Path | None = None
     weights: Path | None = None
     method: str = ""
+    localiser: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,8 +14,7 @@ from safetensors.torch import save_file
 from E3PoseLib.errors import MethodError
 from E3PoseLib.imaging.files import whole_file
 
-from .named import NETWORKS
-from .networks import RotationNetwork
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 HEADER_KEY = "e3pose_method"
 
@@ -40,8 +41,14 @@ def save_network(path: Path, name: str, weights: dict[str, torch.Tensor], header
         save_file(half, temporary, metadata={HEADER_KEY: json.dumps({"method": name, **header})})
 
 
-def read_network(path: Path, name: str) -> tuple[RotationNetwork, dict]:
+def read_network(path: Path, classes: Mapping[str, type[Network]]) -> tuple[Network, dict]:
     """One network, ready to be used, and its header.
+
+    Parameters
+    ----------
+    path : Path
+    classes : mapping of str to type
+        Of the methods whose weights are wanted, by name.
 
     Raises
     ------
@@ -59,10 +66,11 @@ def read_network(path: Path, name: str) -> tuple[RotationNetwork, dict]:
             f"{path}: holds no weights of a method; train some with `python -m E3PoseTraining.train_methods`"
         )
     header = json.loads(metadata[HEADER_KEY])
-    if header["method"] != name:
-        raise MethodError(f"{path}: holds the weights of {header['method']}, not of {name}")
+    name = header["method"]
+    if name not in classes:
+        raise MethodError(f"{path}: holds the weights of {name}, not of {' or '.join(classes)}")
     try:
-        network = NETWORKS[name](**header["architecture"])
+        network = classes[name](**header["architecture"])
         network.load_state_dict({key: v.float() if v.is_floating_point() else v for key, v in weights.items()})
     except (TypeError, RuntimeError) as error:
         raise MethodError(f"{path}: the weights do not fit {name}: {error}") from error

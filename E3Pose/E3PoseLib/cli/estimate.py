@@ -108,6 +108,7 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--templates", metavar="DIR", help="templates of heads, for methods by registration")
     group.add_argument("--weights", metavar="FILE", help="weights of a learned method")
+    group.add_argument("--localiser", metavar="FILE", help="weights of a U-Net that finds the brain for the method")
 
 
 def run_estimate(options: argparse.Namespace) -> int:
@@ -152,7 +153,7 @@ def _estimate_all(tasks: Sequence[Task], options: argparse.Namespace, until_done
     model = model_asked_for(options)
     if options.method not in (None, E3_POSE):
         return training_part("E3PoseTraining.methods.command").estimate_by_method(tasks, options, model)
-    for flag in ("age", "templates", "weights"):
+    for flag in ("age", "templates", "weights", "localiser"):
         if getattr(options, flag) is not None:
             raise MethodError(f"--{flag} is of other methods; E(3)-Pose needs none: name one with --method")
 

@@ -51,6 +51,7 @@ class ToTemplate:
     """Rigid registration of a head to a template; how, the subclass knows."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({Need.AGE, Need.TEMPLATES, Need.MODEL})
+    takes_localiser = True
 
     def __init__(self, means: Means) -> None:
         assert means.templates is not None

@@ -5,15 +5,21 @@ import argparse
 import numpy as np
 import pytest
 import torch
+from phantoms import make_head, make_small_model
 from scipy.ndimage import gaussian_filter
 
+from E3PoseLib.errors import MethodError, NoHeadFoundError
+from E3PoseLib.imaging.masks import dice_overlap
 from E3PoseLib.method.crop import UPRIGHT_RADII
 from E3PoseLib.method.views import view_rotations
 from E3PoseTraining.augmentation.sample import Sample
 from E3PoseTraining.localisation.heads import N_TURNED, UprightHead
 from E3PoseTraining.localisation.module import UprightSegmentation
 from E3PoseTraining.localisation.networks import EquivariantUNet, PlainUNet
+from E3PoseTraining.methods.brain_of_model import BrainOfModel
+from E3PoseTraining.methods.method import Means
 from E3PoseTraining.regression.module import cube_rotations
+from E3PoseTraining.regression.weights import save_network
 from E3PoseTraining.train_methods import main
 from E3PoseTraining.training.progress import read_curves
 
@@ -106,3 +112,35 @@ def test_one_command_trains_both_on_upright_heads(data, tmp_path, capsys):
         for place in ("upright", "turned"):
             assert 0 <= curves[f"val_dice_{place}_{name}"][0] <= 1
         assert (tmp_path / "run" / f"{name}.safetensors").stat().st_size < 1e6
+
+
+def write_unet_of_brightness(path, threshold):
+    """A plain U-Net that hands its input through and calls brain what is brighter than the threshold."""
+    network = PlainUNet(n_features=1)
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            if weight.ndim == 5:
+                weight.zero_()[0, 0, weight.shape[2] // 2, weight.shape[3] // 2, weight.shape[4] // 2] = 1
+            elif name.endswith("bias"):
+                weight.zero_()
+        network.unet.last_conv.weight.mul_(200)
+        network.unet.last_conv.bias.fill_(-200 * threshold)
+    header = {"architecture": {"n_features": 1}, "cube": {"edge": 32, "clip_fraction": 0.0}}
+    save_network(path, "plain-unet", network.state_dict(), header)
+    return path
+
+
+def test_another_localiser_finds_the_brain_anew_where_the_model_has_found_it(tmp_path):
+    make_small_model().save(tmp_path / "small.safetensors")
+    scan = make_head()
+    means = {"device": "cpu", "model": {"source": str(tmp_path / "small.safetensors")}}
+    brightness = scan.array / scan.array.max()
+    assert dice_overlap(BrainOfModel(Means(**means))(scan) > 0, brightness > 0.5) > 0.95
+    wider = write_unet_of_brightness(tmp_path / "wider.safetensors", 0.4)
+    assert dice_overlap(brightness > 0.4, brightness > 0.5) < 0.85
+    assert dice_overlap(BrainOfModel(Means(**means, localiser=wider))(scan) > 0, brightness > 0.4) > 0.95
+    nothing = write_unet_of_brightness(tmp_path / "nothing.safetensors", 1.1)
+    with pytest.raises(NoHeadFoundError, match="blob: the localiser found no brain"):
+        BrainOfModel(Means(**means, localiser=nothing))(scan)
+    with pytest.raises(MethodError, match="holds no weights of a method"):
+        BrainOfModel(Means(**means, localiser=tmp_path / "small.safetensors"))

@@ -123,6 +123,7 @@ def test_what_stands_is_skipped_and_other_methods_are_not_mixed_in(scans, own, t
         ("OWN:Told", ("--age", "300"), 2, "300 is no gestational age"),
         ("OWN:Told", ("--age", "none.csv"), 2, "neither a number of weeks nor a CSV"),
         ("OWN:Told", ("--age", "30", "--save-mask"), 1, "gives no mask; do without --save-mask"),
+        ("OWN:Told", ("--age", "30", "--localiser", "one.safetensors"), 2, "takes no mask of another localiser"),
         ("OWN:Learned", (), 2, "needs its weights"),
         ("OWN:Learned", ("--weights", "none.safetensors"), 2, "none.safetensors: does not exist"),
         ("OWN:Sheared", (), 1, "is no pose"),

@@ -14,11 +14,12 @@ from E3PoseLib.imaging.rotations import geodesic_angle, random_rotations
 from E3PoseLib.imaging.volume import write_volume
 from E3PoseLib.models.catalog import resources
 from E3PoseLib.models.model import load_model
+from E3PoseTraining.regression import weights
 from E3PoseTraining.regression.equivariant import SO3CNN
 from E3PoseTraining.regression.module import cube_rotations
 from E3PoseTraining.regression.named import NETWORKS, OWN_AUGMENTATION, SIDE_BY_SIDE
 from E3PoseTraining.regression.networks import EDGE, Heads, PlainCNN
-from E3PoseTraining.regression.weights import read_network, save_network
+from E3PoseTraining.regression.weights import save_network
 from E3PoseTraining.train_methods import main
 from E3PoseTraining.training.progress import read_curves
 
@@ -32,6 +33,10 @@ CROP = {"edge": EDGE, "object_fraction": 0.6, "clip_fraction": 0.005}
 def make(name):
     torch.manual_seed(0)
     return NETWORKS[name](**(SMALL_E3CNN if name.startswith("e3cnn") else {})).eval()
+
+
+def read_network(path, name):
+    return weights.read_network(path, {name: NETWORKS[name]})
 
 
 def heads_of(crops, axes):
