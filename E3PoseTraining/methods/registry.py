@@ -24,6 +24,7 @@ METHODS = {
     "e3cnn-pooled-loss": "learned:Learned",
     "e3cnn-so3": "learned:Learned",
     "e3cnn-vector-x": "learned:Learned",
+    "fetal-align": "fetal_align.align:FetalAlign",
     "official": "official:OfficialProgram",
     "plain-cnn": "learned:Learned",
     "rbr": "learned:Learned",
