@@ -58,7 +58,8 @@ train-methods: $(VENV)/installed
 lock: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
-	    --extra fetal-align --extra formats --extra live --extra training --extra slicer --extra test pyproject.toml > requirements.lock.all
+	    --extra fetal-align --extra formats --extra live --extra training --extra slicer --extra test \
+	    pyproject.toml > requirements.lock.all
 	grep -v -E '^(nvidia-|triton|cuda-)' requirements.lock.all > requirements.lock
 	rm requirements.lock.all
 

@@ -22,6 +22,10 @@ from .sections import find_sections
 LAST_WEEK = 40.0
 """Of the growth tables; a fetus does not grow much after it."""
 
+DOUBTFUL_SHARE, DOUBTFUL_SCORE = 0.4, 0.6
+"""Share of slices with a section of the brain, and score of the eyes, below which a warning is given; those scouts of
+docs/comparison.md whose pose is right have 0.5 and 0.68 and more."""
+
 
 class FetalAlign:
     """Brain and eyes by stable regions of the size that a head has at the age."""
@@ -54,9 +58,12 @@ class FetalAlign:
             left, right = right, left
         pose = rigid(rotation_from_eyes(left, right), centre)
         mask = nearest_on_grid(brain.mask.astype(np.uint8), planes.to_ras, oriented.shape, oriented.voxel_to_ras)
-        figures = {
-            "age_weeks": float(age_weeks),
-            "slices_with_brain": float(brain.sections),
-            "eyes_score": eyes.score,
-        }
-        return Answer(pose, volume.in_own_order(mask), figures)
+        figures = {"age_weeks": float(age_weeks), "share_of_slices": brain.share, "eyes_score": eyes.score}
+        warnings = []
+        if brain.share < DOUBTFUL_SHARE:
+            warnings.append(
+                f"the brain is seen in {brain.share:.0%} of its slices alone; look at the pose, check the age"
+            )
+        if eyes.score < DOUBTFUL_SCORE:
+            warnings.append("what was taken for the eyes hardly looks like eyes; the head may lie the other way round")
+        return Answer(pose, volume.in_own_order(mask), figures, tuple(warnings))

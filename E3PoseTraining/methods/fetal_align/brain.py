@@ -26,14 +26,19 @@ STARTS = 500
 """The clearest sections, from whose middles and radii the place of the ball is tried."""
 
 NEAR_MM = 10.0
+"""Places so near to the best are averaged with it."""
 
 LEAST_SECTIONS = 3
+"""With fewer there is no brain."""
 
 SEMI_AXES = (0.47, 0.47, 0.4324)
 """Of the brain, by the occipitofrontal and the biparietal diameter and the geometric mean of both."""
 
 AXES_DEVIATION = 0.0233
 """Of the logarithm of the semi-axes. It is small, as slices that lack a section at the ends leave the axes open."""
+
+START_ANGLES = ((0, 0, 0), (0, 0, np.pi / 2), (0, np.pi / 2, 0), (0.8, 0, 0.8), (0.8, 0.8, 0), (0, 0.8, -0.8))
+"""Of the ellipsoid, radians about the planes' axes: its longest axis along each of them, and between them."""
 
 OUTLINE_MM, OUTLINE_WEIGHT = 3.0, 4.5
 """Deviation of an outline from the ellipsoid beyond which it counts linearly, and what a whole outline counts."""
@@ -59,15 +64,15 @@ class Brain:
         Of the flattened values inside.
     mask : np.ndarray
         Bool, shape of the planes: the sections, in slices between and beyond them those of the ellipsoid.
-    sections : int
-        In how many slices there is one.
+    share : float
+        In how many of the slices through a brain of the age there is a section.
     """
 
     centre: np.ndarray
     shape: np.ndarray
     level: float
     mask: np.ndarray
-    sections: int
+    share: float
 
 
 def find_brain(planes: Planes, sections: Sequence[Section], size: HeadSize) -> Brain | None:
@@ -92,11 +97,16 @@ def find_brain(planes: Planes, sections: Sequence[Section], size: HeadSize) -> B
         mask[section.number][tuple(section.pixels.T)] = True
     axes = Rotation.from_rotvec(ellipsoid[3:6]).as_matrix() * np.exp(ellipsoid[6:])
     level = float(np.median([section.level for section, _ in kept]))
-    return Brain(ellipsoid[:3], axes @ axes.T, level, mask, len(kept))
+    return Brain(ellipsoid[:3], axes @ axes.T, level, mask, len(kept) / _slices_through(planes, _radius(size)))
 
 
 def _radius(size: HeadSize) -> float:
     return BALL * float(size.occipitofrontal_diameter * size.biparietal_diameter**2) ** (1 / 3)
+
+
+def _slices_through(planes: Planes, ball: float) -> float:
+    """How many slices have a section of a ball that counts."""
+    return 2 * REACH * ball / float(planes.spacing[0])
 
 
 def _fits(middles: np.ndarray, radii: np.ndarray, centre: np.ndarray, ball: float) -> np.ndarray:
@@ -112,7 +122,7 @@ def _place(planes: Planes, sections: Sequence[Section], size: HeadSize) -> np.nd
     """Middle of the ball about which the slices' best sections weigh most; ``[3]``, None where none weighs anything."""
     if not sections:
         return None
-    ball, thickness = _radius(size), planes.spacing[0]
+    ball = _radius(size)
     middles = np.array([section.middle_mm for section in sections])
     radii = np.array([section.radius_mm for section in sections])
     weights = np.array([section.weight for section in sections])
@@ -125,8 +135,8 @@ def _place(planes: Planes, sections: Sequence[Section], size: HeadSize) -> np.nd
     for number, centre in enumerate(tried):
         near = np.abs(middles - centre).max(axis=1) < max(3 * ASIDE_MM, ball)
         best = np.zeros(len(planes.values))
-        np.maximum.at(best, numbers[near], (weights[near] * _fits(middles[near], radii[near], centre, ball)))
-        evidence[number] = best.sum() * thickness / (2 * REACH * ball)
+        np.maximum.at(best, numbers[near], weights[near] * _fits(middles[near], radii[near], centre, ball))
+        evidence[number] = best.sum()
     if evidence.max() <= 0:
         return None
     near = np.linalg.norm(tried - tried[evidence.argmax()], axis=1) < NEAR_MM
@@ -190,13 +200,9 @@ def _fitted(planes: Planes, chosen: Sequence[tuple[Section, float]], centre: np.
             max_nfev=25,
             x_scale=np.repeat([5.0, 0.5, 0.1], 3),
         )
-        for start in _START_ANGLES
+        for start in START_ANGLES
     ]
     return min(ends, key=lambda end: end.cost).x
-
-
-_START_ANGLES = ((0, 0, 0), (0, 0, np.pi / 2), (0, np.pi / 2, 0), (0.8, 0, 0.8), (0.8, 0.8, 0), (0, 0.8, -0.8))
-"""Of the longest axis: along each axis of the planes, and between them."""
 
 
 def _inside(planes: Planes, ellipsoid: np.ndarray) -> np.ndarray:
