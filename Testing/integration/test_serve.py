@@ -26,9 +26,12 @@ WAIT = 60.0
 """Seconds after which an answer counts as missing, on however busy a computer."""
 
 
+MODEL = resources() / "Models" / "default.safetensors"
+
+
 @pytest.fixture(scope="module")
 def estimator():
-    return PoseEstimator(load_model(resources() / "Models" / "default.safetensors"), "cpu")
+    return PoseEstimator(load_model(MODEL), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +155,45 @@ def test_two_images_at_once_are_two_heads(connect, head):
         names |= {json.loads(message.string)["image"]} if message else set()
     # pyigtl keeps the last text alone, so one may have been replaced by the other before it was looked at.
     assert names and "Other" in names
+    # A receiver has one transform for each name, and must not take one head for the other.
+    for name in (TRANSFORM, f"{TRANSFORM}2"):
+        assert client.wait_for_message(name, timeout=WAIT) is not None, name
+
+
+def test_what_was_for_a_client_that_has_left_does_not_go_to_the_next(estimator, head, monkeypatch):
+    from E3PoseLib.running.live import answers
+
+    asked, may_answer, answer = threading.Event(), threading.Event(), answers.answer
+
+    def slowly(*arguments):
+        asked.set()
+        assert may_answer.wait(WAIT)
+        return answer(*arguments)
+
+    monkeypatch.setattr(answers, "answer", slowly)
+    other, stop = ImageServer(LOOPBACK, 0), threading.Event()
+    answering = threading.Thread(target=serve, args=(other, estimator, stop), daemon=True)
+    answering.start()
+    first = pyigtl.OpenIGTLinkClient(LOOPBACK, other.port)
+    first.send_message(image(head, "One"))
+    assert asked.wait(WAIT)
+    first.send_message(image(head, "Waiting"))
+    first.stop()
+    second = pyigtl.OpenIGTLinkClient(LOOPBACK, other.port)
+    until = time.monotonic() + WAIT
+    while other.n_clients < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    may_answer.set()
+    try:
+        second.send_message(image(head, "Own", timestamp=99.0))
+        assert report(second)["image"] == "Own"
+        assert second.wait_for_message(TRANSFORM, timeout=WAIT).timestamp == pytest.approx(99.0)
+        assert second.get_latest_messages() == []
+    finally:
+        second.stop()
+        stop.set()
+        answering.join(WAIT)
+        other.close()
 
 
 def test_what_is_no_usable_image_is_answered_in_words(connect, head):
@@ -182,6 +224,7 @@ def test_text_and_broken_messages_end_the_connection_with_a_reason_but_not_the_s
         (b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: everything at all\r\n\r\n" * 2, "no OpenIGTLink message"),
         (broken, "could not be read"),
         (huge, "at most"),
+        (b"hi", "the rest of a header did not come"),
         (unknown, "COLORT messages are not understood"),
     ):
         with socket.create_connection((LOOPBACK, server.port)) as raw:

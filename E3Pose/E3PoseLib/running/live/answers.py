@@ -15,7 +15,7 @@ from ...method.tracking.tracker import PoseTracker, TrackedFrame
 from ..results.record import encoded
 
 TRANSFORM, REPORT = "HeadToRAS", "HeadPose"
-"""Device names of the answers."""
+"""Device names of the answers; transforms for a client's second device are called HeadToRAS2."""
 
 
 def volume_of(message: Any) -> Volume:
@@ -39,7 +39,7 @@ def volume_of(message: Any) -> Volume:
     return Volume(array.astype(array.dtype.newbyteorder("=")), matrix, name=name)
 
 
-def answer(message: Any, tracker: PoseTracker) -> list[Any]:
+def answer(message: Any, tracker: PoseTracker, number: int = 1) -> list[Any]:
     """The messages that answer one.
 
     Parameters
@@ -47,6 +47,9 @@ def answer(message: Any, tracker: PoseTracker) -> list[Any]:
     message : pyigtl message
     tracker : PoseTracker
         Of its device.
+    number : int
+        Of its device among those with poses, from 1: a receiver keeps one transform for each name, and must not mix two
+        heads in it.
 
     Returns
     -------
@@ -64,7 +67,8 @@ def answer(message: Any, tracker: PoseTracker) -> list[Any]:
     answers = [_report(message, _in_numbers(found))]
     if found.estimate is not None and not found.marks:
         pose = found.estimate.canonical_to_ras
-        answers.insert(0, pyigtl.TransformMessage(pose, timestamp=message.timestamp, device_name=TRANSFORM))
+        name = TRANSFORM if number == 1 else f"{TRANSFORM}{number}"
+        answers.insert(0, pyigtl.TransformMessage(pose, timestamp=message.timestamp, device_name=name))
     return answers
 
 

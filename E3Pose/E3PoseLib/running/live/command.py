@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...errors import E3PoseError
@@ -68,7 +69,8 @@ def run_serve(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         # The first estimate builds what all others use.
         estimator.estimate(read_volume(resources() / "SampleData" / "SyntheticFetalEPI.nii.gz"))
         print(f"serving on {options.host}:{server.port}; end it by Ctrl+C", flush=True)
-        serve(server, estimator)
+        with suppress(KeyboardInterrupt):  # which is how it ends
+            serve(server, estimator)
     finally:
         server.close()
     return SUCCESS
@@ -88,18 +90,27 @@ def serve(server: ImageServer, estimator: PoseEstimator, stop: threading.Event |
     from .answers import answer
 
     trackers: dict[str, PoseTracker] = {}
-    client = 0
+    numbers: dict[str, int] = {}
+    last_client = 0
     while stop is None or not stop.is_set():
-        for message in server.newest(timeout_seconds=0.2):
-            if server.n_clients != client:
-                client = server.n_clients
-                trackers.clear()
-            tracker = trackers.pop(message.device_name, None) or PoseTracker(estimator)
-            trackers[message.device_name] = tracker
+        client, messages = server.newest(timeout_seconds=0.2)
+        if client != last_client:
+            last_client = client
+            trackers.clear()
+            numbers.clear()
+        for message in messages:
+            device = message.device_name
+            tracker = trackers.pop(device, None) or PoseTracker(estimator)
+            trackers[device] = tracker
             if len(trackers) > MOST_DEVICES:
-                trackers.pop(next(iter(trackers)))
-            for reply in answer(message, tracker):
-                server.say(reply)
+                forgotten = next(iter(trackers))
+                trackers.pop(forgotten)
+                numbers.pop(forgotten, None)
+            number = numbers.get(device) or min(set(range(1, MOST_DEVICES + 1)) - set(numbers.values()))
+            for reply in answer(message, tracker, number):
+                if reply.message_type == "TRANSFORM":
+                    numbers[device] = number
+                server.say(reply, client)
 
 
 def _port(text: str) -> int:

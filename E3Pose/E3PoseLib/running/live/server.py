@@ -57,6 +57,7 @@ class ImageServer(pyigtl.OpenIGTLinkServer):
         self.n_clients = self.n_skipped = 0
         self._address = (host, port)
         self._arrived = threading.Event()
+        self._one_client = threading.Lock()  # held while messages are matched with the client that is there
         try:
             with _signals_kept():
                 super().__init__(port=port, start_now=False)
@@ -77,20 +78,37 @@ class ImageServer(pyigtl.OpenIGTLinkServer):
         self.server_address = self._address
         socketserver.TCPServer.server_bind(self)
 
-    def newest(self, timeout_seconds: float) -> list[Any]:
-        """The messages that have come, the newest of each device; waits for one, but no longer than that."""
-        if not self._arrived.wait(timeout_seconds):
-            return []
-        self._arrived.clear()
-        return list(self.get_latest_messages())
+    def newest(self, timeout_seconds: float) -> tuple[int, list[Any]]:
+        """The messages that have come, the newest of each device; waits for one, but no longer than that.
 
-    def say(self, message: Any) -> None:
-        """Send a message to whoever is there."""
-        self.send_message(message, wait=False)
+        Returns
+        -------
+        tuple
+            The number of the client that has sent them, from 1, and the messages.
+        """
+        if not self._arrived.wait(timeout_seconds):
+            return self.n_clients, []
+        self._arrived.clear()
+        with self._one_client:
+            return self.n_clients, list(self.get_latest_messages())
+
+    def say(self, message: Any, client: int) -> None:
+        """Send a message to a client; to none where another one is there by now."""
+        with self._one_client:
+            if client == self.n_clients:
+                self.send_message(message, wait=False)
+
+    def begin_anew(self) -> None:
+        """Another client has come: what was from the one before, or is meant for it, goes."""
+        with self._one_client, self.lock_incoming_messages, self.lock_outgoing_messages:
+            self.incoming_messages.clear()
+            self.outgoing_messages.clear()
+            self.n_clients += 1
 
     def complain(self, reason: str) -> None:
         """Tell the client what is wrong with what it sent."""
-        self.say(pyigtl.StringMessage(reason.encode("ascii", "replace").decode(), device_name=ERRORS))
+        words = pyigtl.StringMessage(reason.encode("ascii", "replace").decode(), device_name=ERRORS)
+        self.say(words, self.n_clients)
 
     def take(self, header: dict[str, Any], connection: socket.socket) -> None:
         """Receive a message whose header has come.
@@ -128,9 +146,7 @@ class _Client(socketserver.BaseRequestHandler):
         self.request.settimeout(0.01)
         # One that is gone without a word, with its network, is found out some day.
         self.request.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        with server.lock_outgoing_messages:
-            server.outgoing_messages.clear()  # meant for the client before
-        server.n_clients += 1
+        server.begin_anew()
         server._connected = True
         try:
             while not server.communication_thread_stop_requested and self._exchange():
@@ -151,9 +167,9 @@ class _Client(socketserver.BaseRequestHandler):
         Raises
         ------
         OSError
-            If it leaves in between, or stalls.
+            If it leaves in between, or stalls within a message.
         ValueError
-            If it sends something else than OpenIGTLink.
+            If it sends something else than OpenIGTLink, or stalls within a header.
         """
         raw = self._header()
         if raw is None:
@@ -173,7 +189,7 @@ class _Client(socketserver.BaseRequestHandler):
 
         Raises
         ------
-        OSError
+        ValueError
             If only part of one comes.
         """
         began = time.monotonic()
@@ -187,7 +203,7 @@ class _Client(socketserver.BaseRequestHandler):
             if len(raw) == MessageBase.IGTL_HEADER_SIZE:
                 return bytes(raw)
             if time.monotonic() - began > STALLED_SECONDS or self.server.communication_thread_stop_requested:
-                raise ConnectionError("the rest of a header did not come")
+                raise ValueError("the rest of a header did not come")
             time.sleep(0.01)
 
     def _send(self) -> None:
