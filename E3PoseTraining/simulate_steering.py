@@ -12,52 +12,65 @@ import numpy as np
 from scipy.stats import wilcoxon
 from tqdm import tqdm
 
-from E3PoseLib.errors import DatasetError, E3PoseError
+from E3PoseLib.errors import DatasetError, NoHeadFoundError
 from E3PoseLib.imaging.files import whole_file
+from E3PoseLib.imaging.geometry import check_rigid
+from E3PoseLib.imaging.volume import read_volume
 from E3PoseLib.method.estimator import PoseEstimator
 from E3PoseLib.models.model import load_model
 from E3PoseLib.running.ending import exit_status
 from E3PoseLib.running.memory import keep_freed_memory
+from E3PoseLib.running.tracking.command import ENDINGS
 
 from .data.figures import save_figure
 from .steering.acquisition import Protocol
 from .steering.experiment import WAYS, Trial, recorded_motion, run_trial
 from .steering.figures import draw_distributions, draw_example
+from .steering.heads import ScannedHead
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m E3PoseTraining.simulate_steering", description=__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--heads", type=int, default=32, help="synthetic heads (default: %(default)s)")
+    parser.add_argument(
+        "--heads", type=int, default=32, help="synthetic heads, or courses of a scan's head (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the first (default: %(default)s)")
+    parser.add_argument("--scan", type=Path, metavar="FILE", help="the head of this scan, instead of synthetic ones")
+    parser.add_argument("--pose", type=Path, metavar="NPY", help="of its head, canonical_to_ras [4, 4]")
+    parser.add_argument(
+        "--mask", type=Path, metavar="FILE", help="its brain, on the scan's grid (default: as the model finds it)"
+    )
     parser.add_argument("--model", default="default")
     parser.add_argument("--device", default="auto")
     parser.add_argument(
-        "--trajectory", type=Path, metavar="NPY", help="poses [T, 4, 4] for all heads, as of e3pose track"
+        "--trajectory",
+        type=Path,
+        metavar="NPY",
+        help="poses [T, 4, 4] for all heads, as of e3pose track, whose table beside it tells which are doubtful",
     )
     parser.add_argument("--tr", type=float, metavar="SECONDS", help="between the poses of the trajectory")
     options = parser.parse_args(arguments)
     if (options.trajectory is None) != (options.tr is None):
         parser.error("--trajectory and --tr go together")
+    if (options.scan is None) != (options.pose is None) or (options.mask is not None and options.scan is None):
+        parser.error("--scan and --pose go together, and --mask with them")
     return exit_status("simulate_steering", lambda: _simulate(options))
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    motion = None
-    if options.trajectory is not None:
-        try:
-            motion = recorded_motion(np.load(options.trajectory, allow_pickle=False), options.tr)
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"{options.trajectory}: cannot be read ({error})") from error
+    motion = None if options.trajectory is None else recorded_motion(_believed(options.trajectory), options.tr)
     keep_freed_memory()
     options.output.mkdir(parents=True, exist_ok=True)
     estimator = PoseEstimator(load_model(options.model), options.device)
+    protocol = Protocol()
+    head = None if options.scan is None else _scanned(options, estimator, protocol)
     trials: list[Trial] = []
     left_out = []
     for seed in tqdm(range(options.seed, options.seed + options.heads), unit="head", disable=None):
         try:
-            trials.append(run_trial(estimator, seed, Protocol(), motion))
-        except E3PoseError as error:
+            trials.append(run_trial(estimator, seed, protocol, motion, head))
+        except NoHeadFoundError as error:
             left_out.append(seed)
             print(f"left out: {error}", file=sys.stderr)
         if len(trials) > 1:  # what is done stays
@@ -66,6 +79,45 @@ def _simulate(options: argparse.Namespace) -> int:
         raise DatasetError("fewer than two heads could be simulated: nothing to compare")
     print(_in_words(trials, left_out))
     return 0
+
+
+def _scanned(options: argparse.Namespace, estimator: PoseEstimator, protocol: Protocol) -> ScannedHead:
+    """The head of the scan that was named."""
+    volume = read_volume(options.scan)
+    try:
+        pose = check_rigid(_array(options.pose))
+    except ValueError as error:
+        raise DatasetError(f"{options.pose}: is no pose: {error}") from error
+    if options.mask is None:
+        brain = estimator.estimate(volume).mask
+    else:
+        mask = read_volume(options.mask)
+        if mask.shape != volume.shape or not np.allclose(mask.voxel_to_ras, volume.voxel_to_ras, atol=1e-3):
+            raise DatasetError(f"{options.mask}: does not lie on the grid of {options.scan}")
+        brain = mask.array
+    if not np.any(brain):
+        raise DatasetError(f"{options.mask or options.scan}: shows no brain")
+    return ScannedHead(volume, pose, brain, protocol)
+
+
+def _believed(path: Path) -> np.ndarray:
+    """Poses of a file, NaN where the table that `e3pose track` wrote beside it calls them doubtful."""
+    poses = _array(path)
+    table = path.with_name(path.name.removesuffix(ENDINGS["poses"]) + ENDINGS["table"])
+    if path.name.endswith(ENDINGS["poses"]) and table.is_file():
+        with table.open(encoding="utf-8", newline="") as stream:
+            doubtful = [row.get("doubtful") == "1" for row in csv.DictReader(stream, delimiter="\t")]
+        if len(doubtful) != len(poses):
+            raise DatasetError(f"{table}: has {len(doubtful)} rows for {len(poses)} poses in {path.name}")
+        poses[doubtful] = np.nan
+    return poses
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path}: cannot be read ({error})") from error
 
 
 def _write(folder: Path, trials: Sequence[Trial]) -> None:

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
-from E3PoseLib.errors import DatasetError
+from E3PoseLib.errors import DatasetError, NoHeadFoundError
 from E3PoseLib.imaging.geometry import invert_rigid, pose_difference, rigid
-from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.estimator import PoseEstimator
 from E3PoseLib.method.tracking.tracker import PoseTracker
 
-from ..synthesis.anatomy.drawn_brain import ParametricBrain
-from ..synthesis.kinds.kind import Wanted
-from ..synthesis.kinds.moving import MovingFetus, draw_course
+from ..synthesis.kinds.moving import draw_course
 from .acquisition import Outcome, Protocol, acquire, interleaved, slice_offsets
+from .heads import Head, SyntheticHead
 
 WAYS = ("blind", "steered", "ideal")
 """Every slice by the pose at the start; by that of the last navigator that is believed, as the model estimates it; by
@@ -26,7 +24,6 @@ the true one at the last navigator, which shows what the delay alone costs."""
 STEP_SECONDS = 0.5
 """In which a drawn course is known."""
 
-NAVIGATOR_EDGES_MM = (384.0, 384.0, 216.0)
 _AGES, _FURTHEST = (22.0, 37.0), (10.0, 30.0)
 
 
@@ -38,6 +35,7 @@ class Trial:
     ----------
     seed : int
     age_weeks : float
+        NaN where it is not known.
     brain : np.ndarray
         Shape ``[P, 3]``, points of the brain in the head's frame, mm.
     outcomes : dict of str to Outcome
@@ -57,7 +55,11 @@ class Trial:
 
 
 def run_trial(
-    estimator: PoseEstimator, seed: int, protocol: Protocol, motion_at: Callable[[np.ndarray], np.ndarray] | None = None
+    estimator: PoseEstimator,
+    seed: int,
+    protocol: Protocol,
+    motion_at: Callable[[np.ndarray], np.ndarray] | None = None,
+    head: Head | None = None,
 ) -> Trial:
     """Acquire one stack in each way.
 
@@ -65,42 +67,47 @@ def run_trial(
     ----------
     estimator : PoseEstimator
     seed : int
-        Of head and course.
+        Of the course, and of the head if none is given.
     protocol : Protocol
     motion_at : callable, optional
         The head's motion from rest, ``[N, 4, 4]`` within its own frame, at times ``[N]`` in seconds; drawn if
         not given.
+    head : Head, optional
+
+    Raises
+    ------
+    NoHeadFoundError
+        If no pose is believed in the first navigator.
+    DatasetError
+        If the motion is not known for as long as the stack takes.
     """
     rng = np.random.default_rng([seed, 7])
     age = float(rng.uniform(*_AGES))
-    spacing = protocol.navigator_spacing
-    shape = tuple(int(np.ceil(edge / spacing)) for edge in NAVIGATOR_EDGES_MM)
-    fetus = MovingFetus(seed, age, lambda age, rng: ParametricBrain(), Wanted(shape, spacing))
-    brain = fetus.brain_points()
+    head = head or SyntheticHead(seed, age, protocol)
+    brain = head.brain_points()
     offsets = slice_offsets(brain, protocol)
     offsets = offsets[interleaved(len(offsets), protocol.interleave)]
     navigator_times = np.arange(len(offsets)) * protocol.repetition
     slice_times = navigator_times + protocol.delay
     motion_at = motion_at or drawn_motion(rng, slice_times[-1])
-    at_navigators = fetus.rest_to_ras @ motion_at(navigator_times)
-    at_slices = fetus.rest_to_ras @ motion_at(slice_times)
+    at_navigators = head.rest_to_ras @ motion_at(navigator_times)
+    at_slices = head.rest_to_ras @ motion_at(slice_times)
     tracker = PoseTracker(estimator)
     steered_by, n_doubtful = [], 0
     for index, (time, motion) in enumerate(zip(navigator_times, motion_at(navigator_times), strict=True)):
-        made = fetus.scan(motion, index)
-        found = tracker.add(Volume(made.image, made.voxel_to_ras, name=f"navigator {index}"), float(time))
+        found = tracker.add(head.navigator(motion, index), float(time))
         if found.estimate is not None and not found.marks:
             steered_by.append(found.estimate.canonical_to_ras)
             continue
         n_doubtful += 1
         if not steered_by:
-            raise DatasetError(f"head {seed}: no pose is believed in its first navigator")
+            raise NoHeadFoundError(f"head {seed}: no pose is believed in its first navigator")
         steered_by.append(steered_by[-1])
     poses = np.array(steered_by)
     placed = {"blind": np.repeat(poses[:1], len(poses), axis=0), "steered": poses, "ideal": at_navigators}
     outcomes = {way: acquire(brain, offsets, placed[way], at_slices, protocol) for way in WAYS}
     errors = np.array([pose_difference(one, other) for one, other in zip(poses, at_navigators, strict=True)])
-    return Trial(seed, age, brain, outcomes, errors, n_doubtful)
+    return Trial(seed, head.age_weeks, brain, outcomes, errors, n_doubtful)
 
 
 def drawn_motion(rng: np.random.Generator, seconds: float) -> Callable[[np.ndarray], np.ndarray]:

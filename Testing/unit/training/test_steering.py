@@ -8,11 +8,13 @@ from scipy.spatial.transform import Rotation
 
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.errors import DatasetError
-from E3PoseLib.imaging.geometry import rigid
+from E3PoseLib.imaging.geometry import read_json, rigid, transform_points
+from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.models.catalog import resources
 from E3PoseTraining import simulate_steering
 from E3PoseTraining.steering.acquisition import Protocol, acquire, interleaved, slice_offsets
 from E3PoseTraining.steering.experiment import recorded_motion, run_trial
+from E3PoseTraining.steering.heads import ScannedHead
 
 BALL = np.argwhere(np.linalg.norm(np.indices((31, 31, 31)) - 15, axis=0) <= 15) * 2.0 - 30.0
 """Points of a brain of 30 mm radius, 2 mm apart."""
@@ -95,6 +97,55 @@ def test_slices_steered_by_the_model_are_less_oblique_than_blind_ones():
     assert abs(steered.mean_obliqueness - 4.0) < 3 and blind.obliqueness[-1] > 25
     assert steered.mean_obliqueness < 0.6 * blind.mean_obliqueness
     assert np.median(trial.errors, axis=0) == pytest.approx([0, 0], abs=6)
+
+
+def test_the_head_of_a_scan_is_shown_where_it_has_moved():
+    spacing = np.array([2.0, 2.0, 3.0])
+    array = np.full((60, 60, 40), 10.0, np.float32)
+    array[38:44, 28:34, 18:22] = 500.0
+    volume = Volume(array, rigid(np.eye(3), (-60, -60, -60)) @ np.diag([*spacing, 1.0]))
+    rest, motion = turned(90, "z", (3, -2, 1)), turned(30, "z", (10, 0, 6))
+    head = ScannedHead(volume, rest, array > 100, Protocol())
+    middle = np.array([40.5, 30.5, 19.5]) * spacing - 60
+    np.testing.assert_allclose(head.brain_points().mean(axis=0), (np.linalg.inv(rest) @ [*middle, 1])[:3], atol=0.7)
+    for moved in (np.eye(4), motion):
+        seen = head.navigator(moved, 0)
+        assert seen.spacing == pytest.approx(6.0)
+        weights = np.clip(seen.array - 10.0, 0, None)
+        place = transform_points(seen.voxel_to_ras, np.argwhere(weights > 0))
+        found = np.average(place, axis=0, weights=weights[weights > 0])
+        np.testing.assert_allclose(found, (rest @ moved @ np.linalg.inv(rest) @ [*middle, 1])[:3], atol=0.3)
+
+
+def test_doubtful_poses_of_a_series_are_no_motion(tmp_path):
+    poses = np.array([turned(0), turned(90), turned(10)])
+    np.save(tmp_path / "own_poses.npy", poses)
+    assert np.array_equal(simulate_steering._believed(tmp_path / "own_poses.npy"), poses)
+    (tmp_path / "own_motion.tsv").write_text("trans_x\tdoubtful\n0\t0\n0\t1\n0\t0\n", encoding="utf-8")
+    found = simulate_steering._believed(tmp_path / "own_poses.npy")
+    assert np.isnan(found[1]).all() and np.array_equal(found[[0, 2]], poses[[0, 2]])
+    (tmp_path / "own_motion.tsv").write_text("trans_x\tdoubtful\n0\t0\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match="has 1 rows for 3 poses"):
+        simulate_steering._believed(tmp_path / "own_poses.npy")
+
+
+def test_the_head_of_a_scan_is_steered_by(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(simulate_steering, "Protocol", lambda: Protocol(thickness=60.0))
+    sample = resources() / "SampleData" / "SyntheticFetalEPI"
+    pose = read_json(sample.with_suffix(".json"))["canonical_to_ras"]
+    np.save(tmp_path / "pose.npy", np.array(pose))
+    np.save(tmp_path / "poses.npy", np.array([turned(6.0 * index) for index in range(12)]))
+    fixed = ["-o", str(tmp_path / "out"), "--heads", "2", "--model", str(MODEL), "--device", "cpu", "--tr", "2"]
+    fixed += ["--trajectory", str(tmp_path / "poses.npy"), "--pose", str(tmp_path / "pose.npy")]
+    assert simulate_steering.main([*fixed, "--scan", f"{sample}.nii.gz"]) == 0
+    with (tmp_path / "out" / "steering.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 2 and all(float(row["error_degrees"]) < 8 and float(row["error_mm"]) < 6 for row in rows)
+    np.save(tmp_path / "poses.npy", np.array([turned(0), turned(6)]))
+    assert simulate_steering.main([*fixed, "--scan", f"{sample}.nii.gz"]) == 2
+    assert "the trajectory ends after 2 s" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        simulate_steering.main(fixed)
 
 
 def test_the_command_writes_table_and_figures(tmp_path, monkeypatch, capsys):
