@@ -38,6 +38,16 @@ def verdict(result: dict) -> str:
     return level_in_words(result["confidence"])
 
 
+def howToTurnUpright(volumes) -> str:
+    """What to do with scans that sit under transforms, as the pose is that of the head in the world; "" without such."""
+    names = {volume.GetParentTransformNode().GetName() for volume in volumes if volume.GetParentTransformNode()}
+    if not names:
+        return ""
+    return _("To turn upright what sits under {names}, put that transform under the new one, not the scan.").format(
+        names=", ".join(f"'{name}'" for name in sorted(names))
+    )
+
+
 def level_in_words(confidence: dict) -> str:
     """The level of an estimate, and what it means in numbers."""
     level, probability = confidence["level"], confidence.get("probability")

@@ -181,3 +181,16 @@ def test_the_mask_catches_up_when_the_panel_is_opened(app, masked, scan_node, sc
     assert not np.array_equal(exported(segmentation, scan_node), before)
     masked.enter()
     assert np.array_equal(exported(segmentation, scan_node), before)
+
+
+def test_what_a_scan_sits_under_goes_under_the_pose(panel, scan_node, scene, estimate_at_once):
+    from E3PoseLib import mrml
+
+    outer = turned(scene, 25, 8)
+    scan_node.SetAndObserveTransformNodeID(outer.GetID())
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate_at_once()
+    assert "To turn upright what sits under 'turned', put that transform under the new one" in panel.ui.statusLabel.text
+    pose = panel.ui.outputTransformSelector.currentNode()
+    outer.SetAndObserveTransformNodeID(pose.GetID())
+    assert np.allclose(mrml.head_pose(pose), np.eye(4), atol=1e-3)

@@ -259,6 +259,23 @@ def test_what_was_computed_stays_when_it_is_cancelled_and_the_rest_comes_later(p
     assert panel.ui.statusLabel.text.startswith("Done: 5 time points")
 
 
+def test_a_scan_that_is_moved_in_between_is_no_motion_of_the_head(panel, sequence, answers, scene):
+    from E3PoseLib import mrml
+
+    panel.ui.estimateAllButton.click()
+    answers(2)
+    panel.ui.cancelButton.click()
+    transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "T")
+    transform.SetMatrixTransformToParent(
+        mrml.to_vtk(np.array([[0, -1, 0, 5], [1, 0, 0, 25], [0, 0, 1, 0], [0, 0, 0, 1]]))
+    )
+    sequence.scan.SetAndObserveTransformNodeID(transform.GetID())
+    panel.ui.estimateAllButton.click()
+    answers()
+    for name, expected in (("trans_x", SHIFTS), ("trans_y", np.zeros(5)), ("rot_z_degrees", np.zeros(5))):
+        assert np.allclose(column(scene, name), expected, atol=0.7), name
+
+
 def test_other_settings_estimate_all_anew(tracked, sequence, answers):
     from E3PoseLib import mrml
 

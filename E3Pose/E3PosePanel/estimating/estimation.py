@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 from E3PoseLib import mrml
 from E3PoseLib.errors import DependencyError, E3PoseError
 from E3PosePanel.logic import SEGMENTATION, TRANSFORM
+from E3PosePanel.result_text import howToTurnUpright
 
 
 class Estimation:
@@ -79,6 +80,8 @@ class Estimation:
         segmentation, reason = outputs.place("outputSegmentation", volume, scan.parent_id)
         if reason:
             words.append(_("The mask is in a new segmentation: {reason}.").format(reason=reason))
+        if self._parameterNode.direction.value == mrml.ALIGN_VOLUME and (how := howToTurnUpright([volume])):
+            words.append(how)
         notWritten = _("The pose was found, but could not be written to the scene.")
         if onWritten is None:
             self._showMessage(notWritten)

@@ -5,6 +5,7 @@ from slicer.i18n import tr as _
 
 from E3PoseLib import mrml
 from E3PoseLib.errors import E3PoseError
+from E3PosePanel.result_text import howToTurnUpright
 from E3PosePanel.stacks.comparison import Comparison
 from E3PosePanel.stacks.stack_list import StackList
 
@@ -132,6 +133,8 @@ class AlignSection:
                 _("Done: {count} of {all} stacks aligned.").format(count=len(scans) - len(left_out), all=len(scans))
             ]
             words += [remark.rstrip(".") + "." for remark in answer["remarks"]]
+            if how := howToTurnUpright(slicer.mrmlScene.GetNodeByID(scan.volume_id) for scan in scans):
+                words.append(how)
             panel.status.say(" ".join(words))
 
 
@@ -154,5 +157,5 @@ def _described(alignment) -> str:
         )
         note = (mrml.read_result(stack.transform) or {}).get("alignment", [])
         lines += [f"    {sentence}" for sentence in note]
-    lines += [_("{name}: left out: {reason}").format(name=name, reason=why) for name, why in alignment.left_out.items()]
+    lines += [_("{name}: left out: {reason}").format(name=name, reason=why) for name, why in alignment.left_out]
     return "\n".join(lines)

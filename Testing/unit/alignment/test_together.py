@@ -1,21 +1,35 @@
-"""Where stacks cannot be registered they stand by their poses, and that is said."""
+"""What is said of how sure a pose is, once the stack stands with the others."""
 
+import numpy as np
 import pytest
-from stacks import Brain, moved
+from phantoms import make_head
+from scipy.spatial.transform import Rotation
 
-from E3PoseLib.running.align import together
+from E3PoseLib.alignment.consensus import Placed
+from E3PoseLib.alignment.stack import PosedStack
+from E3PoseLib.imaging.geometry import rigid
+from E3PoseLib.running.align.together import _aligned
 
-TRUTH = {"axial": moved(40, 30, 1), "coronal": moved(48, 38, 1)}
-
-
-@pytest.fixture(scope="module")
-def right():
-    brain = Brain()
-    return [brain.stack(plane, place) for plane, place in TRUTH.items()]
+OWN = rigid(np.eye(3), [1.0, 2.0, 3.0])
 
 
-def test_without_simpleitk_poses_stay_as_estimated(right, monkeypatch):
-    monkeypatch.setattr(together, "can_register", lambda: False)
-    found = together.bring_together(right)
-    assert not found.is_registered and "SimpleITK is not installed" in found.remarks[0]
-    assert found.placed[0].likeness > 0.9
+@pytest.mark.parametrize(
+    ("degrees", "mm", "bounds", "level"),
+    [
+        (4.0, 2.0, (5.0, 3.0), "high"),
+        (7.0, 0.0, (5.0, 3.0), "low"),
+        (0.0, 4.0, (5.0, 3.0), "low"),
+        (7.0, 4.0, (None, None), "high"),
+        (20.0, 0.0, (25.0, 3.0), "low"),
+    ],
+)
+def test_a_pose_outside_of_what_was_told_of_the_own_one_is_not_sure(degrees, mm, bounds, level):
+    turn = Rotation.from_euler("y", degrees, degrees=True).as_matrix()
+    volume = make_head()
+    stack = PosedStack("own", volume, OWN, np.ones(volume.shape, np.uint8))
+    confidence = {"level": "high", "probability": 0.99, "bound_degrees": bounds[0], "bound_mm": bounds[1]}
+    result = {"canonical_to_ras": OWN.tolist(), "confidence": confidence, "warnings": ["cut"]}
+    found = _aligned(result, Placed(stack, OWN @ rigid(turn, [0, mm, 0]), 0.9))
+    assert found["confidence"]["level"] == level
+    assert (found["confidence"]["probability"] is None) == (level == "low")
+    assert found["warnings"][-1] == "cut" and f"{degrees:.1f}° and {mm:.1f} mm from" in found["warnings"][0]

@@ -32,7 +32,7 @@ def write_motion(results: SeriesResults) -> None:
     """Write the table of motion, and the chart of it, which are made where there are none."""
     volume_node = results.points.volume_node
     found = results.results()
-    poses = np.array([np.full((4, 4), np.nan) if one is None else one["canonical_to_ras"] for one in found])
+    poses = results.poses_in_scan()
     words = {
         "confidence": ["none" if one is None else one["confidence"]["level"] for one in found],
         "marks": ["failed" if one is None else ";".join(marks_of(one)) for one in found],

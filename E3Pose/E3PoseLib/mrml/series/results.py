@@ -8,7 +8,7 @@ import numpy as np
 from E3PoseLib.mrml.mask import write_mask
 from E3PoseLib.mrml.matrices import is_set, nodes_of_class
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, mark_result, remove_node
-from E3PoseLib.mrml.pose import NO_POSE_ATTRIBUTE, read_result, write_pose
+from E3PoseLib.mrml.pose import NO_POSE_ATTRIBUTE, noted_place, read_result, write_pose
 from E3PoseLib.mrml.series.time_points import TimePoints
 
 ROLE_ATTRIBUTE = "E3Pose.Series"
@@ -48,6 +48,19 @@ class SeriesResults:
     def results(self) -> list[dict | None]:
         """The results of all time points; None where there is no pose."""
         return [read_result(self.poses.GetDataNodeAtValue(self.points.value(i))) for i in range(len(self.points))]
+
+    def poses_in_scan(self) -> np.ndarray:
+        """canonical_to_ras of all time points in the scan's own coordinates, whatever transform it was under when each
+        was estimated, [T, 4, 4]; NaN where there is no pose.
+        """
+        found = np.full((len(self.points), 4, 4), np.nan)
+        for index, result in enumerate(self.results()):
+            if result is not None:
+                lay = noted_place(self.poses.GetDataNodeAtValue(self.points.value(index)))
+                found[index] = result["canonical_to_ras"]
+                if lay["to_world"] is not None:  # else it was under a warp
+                    found[index] = np.array(lay["to_parent"]) @ np.linalg.inv(lay["to_world"]) @ found[index]
+        return found
 
     def missing(self) -> list[int]:
         """The time points that were not looked at yet, nor failed."""

@@ -50,13 +50,13 @@ class Alignment:
     id : str
     stacks : list of AlignedStack
         Best first; at least one.
-    left_out : dict of str to str
-        By the names of the others, why they were left out.
+    left_out : list
+        Name of each of the others, and why it was left out; several may have one name.
     """
 
     id: str
     stacks: list
-    left_out: dict
+    left_out: list
 
 
 def write_alignment(scene, scans, answer: dict, masks, made: list) -> None:
@@ -74,7 +74,7 @@ def write_alignment(scene, scans, answer: dict, masks, made: list) -> None:
         Takes the nodes that were made; where one cannot be written they go again, and the error is raised.
     """
     stacks = list(zip(scans, answer["stacks"], masks, strict=True))
-    left_out = {scan.name: one["reason"] for scan, one, _ in stacks if not one["kept"]}
+    left_out = [[scan.name, one["reason"]] for scan, one, _ in stacks if not one["kept"]]
     identity = uuid.uuid4().hex
     kept = [stack for stack in stacks if stack[1]["kept"]]
     try:
@@ -162,7 +162,7 @@ def _alignment(identity: str, nodes: list) -> Alignment:
     by_order: dict[int, dict] = {}
     for node in nodes:
         by_order.setdefault(_note(node)["order"], {})[node.GetClassName()] = node
-    stacks, left_out = [], {}
+    stacks, left_out = [], []
     for order in sorted(by_order):
         transform, segmentation = (by_order[order].get(name) for name in CLASSES)
         node = transform or segmentation

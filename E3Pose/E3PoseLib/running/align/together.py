@@ -160,14 +160,17 @@ def _described(placed: Placed, estimate: PoseEstimate, worth: Quality | None, or
 def _aligned(result: dict, placed: Placed) -> dict:
     """The summary of an estimate with the pose of the alignment in place of its own.
 
-    Its confidence is that of the stack's own pose. Where that was mended the confidence has nothing to say of the new
-    one, and is low.
+    Its confidence is that of the stack's own pose. Where the new one lies outside of the bounds of that, the confidence
+    has nothing to say of it, and is low.
     """
     degrees, mm = pose_difference(np.array(result["canonical_to_ras"]), placed.frame_to_ras)
     moved = f"the pose is that of the aligned stacks, {degrees:.1f}° and {mm:.1f} mm from the stack's own"
     confidence = result["confidence"]
-    if placed.is_mended:
-        confidence = {**confidence, "level": "low", "probability": None}
+    bounds = [confidence[name] for name in ("bound_degrees", "bound_mm")]
+    is_outside = None not in bounds and (degrees > bounds[0] or mm > bounds[1])
+    if placed.is_mended or is_outside:
+        confidence = {**confidence, "level": "low", "probability": None, "bound_degrees": None, "bound_mm": None}
+        moved += "; how sure that one was says nothing of this: look at the comparison"
     return {
         **result,
         "canonical_to_ras": placed.frame_to_ras.tolist(),
