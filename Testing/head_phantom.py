@@ -2,6 +2,8 @@
 pose.
 """
 
+import functools
+
 import numpy as np
 
 SHAPE = (96, 96, 64)
@@ -45,6 +47,12 @@ def head_pose() -> np.ndarray:
 
 def head_phantom() -> tuple[np.ndarray, np.ndarray]:
     """The phantom's voxels [I, J, K], int16, and its voxel_to_ras [4, 4]."""
+    array, voxel_to_ras = _drawn()
+    return array.copy(), voxel_to_ras.copy()
+
+
+@functools.cache
+def _drawn() -> tuple[np.ndarray, np.ndarray]:
     voxel_to_ras = np.diag([SPACING_MM, SPACING_MM, SPACING_MM, 1.0])
     voxel_to_ras[:3, 3] = -SPACING_MM * (np.array(SHAPE) - 1) / 2
     indices = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), axis=-1)

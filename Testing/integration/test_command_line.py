@@ -365,8 +365,15 @@ def test_results_that_cannot_be_replaced_stand_as_they_were(scans, estimate, sma
     assert "0 estimated, 1 already there" in capsys.readouterr().out.splitlines()[-1]
 
 
-@pytest.mark.parametrize("flags", [[], ["--devices", "2"]])
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("end", "flags"),
+    [
+        (signal.SIGINT, []),
+        (signal.SIGINT, ["--devices", "2"]),
+        (signal.SIGTERM, ["--devices", "2"]),
+        (signal.SIGHUP, []),
+    ],
+)
 def test_an_interrupt_keeps_what_is_done_and_a_second_run_does_the_rest(small_model_file, tmp_path, end, flags):
     folder, out = tmp_path / "scans", tmp_path / "out"
     folder.mkdir()
