@@ -101,6 +101,10 @@ def test_what_cannot_be_used_is_said_and_the_rest_is_done(align, tmp_path, capsy
     assert {name: row["kept"] for name, row in found.items()} == {"a": "yes", "b": "yes", "broken": "no", "other": "no"}
     assert "2 stack(s)" in (tmp_path / "out" / "next_steps.txt").read_text(encoding="utf-8")
     assert not (tmp_path / "out" / "stacks" / "other.nii.gz").exists()
+    # Run again, nothing is done, but what is lacking is said once more.
+    assert align(stacks=("a.nii.gz", "broken.nii.gz", "b.nii.gz", "other.nii.gz")) == 1
+    said = capsys.readouterr()
+    assert "already there" in said.out and "other: left out: its head lies" in said.err and "broken: " in said.err
 
 
 def test_one_stack_is_turned_upright_and_two_that_disagree_are_not(align, tmp_path, capsys):
@@ -118,8 +122,12 @@ def test_masks_and_thicknesses_are_one_for_each_stack(align, tmp_path, capsys):
         write_volume(tmp_path / f"{name}_brain.nii.gz", replace(scan, array=(scan.array > 500).astype(np.uint8)))
     masks = [tmp_path / f"{name}_brain.nii.gz" for name in MOTION]
     assert align("--mask", *masks[:2]) == 2 and "2 given for 3 stacks" in capsys.readouterr().err
-    assert align("--mask", masks[1], masks[0], masks[2]) == 2 and "does not fit" in capsys.readouterr().err
-    assert align("--mask", *masks, "--thickness", 3, 4, 5, "--resample", 3) == 0
+    assert align("--mask", masks[1], masks[0], masks[2]) == 1
+    said = capsys.readouterr().err
+    assert said.count("the brain that was found is used") == 2 and "a_brain.nii.gz: does not fit" in said
+    assert align("--mask", masks[1], masks[0], masks[2]) == 1
+    assert capsys.readouterr().err.count("the brain that was found was used") == 2
+    assert align("--mask", *masks, "--thickness", 3, 4, 5, "--resample", 3, "--overwrite") == 0
     resampled = nib.load(tmp_path / "out" / "stacks" / "a.nii.gz")
     np.testing.assert_allclose(resampled.affine[:3, :3], 3 * np.eye(3))
     assert "without --resample" in (tmp_path / "out" / "next_steps.txt").read_text(encoding="utf-8")
@@ -134,6 +142,20 @@ def test_registration_leaves_alone_what_fits(align, tmp_path):
     for name in "bc":
         degrees, mm = pose_difference(heads["a"], heads[name])
         assert degrees < 1 and mm < 0.7
+
+
+@pytest.mark.parametrize("command", ["reorient", "prescribe", "track"])
+def test_labels_are_no_scan(command, tmp_path, small_model_file, capsys):
+    scan = make_head()
+    labels = replace(scan, array=(scan.array > 500).astype(np.uint8))
+    (tmp_path / "in").mkdir()
+    for name in ("own", "next"):
+        write_volume(tmp_path / "in" / f"{name}.nii.gz", labels)
+    given = [tmp_path / "in", "--tr", "2"] if command == "track" else [tmp_path / "in" / "own.nii.gz"]
+    options = ["-o", tmp_path / "out", "--model", small_model_file, "--device", "cpu"]
+    assert main([command, *map(str, [*given, *options])]) == 1
+    assert "holds labels, not a scan" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize("resample", [None, 2.0])

@@ -143,13 +143,17 @@ def test_where_one_file_cannot_take_its_place_none_does(prescribe, tmp_path, cap
     assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
 
 
-def test_own_prescriptions_are_written_anew_but_not_those_of_other_settings_or_scans(prescribe, tmp_path, capsys):
+def test_own_prescriptions_are_written_anew_but_not_edited_ones_or_others(prescribe, tmp_path, capsys):
     out = tmp_path / "out"
     assert prescribe("--plane", "axial") == 0
-    (out / "own_prescription.txt").write_text("cut short")
-    assert prescribe("--plane", "axial") == 0
     before = contents(out)
-    assert before["own_prescription.txt"] != b"cut short"
+    (out / "own_prescription.txt").write_text("with a remark")
+    assert prescribe("--plane", "axial") == 2
+    assert "own_prescription.txt: was edited" in capsys.readouterr().err
+    assert prescribe("--plane", "axial", "--overwrite") == 0
+    (out / "own_prescription.png").unlink()
+    assert prescribe("--plane", "axial") == 0
+    assert contents(out) == before
     for changed, word in ((["--thickness", 5], "thickness 3.0, not 5.0"), (["--plane", "coronal"], "planes")):
         assert prescribe("--plane", "axial", *changed) == 2
         assert word in capsys.readouterr().err

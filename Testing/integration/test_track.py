@@ -99,10 +99,18 @@ def test_what_stands_is_kept_and_a_changed_series_done_anew(track, tmp_path, mov
     write_series(tmp_path / "bold.nii.gz", images[:2], (*SHAPE, 2), voxel_to_ras, 2.0, np.dtype(np.float32))
     assert track() == 0
     assert np.load(tmp_path / "out" / "bold_poses.npy").shape == (2, 4, 4)
+    # What was asked for once is made anew with the rest, though it is not asked for again.
+    assert track("--save-mask") == 0
+    assert track("--smooth") == 0
+    assert {"bold_masks.nii.gz", "bold_smooth_poses.npy"} < set(contents(tmp_path / "out"))
     # What somebody has edited is not replaced unasked.
+    (tmp_path / "out" / "bold_masks.nii.gz").write_bytes(b"mine")
+    assert track("--save-aligned") == 1 and "bold_masks.nii.gz: was edited" in capsys.readouterr().err
+    assert (tmp_path / "out" / "bold_masks.nii.gz").read_bytes() == b"mine"
     (tmp_path / "out" / "bold_motion.tsv").write_text("mine", encoding="utf-8")
     assert track() == 1 and "was edited" in capsys.readouterr().err
     assert track("--overwrite") == 0
+    assert sorted(contents(tmp_path / "out")) == sorted(before)
     assert (tmp_path / "out" / "bold_motion.tsv").read_text(encoding="utf-8").startswith("trans_x")
 
 

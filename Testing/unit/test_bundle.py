@@ -49,19 +49,30 @@ def test_files_that_the_new_results_do_not_have_go_but_none_outside(tmp_path):
 def test_other_peoples_files_and_results_of_other_settings_stay(tmp_path):
     bundle = made(tmp_path, "a")
     origin = {"format": "test-1", "input": "scan", "settings": {"spacing": 1}}
-    bundle.check_may_replace(origin)
+    bundle.stands(origin)
     (tmp_path / "a.txt").write_text("typed by hand")
     with pytest.raises(OutputError, match=r"a\.txt: is no result of this command"):
-        bundle.check_may_replace(origin)
+        bundle.stands(origin)
     write(bundle, "first", spacing=1)
-    bundle.check_may_replace(origin)
+    bundle.stands(origin)
     for other, word in (({"input": "other"}, "input 'scan', not 'other'"), ({"settings": {"spacing": 2}}, "spacing 1")):
         with pytest.raises(OutputError, match=word):
-            bundle.check_may_replace({**origin, **other})
+            bundle.stands({**origin, **other})
     (tmp_path / "a.txt").unlink()
     (tmp_path / "a.txt").mkdir()
     with pytest.raises(OutputError, match="is a folder"):
         bundle.check_no_folders()
+
+
+def test_what_somebody_has_edited_stays_though_the_new_results_would_not_have_it(tmp_path):
+    origin = {"format": "test-1", "input": "scan", "settings": {}}
+    write(made(tmp_path, "a", "b"), "first")
+    fewer = made(tmp_path, "a")
+    assert not fewer.stands(origin) and fewer.stands(origin, is_current=lambda: True)
+    (tmp_path / "b.txt").write_text("b: edited")
+    with pytest.raises(OutputError, match=r"b\.txt: was edited"):
+        fewer.stands(origin)
+    assert fewer.stands(origin, is_current=lambda: True)  # then nothing is replaced
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked to be killed")
@@ -78,7 +89,7 @@ def test_wherever_it_is_killed_the_next_run_completes(tmp_path, before):
             assert words in ({b"first"}, {b"second"})
         else:
             stopped += (bundle.folder / "own.unfinished").exists()
-        bundle.check_may_replace({"format": "test-1", "input": "scan", "settings": {}})
+        bundle.stands({"format": "test-1", "input": "scan", "settings": {}})
         write(bundle, "third")
         assert bundle.is_whole() and contents(bundle.folder)["a.txt"] == b"a: third"
         assert sorted(contents(bundle.folder)) == ["a.txt", "deeper/b.txt", "json.txt"]

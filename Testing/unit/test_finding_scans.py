@@ -10,8 +10,8 @@ from made_results import make_scan
 from phantoms import make_head
 
 from E3PoseLib.errors import E3PoseError, VolumeError
+from E3PoseLib.imaging.formats.labels import is_label_map, named_as_labels
 from E3PoseLib.running.results.files import result_file
-from E3PoseLib.running.scans.labels import is_label_map, named_as_labels
 from E3PoseLib.running.scans.names import LONGEST_NAME_BYTES, alike, names_told_apart
 from E3PoseLib.running.scans.stand_ins import refuse_stand_in
 from E3PoseLib.running.scans.tasks import find_tasks

@@ -338,6 +338,27 @@ def scan(voxels):
     return Volume(np.pad(voxels, ((0, 4), (0, 2), (0, 0))).astype(np.uint16), ORTHOGONAL, "phantom")
 
 
+def test_times_of_one_dicom_series_are_a_series_and_several_have_no_order(dicom, scan, tmp_path):
+    import pydicom
+
+    from E3PoseLib.imaging.series import find_series
+
+    for moment in range(3):
+        for path in dicom.write_series(tmp_path / "one", scan, name=f"t{moment}_{{:03d}}"):
+            dataset = pydicom.dcmread(path)
+            dataset.SeriesInstanceUID, dataset.TemporalPositionIdentifier = "1.2.3", moment + 1
+            dataset.AcquisitionNumber, dataset.AcquisitionTime = moment + 1, f"12000{2 * moment}"
+            dataset.InstanceNumber = int(dataset.InstanceNumber) + moment * scan.shape[2]
+            dataset.save_as(path)
+        dicom.write_series(tmp_path / "several", scan, 9 - moment, f"vol{moment}", name=f"t{moment}_{{:03d}}")
+    series = find_series(tmp_path / "one", 2.0)
+    assert series.n_frames == 3 and series.name == "one"
+    for frame in series.frames():
+        np.testing.assert_array_equal(frame.closest_canonical().array, scan.closest_canonical().array)
+    with pytest.raises(VolumeError, match="holds 3 DICOM series"):
+        find_series(tmp_path / "several", 2.0)
+
+
 def test_each_series_of_a_folder_is_a_scan(dicom, scan, tmp_path):
     folder = tmp_path / "exam 7"
     first = dicom.write_series(folder, scan, 3, "HASTE: axial")

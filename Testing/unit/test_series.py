@@ -98,12 +98,21 @@ def test_volumes_of_a_folder_come_in_the_order_of_the_numbers_in_their_names(tmp
 
 
 def test_a_frame_of_another_shape_and_one_that_is_damaged_stop_no_series(tmp_path):
-    for number, shape in enumerate([SHAPE, (12, 10, 11), SHAPE]):
+    for number, shape in enumerate([SHAPE, (12, 10, 11), SHAPE], start=1):
         write_volume(tmp_path / f"{number}.nii", Volume(np.random.default_rng(0).normal(size=shape), AFFINE))
-    (tmp_path / "3.nii").write_bytes(b"n")
+    (tmp_path / "0.nii").write_bytes(b"")
+    (tmp_path / "4.nii").write_bytes(b"n")
     found = list(find_series(tmp_path, 2.0).frames())
-    assert [isinstance(one, Volume) for one in found] == [True, False, True, False]
-    assert "12 × 10 × 11 voxels, the frames before 12 × 10 × 9" in str(found[1])
+    assert [isinstance(one, Volume) for one in found] == [False, True, False, True, False]
+    assert "12 × 10 × 11 voxels, the frames before 12 × 10 × 9" in str(found[2])
+
+
+def test_masks_beside_the_volumes_of_a_folder_are_no_frames(tmp_path):
+    for name in ("v1", "v1_mask", "v2", "v2_mask"):
+        write_volume(tmp_path / f"{name}.nii", Volume(frames(1)[0], AFFINE))
+    series = find_series(tmp_path, 2.0)
+    assert [file.name for file in series.files] == ["v1.nii", "v2.nii"]
+    assert "left out, as label maps or masks by their names: v1_mask.nii, v2_mask.nii" in series.notes[0]
 
 
 def test_what_is_no_series_is_refused(tmp_path, file):
@@ -111,7 +120,7 @@ def test_what_is_no_series_is_refused(tmp_path, file):
     write_volume(tmp_path / "single" / "one.nii", Volume(frames(1)[0], AFFINE))
     with pytest.raises(VolumeError, match=r"holds one volume.*e3pose estimate"):
         find_series(tmp_path / "single" / "one.nii")
-    with pytest.raises(VolumeError, match="holds 1 volumes"):
+    with pytest.raises(VolumeError, match="holds one volume"):
         find_series(tmp_path / "single", 2.0)
     write_volume(tmp_path / "other.nii", Volume(frames(1)[0], AFFINE))
     with pytest.raises(VolumeError, match="is a series itself"):

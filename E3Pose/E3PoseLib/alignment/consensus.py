@@ -20,7 +20,7 @@ Measured: docs/alignment.md.
 """
 
 SURELY_ALIKE = 0.6
-"""Below this a stack that is kept may be of another fetus: of 17 synthetic ones six were kept, at up to 0.56."""
+"""Below this a stack that is kept may be of another fetus: of 20 synthetic ones six were kept, at up to 0.56."""
 
 MENDED_DEGREES, MENDED_MM = 15.0, 12.0
 """Registration that moves a stack further than this has mended its pose."""

@@ -16,7 +16,9 @@ import numpy as np
 from ..errors import VolumeError
 from . import formats
 from .files import whole_file
+from .formats.labels import named_as_labels
 from .formats.nifti import LEAST_SECONDS, MOST_SECONDS
+from .formats.streams import is_dicom
 from .volume import Volume, read_volume, volume_of
 
 _HEADER_END = b"\0\0\0\0"
@@ -38,7 +40,7 @@ class Series:
     path : Path
         Of the file, or of the folder.
     files : tuple of Path
-        The one file, or the volumes in the order of their times.
+        The one file (of a DICOM series its first), or the volumes in the order of their times.
     n_frames : int
     seconds : float
         Between frames.
@@ -79,14 +81,14 @@ class Series:
             )
 
     def _volumes(self) -> Iterator[Volume | VolumeError]:
-        if self.path.is_dir():
+        if len(self.files) > 1:
             for file in self.files:
                 try:
                     yield read_volume(file)
                 except VolumeError as error:
                     yield error
             return
-        frames = formats.read_in_turn(self.path)
+        frames = formats.read_in_turn(self.files[0])
         index = 0
         while True:
             try:
@@ -110,7 +112,8 @@ def find_series(path: str | os.PathLike, seconds: float | None = None) -> Series
     Parameters
     ----------
     path : path-like
-        A 4-D file, or a folder of 3-D volumes whose names sort by time, numbers in them by value.
+        A 4-D file, a folder of 3-D volumes whose names sort by time, numbers in them by value, or one that holds a
+        DICOM series of several times alone.
     seconds : float, optional
         Between frames. If not given, what the file's header states; where it states none, `RepetitionTime` in the JSON
         file of that name beside it, as in a BIDS data set.
@@ -121,29 +124,53 @@ def find_series(path: str | os.PathLike, seconds: float | None = None) -> Series
         If it is no series, cannot be read, or nothing states its time.
     """
     path = Path(path)
-    notes: tuple[str, ...] = ()
-    if path.is_dir():
-        files = sorted((scan.path for scan in formats.scans_in(path)), key=_by_number)
-        if len(files) < 2:
-            raise VolumeError(
-                f"{path}: holds {len(files)} volumes; a series has two or more, in the order of their names"
-            )
+    files, notes = _volumes_of(path) if path.is_dir() else ((path,), ())
+    if len(files) > 1:
         n_frames, stated = len(files), None
-        if formats.count_frames(files[0]) > 1:
-            raise VolumeError(f"{path}: {files[0].name} is a series itself; name the files instead of the folder")
     else:
-        files, n_frames = [path], formats.count_frames(path)
+        n_frames = formats.count_frames(files[0])
         if n_frames < 2:
             raise VolumeError(
-                f"{path}: holds one volume; a series has two or more. Of a single scan 'e3pose estimate' finds the pose"
+                f"{path}: holds one volume; a series has two or more. Where it is one of several files, name their "
+                "folder; of a single scan 'e3pose estimate' finds the pose"
             )
-        stated, notes = _stated_seconds(path, given=seconds)
+        stated, others = _stated_seconds(files[0], given=seconds)
+        notes += others
     if seconds is None and stated is None:
         raise VolumeError(
             f"{path}: does not say how far apart its volumes are in time, nor does a JSON file beside it; give the "
             "seconds by --tr"
         )
-    return Series(path, tuple(files), n_frames, seconds or stated or 0.0, notes)
+    return Series(path, files, n_frames, seconds or stated or 0.0, notes)
+
+
+def _volumes_of(folder: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """The volumes of a folder by their times, or the one file that is the series; and a note on what was left out."""
+    found = sorted(formats.scans_in(folder), key=lambda scan: _by_number(scan.path))
+    files = tuple(scan.path for scan in found if not named_as_labels(scan.name))
+    left_out = [scan.path.name for scan in found if named_as_labels(scan.name)]
+    notes = (f"{folder}: left out, as label maps or masks by their names: {', '.join(left_out)}",) if left_out else ()
+    if not files:
+        raise VolumeError(f"{folder}: holds no volume; a series has two or more, in the order of their names")
+    if len(files) > 1:
+        if any(is_dicom(file) for file in files):
+            raise VolumeError(
+                f"{folder}: holds {len(files)} DICOM series, and names of DICOM files do not tell the order in time; "
+                "name one series of several volumes, or make NIfTI files of them (dcm2niix)"
+            )
+        if series_itself := next((file for file in files if _has_frames(file)), None):
+            raise VolumeError(
+                f"{folder}: {series_itself.name} is a series itself; name the files instead of the folder"
+            )
+    return files, notes
+
+
+def _has_frames(file: Path) -> bool:
+    """Whether a file holds several volumes; one that cannot be opened is a frame that cannot be used."""
+    try:
+        return formats.count_frames(file) > 1
+    except VolumeError:
+        return False
 
 
 def _stated_seconds(path: Path, given: float | None) -> tuple[float | None, tuple[str, ...]]:

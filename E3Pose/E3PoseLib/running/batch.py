@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ..errors import NotAScanError, OutputError
+from ..errors import OutputError
 from ..imaging.volume import Volume, read_volume
 from .report import Failure, Report, attempt
 from .results.data_set import describe_data_set
@@ -22,9 +22,7 @@ from .results.settings import Settings
 from .results.standing import State, is_outdated, state_of_results
 from .results.tables import check_tables, write_tables
 from .results.writing import write_results
-from .scans.labels import is_label_map
-from .scans.source import Source
-from .scans.stand_ins import refuse_stand_in
+from .scans.reading import read_scan
 from .scans.tasks import Task
 from .team import Team
 
@@ -206,11 +204,7 @@ def estimate_one(
     settings = settings.for_task(task)
     if not overwrite and state_of_results(task, folder, settings, further) is State.WHOLE:
         return None
-    refuse_stand_in(task.path)
-    source = Source(task.path)
-    volume = read_volume(task.path, task.frame, settings.voxel_size) if read is None else read(task)
-    if is_label_map(volume.array):
-        raise NotAScanError(f"{task.path}: holds labels, not a scan; name the scan that they belong to")
+    volume, source = read_scan(task, read or (lambda one: read_volume(one.path, one.frame, settings.voxel_size)))
     estimate = estimator.estimate(volume)
     write_results(folder, task, volume, estimate, settings, source.record(), further)
     return estimate.confidence.level

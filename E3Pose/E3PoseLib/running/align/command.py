@@ -102,12 +102,9 @@ def run_align(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
             "thickness": options.thickness,
         },
     }
-    if not options.overwrite:
-        possible.check_may_replace(origin)
-        if _stands(possible, tasks, masks):
-            print(f"already there: {folder}")
-            return SUCCESS
-        possible.check_unedited()
+    if not options.overwrite and possible.stands(origin, lambda: _are_current(possible, tasks, masks)):
+        print(f"already there: {folder}")
+        return _tell_left_out(possible.document() or {})
     stacks, failed = read_stacks(tasks, [None if path is None else Path(path) for path in masks], estimator)
     if not stacks:
         print("no stack can be used", file=sys.stderr)
@@ -134,7 +131,8 @@ def run_align(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
 
         draw_alignment(parts["png"], aligned, found.together)
     _tell(aligned, files)
-    return SUCCESS if len(kept) == len(tasks) else SOME_FAILED
+    is_all_taken = len(kept) == len(tasks) and not any(one.read.mask_refused for one in aligned)
+    return SUCCESS if is_all_taken else SOME_FAILED
 
 
 def _one_each(option: str, given: Sequence | None, tasks: Sequence[Task], one_for_all: bool = False) -> list:
@@ -147,7 +145,7 @@ def _one_each(option: str, given: Sequence | None, tasks: Sequence[Task], one_fo
     return list(given)
 
 
-def _stands(bundle: Bundle, tasks: Sequence[Task], masks: Sequence[str | None]) -> bool:
+def _are_current(bundle: Bundle, tasks: Sequence[Task], masks: Sequence[str | None]) -> bool:
     """Whether the results of these very files stand, whole."""
     from ..results.bundle import Bundle as Known
 
@@ -159,6 +157,18 @@ def _stands(bundle: Bundle, tasks: Sequence[Task], masks: Sequence[str | None]) 
         return False
     files = {kind: bundle.folder / path for kind, path in paths.items() if isinstance(path, str)}
     return Known(bundle.folder, bundle.name, {**files, "json": bundle.files["json"]}, FORMAT).is_whole()
+
+
+def _tell_left_out(document: dict) -> int:
+    """Say what the results that stand lack of what was given, and return the exit status that they had."""
+    words = {one["name"]: "; ".join(one["remarks"]) for one in document.get("stacks", ()) if not one["kept"]}
+    words |= {name: f"left out: {reason}" for name, reason in document.get("failed", {}).items()}
+    for one in document.get("stacks", ()):
+        if one.get("mask_refused"):
+            words[one["name"]] = f"the brain that was found was used: {one['mask_refused']}"
+    for name, reason in words.items():
+        print(f"{name}: {reason}", file=sys.stderr)
+    return SOME_FAILED if words else SUCCESS
 
 
 def _content(tasks: Sequence[Task], masks: Sequence[str | None]) -> dict[str, str]:
@@ -204,6 +214,7 @@ def _document(
                 "canonical_to_ras": one.read.posed.canonical_to_ras,
                 "warnings": list(one.read.estimate.warnings),
                 "source": one.read.source,
+                "mask_refused": one.read.mask_refused,
             }
             for one in aligned
         ],

@@ -10,13 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ...alignment.stack import PosedStack
-from ...errors import E3PoseError, NoHeadFoundError, NotAScanError, VolumeError
+from ...errors import E3PoseError, NoHeadFoundError, VolumeError
 from ...imaging.volume import Volume, read_volume
 from ...method.estimate import PoseEstimate
 from ...method.estimator import PoseEstimator
-from ..scans.labels import is_label_map
-from ..scans.source import Source
-from ..scans.stand_ins import refuse_stand_in
+from ..scans.reading import read_scan
 from ..scans.tasks import Task
 
 _SAME_GRID_MM = 0.1
@@ -33,12 +31,15 @@ class ReadStack:
     estimate : PoseEstimate
     source : dict
         See `Source.record`.
+    mask_refused : str
+        Why the mask that the user has was not taken; "" where it was, or there is none.
     """
 
     task: Task
     posed: PosedStack
     estimate: PoseEstimate
     source: dict
+    mask_refused: str = ""
 
 
 def read_stacks(
@@ -62,7 +63,7 @@ def read_stacks(
     Raises
     ------
     E3PoseError
-        If the device fails, or a mask does not fit.
+        If the device fails.
     """
     stacks, failed = [], {}
     for task, mask in zip(tasks, masks, strict=True):
@@ -72,21 +73,24 @@ def read_stacks(
             failed[task.name] = str(error)
             print(f"{task.name}: left out: {error}", file=sys.stderr)
             continue
-        estimate = stacks[-1].estimate
+        estimate, refused = stacks[-1].estimate, stacks[-1].mask_refused
+        if refused:
+            print(f"{task.name}: the brain that was found is used: {refused}", file=sys.stderr)
         print(f"{task.name}: confidence {estimate.confidence.level}, {estimate.timings['total']:.1f} s", flush=True)
     return stacks, failed
 
 
 def _read(task: Task, mask: Path | None, estimator: PoseEstimator) -> ReadStack:
-    refuse_stand_in(task.path)
-    source = Source(task.path)
-    volume = read_volume(task.path, task.frame)
-    if is_label_map(volume.array):
-        raise NotAScanError(f"{task.path}: holds labels, not a scan; name the scan that they belong to")
-    brain = None if mask is None else mask_on(volume, mask)
+    volume, source = read_scan(task)
+    brain, refused = None, ""
+    if mask is not None:
+        try:
+            brain = mask_on(volume, mask)
+        except E3PoseError as error:
+            refused = str(error)
     estimate = estimator.estimate(volume)
     posed = PosedStack(task.name, volume, estimate.canonical_to_ras, estimate.mask if brain is None else brain)
-    return ReadStack(task, posed, estimate, source.record())
+    return ReadStack(task, posed, estimate, source.record(), refused)
 
 
 def mask_on(volume: Volume, path: Path) -> np.ndarray:
@@ -111,9 +115,14 @@ def mask_on(volume: Volume, path: Path) -> np.ndarray:
     corners = np.array(list(np.ndindex(2, 2, 2))) * np.subtract(one.shape, 1)
     apart = np.abs((one.voxel_to_ras - other.voxel_to_ras) @ np.c_[corners, np.ones(8)].T).max()
     if one.shape != other.shape or not apart <= _SAME_GRID_MM:
+        differs = (
+            f"{_described(mask)}, the scan {_described(volume)}"
+            if one.shape != other.shape
+            else f"it lies up to {apart:.1f} mm from the scan"
+        )
         raise E3PoseError(
-            f"{path}: does not fit {volume.name} ({_described(mask)}, the scan {_described(volume)}); give the "
-            "masks in the order of the stacks, each on the grid of its stack"
+            f"{path}: does not fit {volume.name} ({differs}); give the masks in the order of the stacks, each on the "
+            "grid of its stack"
         )
     inside = np.nan_to_num(other.array) > 0
     if not inside.any():

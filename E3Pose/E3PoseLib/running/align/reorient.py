@@ -46,13 +46,12 @@ def run_reorient(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
     with made_to_stay():
         from ...imaging.geometry import write_itk
         from ...imaging.resampling import RESLICED_EDGE_MM, reslice
-        from ...imaging.volume import ALIGNED_CODE, Volume, read_volume, write_volume
+        from ...imaging.volume import ALIGNED_CODE, Volume, write_volume
         from ...method.estimator import PoseEstimator
         from ...models.model import load_model
         from ..results.bundle import Bundle
         from ..results.folder import check_folder, prepare_folder
-        from ..scans.source import Source
-        from ..scans.stand_ins import refuse_stand_in
+        from ..scans.reading import read_scan
         from ..scans.tasks import find_tasks
 
     if options.resample is not None and not 0.1 <= options.resample <= RESLICED_EDGE_MM / 8:
@@ -76,12 +75,9 @@ def run_reorient(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         "settings": {"model": loaded.identity, "resample": options.resample},
     }
     if not options.overwrite:
-        bundle.check_may_replace(origin)
-        bundle.check_unedited()
+        bundle.stands(origin)
     try:
-        refuse_stand_in(task.path)
-        source = Source(task.path)
-        volume = read_volume(task.path, task.frame)
+        volume, source = read_scan(task)
         estimate = estimator.estimate(volume)
         record = source.record()
     except (VolumeError, NoHeadFoundError) as error:

@@ -94,7 +94,6 @@ def run_prescribe(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
     )
     planes = list(dict.fromkeys(options.plane or PLANES))
     with made_to_stay():
-        from ...imaging.volume import read_volume
         from ...method.estimator import PoseEstimator
         from ...models.model import load_model
         from ...prescription.report import doubt_lines, prescription_text
@@ -102,6 +101,7 @@ def run_prescribe(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         from ..picture import check_can_draw
         from ..results.bundle import Bundle
         from ..results.folder import check_folder, prepare_folder
+        from ..scans.reading import read_scan
         from ..scans.tasks import find_tasks
 
     check_can_draw()
@@ -123,9 +123,9 @@ def run_prescribe(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
     bundle = Bundle(folder, f"{task.name}_prescription", files, FORMAT)
     bundle.check_no_folders()
     if not options.overwrite:
-        bundle.check_may_replace(origin)
+        bundle.stands(origin)
     try:
-        volume = read_volume(task.path, task.frame)
+        volume, _ = read_scan(task)
         estimate = estimator.estimate(volume)
     except (VolumeError, NoHeadFoundError) as error:
         print(f"{task.name}: failed: {error}", file=sys.stderr)

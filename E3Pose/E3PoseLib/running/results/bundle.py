@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,20 +39,30 @@ class Bundle:
     files: Mapping[str, Path]
     format: str
 
-    def check_may_replace(self, origin: Mapping[str, object]) -> None:
-        """Keep files of another origin, and results of other scans or settings.
+    def stands(self, origin: Mapping[str, object], is_current: Callable[[], bool] = lambda: False) -> bool:
+        """Whether these results are there already; where not, nothing that is there is lost by writing them.
 
         Parameters
         ----------
         origin : mapping
             What the document that is to be written states of what it was made from; its ``settings`` are compared one
             by one.
+        is_current : callable
+            Whether results of this origin need not be made anew.
 
         Raises
         ------
         OutputError
-            If there is such a file.
+            If files of another origin, results of other scans or settings, or a file that somebody has edited would be
+            replaced or removed.
         """
+        self._check_origin(origin)
+        if is_current():
+            return True
+        self._check_unedited()
+        return False
+
+    def _check_origin(self, origin: Mapping[str, object]) -> None:
         if self._was_stopped():
             return
         document = self.document()
@@ -67,7 +77,8 @@ class Bundle:
         for key, value in wanted.items():
             if key != "settings" and recorded.get(key) != value:
                 path = self.files["json"]
-                raise OutputError(f"{path}: was made with {key} {recorded.get(key)!r}, not {value!r}; {WAY_OUT}")
+                before, now = ("no" if one is None else repr(one) for one in (recorded.get(key), value))
+                raise OutputError(f"{path}: was made with {key} {before}, not {now}; {WAY_OUT}")
 
     def check_no_folders(self) -> None:
         """Find out early what would fail late.
@@ -81,19 +92,13 @@ class Bundle:
             if path.is_dir():
                 raise OutputError(f"{path}: is a folder; choose another output folder")
 
-    def check_unedited(self) -> None:
-        """Keep a mask that somebody has corrected, for instance, from being replaced unasked.
-
-        Raises
-        ------
-        OutputError
-            If a file is not as the document states.
-        """
+    def _check_unedited(self) -> None:
+        """Keep what somebody has corrected, a mask for instance: also a file that the new results do not have."""
         document = None if self._was_stopped() else self.document()
         stated = (document or {}).get("files")
         if not isinstance(stated, dict):
             return
-        for kind, path in self.files.items():
+        for kind, path in {**self._stated_paths(), **self.files}.items():
             if kind in stated and path.is_file() and stated[kind] != content_stated(path):
                 raise OutputError(f"{path}: was edited; move it, or replace it by --overwrite")
 
@@ -159,10 +164,13 @@ class Bundle:
 
     def _gone(self) -> list[Path]:
         """Files of the results before that the new ones do not have."""
+        return sorted(set(self._stated_paths().values()) - set(self.files.values()))
+
+    def _stated_paths(self) -> dict[str, Path]:
+        """Where the files of the results that stand are, by their document."""
         paths = (self.document() or {}).get("paths")
-        known = paths.values() if isinstance(paths, dict) else ()
-        before = {self.folder / path for path in known if isinstance(path, str) and _stays_inside(path)}
-        return sorted(before - set(self.files.values()))
+        known = paths.items() if isinstance(paths, dict) else ()
+        return {kind: self.folder / path for kind, path in known if isinstance(path, str) and _stays_inside(path)}
 
 
 def _stays_inside(path: str) -> bool:

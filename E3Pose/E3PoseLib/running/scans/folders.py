@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ...errors import E3PoseError, TransformError, VolumeError
 from ...imaging.formats import FoundScan, scans_in
+from ...imaging.formats.labels import named_as_labels
 from ...imaging.geometry import read_json
-from .labels import named_as_labels
 
 LeftOut = Callable[[Path, str], None]
 """Told of a file that is left out, and why."""

@@ -6,10 +6,11 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import DeviceError, E3PoseError, OutputError, WorkerError
+from ...errors import DeviceError, E3PoseError, WorkerError
 from ..ending import SOME_FAILED, SUCCESS
 from ..memory import keep_freed_memory, made_to_stay
 
@@ -141,27 +142,31 @@ def _track_one(
     from .followed import follow
     from .writing import write_followed
 
-    left_out = {
-        "smooth_poses": not options.smooth,
-        "smooth_table": not options.smooth,
-        "aligned": not options.save_aligned,
-        "masks": not options.save_mask,
+    files = {kind: folder / f"{name}{end}" for kind, end in ENDINGS.items()}
+    everything = Bundle(folder, f"{name}_motion", files, FORMAT)
+    # What stands is made anew with the rest, not taken away.
+    standing = () if options.overwrite else (everything.document() or {}).get("files", ())
+    asked = {
+        "smooth_poses": options.smooth,
+        "smooth_table": options.smooth,
+        "aligned": options.save_aligned,
+        "masks": options.save_mask,
     }
-    files = {kind: folder / f"{name}{end}" for kind, end in ENDINGS.items() if not left_out.get(kind)}
-    origin = {"name": name, "input": str(series.path), "settings": settings}
-    bundle = Bundle(folder, f"{name}_motion", files, FORMAT)
+    wanted = {kind: path for kind, path in files.items() if asked.get(kind, True) or kind in standing}
+    bundle = replace(everything, files=wanted)
     bundle.check_no_folders()
+    origin = {"name": name, "input": str(series.path), "settings": settings}
     source = Source(series.path)
-    if not options.overwrite:
-        bundle.check_may_replace(origin)
-        if bundle.is_whole() and _is_of(bundle, source):
-            return False
-        _check_unedited(bundle)
+    if not options.overwrite and bundle.stands(origin, lambda: bundle.is_whole() and _is_of(bundle, source)):
+        return False
     ready = estimator()
     with tqdm(total=series.n_frames, unit="volume", desc=name, disable=None) as bar:
-        followed = follow(series, ready, options.save_mask, bar.update)
+        followed = follow(series, ready, "masks" in wanted, bar.update)
     document = {"format": FORMAT, **origin, "model": ready.model.identity, "source": source.record()}
     write_followed(bundle, document, followed)
+    n_failed = sum(frame.pose is None for frame in followed.frames)
+    n_doubtful = sum(bool(frame.marks) for frame in followed.frames) - n_failed
+    print(f"{name}: {series.n_frames} volumes, {n_failed} without a pose, {n_doubtful} doubtful")
     return True
 
 
@@ -169,22 +174,6 @@ def _is_of(bundle: Bundle, source: Source) -> bool:
     """Whether results were made from the series as it is."""
     before = (bundle.document() or {}).get("source")
     return isinstance(before, dict) and before.get("sha256") == source.record()["sha256"]
-
-
-def _check_unedited(bundle: Bundle) -> None:
-    """Keep files that somebody has edited from being replaced unasked.
-
-    Raises
-    ------
-    OutputError
-        If one of the files is not as this program wrote it.
-    """
-    from ..results.record import content_stated
-
-    stated = (bundle.document() or {}).get("files", {})
-    for kind, path in bundle.files.items():
-        if kind in stated and path.is_file() and content_stated(path) != stated[kind]:
-            raise OutputError(f"{path}: was edited; move it, or replace it by --overwrite")
 
 
 def _seconds(text: str) -> float:

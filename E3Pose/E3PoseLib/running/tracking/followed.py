@@ -13,6 +13,7 @@ from ...imaging.series import Series
 from ...imaging.volume import Volume
 from ...method.estimator import PoseEstimator
 from ...method.tracking.tracker import FAILED, PoseTracker, TrackedFrame
+from ..scans.reading import refuse_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,13 +141,15 @@ def follow(
     Raises
     ------
     VolumeError
-        If no frame has a pose.
+        If no frame has a pose, or it is a series of labels.
     DeviceError
         If the device runs out of memory.
     """
     tracker = PoseTracker(estimator)
     followed = Followed(series)
     for index, volume in enumerate(series.frames()):
+        if index == 0 and isinstance(volume, Volume):
+            refuse_labels(volume)
         if isinstance(volume, VolumeError):
             followed.add_failed(volume)
         else:
