@@ -39,7 +39,7 @@ def verdict(result: dict) -> str:
 
 
 def howToTurnUpright(volumes) -> str:
-    """What to do with scans that sit under transforms, as the pose is that of the head in the world; "" without such."""
+    """What to do with scans that sit under transforms, for the pose is the head's in the world; "" without such."""
     names = {volume.GetParentTransformNode().GetName() for volume in volumes if volume.GetParentTransformNode()}
     if not names:
         return ""

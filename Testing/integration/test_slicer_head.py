@@ -46,7 +46,9 @@ def backgrounds(scene) -> set:
 
 def offsets_to(scene, point) -> list[float]:
     """How far the slice views' planes, and their middles, are from a point, in mm."""
-    matrices = [node.GetSliceToRAS() for node in scene.GetNodesByClass("vtkMRMLSliceNode")]
+    from E3PoseLib import mrml
+
+    matrices = [node.GetSliceToRAS() for node in mrml.slice_nodes(scene).values()]
     middles = np.array([[matrix.GetElement(row, 3) for row in range(3)] for matrix in matrices])
     return np.linalg.norm(middles - point, axis=1).tolist()
 
@@ -124,7 +126,7 @@ def test_the_upright_volume_is_shown_in_its_own_planes_with_the_mask_in_place(
     pose = mrml.head_pose(panel.ui.outputTransformSelector.currentNode())
     segmentation, scan = panel.ui.outputSegmentationSelector.currentNode(), mrml.read_scan(scan_node)
     mrml.write_mask(segmentation, ball(scan_node, pose, radius=40), scan)
-    planes = [mrml.to_numpy(node.GetSliceToRAS()) for node in scene.GetNodesByClass("vtkMRMLSliceNode")]
+    planes = [mrml.to_numpy(node.GetSliceToRAS()) for node in mrml.slice_nodes(scene).values()]
     assert not panel.ui.showUprightButton.enabled
     reslice()
     upright = panel.ui.reslicedVolumeSelector.currentNode()
@@ -146,7 +148,7 @@ def test_the_upright_volume_is_shown_in_its_own_planes_with_the_mask_in_place(
 
     panel.ui.showUprightButton.click()
     assert backgrounds(scene) == {scan_node.GetID()} and visible_masks(scene) == {"phantom brain mask"}
-    for node, before in zip(scene.GetNodesByClass("vtkMRMLSliceNode"), planes, strict=True):
+    for node, before in zip(mrml.slice_nodes(scene).values(), planes, strict=True):
         assert np.allclose(mrml.to_numpy(node.GetSliceToRAS()), before)
     panel.ui.showUprightButton.click()
     assert backgrounds(scene) == {upright.GetID()}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from .. import __version__
-from ..running.ending import SUCCESS, exit_status
+from ..running.ending import SAME_COMMAND, SUCCESS, exit_status
 from ..running.live.command import add_serve_arguments, run_serve
 from ..running.prescribe.command import add_prescribe_arguments, run_prescribe
 from ..running.tracking.command import add_track_arguments, run_track
@@ -26,7 +26,7 @@ __all__ = ["add_device_option", "main", "positive_int", "voxel_size"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 all good, 1 some scans failed, 2 wrong usage, 130 interrupted."""
     options = _parser().parse_args(arguments)
-    return exit_status("e3pose", lambda: options.run(options))
+    return exit_status("e3pose", lambda: options.run(options), getattr(options, "after_interrupt", SAME_COMMAND))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,13 +45,16 @@ def _parser() -> argparse.ArgumentParser:
     add_track_arguments(track)
     add_model_options(track)
     add_device_option(track)
-    track.set_defaults(run=lambda options: run_track(options, model_asked_for(options)))
+    track.set_defaults(
+        run=lambda options: run_track(options, model_asked_for(options)),
+        after_interrupt="series that are done stay, the one under way begins again; run the same command for the rest",
+    )
 
     serve = commands.add_parser(
         "serve",
         help="answer images with poses, by OpenIGTLink",
         description="Listens for IMAGE messages and answers each with a TRANSFORM and a STRING. Not for clinical use. "
-        "Exit status: 2 wrong usage, 130 interrupted.",
+        "Exit status: 0 ended by Ctrl+C, 2 wrong usage.",
     )
     add_serve_arguments(serve)
     add_model_options(serve)
