@@ -29,7 +29,7 @@ def method():
     return find_method("fetal-align")(Means())
 
 
-def scan_of(pose):
+def scan_of(pose, with_eyes=True):
     """A head in fluid in a body, whose odd slices lie 2 mm aside, and its brain.
 
     The brain is an ellipsoid whose longest axis rises 25 degrees in the head's frame, in a dark skull; the eyes lie in
@@ -54,7 +54,8 @@ def scan_of(pose):
         eye = np.array([side * size.interocular_distance / 2, np.cos(np.pi / 9) * half, -np.sin(np.pi / 9) * half])
         apart = np.linalg.norm(points - eye, axis=-1)
         signal[apart < 0.85 * size.eye_diameter] = 0.2
-        signal[apart < size.eye_diameter / 2] = 1.1
+        if with_eyes:
+            signal[apart < size.eye_diameter / 2] = 1.1
     signal = 1000 * np.maximum(ndimage.gaussian_filter(signal, 0.3) + rng.normal(0, 0.03, SHAPE), 0)
     return Volume(signal.astype(np.float32), voxel_to_ras, "made"), in_brain < 1
 
@@ -75,6 +76,16 @@ def test_a_head_is_found_however_it_lies_and_however_the_scan_is_stored(method, 
     assert degrees < 6
     assert mm < 4
     assert dice_overlap(answer.mask > 0, brain) > 0.9
+    assert answer.warnings == ()
+
+
+def test_a_head_whose_eyes_are_not_seen_is_warned_of(method):
+    pose = rigid(Rotation.from_euler("xyz", (20, -30, 40), degrees=True).as_matrix(), [6.0, -5.0, 4.0])
+    scan, brain = scan_of(pose, with_eyes=False)
+    answer = method(scan, AGE)
+    assert dice_overlap(answer.mask > 0, brain) > 0.9
+    assert answer.figures["eyes_score"] < 0.6
+    assert any("hardly looks like eyes" in sentence for sentence in answer.warnings)
 
 
 def test_a_clinical_scan(method, epi):
