@@ -5,20 +5,24 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from E3PoseLib.cli import add_device_option
-from E3PoseLib.errors import DatasetError, E3PoseError
+from E3PoseLib.errors import DatasetError, E3PoseError, OutputError
 from E3PoseLib.running.ending import SOME_FAILED, SUCCESS
+from E3PoseLib.running.results.files import result_file
 from E3PoseLib.running.results.folder import check_folder, prepare_folder
 from E3PoseLib.running.results.record import FORMAT, documents
+from E3PoseLib.running.results.settings import Settings
+from E3PoseLib.running.results.standing import state_of_results
 from E3PoseLib.running.scans.tasks import Task, find_tasks
 
 from ..data.tables import read_table
 from ..evaluation.poses import Truth, read_truth
-from ..methods.command import usable_method
+from ..methods.command import settings_of_method, usable_method
 from ..methods.method import Means
 from ..methods.registry import E3_POSE, METHODS
 from .measures import Outcome, outcome, row
@@ -74,10 +78,11 @@ def run(options: argparse.Namespace) -> int:
         label = label_of(name)
         print(f"{label}:", file=sys.stderr)
         means = Means(options.device, {"source": options.model}, options.templates, weights.get(label))
+        refused_before = False
         try:
             usable_method(name, means, options.age)
         except E3PoseError as error:
-            refused = str(error)
+            refused, refused_before = str(error), True
             failed |= options.methods is not None  # else nobody has asked for it
             print(f"{label} was not run: {refused}", file=sys.stderr)
         else:
@@ -85,7 +90,8 @@ def run(options: argparse.Namespace) -> int:
             if refused:
                 failed = True
                 print(f"{label} was not run to its end: {refused}", file=sys.stderr)
-        outcomes.append(read_outcome(label, output / label, truths, refused))
+        own = [] if refused_before else own_results(tasks, name, means, options.age, output / label)
+        outcomes.append(read_outcome(label, own, truths, refused))
     reference = next((one for one in outcomes if one.method == E3_POSE and one.errors.answered.any()), None)
     rows = [row(one, reference, fetuses) for one in outcomes]
     write_all(output, rows, outcomes, truths, options.images)
@@ -141,9 +147,19 @@ def fetuses_of(truths: Sequence[Truth], table: Path | None) -> list[str]:
     return [of_scan[truth.frame_id] for truth in truths]
 
 
-def read_outcome(method: str, folder: Path, truths: Sequence[Truth], refused: str) -> Outcome:
-    """What stands in the folder of a method's results."""
-    found = {document["name"]: document for document in documents(sorted(folder.glob("*.json")), FORMAT)}
+def own_results(tasks: Sequence[Task], name: str, means: Means, age: str | None, folder: Path) -> list[Path]:
+    """The documents in the folder of a method's results that are of this run, and not of other settings or versions."""
+    settings, own = settings_of_method(name, means, age, Settings(model="")), []
+    for task in tasks:
+        with suppress(OutputError):
+            state_of_results(task, folder, settings.for_task(task))
+            own.append(result_file(folder, task, "json"))
+    return [path for path in own if path.is_file()]
+
+
+def read_outcome(method: str, files: Sequence[Path], truths: Sequence[Truth], refused: str) -> Outcome:
+    """What stands in the documents of a method's results."""
+    found = {document["name"]: document for document in documents(files, FORMAT)}
     estimates, seconds, memory = [], [], []
     for truth in truths:
         document = found.get(truth.frame_id)

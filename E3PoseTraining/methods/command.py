@@ -113,17 +113,22 @@ def run_method(
         If the method cannot be used as asked for.
     """
     method = usable_method(name, means, age)
-    ages = Ages(age)
-    shared = {each: getattr(settings, each) for each in Settings.__dataclass_fields__}
-    shared |= {"method": identity_of_method(name), "model": _identity_of_means(name, means)}
+    settings = settings_of_method(name, means, age, settings)
     return run_with_progress(
         tasks,
         lambda n_scans: MethodEstimator(method, name, means),
         folder,
-        MethodSettings(**shared, ages=ages),
+        settings,
         overwrite,
-        read=_Reader(ages, settings.voxel_size),
+        read=_Reader(settings.ages, settings.voxel_size),
     )
+
+
+def settings_of_method(name: str, means: Means, age: str | None, settings: Settings) -> MethodSettings:
+    """What the results of a run record, by which those of another are told; parameters as for `run_method`."""
+    shared = {each: getattr(settings, each) for each in Settings.__dataclass_fields__}
+    shared |= {"method": identity_of_method(name), "model": _identity_of_means(name, means)}
+    return MethodSettings(**shared, ages=Ages(age))
 
 
 def usable_method(name: str, means: Means, age: str | None) -> type[Method]:

@@ -205,7 +205,7 @@ def test_a_file_of_several_frames_says_so_and_the_rest_goes_on(scans, installed_
     (tmp_path / "b.nrrd").write_bytes((scans / "b.nrrd").read_bytes())
     status, output = run("--input", "series.nii.gz", "b.nrrd", "--output", "poses", cwd=tmp_path)
     assert status == 1, output
-    assert "holds 3 frames, and one is needed: --frame N" in output
+    assert "holds 3 frames; 'e3pose estimate' takes one with --frame N" in output
     assert "1 estimated, 0 already there, 1 failed" in output
     assert (tmp_path / "poses" / "b.npy").is_file()
 

@@ -75,6 +75,11 @@ def test_one_command_runs_all_and_a_method_that_fails_stops_no_other(scans, capf
     # Again: nothing that is done is done again.
     assert main([*arguments[:-4], methods[-1]]) == 0
     assert "0 estimated, 3 already there" in capfd.readouterr().out
+    # Results of another version of the method stay, and are no part of the table.
+    own.write_text(OWN + "\n# another version\n", encoding="utf-8")
+    assert main([*arguments[:-4], methods[-1]]) == 0
+    (right,) = json.loads((scans / "out" / "comparison.json").read_text(encoding="utf-8"))
+    assert right["figures"]["failures"] == 3 and "was made with method" in capfd.readouterr().err
 
 
 def test_a_method_that_nobody_named_may_lack_what_it_needs(scans, monkeypatch, capfd):
