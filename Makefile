@@ -26,7 +26,8 @@ format: $(VENV)/installed
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	# Bytecode of the modules that are used comes with their first import; compiling all takes a minute.
+	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 

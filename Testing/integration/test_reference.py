@@ -20,6 +20,7 @@ from E3PoseTraining.methods.official import official_matrix
 
 STAGED = ("ep2d_10", "ep2d_14", "ep2d_23", "ep2d_32")
 STACKS = tuple(f"ep2d_{number}" for number in (10, 12, 13, 14, 17, 18, 19, 23, 24, 27, 28, 31, 32, 40))
+ESTIMATED = tuple(f"ep2d_{number}" for number in (10, 13, 14, 17, 19, 23, 27, 28, 32))
 LEFT_HANDED = ("ep2d_14", "ep2d_19")
 ILL_CONDITIONED = "ep2d_27"
 
@@ -41,8 +42,8 @@ def estimator(official_model):
 
 @pytest.fixture(scope="module")
 def estimates(epi, estimator):
-    """All stacks as the official program takes them: name to (volume, estimate)."""
-    volumes = {name: read_volume(epi / f"{name}.nii.gz") for name in STACKS}
+    """Stacks as the official program takes them: name to (volume, estimate); docs/parity.md has all."""
+    volumes = {name: read_volume(epi / f"{name}.nii.gz") for name in ESTIMATED}
     return {name: (volume, estimator.estimate(volume)) for name, volume in volumes.items()}
 
 
@@ -93,7 +94,7 @@ def test_a_batch_of_three_gives_the_same(official_model, stages):
             assert (together[index] - alone).abs().max() < 1e-3 * alone.abs().max()
 
 
-@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize("name", ESTIMATED)
 def test_the_official_programs_poses(name, estimates, poses):
     volume, estimate = estimates[name]
     expected = poses[f"voxel_canonical_to_input/{name}"]

@@ -92,7 +92,7 @@ def test_a_method_that_nobody_named_may_lack_what_it_needs(scans, monkeypatch, c
     assert main([*arguments, "-o", str(scans / "out")]) == 0
     said = capfd.readouterr()
     assert "6drep was not run: 6drep needs its weights" in said.err and "6drep" in said.out
-    assert main([*arguments, "-o", str(scans / "out"), "--methods", "6drep", own]) == 1
+    assert main([*arguments, "-o", str(scans / "out"), "--methods", "6drep"]) == 1
 
 
 def outcome_of(method, poses):
