@@ -368,9 +368,8 @@ def test_results_that_cannot_be_replaced_stand_as_they_were(scans, estimate, sma
 @pytest.mark.parametrize(
     ("end", "flags"),
     [
-        (signal.SIGINT, []),
         (signal.SIGINT, ["--devices", "2"]),
-        (signal.SIGTERM, ["--devices", "2"]),
+        (signal.SIGTERM, []),
         (signal.SIGHUP, []),
     ],
 )

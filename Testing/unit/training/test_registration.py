@@ -118,10 +118,9 @@ def found_by(register, templates, pose):
 
 
 @pytest.mark.parametrize(("package", "name"), [("SimpleITK", "sitk"), ("ants", "ants")])
-@pytest.mark.parametrize("angles", [(10, 60, -100), (170, -30, 75)])
-def test_a_turned_head_is_found(templates, angles, package, name):
+def test_a_turned_head_is_found(templates, package, name):
     pytest.importorskip(package)
-    pose = rigid(Rotation.from_euler("xyz", angles, degrees=True).as_matrix(), [6.0, -4.0, 5.0])
+    pose = rigid(Rotation.from_euler("xyz", (170, -30, 75), degrees=True).as_matrix(), [6.0, -4.0, 5.0])
     _, brain, answer = found_by(find_method(name), templates, pose)
     degrees, millimetres = pose_difference(answer.canonical_to_ras, pose)
     assert degrees < 3
