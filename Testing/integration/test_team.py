@@ -122,6 +122,17 @@ def test_where_a_process_is_killed_the_run_ends_and_what_is_done_stays(scans, sm
     assert report.skipped == done and len(report.done) == 6 - len(done) and not report.failed
 
 
+def test_a_team_that_has_lost_a_process_says_so_whenever_it_is_asked(small_model_file):
+    with Team({"source": str(small_model_file)}, "cpu", "float32", 2) as team:
+        process, *_ = team.result_of(team.submit(process_and_threads))
+        os.kill(process, signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while not team._pool._broken and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with pytest.raises(WorkerError, match="a process was killed"):
+            team.result_of(team.submit(process_and_threads))
+
+
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="processes are killed as a group")
 @pytest.mark.parametrize("moment", [1, 8])
 def test_where_all_are_killed_the_same_command_completes(scans, small_model_file, tmp_path, moment):

@@ -139,7 +139,12 @@ class Team:
 
     def submit(self, work: Callable[..., Any], *arguments: object) -> Future:
         """Have ``work(*arguments, estimator)`` done by the next process that has time; all of it is pickled."""
-        return self._pool.submit(_work, work, arguments)
+        try:
+            return self._pool.submit(_work, work, arguments)
+        except BrokenExecutor as error:  # a process was killed since: it is told in its turn, after what is done
+            failed: Future = Future()
+            failed.set_exception(error)
+            return failed
 
     def result_of(self, future: Future) -> Any:
         """What was done, once it is; if it went wrong, its error.
