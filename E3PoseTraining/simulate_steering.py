@@ -18,6 +18,7 @@ from E3PoseLib.imaging.geometry import check_rigid
 from E3PoseLib.imaging.volume import read_volume
 from E3PoseLib.method.estimator import PoseEstimator
 from E3PoseLib.models.model import load_model
+from E3PoseLib.running.align.reading import mask_on
 from E3PoseLib.running.ending import exit_status
 from E3PoseLib.running.memory import keep_freed_memory
 from E3PoseLib.running.tracking.command import ENDINGS
@@ -88,15 +89,7 @@ def _scanned(options: argparse.Namespace, estimator: PoseEstimator, protocol: Pr
         pose = check_rigid(_array(options.pose))
     except ValueError as error:
         raise DatasetError(f"{options.pose}: is no pose: {error}") from error
-    if options.mask is None:
-        brain = estimator.estimate(volume).mask
-    else:
-        mask = read_volume(options.mask)
-        if mask.shape != volume.shape or not np.allclose(mask.voxel_to_ras, volume.voxel_to_ras, atol=1e-3):
-            raise DatasetError(f"{options.mask}: does not lie on the grid of {options.scan}")
-        brain = mask.array
-    if not np.any(brain):
-        raise DatasetError(f"{options.mask or options.scan}: shows no brain")
+    brain = estimator.estimate(volume).mask if options.mask is None else mask_on(volume, options.mask)
     return ScannedHead(volume, pose, brain, protocol)
 
 

@@ -78,11 +78,11 @@ def run(options: argparse.Namespace) -> int:
         label = label_of(name)
         print(f"{label}:", file=sys.stderr)
         means = Means(options.device, {"source": options.model}, options.templates, weights.get(label))
-        refused_before = False
+        own: list[Path] = []
         try:
             usable_method(name, means, options.age)
         except E3PoseError as error:
-            refused, refused_before = str(error), True
+            refused = str(error)
             failed |= options.methods is not None  # else nobody has asked for it
             print(f"{label} was not run: {refused}", file=sys.stderr)
         else:
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
             if refused:
                 failed = True
                 print(f"{label} was not run to its end: {refused}", file=sys.stderr)
-        own = [] if refused_before else own_results(tasks, name, means, options.age, output / label)
+            own = own_results(tasks, name, means, options.age, output / label)
         outcomes.append(read_outcome(label, own, truths, refused))
     reference = next((one for one in outcomes if one.method == E3_POSE and one.errors.answered.any()), None)
     rows = [row(one, reference, fetuses) for one in outcomes]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import torch
 
-from E3PoseLib.imaging.intensities import rescale
 from E3PoseLib.method.views import view_rotations
 
+from ..augmentation.inputs import UprightInput
 from ..augmentation.placement import upright
 from ..augmentation.sample import Sample
 
@@ -17,7 +16,7 @@ N_TURNED = 6
 """Orientations besides the upright one in which a head is judged: random ones, the same for every head."""
 
 
-class UprightHead:
+class UprightHead(UprightInput):
     """Of training: the head is upright by `RandUprightHead`; of judging: upright, and turned about the brain's centre.
 
     Parameters
@@ -28,17 +27,12 @@ class UprightHead:
         See `E3PoseLib.imaging.intensities.rescale`.
     """
 
-    def __init__(self, edge: int, clip_fraction: float = 0.0) -> None:
-        self.edge = edge
-        self.clip_fraction = clip_fraction
-
     def __call__(self, sample: Sample) -> Sample:
         """Image and label ``[1, edge, edge, edge]`` in training; ``[1 + N_TURNED, …]``, the upright one first, else."""
+        see = super().__call__
         # A head that the augmentation has placed has no axes any more.
         if sample.axes is None:
-            shown = [sample]
-        else:
-            shown = [upright(sample, self.edge, rotation) for rotation in view_rotations(1 + N_TURNED)]
-        images = np.stack([rescale(each.image[0].numpy(force=True), self.clip_fraction) for each in shown])
-        label = torch.cat([each.label for each in shown])
-        return dataclasses.replace(sample, image=torch.from_numpy(images).to(label.device), label=label, axes=None)
+            return see(sample)
+        shown = [see(upright(sample, self.edge, rotation)) for rotation in view_rotations(1 + N_TURNED)]
+        images, labels = torch.cat([each.image for each in shown]), torch.cat([each.label for each in shown])
+        return dataclasses.replace(shown[0], image=images, label=labels)

@@ -3,11 +3,10 @@
 import json
 
 import numpy as np
-import slicer
 import vtk
 
 from E3PoseLib.errors import OutputError
-from E3PoseLib.mrml.mask import FOLLOWED_ATTRIBUTE, mask_to_world, note_places
+from E3PoseLib.mrml.mask import FOLLOWED_ATTRIBUTE, has_surface, make_surface, mask_to_world, note_places
 from E3PoseLib.mrml.matrices import is_set, parent_to_world, to_vtk
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
 from E3PoseLib.mrml.pose import motion
@@ -45,8 +44,7 @@ def _move_to(segmentation_node, scan_node, to_world: np.ndarray) -> None:
     if segmentation_node.GetSegmentation().GetNumberOfSegments() > 1:
         raise OutputError(f"the mask stays where the scan was: '{segmentation_node.GetName()}' holds other segments")
     segmentation = segmentation_node.GetSegmentation()
-    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
-    had_surface = segmentation.ContainsRepresentation(surface)
+    had_surface = has_surface(segmentation_node)
     segmentation_node.SetAndObserveTransformNodeID(scan_node.GetTransformNodeID())
     outer, now = parent_to_world(segmentation_node), mask_to_world(segmentation_node)
     change = np.linalg.inv(outer) @ to_world @ np.linalg.inv(now) @ outer
@@ -55,4 +53,4 @@ def _move_to(segmentation_node, scan_node, to_world: np.ndarray) -> None:
         transform.SetMatrix(to_vtk(change))
         segmentation.ApplyLinearTransform(transform)
     if had_surface:
-        segmentation_node.CreateClosedSurfaceRepresentation()
+        make_surface(segmentation_node)

@@ -146,9 +146,7 @@ def mask_to_world(segmentation_node) -> np.ndarray | None:
 
 def _put_segment(segmentation_node, image) -> None:
     """Make an oriented image the segment of the brain; the one before goes, and a surface is made anew."""
-    segmentation = segmentation_node.GetSegmentation()
-    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
-    had_surface = segmentation.ContainsRepresentation(surface)
+    segmentation, had_surface = segmentation_node.GetSegmentation(), has_surface(segmentation_node)
     segment_id = _mask_id(segmentation)
     if segment_id is None:
         segment_id = segmentation.GenerateUniqueSegmentID(SEGMENT_NAME)
@@ -286,6 +284,12 @@ def show_mask(segmentation_node, in_slices: bool, in_3d: bool, opacity: float = 
         display_node.SetSegmentOpacity3D(segment_id, opacity)
     if in_3d:
         make_surface(segmentation_node)
+
+
+def has_surface(segmentation_node) -> bool:
+    """Whether there is a surface that 3-D views can show; it goes with any change of the mask."""
+    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+    return segmentation_node.GetSegmentation().ContainsRepresentation(surface)
 
 
 def make_surface(segmentation_node) -> None:

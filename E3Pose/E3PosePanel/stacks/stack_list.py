@@ -65,6 +65,8 @@ class StackList(VTKObservationMixin):
 
     def _follow(self, volumes: list) -> None:
         """Hear of new names."""
+        if volumes == self._followed:
+            return
         for volume in self._followed:
             self.removeObserver(volume, vtk.vtkCommand.ModifiedEvent, self._onModified)
         for volume in volumes:
