@@ -2,6 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Some machines forbid it by this variable; then every process, and tests start hundreds, compiles torch anew: 2.5 s each.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test lint format bench screenshots train-default cross-validate train-methods compare lock clean
 
 ## demo: estimate a scan that comes with the project, or E3POSE_DEMO_SCAN=file, and draw it before and after
