@@ -133,6 +133,28 @@ def test_a_team_that_has_lost_a_process_says_so_whenever_it_is_asked(small_model
             team.result_of(team.submit(process_and_threads))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a lock cannot be held for a process that is killed")
+def test_a_process_that_is_killed_while_it_answers_keeps_nobody_waiting(small_model_file):
+    code = (
+        "import os, signal, sys\n"
+        "from E3PoseLib.running.team import Team\n"
+        "from team_work import process_and_threads\n"
+        "with Team({'source': sys.argv[1]}, 'cpu', 'float32', 2) as team:\n"
+        "    process, _ = team.result_of(team.submit(process_and_threads))\n"
+        "    team._pool._result_queue._wlock.acquire()\n"  # as the process that is killed would have it
+        "    others = [team.submit(process_and_threads) for _ in range(2)]\n"
+        "    os.kill(process, signal.SIGKILL)\n"
+        "    print([team.result_of(other) for other in others])\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(small_model_file)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        timeout=60,
+    )
+    assert run.returncode == 1 and b"WorkerError: a process was killed" in run.stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="processes are killed as a group")
 @pytest.mark.parametrize("moment", [1, 8])
 def test_where_all_are_killed_the_same_command_completes(scans, small_model_file, tmp_path, moment):

@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessP
 from contextlib import contextmanager
 from functools import cache, cached_property
 from itertools import islice
+from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,7 @@ class Team:
     def __init__(self, model: Mapping[str, Any], device: str, precision: str, processes: int) -> None:
         self._processes = min(processes, MOST_PROCESSES)
         # Spawned: what is forked may use neither a GPU nor torch's threads that were there before.
-        context = multiprocessing.get_context("spawn")
+        context = _Context()
         with _deaf_to_ends():
             places = context.SimpleQueue()
             for place in range(self._processes):
@@ -161,6 +162,20 @@ class Team:
                 "a process was killed, most likely for lack of memory; what is done stays: try again with fewer "
                 "--devices"
             ) from error
+
+
+class _Process(SpawnProcess):
+    """Where one process is killed the pool terminates the others. These are deaf to that, so they are killed as well.
+
+    They may wait for a lock that the killed one held while it answered, and would do so for ever.
+    """
+
+    def terminate(self) -> None:
+        self.kill()
+
+
+class _Context(SpawnContext):
+    Process = _Process
 
 
 @contextmanager
