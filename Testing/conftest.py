@@ -33,6 +33,12 @@ def epi() -> Path:
 
 
 @pytest.fixture(scope="session")
+def t2_stacks() -> Path:
+    """Real clinical T2 stacks, with brains drawn by hand."""
+    return _folder(SHARED / "data" / "t2" / "stacks")
+
+
+@pytest.fixture(scope="session")
 def brains() -> Path:
     """Real reconstructed brains without skull, standing in RAS axes."""
     return _folder(SHARED / "data" / "brains")

@@ -186,7 +186,7 @@ def test_where_the_largest_thing_is_no_brain_the_next_largest_is_tried():
     steps = []
     in_vain = estimator.estimate(scan, progress=lambda step, fraction: steps.append(step))
     assert in_vain.mask[:20].any() and not in_vain.mask[20:].any() and in_vain.confidence.by_core
-    assert steps.count("rotate") == 6  # and all of that in the brightened scan
+    assert steps.count("rotate") == 9  # and all of that in the brightened and in the darkened scan
 
 
 def test_a_head_in_the_dark_is_found_in_the_brightened_scan():
@@ -212,6 +212,20 @@ def test_a_head_in_the_dark_is_found_in_the_brightened_scan():
     assert estimator.estimate(dark).confidence.certainty == 0
 
 
+def test_a_pose_that_is_likelier_wrong_is_also_sought_in_the_darkened_scan():
+    model = make_small_model()
+    model.header = replace(model.header, segmentation_edge=None, candidates=2)
+    estimator, head = PoseEstimator(model, "cpu"), make_head(shape=(110, 44, 36))
+    bathed = replace(head, array=head.array.copy())
+    bathed.array[10:100] = np.maximum(head.array, (0.6 * head.array.max()).astype(head.array.dtype))[10:100]
+    found = estimator.consider(bathed)
+    assert found[-1].confidence.certainty == max(one.confidence.certainty for one in found) < 0.5
+    darkened = next(one for one in found if one.confidence.darkened)
+    assert any("darkened scan only" in warning for warning in darkened.warnings)
+    # What is less bright than the head is less so in the square: less of it is taken for brain.
+    assert darkened.confidence.brain_volume_ml < found[-1].confidence.brain_volume_ml
+
+
 def test_around_a_known_brain_a_dark_scan_shows_it_only_brightened():
     estimator, head = PoseEstimator(make_model_with_upright_eyes(), "cpu"), make_head()
     brain = replace(head, array=estimator.estimate(head).mask)
@@ -224,7 +238,7 @@ def test_around_a_known_brain_a_dark_scan_shows_it_only_brightened():
     assert brightened.confidence.upright_agreement > 0.5 and brightened.confidence.brightened
 
 
-def test_a_head_with_eyes_is_not_searched_for_again_in_the_brightened_scan():
+def test_a_head_with_eyes_is_not_searched_for_again_in_other_contrasts():
     model = make_model_with_eyes()
     model.header = replace(model.header, segmentation_edge=None, candidates=2)
     estimator, (scan, _) = PoseEstimator(model, "cpu"), head_with_eyes()
@@ -236,7 +250,7 @@ def test_a_head_with_eyes_is_not_searched_for_again_in_the_brightened_scan():
         estimate = estimator.estimate(scan, progress=lambda step, fraction, steps=steps: steps.append(step))
         assert estimate.confidence.level == "low" and steps.count("eyes") > 1
         searched.append(steps.count("segment"))
-    assert searched == [2, 1]
+    assert searched == [3, 1]
 
 
 def test_where_the_brain_has_grown_together_with_something_its_core_is_tried():

@@ -60,13 +60,14 @@ def test_a_clear_pose_is_trusted_without_a_warning():
         ({"upright_agreement": 0.82}, 3, "moderate"),
         ({"by_core": True}, 1, "low"),
         ({"brightened": True}, 3, "moderate"),
+        ({"darkened": True}, 4, "moderate"),
     ],
 )
 def test_what_speaks_against_a_pose_lowers_its_probability(changes, log_odds, level):
     doubtful = confidence(**changes)
     assert doubtful.probability == pytest.approx(1 / (1 + np.exp(-log_odds))) and doubtful.level == level
     said = level == "low" or doubtful.touches_border or doubtful.halves_apart_mm
-    said = said or doubtful.eyes_agree is False or doubtful.brightened or doubtful.brains_differ
+    said = said or doubtful.eyes_agree is False or doubtful.brightened or doubtful.darkened or doubtful.brains_differ
     assert bool(doubtful.warnings()) == bool(said)
 
 

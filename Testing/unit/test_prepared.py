@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from phantoms import make_head, make_small_model
 
 from E3PoseLib.imaging.geometry import rigid
@@ -27,17 +28,18 @@ def test_margins_of_zeros_change_nothing_but_for_the_official_program():
     assert official.shown == tuple(slice(0, size) for size in padded.shape)
 
 
-def test_a_brightened_scan_is_the_square_root_of_what_it_was_above_its_least():
+@pytest.mark.parametrize("power", [0.5, 2])
+def test_a_brightened_scan_is_the_square_root_and_a_darkened_one_the_square_of_what_it_was_above_its_least(power):
     head = make_head()
     head = replace(head, array=head.array.astype(np.float32) - 300)
     settings = replace(HEADER, spacing_mm=float(head.spacing[0]), clip_fraction=0.0)
     plain = prepare(head, settings, 4)
-    brightened = plain.brightened()
+    changed = plain.brightened() if power < 1 else plain.darkened()
     # From its voxels anew, as every other slice of it is, it comes to the same.
-    anew = prepare(brightened.oriented, settings, 4)
-    for array in (brightened.array, anew.array):
-        np.testing.assert_allclose(array, np.sqrt(plain.array), atol=1e-6)
-    np.testing.assert_array_equal(brightened.grid_to_ras, plain.grid_to_ras)
+    anew = prepare(changed.oriented, settings, 4)
+    for array in (changed.array, anew.array):
+        np.testing.assert_allclose(array, plain.array**power, atol=1e-6)
+    np.testing.assert_array_equal(changed.grid_to_ras, plain.grid_to_ras)
 
 
 def test_a_half_of_the_slices_lies_on_the_grid_of_the_whole():

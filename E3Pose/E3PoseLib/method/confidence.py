@@ -65,6 +65,8 @@ class Confidence:
         Whether the pose came from the thickest part of the brain mask, since that of the whole mask was doubtful.
     brightened : bool
         Whether the pose is that of the brightened scan, since that of the scan itself was doubtful.
+    darkened : bool
+        Whether the pose is that of the darkened scan, since that of the scan itself was likelier wrong than right.
     another_head_mm : float or None
         Distance of another head, where there seem to be twins; None otherwise.
     in_ghost : bool
@@ -93,6 +95,7 @@ class Confidence:
     halves_apart_mm: float | None = None
     by_core: bool = False
     brightened: bool = False
+    darkened: bool = False
     another_head_mm: float | None = None
     in_ghost: bool = False
     orientation_doubtful: bool = False
@@ -124,15 +127,16 @@ class Confidence:
         """The probability in a word: "high" from `HIGH` on, "moderate" from `MODERATE` on, else "low".
 
         What no scans can teach is a rule: where the file leaves open how the scan lies in the patient, and of a ghost,
-        the level is "low", as by a model that was never calibrated; one of two heads, and one that moved during the
-        scan and may be elsewhere by now, is never "high".
+        the level is "low", as by a model that was never calibrated; one of two heads, one that moved during the scan
+        and may be elsewhere by now, and one in a darkened scan, from which no calibration has learned, is never "high".
         """
         if self.probability is None or self.orientation_doubtful or self.in_ghost:
             return "low"
         if not self.probability >= MODERATE:
             return "low"
         moved = self.is_of_neither_half or self.is_between_halves
-        return "moderate" if self.probability < HIGH or self.another_head_mm is not None or moved else "high"
+        never_high = moved or self.darkened or self.another_head_mm is not None
+        return "moderate" if self.probability < HIGH or never_high else "high"
 
     @property
     def certainty(self) -> float:
@@ -144,7 +148,7 @@ class Confidence:
         certainty = self.probability
         if certainty is None:
             certainty = min(self.axis_concentration) if self._brain_is_possible else 0.0
-            certainty = certainty / 2 if self.by_core or self.brightened else certainty
+            certainty = certainty / 2 if self.by_core or self.brightened or self.darkened else certainty
         return certainty / 2 if self.in_ghost else certainty
 
     @property

@@ -15,8 +15,8 @@ from ..networks.inference import Inference
 from ..networks.precision import PRECISIONS
 from .assemble import assemble
 from .close_ups import CloseUps
-from .doubt.brightened import Brightened
 from .doubt.candidates import CoreOfBrain, OtherCandidate, Twins
+from .doubt.contrast import Brightened, Darkened
 from .doubt.halves import MovedHalves
 from .doubt.reading import Doubt, Reading, read_and_doubt
 from .estimate import PoseEstimate
@@ -89,8 +89,8 @@ class PoseEstimator:
         progress : callable, optional
             Called with the step that begins and the fraction of the work done.
         thorough : bool
-            Whether a doubtful scan is also read brightened, and by the core of its brain, which may take ten times as
-            long; not worth it where the next scan of the same head comes soon.
+            Whether a doubtful scan is also read in other contrasts, and by the core of its brain, which may take ten
+            times as long; not worth it where the next scan of the same head comes soon.
         halves : bool
             Whether odd and even slices are read apart where the head may have moved between them.
 
@@ -261,7 +261,7 @@ class PoseEstimator:
         if not thorough:
             return [*doubts, Twins()]
         doubts += [CoreOfBrain(), Twins()]
-        return [*doubts, Brightened(within=doubts)]
+        return [*doubts, Brightened(within=doubts), Darkened(within=doubts)]
 
     def _read(self, readings: Sequence[Reading], clock: Stopwatch, views: HeadViews | None = None) -> list[Reading]:
         """Find the brains where there are none yet; then estimate the pose of the head around the first of them."""

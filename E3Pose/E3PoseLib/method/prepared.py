@@ -59,8 +59,15 @@ class PreparedScan:
 
     def brightened(self) -> PreparedScan:
         """The same by the square root of its intensities: what lies far from the coils comes out of the dark."""
+        return self._by(np.sqrt)
+
+    def darkened(self) -> PreparedScan:
+        """The same by the square of its intensities: what is bright parts from what is brighter."""
+        return self._by(np.square)
+
+    def _by(self, contrast: np.ufunc) -> PreparedScan:
         above_least = self.oriented.array - self.oriented.array.min()
-        return replace(self, oriented=replace(self.oriented, array=np.sqrt(above_least)), array=np.sqrt(self.array))
+        return replace(self, oriented=replace(self.oriented, array=contrast(above_least)), array=contrast(self.array))
 
 
 def prepare(

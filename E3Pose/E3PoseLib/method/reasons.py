@@ -65,6 +65,8 @@ def _doubts(confidence: Confidence) -> Iterator[tuple[tuple[str, ...], str]]:
             ("brightened",),
             "the head was read from the brightened scan only: it lies in the dark, or the scan is poor",
         )
+    if confidence.darkened:
+        yield (), "the head was read from the darkened scan only: something brighter beside the brain looked like it"
     if confidence.is_of_neither_half:
         yield ("moved",), "odd and even slices show the head in different places: it moved during the scan"
     if confidence.is_between_halves:

@@ -1,0 +1,63 @@
+"""A scan that cannot be read as it is, in other contrasts: brighter for what is dark, darker for what is too bright."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+from .reading import Doubt, Reading
+
+LEAST_CERTAINTY = 0.5
+"""Where a pose is likelier right than wrong, its scan is not darkened: see docs/accuracy.md."""
+
+
+class _OtherContrast:
+    """Reads the scan in another contrast, and doubts that reading in turn.
+
+    Parameters
+    ----------
+    within : sequence of Doubt
+        As the scan itself was doubted.
+    """
+
+    shows_same_pose = True
+
+    def __init__(self, within: Sequence[Doubt]) -> None:
+        self.within = within
+
+    def decide(self, reading: Reading, others: list[Reading]) -> Reading:
+        """The pose in the other contrast where it is surer even so."""
+        for other in others:
+            if other.is_surer_than(reading):
+                reading = replace(reading, outcome=other.outcome)
+        return reading
+
+
+class Brightened(_OtherContrast):
+    """By the square root of the intensities: it shows what lies far from the coils."""
+
+    marks: Mapping[str, bool] = MappingProxyType({"brightened": True})
+
+    def read_again(self, reading: Reading) -> list[Reading]:
+        """A reading of the brightened scan where the pose is doubtful; by the brain found before if that has eyes."""
+        if not reading.may_be_elsewhere:
+            return []
+        known = reading.scan.known_brains
+        if reading.estimate is not None and reading.shows_a_head:
+            known = (reading.scan.on_grid(reading.estimate.mask),)
+        return [Reading(reading.scan.brightened(), known)]
+
+
+class Darkened(_OtherContrast):
+    """By the square of the intensities: it parts the brain from fluid that is brighter, as in T2-weighted stacks."""
+
+    marks: Mapping[str, bool] = MappingProxyType({"darkened": True})
+
+    def read_again(self, reading: Reading) -> list[Reading]:
+        """A reading of the darkened scan where a pose was found that is likelier wrong, and no eyes with it."""
+        found = reading.estimate
+        if found is None or reading.shows_a_head or reading.scan.known_brains:
+            return []
+        doubtful = reading.may_be_elsewhere and not found.confidence.certainty >= LEAST_CERTAINTY
+        return [Reading(reading.scan.darkened())] if doubtful else []
