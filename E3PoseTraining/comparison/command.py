@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from E3PoseLib.cli import add_device_option
-from E3PoseLib.errors import DatasetError, E3PoseError, OutputError
+from E3PoseLib.errors import DatasetError, E3PoseError, MethodError, OutputError
 from E3PoseLib.running.ending import SOME_FAILED, SUCCESS
 from E3PoseLib.running.results.files import result_file
 from E3PoseLib.running.results.folder import check_folder, prepare_folder
@@ -21,13 +20,13 @@ from E3PoseLib.running.results.standing import state_of_results
 from E3PoseLib.running.scans.tasks import Task, find_tasks
 
 from ..data.tables import read_table
-from ..evaluation.poses import Truth, read_truth
+from ..evaluation.poses import MATRIX_COLUMNS, Truth, read_truth
 from ..methods.command import settings_of_method, usable_method
 from ..methods.method import Means
 from ..methods.registry import E3_POSE, METHODS
 from .measures import Outcome, outcome, row
 from .process import run_apart
-from .writing import markdown, write_all
+from .writing import draw, markdown, write_tables
 
 FETUS = "fetus"
 
@@ -35,6 +34,7 @@ FETUS = "fetus"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the scans")
+    parser.add_argument("--recursive", action="store_true", help="also those of the folders in it")
     parser.add_argument(
         "--truth", type=Path, required=True, metavar="CSV", help="frame_id with m00 … m33, the 4×4 canonical to RAS"
     )
@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--templates", type=Path, metavar="DIR", help="templates of heads, for registration")
     parser.add_argument("--weights", nargs="+", default=[], metavar="METHOD=FILE", help="weights of learned methods")
     parser.add_argument("--model", default="default", metavar="NAME|FILE", help="of E(3)-Pose (default: default)")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that stand")
     add_device_option(parser)
 
 
@@ -68,35 +69,55 @@ def run(options: argparse.Namespace) -> int:
     E3PoseError
         What is wrong with the input or the output folder.
     """
-    truths, tasks = scans_with_truth(options.images, options.truth)
+    methods = labelled(options.methods or METHODS)
+    weights = _weights(options.weights, methods)
+    truths, tasks = scans_with_truth(options.images, options.truth, options.recursive)
     fetuses = fetuses_of(truths, options.fetuses)
-    weights = _weights(options.weights)
     output = prepare_folder(options.output)
     check_folder(output, tasks)
-    outcomes, failed = [], False
-    for name in dict.fromkeys(options.methods or METHODS):
-        label = label_of(name)
+    outcomes, rows, failed = [], [], False
+    for label, name in methods.items():
         print(f"{label}:", file=sys.stderr)
         means = Means(options.device, {"source": options.model}, options.templates, weights.get(label))
         own: list[Path] = []
         try:
             usable_method(name, means, options.age)
+            if not options.overwrite:
+                own_results(tasks, name, means, options.age, output / label)
         except E3PoseError as error:
             refused = str(error)
             failed |= options.methods is not None  # else nobody has asked for it
             print(f"{label} was not run: {refused}", file=sys.stderr)
         else:
-            refused = run_apart(tasks, name, means, options.age, output / label)
+            refused = run_apart(tasks, name, means, options.age, output / label, options.overwrite)
             if refused:
-                failed = True
                 print(f"{label} was not run to its end: {refused}", file=sys.stderr)
             own = own_results(tasks, name, means, options.age, output / label)
+            failed |= bool(refused) or not own
         outcomes.append(read_outcome(label, own, truths, refused))
-    reference = next((one for one in outcomes if one.method == E3_POSE and one.errors.answered.any()), None)
-    rows = [row(one, reference, fetuses) for one in outcomes]
-    write_all(output, rows, outcomes, truths, options.images)
+        reference = next((one for one in outcomes if one.method == E3_POSE and one.errors.answered.any()), None)
+        rows = [row(one, reference, fetuses) for one in outcomes]
+        write_tables(output, rows, outcomes, truths)  # after each: whatever ends the run, what is done can be read
+    draw(output, outcomes, truths, {task.name: task.path for task in tasks})
     print(markdown(rows))
     return SOME_FAILED if failed else SUCCESS
+
+
+def labelled(names: Iterable[str]) -> dict[str, str]:
+    """What the table calls each method, and the folder of its results.
+
+    Raises
+    ------
+    MethodError
+        If two would have one.
+    """
+    methods: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        label = label_of(name)
+        if label in methods or (label in METHODS and name != label):
+            raise MethodError(f"{name}: there is another method {label}; give the class a name of its own")
+        methods[label] = name
+    return methods
 
 
 def label_of(name: str) -> str:
@@ -108,7 +129,7 @@ def label_of(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-def scans_with_truth(images: Path, table: Path) -> tuple[list[Truth], list[Task]]:
+def scans_with_truth(images: Path, table: Path, recursive: bool = False) -> tuple[list[Truth], list[Task]]:
     """The scans of a folder whose pose is known, by name; those that lack one of the two are said on the screen.
 
     Raises
@@ -116,11 +137,13 @@ def scans_with_truth(images: Path, table: Path) -> tuple[list[Truth], list[Task]
     E3PoseError
         If there are none, or either cannot be read.
     """
+    read_table(table, MATRIX_COLUMNS)  # angles of the scans' own axes say nothing of the centre
     truths = {truth.frame_id: truth for truth in read_truth(table)}
-    tasks = {task.name: task for task in find_tasks([images])}
+    tasks = {task.name: task for task in find_tasks([images], recursive=recursive)}
     both = sorted(truths.keys() & tasks.keys())
     if not both:
-        raise DatasetError(f"{table} has no pose of any of the scans in {images}, such as {min(tasks)}.")
+        named = f"it names {min(truths)}" if truths else "it names none"
+        raise DatasetError(f"{table} has no pose of any of the scans in {images}: {named}, not {min(tasks)}.")
     for names, words in (
         (tasks.keys() - truths.keys(), f"without a pose in {table}, left out"),
         (truths.keys() - tasks.keys(), f"without a scan in {images}, left out"),
@@ -139,8 +162,11 @@ def fetuses_of(truths: Sequence[Truth], table: Path | None) -> list[str]:
         If the table lacks the column or a scan.
     """
     if table is None:
-        return [truth.columns.get(FETUS) or truth.frame_id for truth in truths]
-    of_scan = {line["frame_id"]: line[FETUS] for line in read_table(table, (FETUS,))}
+        told = [(truth.columns.get(FETUS) or "").strip() for truth in truths]
+        if any(told) and not all(told):
+            raise DatasetError(f"--truth does not say which {FETUS} {truths[told.index('')].frame_id} shows.")
+        return told if any(told) else [truth.frame_id for truth in truths]
+    of_scan = {line["frame_id"]: (line[FETUS] or "").strip() for line in read_table(table, (FETUS,))}
     missing = [truth.frame_id for truth in truths if not of_scan.get(truth.frame_id)]
     if missing:
         raise DatasetError(f"{table}: does not say which {FETUS} {', '.join(missing)} shows.")
@@ -148,12 +174,24 @@ def fetuses_of(truths: Sequence[Truth], table: Path | None) -> list[str]:
 
 
 def own_results(tasks: Sequence[Task], name: str, means: Means, age: str | None, folder: Path) -> list[Path]:
-    """The documents in the folder of a method's results that are of this run, and not of other settings or versions."""
+    """The documents in the folder of a method's results.
+
+    Raises
+    ------
+    MethodError
+        If one is of other settings, or of another version of the method: it would be told as if it were this one's.
+    """
     settings, own = settings_of_method(name, means, age, Settings(model="")), []
     for task in tasks:
-        with suppress(OutputError):
-            state_of_results(task, folder, settings.for_task(task))
-            own.append(result_file(folder, task, "json"))
+        try:
+            of_task = settings.for_task(task)
+        except E3PoseError:  # it has no age, and so no results
+            continue
+        try:
+            state_of_results(task, folder, of_task)
+        except OutputError as error:
+            raise MethodError(str(error)) from error
+        own.append(result_file(folder, task, "json"))
     return [path for path in own if path.is_file()]
 
 
@@ -170,11 +208,15 @@ def read_outcome(method: str, files: Sequence[Path], truths: Sequence[Truth], re
     return outcome(method, estimates, poses, np.array(seconds), np.array(memory), refused)
 
 
-def _weights(told: Sequence[str]) -> dict[str, Path]:
-    weights = {}
+def _weights(told: Sequence[str], methods: Mapping[str, str]) -> dict[str, Path]:
+    weights: dict[str, Path] = {}
     for text in told:
         method, sign, path = text.partition("=")
         if not sign:
-            raise E3PoseError(f"--weights {text}: give METHOD=FILE, such as 6drep=6drep.safetensors")
+            raise MethodError(f"--weights {text}: give METHOD=FILE, such as 6drep=6drep.safetensors")
+        if method not in methods:
+            raise MethodError(f"--weights {text}: no method {method} is compared; there are {', '.join(methods)}")
+        if method in weights:
+            raise MethodError(f"--weights {text}: {method} has weights already, {weights[method]}")
         weights[method] = Path(path)
     return weights

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -15,7 +17,9 @@ from ..methods.command import run_method
 from ..methods.method import Means
 
 
-def run_apart(tasks: Sequence[Task], name: str, means: Means, age: str | None, folder: Path) -> str:
+def run_apart(
+    tasks: Sequence[Task], name: str, means: Means, age: str | None, folder: Path, overwrite: bool = False
+) -> str:
     """Run a method; what its results hold stays, and what is done already is not done again.
 
     Parameters
@@ -28,6 +32,8 @@ def run_apart(tasks: Sequence[Task], name: str, means: Means, age: str | None, f
         As for `Ages`.
     folder : Path
         Of the results.
+    overwrite : bool
+        Whether results that stand are replaced.
 
     Returns
     -------
@@ -36,7 +42,7 @@ def run_apart(tasks: Sequence[Task], name: str, means: Means, age: str | None, f
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(sender, list(tasks), name, means, age, folder))
+    process = context.Process(target=_run, args=(sender, list(tasks), name, means, age, folder, overwrite))
     process.start()
     sender.close()
     try:
@@ -55,9 +61,18 @@ def run_apart(tasks: Sequence[Task], name: str, means: Means, age: str | None, f
     return message
 
 
-def _run(sender: Connection, tasks: list[Task], name: str, means: Means, age: str | None, folder: Path) -> None:
+def _run(
+    sender: Connection,
+    tasks: list[Task],
+    name: str,
+    means: Means,
+    age: str | None,
+    folder: Path,
+    overwrite: bool,
+) -> None:
     try:
-        run_method(tasks, name, means, age, folder, Settings(model=""))
+        with redirect_stdout(sys.stderr):  # the table alone is for the output
+            run_method(tasks, name, means, age, folder, Settings(model=""), overwrite)
     except E3PoseError as error:
         sender.send(str(error))
     except Exception as error:  # of a user's own method, or of a package beneath

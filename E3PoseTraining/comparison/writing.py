@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,10 +23,8 @@ WORST = 4
 """Cases drawn of each method."""
 
 
-def write_all(
-    folder: Path, rows: Sequence[Row], outcomes: Sequence[Outcome], truths: Sequence[Truth], images: Path
-) -> None:
-    """Write ``comparison.md``, ``.csv``, ``.json``, ``cases.csv``, ``cumulative_error.png``, ``worst_METHOD.png``.
+def write_tables(folder: Path, rows: Sequence[Row], outcomes: Sequence[Outcome], truths: Sequence[Truth]) -> None:
+    """Write ``comparison.md``, ``.csv``, ``.json`` and ``cases.csv``.
 
     Raises
     ------
@@ -38,16 +36,33 @@ def write_all(
         _write_text(
             folder / "comparison.json", json.dumps([_plain(row) for row in rows], indent=2, allow_nan=False) + "\n"
         )
-        names = _names(rows)
-        lines = ([row.method, *(_cell(row.figures.get(name)) for name in names), row.refused] for row in rows)
-        write_table(folder / "comparison.csv", ["method", *names, "not run"], lines)
+        numbers = [{"method": row.method, **_numbers(row), "not run": row.refused} for row in rows]
+        figures = dict.fromkeys(name for each in numbers for name in each if name not in ("method", "not run"))
+        columns = ["method", *figures, "not run"]
+        write_table(folder / "comparison.csv", columns, ([each.get(name, "") for name in columns] for each in numbers))
         write_table(folder / "cases.csv", ["method", "frame_id", *CASE_COLUMNS], _cases(outcomes, truths))
+    except OSError as error:
+        raise OutputError(f"The comparison cannot be written to {folder}: {error}") from error
+
+
+def draw(folder: Path, outcomes: Sequence[Outcome], truths: Sequence[Truth], scans: Mapping[str, Path]) -> None:
+    """Draw ``cumulative_error.png`` and ``worst_METHOD.png``, in the place of those of an earlier run.
+
+    Raises
+    ------
+    OutputError
+        If one cannot be written.
+    """
+    try:
+        for picture in (*folder.glob("worst_*.png"), folder / "cumulative_error.png"):
+            picture.unlink(missing_ok=True)  # of methods that are no part of this table
         answered = [one for one in outcomes if one.errors.answered.any()]
         if answered:
-            draw_cumulative_errors({one.method: one.errors for one in answered}, folder / "cumulative_error.png")
+            ran = {one.method: one.errors for one in outcomes if not one.refused or one in answered}
+            draw_cumulative_errors(ran, folder / "cumulative_error.png")
         for one in answered:
             picture = folder / f"worst_{one.method}.png"
-            draw_worst_cases(truths, one.estimates, one.errors, images, WORST, picture)
+            draw_worst_cases(truths, one.estimates, one.errors, scans, WORST, picture)
     except OSError as error:
         raise OutputError(f"The comparison cannot be written to {folder}: {error}") from error
 
@@ -82,7 +97,7 @@ def markdown(rows: Sequence[Row]) -> str:
         ]
     for row in rows:
         if row.refused:
-            lines += ["", f"`{row.method}` was not run to its end: {row.refused}"]
+            lines += ["", f"`{row.method}` was not run{' to its end' if row.figures else ''}: {row.refused}"]
     return "\n".join(lines)
 
 
@@ -95,7 +110,8 @@ def _cell(value: Interval | float | int | str | None) -> str:
     >>> _cell(Interval(1.25, 0.5, 2.0)), _cell(0.00012), _cell(float("nan")), _cell(None), _cell(3)
     ('1.2 [0.5, 2.0]', '0.00012', '', '', '3')
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    known = value.value if isinstance(value, Interval) else value
+    if known is None or (isinstance(known, float) and math.isnan(known)):
         return ""
     return (
         f"{value:.3g}"
@@ -104,6 +120,17 @@ def _cell(value: Interval | float | int | str | None) -> str:
         if isinstance(value, float)
         else str(value)
     )
+
+
+def _numbers(row: Row) -> dict[str, object]:
+    """The figures for programs: of an interval its value and both of its ends, each by a name of its own."""
+    numbers: dict[str, object] = {}
+    for name, figure in row.figures.items():
+        if isinstance(figure, Interval):
+            numbers |= {name: figure.value, f"{name}, from": figure.low, f"{name}, to": figure.high}
+        else:
+            numbers[name] = figure
+    return {name: "" if isinstance(n, float) and math.isnan(n) else n for name, n in numbers.items()}
 
 
 def _plain(row: Row) -> dict:

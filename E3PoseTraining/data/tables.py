@@ -30,7 +30,7 @@ def read_table(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
     if missing:
         raise DatasetError(
             f"{path} has no column {', '.join(missing)}; its header names {', '.join(columns) or 'nothing'}. "
-            f"Needed are frame_id, {', '.join(required)}."
+            f"Needed are {', '.join(('frame_id', *required))}, with commas between them."
         )
     seen: dict[str, int] = {}
     for line, row in enumerate(rows, start=2):

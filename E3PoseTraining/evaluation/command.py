@@ -10,6 +10,7 @@ import numpy as np
 from E3PoseLib.cli import positive_int
 from E3PoseLib.errors import DatasetError, OutputError
 
+from ..data.folders import volumes_by_id
 from .figures import draw_confidence, draw_cumulative_errors, draw_worst_cases
 from .metrics import PoseErrors, pose_errors, summarise
 from .poses import Truth, read_estimates, read_probabilities, read_truth
@@ -87,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
                 draw_confidence(probabilities, errors, options.output / "confidence.png")
             if options.images:
                 picture = options.output / "worst_cases.png"
-                draw_worst_cases(truths, estimates, errors, options.images, options.worst, picture)
+                draw_worst_cases(truths, estimates, errors, volumes_by_id(options.images), options.worst, picture)
         except OSError as error:
             raise OutputError(f"The results cannot be written to {options.output}: {error}") from error
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ from E3PoseLib.imaging.volume import read_volume
 from E3PoseLib.method.confidence import HIGH, MODERATE
 
 from ..data.figures import save_figure
-from ..data.folders import volumes_by_id
 from .metrics import PoseErrors
 from .poses import Truth
 
@@ -32,7 +31,7 @@ def draw_cumulative_errors(groups: dict[str, PoseErrors], picture: Path) -> None
 
     A case without an answer is never within any error, so its curve ends below 100 %.
     """
-    quantities = {"rotation error (°)": ("rotation_degrees", 190.0)}
+    quantities = {"rotation error (°)": ("rotation_degrees", 180.0)}
     centres = np.concatenate([errors.centre_mm for errors in groups.values()])
     if not np.isnan(centres).all():
         quantities["centre error (mm)"] = ("centre_mm", max(10.0, 1.05 * np.nanmax(centres)))
@@ -49,7 +48,8 @@ def draw_cumulative_errors(groups: dict[str, PoseErrors], picture: Path) -> None
         axes.set_xticks([tick for tick in TICKS if tick <= limit], minor=False)
         axes.set(xlabel=title, ylabel="cases within it (%)", xlim=(0, limit), ylim=(0, 103))
         axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    # Beside the panels: where errors are large, curves run through every corner of them.
+    figure.legend(*axes.get_legend_handles_labels(), frameon=False, fontsize=8, loc="outside right center")
     save_figure(figure, picture)
 
 
@@ -88,18 +88,18 @@ def draw_worst_cases(
     truths: Sequence[Truth],
     estimates: Sequence[np.ndarray | None],
     errors: PoseErrors,
-    images: Path,
+    scans: Mapping[str, Path],
     count: int,
     picture: Path,
 ) -> None:
     """The answered cases of largest rotation error, resliced by the estimate (left) and by the truth (right).
 
     Where the pose is right the head is upright in the three planes: axial with the face up, coronal, and sagittal
-    with the face to the left. Where the truth has no centre, that of the estimate is used for both.
+    with the face to the left. Where the truth has no centre, that of the estimate is used for both. Cases
+    whose scan is not among ``scans`` are left out.
     """
     answered = np.flatnonzero(errors.answered)
     worst = answered[np.argsort(-errors.rotation_degrees[answered])][:count]
-    scans = volumes_by_id(images)
     worst = [index for index in worst if truths[index].frame_id in scans]
     if not worst:
         return

@@ -32,7 +32,7 @@ class SecondLook:
     """
 
     def __init__(self, path: Path, device: torch.device) -> None:
-        network, header = read_network(path, LOCALISERS)
+        network, header = read_network(path, LOCALISERS, ("cube",))
         self._network = network.to(device)
         self._device = device
         self._edge, self._clip = header["cube"]["edge"], header["cube"]["clip_fraction"]

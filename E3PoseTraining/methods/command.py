@@ -25,6 +25,7 @@ class MethodSettings(Settings):
     """Settings of a run by another method, which is told the age of each scan."""
 
     ages: Ages = field(default_factory=lambda: Ages(None))
+    """None are known where the method needs none: what it is not told cannot change its answers."""
 
     def for_task(self, task: Task) -> Settings:
         age = self.ages.of(task)
@@ -128,7 +129,7 @@ def settings_of_method(name: str, means: Means, age: str | None, settings: Setti
     """What the results of a run record, by which those of another are told; parameters as for `run_method`."""
     shared = {each: getattr(settings, each) for each in Settings.__dataclass_fields__}
     shared |= {"method": identity_of_method(name), "model": _identity_of_means(name, means)}
-    return MethodSettings(**shared, ages=Ages(age))
+    return MethodSettings(**shared, ages=Ages(age if Need.AGE in find_method(name).needs else None))
 
 
 def usable_method(name: str, means: Means, age: str | None) -> type[Method]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -88,15 +89,17 @@ class MethodEstimator:
         Raises
         ------
         MethodError
-            If the age is not known and the method needs it, or its answer is no pose or no mask of the scan.
+            If the age is not known and the method needs it, or its answer is no pose, no mask of the scan or no figure.
         E3PoseError
             Of the method itself.
         """
         age_weeks = getattr(volume, "age_weeks", None)
         if self._needs_age and age_weeks is None:
             raise MethodError(f"{volume.name}: {self._name} needs {Need.AGE.value}")
+        # What it writes into its scan must not change what is written of the scan.
+        own = replace(volume, array=volume.array.copy(), voxel_to_ras=volume.voxel_to_ras.copy())
         began = time.perf_counter()
-        answer = self._method(volume, age_weeks)
+        answer = self._method(own, age_weeks)
         seconds = time.perf_counter() - began
         mask = self._checked(answer, volume)
         figures: Mapping[str, float | str] = {**answer.figures, **peak_memory()}
@@ -114,6 +117,11 @@ class MethodEstimator:
         )
 
     def _checked(self, answer: Answer, volume: Volume) -> np.ndarray | None:
+        if not isinstance(answer, Answer):
+            raise MethodError(f"{volume.name}: {self._name} gave no Answer, but {type(answer).__name__}")
+        for name, figure in answer.figures.items():
+            if not isinstance(figure, str) and not math.isfinite(figure):
+                raise MethodError(f"{volume.name}: the figure {name!r} of {self._name} is {figure}, which is no number")
         try:
             check_rigid(np.asarray(answer.canonical_to_ras, dtype=np.float64))
         except TransformError as error:
@@ -124,7 +132,13 @@ class MethodEstimator:
             raise MethodError(
                 f"{volume.name}: the mask of {self._name} has shape {np.shape(answer.mask)}, the scan {volume.shape}"
             )
-        return (np.asarray(answer.mask) > 0).astype(np.uint8)
+        mask = np.asarray(answer.mask)
+        if not np.isin(mask, (0, 1)).all():
+            raise MethodError(
+                f"{volume.name}: the mask of {self._name} must be 1 in the brain and 0 elsewhere; make one of "
+                "probabilities by a threshold"
+            )
+        return mask.astype(np.uint8)
 
 
 def check_means(method: type[Method], name: str, means: Means) -> None:

@@ -32,7 +32,7 @@ class Learned:
 
     def __init__(self, means: Means) -> None:
         assert means.weights is not None
-        network, header = read_network(means.weights, {means.method: NETWORKS[means.method]})
+        network, header = read_network(means.weights, {means.method: NETWORKS[means.method]}, ("crop", "views"))
         self._device = pick_device(means.device)
         self._network = network.to(self._device)
         self._crop = header["crop"]

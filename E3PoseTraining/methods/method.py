@@ -88,4 +88,4 @@ class Method(Protocol):
     def __init__(self, means: Means) -> None: ...
 
     def __call__(self, volume: Volume, age_weeks: float | None) -> Answer:
-        """Find the pose of the head in a scan; the age is None where it is not known."""
+        """Find the pose of the head in a scan; the age is None unless the method needs it."""

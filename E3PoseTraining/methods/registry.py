@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -101,8 +102,9 @@ def _own_method(path: Path, class_name: str) -> type[Method]:
     # Dataclasses look their module up.
     sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with redirect_stdout(sys.stderr):  # tables are for the output
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
         raise MethodError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
     method = getattr(module, class_name, None)
     if not isinstance(method, type):

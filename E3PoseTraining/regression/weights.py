@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,7 +41,7 @@ def save_network(path: Path, name: str, weights: dict[str, torch.Tensor], header
         save_file(half, temporary, metadata={HEADER_KEY: json.dumps({"method": name, **header})})
 
 
-def read_network(path: Path, classes: Mapping[str, type[Network]]) -> tuple[Network, dict]:
+def read_network(path: Path, classes: Mapping[str, type[Network]], needed: Sequence[str] = ()) -> tuple[Network, dict]:
     """One network, ready to be used, and its header.
 
     Parameters
@@ -49,6 +49,8 @@ def read_network(path: Path, classes: Mapping[str, type[Network]]) -> tuple[Netw
     path : Path
     classes : mapping of str to type
         Of the methods whose weights are wanted, by name.
+    needed : sequence of str
+        Entries that its header must have.
 
     Raises
     ------
@@ -65,13 +67,19 @@ def read_network(path: Path, classes: Mapping[str, type[Network]]) -> tuple[Netw
         raise MethodError(
             f"{path}: holds no weights of a method; train some with `python -m E3PoseTraining.train_methods`"
         )
-    header = json.loads(metadata[HEADER_KEY])
-    name = header["method"]
+    try:
+        header = json.loads(metadata[HEADER_KEY])
+        name = header["method"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise MethodError(f"{path}: its header cannot be read, so the file is damaged") from error
     if name not in classes:
         raise MethodError(f"{path}: holds the weights of {name}, not of {' or '.join(classes)}")
     try:
         network = classes[name](**header["architecture"])
         network.load_state_dict({key: v.float() if v.is_floating_point() else v for key, v in weights.items()})
-    except (TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise MethodError(f"{path}: the weights do not fit {name}: {error}") from error
+    missing = [key for key in needed if key not in header]
+    if missing:
+        raise MethodError(f"{path}: its header lacks {', '.join(missing)}, so the file is damaged")
     return network.eval().requires_grad_(False), header

@@ -19,7 +19,8 @@ from E3PoseTraining.evaluation.poses import MATRIX_COLUMNS
 OWN = """
 import numpy as np
 from E3PoseLib.errors import NoHeadFoundError
-from E3PoseTraining.methods.method import Answer
+from E3PoseTraining.methods.method import Answer, Need
+print('a word of its own')
 class Right:
     needs = frozenset()
     def __init__(self, means): pass
@@ -30,6 +31,8 @@ class Flipped(Right):
         if "blob_2" in volume.name:
             raise NoHeadFoundError("nothing is there")
         return Answer(np.diag([-1.0, -1.0, 1.0, 1.0]))
+class Aged(Right):
+    needs = frozenset({Need.AGE})
 class Ending(Right):
     def __call__(self, volume, age_weeks):
         import os
@@ -74,12 +77,72 @@ def test_one_command_runs_all_and_a_method_that_fails_stops_no_other(scans, capf
         assert (scans / "out" / name).stat().st_size > 0
     # Again: nothing that is done is done again.
     assert main([*arguments[:-4], methods[-1]]) == 0
-    assert "0 estimated, 3 already there" in capfd.readouterr().out
-    # Results of another version of the method stay, and are no part of the table.
+    said = capfd.readouterr()
+    assert "0 estimated, 3 already there" in said.err and "a word of its own" in said.err
+    assert said.out.startswith("| | Right |")  # nothing but the table
+    assert {path.name for path in (scans / "out").glob("worst_*")} == {"worst_Right.png"}
+    # Results of another version of the method stay, and are not told as this one's.
     own.write_text(OWN + "\n# another version\n", encoding="utf-8")
-    assert main([*arguments[:-4], methods[-1]]) == 0
+    assert main([*arguments[:-4], methods[-1]]) == 1
     (right,) = json.loads((scans / "out" / "comparison.json").read_text(encoding="utf-8"))
-    assert right["figures"]["failures"] == 3 and "was made with method" in capfd.readouterr().err
+    assert not right["figures"] and "was made with method" in right["not run"] and "--overwrite" in right["not run"]
+    assert main([*arguments[:-4], methods[-1], "--overwrite"]) == 0
+
+
+def compare(scans, *arguments):
+    given = ["compare", "--images", str(scans / "scans"), "--truth", str(scans / "truth.csv"), "-o", str(scans / "out")]
+    return main([*given, *map(str, arguments)])
+
+
+def table(scans):
+    rows = json.loads((scans / "out" / "comparison.json").read_text(encoding="utf-8"))
+    return {one["method"]: one for one in rows}
+
+
+def test_an_age_told_later_or_of_some_scans_concerns_those_that_need_it(scans, capfd):
+    own = scans / "own.py"
+    assert compare(scans, "--methods", f"{own}:Right", f"{own}:Aged") == 1
+    assert "needs the gestational age" in table(scans)["Aged"]["not run"]
+    write_table(scans / "ages.csv", ("frame_id", "gestational_age_weeks"), [["blob_0", 30], ["blob_2", 31]])
+    # Neither are results of before in the way, nor does the scan whose age is missing end anything.
+    assert compare(scans, "--methods", f"{own}:Aged", f"{own}:Right", "--age", scans / "ages.csv") == 0
+    aged, right = (table(scans)[name]["figures"] for name in ("Aged", "Right"))
+    assert (aged["failures"], right["failures"]) == (1, 0)
+    assert "0 estimated, 3 already there" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--methods", "OWN:Right", "OTHER:Right"), "there is another method Right"),
+        (("--methods", "OWN:Right", "--weights", "6drep=six.safetensors"), "no method 6drep is compared"),
+        (("--methods", "OWN:Right", "--truth", "SEMICOLONS"), "with commas between them"),
+        (("--methods", "OWN:Right", "--truth", "ENDINGS"), "it names blob_0.nii.gz, not blob_0"),
+    ],
+)
+def test_what_would_be_misunderstood_is_said_before_anything_is_run(scans, capfd, arguments, message):
+    (scans / "other.py").write_text(OWN, encoding="utf-8")
+    text = (scans / "truth.csv").read_text(encoding="utf-8")
+    (scans / "semicolons.csv").write_text(text.replace(",", ";"), encoding="utf-8")
+    lines = [line.replace(",", ".nii.gz,", 1) if line.startswith("blob") else line for line in text.splitlines()]
+    (scans / "endings.csv").write_text("\n".join(lines), encoding="utf-8")
+    names = {"OWN": scans / "own.py", "OTHER": scans / "other.py"}
+    names |= {"SEMICOLONS": scans / "semicolons.csv", "ENDINGS": scans / "endings.csv"}
+    told = []
+    for argument in arguments:
+        for name, path in names.items():
+            argument = argument.replace(name, str(path))
+        told.append(argument)
+    assert compare(scans, *told) == 2
+    assert message in capfd.readouterr().err and not (scans / "out").exists()
+
+
+def test_a_method_that_answers_nothing_is_in_the_table_and_no_success(scans, capfd):
+    (scans / "own.py").write_text(OWN.replace("Answer(np.eye(4))", "None"), encoding="utf-8")
+    assert compare(scans, "--methods", f"{scans / 'own.py'}:Right") == 1
+    assert "gave no Answer, but NoneType" in capfd.readouterr().err
+    assert table(scans)["Right"]["figures"]["rotation median (°)"]["value"] == 180
+    assert "nan" not in (scans / "out" / "comparison.md").read_text(encoding="utf-8")
 
 
 def test_a_method_that_nobody_named_may_lack_what_it_needs(scans, monkeypatch, capfd):
@@ -119,6 +182,12 @@ def test_methods_are_paired_over_fetuses():
     # Six fetuses that all go one way: p = 2 / 2**6, whatever the number of scans.
     assert figures["p, rotation"] == pytest.approx(2 / 64)
     assert figures["p, success"] == 1.0
+    # Scans of one fetus are one piece of evidence, and differences of rounding are none.
+    failed = outcome_of("failed", [turned(90)] * 12)
+    assert paired(failed, reference, np.repeat(["A"], 12))["p, success"] == 1.0
+    assert paired(failed, reference, fetuses)["p, success"] == pytest.approx(2 / 64)
+    assert paired(failed, reference, np.arange(12))["p, success"] == pytest.approx(2 / 2**12)
+    assert paired(outcome_of("same", [turned(4 + 1e-7)] * 12), reference, fetuses)["p, rotation"] == 1.0
     table = row(worse, reference, list(fetuses)).figures
     assert table["failures"] == 1
     assert table[f"within {SUCCESSES[0][0]:g}° and {SUCCESSES[0][1]:g} mm (%)"].value == pytest.approx(100 * 11 / 12)

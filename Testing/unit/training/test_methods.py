@@ -32,6 +32,18 @@ class OtherShape(Told):
     needs = frozenset()
     def __call__(self, volume, age_weeks):
         return Answer(np.eye(4), mask=np.ones((9, 9, 9)))
+class Soft(Told):
+    needs = frozenset()
+    def __call__(self, volume, age_weeks):
+        return Answer(np.eye(4), mask=np.full(volume.shape, 0.3))
+class Unsure(Soft):
+    def __call__(self, volume, age_weeks):
+        return Answer(np.eye(4), figures={"likeness": float("nan")})
+class Careless(Soft):
+    def __call__(self, volume, age_weeks):
+        volume.array[:] = 0
+        volume.voxel_to_ras[:3, 3] += 100
+        return Answer(np.eye(4), mask=np.ones(volume.shape))
 class Learned(Told):
     needs = frozenset({Need.WEIGHTS})
 """
@@ -128,6 +140,8 @@ def test_what_stands_is_skipped_and_other_methods_are_not_mixed_in(scans, own, t
         ("OWN:Learned", ("--weights", "none.safetensors"), 2, "none.safetensors: does not exist"),
         ("OWN:Sheared", (), 1, "is no pose"),
         ("OWN:OtherShape", (), 1, "has shape (9, 9, 9), the scan (40, 44, 36)"),
+        ("OWN:Soft", (), 1, "must be 1 in the brain and 0 elsewhere"),
+        ("OWN:Unsure", (), 1, "the figure 'likeness' of"),
         ("OWN:Told", ("--age", "30", "--devices", "2"), 2, "--devices is of E(3)-Pose alone"),
     ],
 )
@@ -135,6 +149,14 @@ def test_what_cannot_be_done_is_said(scans, own, tmp_path, capsys, name, flags, 
     assert estimate(scans, tmp_path / "out", "--method", name.replace("OWN", str(own)), *flags) == status
     assert word in capsys.readouterr().err
     assert not list(tmp_path.glob("out/*.json"))
+
+
+def test_what_a_method_does_to_its_scan_stays_with_it(scans, own, tmp_path):
+    flags = ("--method", f"{own}:Careless", "--save-mask", "--save-resliced", "4")
+    assert estimate(scans, tmp_path / "out", *flags) == 0
+    scan = read_volume(scans / "blob_0.nii.gz")
+    np.testing.assert_allclose(read_volume(tmp_path / "out" / "blob_0_mask.nii.gz").voxel_to_ras, scan.voxel_to_ras)
+    assert read_volume(tmp_path / "out" / "blob_0_resliced.nii.gz").array.max() > 0.5 * scan.array.max()
 
 
 def test_e3_pose_itself_takes_nothing_of_the_others(scans, tmp_path, capsys):

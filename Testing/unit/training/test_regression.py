@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from phantoms import make_head, make_small_model
+from safetensors.torch import save_file
 from scipy.ndimage import gaussian_filter
 
 from E3PoseLib.cli import main as e3pose
@@ -224,9 +225,15 @@ def test_weights_of_another_method_and_damaged_ones_are_said(tmp_path):
     save_network(path, "6drep", make("6drep").state_dict(), {"architecture": {}, "crop": CROP, "views": 2})
     with pytest.raises(MethodError, match="weights of 6drep, not of 3dpose-net"):
         read_network(path, "3dpose-net")
+    with pytest.raises(MethodError, match="its header lacks cube, so the file is damaged"):
+        weights.read_network(path, {"6drep": NETWORKS["6drep"]}, ("crop", "cube"))
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(MethodError, match="no file of weights"):
         read_network(path, "6drep")
+    for header in ("{", "[]", '{"architecture": {}}'):
+        save_file({"a": torch.zeros(1)}, path, metadata={weights.HEADER_KEY: header})
+        with pytest.raises(MethodError, match="its header cannot be read"):
+            read_network(path, "6drep")
     make_small_model().save(path)
     with pytest.raises(MethodError, match="holds no weights of a method"):
         read_network(path, "6drep")
