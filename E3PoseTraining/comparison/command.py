@@ -30,6 +30,9 @@ from .writing import draw, markdown, write_tables
 
 FETUS = "fetus"
 
+NAMED = 5
+"""Scans that are named where many are left out."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
@@ -149,7 +152,8 @@ def scans_with_truth(images: Path, table: Path, recursive: bool = False) -> tupl
         (truths.keys() - tasks.keys(), f"without a scan in {images}, left out"),
     ):
         if names:
-            print(f"{words}: {', '.join(sorted(names))}", file=sys.stderr)
+            shown = ", ".join(sorted(names)[:NAMED])
+            print(f"{words}: {shown}{f' and {len(names) - NAMED} more' if len(names) > NAMED else ''}", file=sys.stderr)
     return [truths[name] for name in both], [tasks[name] for name in both]
 
 
