@@ -18,7 +18,10 @@ from .to_template import ToTemplate
 class ByANTs(ToTemplate):
     """The moving image is the scan, the fixed one the template."""
 
-    def register(self, scan: PosedStack, template: Template, compared: np.ndarray, start: np.ndarray) -> np.ndarray:
+    def register(
+        self, scan: PosedStack, template: Template, compared: np.ndarray, start: np.ndarray, *, roughly: bool = False
+    ) -> np.ndarray:
+        levels = slice(1 if roughly else None)
         fixed, mask = (_image(array, grid_to_frame()) for array in (template.sample.values, compared))
         moving = _image(scan.intensities, scan.volume.voxel_to_ras)
         lps = LPS_TO_RAS @ start @ LPS_TO_RAS
@@ -41,9 +44,9 @@ class ByANTs(ToTemplate):
                 aff_metric="GC",
                 aff_sampling=32,
                 aff_random_sampling_rate=0.25,
-                aff_iterations=(40, 20),
-                aff_shrink_factors=(2, 1),
-                aff_smoothing_sigmas=(2, 1),
+                aff_iterations=(40, 20)[levels],
+                aff_shrink_factors=(2, 1)[levels],
+                aff_smoothing_sigmas=(2, 1)[levels],
                 outprefix=str(Path(folder) / "found_"),
                 random_seed=1,
             )

@@ -15,5 +15,7 @@ from .to_template import ToTemplate
 class BySimpleITK(ToTemplate):
     """The moving image is the scan, the fixed one the template."""
 
-    def register(self, scan: PosedStack, template: Template, compared: np.ndarray, start: np.ndarray) -> np.ndarray:
-        return registered(scan, template.sample, compared, start)
+    def register(
+        self, scan: PosedStack, template: Template, compared: np.ndarray, start: np.ndarray, *, roughly: bool = False
+    ) -> np.ndarray:
+        return registered(scan, template.sample, compared, start, roughly=roughly)

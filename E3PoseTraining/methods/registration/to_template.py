@@ -7,7 +7,7 @@ the template as they are, and the registration begins at the best of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -31,8 +31,11 @@ STARTS = 8
 APART_DEGREES = 30.0
 """The best of them, so far from each other, from which the registration starts."""
 
+FINISHED = 3
+"""Of the ends at half the resolution, the best that are registered at all of it."""
+
 AGAIN = 4
-"""Times at most that the best of them is registered again from where it ended, for its steps shrink too early."""
+"""Times at most that the best of these is registered again from where it ended, for its steps shrink too early."""
 
 COARSE = 3
 """Every so many voxels of the template are looked at where rotations are tried."""
@@ -45,6 +48,16 @@ AROUND_MM = 15.0
 
 OUTSIDE = -4.0
 """What is not brain, in standard deviations from the brain's mean: the mother about the head tells nothing of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """A pose ``canonical_to_ras`` from which a registration to a template begins, and how alike the two are there."""
+
+    template: Template
+    compared: np.ndarray
+    pose: np.ndarray
+    likeness: float = -1.0
 
 
 class ToTemplate:
@@ -64,27 +77,30 @@ class ToTemplate:
         brain = self._find_brain(volume)
         centre = transform_points(volume.voxel_to_ras, centre_of_mass(brain > 0))
         scan = PosedStack(volume.name, brain_of_scan(volume, brain), rigid(np.eye(3), centre), brain, is_shaded=False)
-        ends = []
-        for template, pose in best_starts(scan, templates):
-            compared = compared_region(template)
-            end = self.register(scan, template, compared, pose)
-            ends.append((likeness(sampled(scan, end), template.sample, compared), template, end))
-        score, template, pose = max(ends, key=lambda end: end[0])
-        compared = compared_region(template)
+        starts = [_Fit(template, compared_region(template), pose) for template, pose in best_starts(scan, templates)]
+        rough = [self._further(scan, start, roughly=True) for start in starts]
+        rough.sort(key=lambda end: -end.likeness)
+        best = max((self._further(scan, end) for end in rough[:FINISHED]), key=lambda end: end.likeness)
         for _ in range(AGAIN):
-            further = self.register(scan, template, compared, pose)
-            reached = likeness(sampled(scan, further), template.sample, compared)
-            if reached <= score:
+            further = self._further(scan, best)
+            if further.likeness <= best.likeness:
                 break
-            score, pose = reached, further
+            best = further
         figures = {
             "age_weeks": float(age_weeks),
-            "template": f"{template.contrast} {template.age_weeks:g} weeks",
-            "correlation": score,
+            "template": f"{best.template.contrast} {best.template.age_weeks:g} weeks",
+            "correlation": best.likeness,
         }
-        return Answer(pose, brain, figures)
+        return Answer(best.pose, brain, figures)
 
-    def register(self, scan: PosedStack, template: Template, compared: np.ndarray, start: np.ndarray) -> np.ndarray:
+    def _further(self, scan: PosedStack, start: _Fit, roughly: bool = False) -> _Fit:
+        end = self.register(scan, start.template, start.compared, start.pose, roughly=roughly)
+        reached = likeness(sampled(scan, end), start.template.sample, start.compared)
+        return replace(start, pose=end, likeness=reached)
+
+    def register(
+        self, scan: PosedStack, template: Template, compared: np.ndarray, start: np.ndarray, *, roughly: bool = False
+    ) -> np.ndarray:
         """Improve a pose ``canonical_to_ras``.
 
         Parameters
@@ -95,6 +111,8 @@ class ToTemplate:
             Bool, the grid of the template: where the two are compared.
         start : np.ndarray
             Shape ``[4, 4]``, rigid, mm.
+        roughly : bool
+            Whether it is only to be seen which start leads furthest; the best is registered again.
 
         Returns
         -------

@@ -144,7 +144,7 @@ def test_starts_lie_apart_and_one_is_near(templates):
 
 def test_a_registration_that_leads_nowhere_leaves_the_best_start(templates):
     class Still(ToTemplate):
-        def register(self, scan, template, compared, start):
+        def register(self, scan, template, compared, start, *, roughly=False):
             return start
 
     pose = POSES[2]
