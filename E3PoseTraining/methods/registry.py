@@ -26,6 +26,7 @@ METHODS = {
     "e3cnn-so3": "learned:Learned",
     "e3cnn-vector-x": "learned:Learned",
     "fetal-align": "fetal_align.align:FetalAlign",
+    "fireants": "registration.by_fireants:ByFireANTs",
     "official": "official:OfficialProgram",
     "plain-cnn": "learned:Learned",
     "rbr": "learned:Learned",

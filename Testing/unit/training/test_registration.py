@@ -114,10 +114,11 @@ def found_by(register, templates, pose):
     method = object.__new__(register)
     method._templates = templates
     method._find_brain = lambda scan: brain
+    method._device = "cpu"
     return volume, brain, method(volume, 28.0)
 
 
-@pytest.mark.parametrize(("package", "name"), [("SimpleITK", "sitk"), ("ants", "ants")])
+@pytest.mark.parametrize(("package", "name"), [("SimpleITK", "sitk"), ("ants", "ants"), ("fireants", "fireants")])
 def test_a_turned_head_is_found(templates, package, name):
     pytest.importorskip(package)
     pose = rigid(Rotation.from_euler("xyz", (170, -30, 75), degrees=True).as_matrix(), [6.0, -4.0, 5.0])
