@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import SimpleITK
 import torch
@@ -10,10 +12,14 @@ from fireants.registration.rigid import RigidRegistration
 
 from E3PoseLib.alignment.stack import PosedStack, grid_to_frame
 from E3PoseLib.imaging.geometry import LPS_TO_RAS, direction_cosines, voxel_sizes
+from E3PoseLib.networks.device import pick_device
 
 from ..method import Means
 from .templates import Template
 from .to_template import OUTSIDE, ToTemplate
+
+# It tells of each of its steps, and that it can do without its fused operations.
+logging.getLogger("fireants").setLevel(logging.ERROR)
 
 SCALES = (4, 2)
 ITERATIONS = (100, 50)
@@ -31,7 +37,7 @@ class ByFireANTs(ToTemplate):
 
     def __init__(self, means: Means) -> None:
         super().__init__(means)
-        self._device = str(means.device)
+        self._device = str(pick_device(means.device))
 
     def register(
         self, scan: PosedStack, template: Template, compared: np.ndarray, start: np.ndarray, *, roughly: bool = False
