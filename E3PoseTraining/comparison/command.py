@@ -95,7 +95,10 @@ def run(options: argparse.Namespace) -> int:
             refused = run_apart(tasks, name, means, options.age, output / label, options.overwrite)
             if refused:
                 print(f"{label} was not run to its end: {refused}", file=sys.stderr)
-            own = own_results(tasks, name, means, options.age, output / label)
+            try:
+                own = own_results(tasks, name, means, options.age, output / label)
+            except MethodError as error:  # somebody has changed them meanwhile
+                refused = refused or str(error)
             failed |= bool(refused) or not own
         outcomes.append(read_outcome(label, own, truths, refused))
         reference = next((one for one in outcomes if one.method == E3_POSE and one.errors.answered.any()), None)

@@ -129,7 +129,8 @@ def settings_of_method(name: str, means: Means, age: str | None, settings: Setti
     """What the results of a run record, by which those of another are told; parameters as for `run_method`."""
     shared = {each: getattr(settings, each) for each in Settings.__dataclass_fields__}
     shared |= {"method": identity_of_method(name), "model": _identity_of_means(name, means)}
-    return MethodSettings(**shared, ages=Ages(age if Need.AGE in find_method(name).needs else None))
+    ages = Ages(age)  # a table that cannot be read is said in any case
+    return MethodSettings(**shared, ages=ages if Need.AGE in find_method(name).needs else Ages(None))
 
 
 def usable_method(name: str, means: Means, age: str | None) -> type[Method]:
