@@ -20,10 +20,10 @@ from E3PoseLib.running.results.standing import state_of_results
 from E3PoseLib.running.scans.tasks import Task, find_tasks
 
 from ..data.tables import read_table
-from ..evaluation.poses import MATRIX_COLUMNS, Truth, read_truth
+from ..evaluation.poses import Truth, read_poses
 from ..methods.command import settings_of_method, usable_method
 from ..methods.method import Means
-from ..methods.registry import E3_POSE, METHODS
+from ..methods.registry import E3_POSE, METHODS, label_of
 from .measures import Outcome, outcome, row
 from .process import run_apart
 from .writing import draw, markdown, write_tables
@@ -126,15 +126,6 @@ def labelled(names: Iterable[str]) -> dict[str, str]:
     return methods
 
 
-def label_of(name: str) -> str:
-    """What the table calls a method.
-
-    >>> label_of("ants"), label_of("mine.py:Moments")
-    ('ants', 'Moments')
-    """
-    return name.rpartition(":")[2]
-
-
 def scans_with_truth(images: Path, table: Path, recursive: bool = False) -> tuple[list[Truth], list[Task]]:
     """The scans of a folder whose pose is known, by name; those that lack one of the two are said on the screen.
 
@@ -143,8 +134,7 @@ def scans_with_truth(images: Path, table: Path, recursive: bool = False) -> tupl
     E3PoseError
         If there are none, or either cannot be read.
     """
-    read_table(table, MATRIX_COLUMNS)  # angles of the scans' own axes say nothing of the centre
-    truths = {truth.frame_id: truth for truth in read_truth(table)}
+    truths = {truth.frame_id: truth for truth in read_poses(table)}
     tasks = {task.name: task for task in find_tasks([images], recursive=recursive)}
     both = sorted(truths.keys() & tasks.keys())
     if not both:

@@ -110,8 +110,7 @@ def _cell(value: Interval | float | int | str | None) -> str:
     >>> _cell(Interval(1.25, 0.5, 2.0)), _cell(0.00012), _cell(float("nan")), _cell(None), _cell(3)
     ('1.2 [0.5, 2.0]', '0.00012', '', '', '3')
     """
-    known = value.value if isinstance(value, Interval) else value
-    if known is None or (isinstance(known, float) and math.isnan(known)):
+    if _known(value.value if isinstance(value, Interval) else value) is None:
         return ""
     return (
         f"{value:.3g}"
@@ -130,18 +129,22 @@ def _numbers(row: Row) -> dict[str, object]:
             numbers |= {name: figure.value, f"{name}, from": figure.low, f"{name}, to": figure.high}
         else:
             numbers[name] = figure
-    return {name: "" if isinstance(n, float) and math.isnan(n) else n for name, n in numbers.items()}
+    return {name: _known(number) for name, number in numbers.items()}
 
 
 def _plain(row: Row) -> dict:
-    def known(number: float) -> float | None:
-        return None if isinstance(number, float) and math.isnan(number) else number
-
     figures = {
-        name: {key: known(part) for key, part in asdict(value).items()} if isinstance(value, Interval) else known(value)
+        name: {key: _known(part) for key, part in asdict(value).items()}
+        if isinstance(value, Interval)
+        else _known(value)
         for name, value in row.figures.items()
     }
     return {"method": row.method, "figures": figures, "not run": row.refused}
+
+
+def _known(number: object) -> object:
+    """None for a figure that is not known."""
+    return None if isinstance(number, float) and math.isnan(number) else number
 
 
 def _write_text(path: Path, text: str) -> None:

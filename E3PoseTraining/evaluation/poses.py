@@ -56,14 +56,7 @@ def read_truth(table: Path, images: Path | None = None, labels: Path | None = No
     """
     columns = read_table(table, ())[:1]
     if columns and set(MATRIX_COLUMNS) <= columns[0].keys():
-        rows = read_table(table, MATRIX_COLUMNS)
-        matrices = [np.array([number(row, c, table) for c in MATRIX_COLUMNS]).reshape(4, 4) for row in rows]
-        for row, matrix in zip(rows, matrices, strict=True):
-            try:
-                check_rigid(matrix, TOLERANCE)
-            except TransformError as error:
-                raise DatasetError(f"{table}: {row['frame_id']} is no pose: {error}") from error
-        return [Truth(row["frame_id"], m, row) for row, m in zip(rows, matrices, strict=True)]
+        return read_poses(table)
 
     rows = read_table(table, ANGLE_COLUMNS)
     if images is None:
@@ -84,6 +77,24 @@ def read_truth(table: Path, images: Path | None = None, labels: Path | None = No
         pose[:3, 3] = centre_of_label(read_volume(masks[frame])) if masks else np.nan
         truths.append(Truth(frame, pose, row))
     return truths
+
+
+def read_poses(table: Path) -> list[Truth]:
+    """The true poses of a CSV with ``m00 … m33``, the 4×4 ``canonical_to_ras`` row by row.
+
+    Raises
+    ------
+    DatasetError
+        A column is missing, a value is no number, or a matrix is no rigid pose.
+    """
+    rows = read_table(table, MATRIX_COLUMNS)
+    matrices = [np.array([number(row, c, table) for c in MATRIX_COLUMNS]).reshape(4, 4) for row in rows]
+    for row, matrix in zip(rows, matrices, strict=True):
+        try:
+            check_rigid(matrix, TOLERANCE)
+        except TransformError as error:
+            raise DatasetError(f"{table}: {row['frame_id']} is no pose: {error}") from error
+    return [Truth(row["frame_id"], m, row) for row, m in zip(rows, matrices, strict=True)]
 
 
 def centre_of_label(label: Volume) -> np.ndarray:

@@ -17,7 +17,7 @@ from E3PoseLib.running.screen.progress import run_with_progress
 from .ages import Ages
 from .estimator import MethodEstimator, ScanOfAge, check_means
 from .method import Means, Method, Need
-from .registry import METHODS, find_method, hash_of, identity_of_method
+from .registry import find_method, hash_of, identity_of_method, label_of
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def usable_method(name: str, means: Means, age: str | None) -> type[Method]:
 def _identity_of_means(name: str, means: Means) -> str:
     """What tells two runs of one method apart: its weights, its templates, its model's file."""
     needs = find_method(name).needs
-    parts = [name if name in METHODS else name.rpartition(":")[2]]
+    parts = [label_of(name)]
     if Need.WEIGHTS in needs and means.weights is not None:
         parts.append(hash_of(means.weights))
     if Need.TEMPLATES in needs and means.templates is not None:

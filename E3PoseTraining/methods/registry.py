@@ -78,6 +78,15 @@ def identity_of_method(name: str) -> str:
     return f"{class_name} {hash_of(Path(path))}"
 
 
+def label_of(name: str) -> str:
+    """What a table calls a method.
+
+    >>> label_of("ants"), label_of("mine.py:Moments")
+    ('ants', 'Moments')
+    """
+    return name.rpartition(":")[2]
+
+
 def hash_of(path: Path) -> str:
     """Some digits of the hash of a file's content.
 

@@ -39,6 +39,12 @@ def rows_of(table) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def program(code, *arguments):
+    """What starts a Python of its own that runs some code with the tests' modules at hand."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return {"args": [sys.executable, "-c", code, *map(str, arguments)], "env": env}
+
+
 def test_two_processes_write_what_one_writes(scans, small_model_file, tmp_path, capsys):
     (scans / "broken.nii.gz").write_bytes(b"no scan")
     for name, devices in (("one", "1"), ("two", "2")):
@@ -146,12 +152,7 @@ def test_a_process_that_is_killed_while_it_answers_keeps_nobody_waiting(small_mo
         "    os.kill(process, signal.SIGKILL)\n"
         "    print([team.result_of(other) for other in others])\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(small_model_file)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        timeout=60,
-    )
+    run = subprocess.run(**program(code, small_model_file), capture_output=True, timeout=60)
     assert run.returncode == 1 and b"WorkerError: a process was killed" in run.stderr
 
 
@@ -172,12 +173,7 @@ def test_where_all_are_killed_the_same_command_completes(scans, small_model_file
         f"    read = partial(read_and_be_killed, {moment})\n"
         "    run_batch(find_tasks([sys.argv[2]]), lambda n_scans: team, sys.argv[3], settings, read=read)\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(small_model_file), str(scans), str(out)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        start_new_session=True,
-        capture_output=True,
-    )
+    run = subprocess.run(**program(code, small_model_file, scans, out), start_new_session=True, capture_output=True)
     assert run.returncode == -signal.SIGKILL, run.stderr
     assert not (out / "scan2.json").exists()
     flags = ["--save-mask", "--model", str(small_model_file), "--device", "cpu", "--devices"]
@@ -202,12 +198,7 @@ def test_the_others_end_with_the_first(small_model_file):
         "print(team.submit(process_and_threads).result()[0], flush=True)\n"
         "time.sleep(60)\n"
     )
-    run = subprocess.Popen(
-        [sys.executable, "-c", code, str(small_model_file)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    run = subprocess.Popen(**program(code, small_model_file), stdout=subprocess.PIPE, text=True)
     member = Path("/proc", run.stdout.readline().strip())
     assert member.is_dir() and member.name.isdigit()
     run.kill()

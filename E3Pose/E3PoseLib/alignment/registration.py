@@ -66,8 +66,8 @@ def registered(
         return start
     box = grown(filled_box(compared), 4, tuple(slice(0, n) for n in compared.shape))
     corner = rigid(np.eye(3), [edges.start for edges in box])
-    fixed = _image(others.values[box], grid_to_frame() @ corner)
-    mask = _image(compared[box].astype(np.uint8), grid_to_frame() @ corner)
+    fixed = sitk_image(others.values[box], grid_to_frame() @ corner)
+    mask = sitk_image(compared[box].astype(np.uint8), grid_to_frame() @ corner)
     moving = _moving(stack, start, where)
     if moving is None:
         return start
@@ -117,7 +117,7 @@ def _moving(stack: PosedStack, start: np.ndarray, where: np.ndarray) -> SimpleIT
     part = stack.intensities[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     part_to_ras = stack.volume.voxel_to_ras @ rigid(np.eye(3), low)
     if not stack.is_shaded:
-        return _image(part, part_to_ras)
+        return sitk_image(part, part_to_ras)
     to_grid = np.linalg.inv(grid_to_frame()) @ np.linalg.inv(start) @ part_to_ras
     weight = ndimage.affine_transform(
         where.astype(np.float32), to_grid[:3, :3], to_grid[:3, 3], output_shape=part.shape, order=1
@@ -125,11 +125,19 @@ def _moving(stack: PosedStack, start: np.ndarray, where: np.ndarray) -> SimpleIT
     inside = weight > 0.5
     if not inside.any():
         return None
-    return _image(normalised(unshaded(part, weight, voxel_sizes(part_to_ras)), inside), part_to_ras)
+    return sitk_image(normalised(unshaded(part, weight, voxel_sizes(part_to_ras)), inside), part_to_ras)
 
 
-def _image(array: np.ndarray, voxel_to_ras: np.ndarray) -> SimpleITK.Image:
-    """An array on its grid as SimpleITK has it: its first axis runs fastest, its world is LPS."""
+def sitk_image(array: np.ndarray, voxel_to_ras: np.ndarray) -> SimpleITK.Image:
+    """An array on its grid as SimpleITK has it: its first axis runs fastest, its world is LPS.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        ``[X, Y, Z]``; all but uint8 becomes float32.
+    voxel_to_ras : np.ndarray
+        ``[4, 4]``, mm.
+    """
     import SimpleITK
 
     image = SimpleITK.GetImageFromArray(np.ascontiguousarray(array.T))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-import SimpleITK
 import torch
 from fireants.io.image import BatchedImages, Image
 from fireants.registration.rigid import RigidRegistration
 
+from E3PoseLib.alignment.registration import sitk_image
 from E3PoseLib.alignment.stack import PosedStack, grid_to_frame
-from E3PoseLib.imaging.geometry import LPS_TO_RAS, direction_cosines, voxel_sizes
+from E3PoseLib.imaging.geometry import LPS_TO_RAS
+from E3PoseLib.imaging.rotations import orthonormalise
 from E3PoseLib.networks.device import pick_device
 
 from ..method import Means
@@ -59,18 +60,11 @@ class ByFireANTs(ToTemplate):
             progress_bar=False,
         )
         registration.optimize()
-        found = registration.get_rigid_matrix()[0].detach().cpu().double().numpy()
-        # Single precision: the nearest rotation of what is one but for that.
-        u, _, v = np.linalg.svd(found[:3, :3])
-        found[:3, :3] = u @ v
-        return LPS_TO_RAS @ found @ LPS_TO_RAS
+        found = registration.get_rigid_matrix()[0].detach().cpu().double()
+        found[:3, :3] = orthonormalise(found[:3, :3])  # it was found in single precision
+        return LPS_TO_RAS @ found.numpy() @ LPS_TO_RAS
 
     def _image(self, array: np.ndarray, voxel_to_ras: np.ndarray) -> BatchedImages:
-        """An array on its grid as FireANTs has it: its world is LPS."""
+        """An array on its grid as FireANTs has it."""
         # Beyond an image FireANTs sees zeros: as about the brain, then.
-        image = SimpleITK.GetImageFromArray(np.ascontiguousarray((array - OUTSIDE).T, dtype=np.float32))
-        lps = LPS_TO_RAS @ voxel_to_ras
-        image.SetSpacing([float(size) for size in voxel_sizes(lps)])
-        image.SetDirection([float(value) for value in direction_cosines(lps).ravel()])
-        image.SetOrigin([float(value) for value in lps[:3, 3]])
-        return BatchedImages([Image(image, device=self._device)])
+        return BatchedImages([Image(sitk_image(array - OUTSIDE, voxel_to_ras), device=self._device)])
