@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -135,19 +136,24 @@ def _measured(
     region = np.zeros_like(image)
     cv2.drawContours(region, border, -1, 1, -1)
     region = cv2.dilate(region, kernel)
-    pixels = np.argwhere(region)
-    middle = pixels.mean(axis=0)
-    shorter, longer = 2 * np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov((pixels - middle).T)), 1e-6))
+    moments = cv2.moments(region, binaryImage=True)
+    area = moments["m00"]
+    # Columns come first in OpenCV's moments; the larger eigenvalue of their covariance is the longer axis squared.
+    middle = np.array([moments["m01"], moments["m10"]]) / area
+    across, along, mixed = (moments[name] / max(area - 1, 1) for name in ("mu02", "mu20", "mu11"))
+    half, apart = (across + along) / 2, math.hypot((across - along) / 2, mixed)
+    shorter, longer = (2 * math.sqrt(max(value, 1e-6)) for value in (half - apart, half + apart))
     width, length = 2 * PIXEL_MM * shorter, 2 * PIXEL_MM * longer
-    fill = len(pixels) / (np.pi * shorter * longer)
+    fill = area / (math.pi * shorter * longer)
     if not (
         fill > LEAST_FILL
-        and len(points) > LEAST_SOLID * len(pixels)
+        and len(points) > LEAST_SOLID * area
         and width > LEAST_ROUND * length
         and WIDTHS[0] < width / size.biparietal_diameter < WIDTHS[1]
         and LENGTHS[0] < length / size.occipitofrontal_diameter < LENGTHS[1]
     ):
         return None
+    pixels = np.argwhere(region)
     around = np.argwhere(cv2.dilate(region, disc(3)) - region) + corner
     pixels, seen = _within(pixels + corner, values.shape), _within(around, values.shape)
     level = float(np.median(values[tuple(pixels.T)]))
