@@ -72,6 +72,13 @@ def estimate_by_method(tasks: Sequence[Task], options: argparse.Namespace, model
     if options.precision != "float32":
         raise MethodError("--precision is of E(3)-Pose alone")
     means = means_of(options, model)
+    needs = find_method(name).needs
+    for need, given, flag in (
+        (Need.WEIGHTS, means.weights, "--weights"),
+        (Need.TEMPLATES, means.templates, "--templates"),
+    ):
+        if given is not None and need not in needs:
+            raise MethodError(f"{name} has no use for {flag}: leave it out")
     settings = Settings(
         model="",
         space=options.space,

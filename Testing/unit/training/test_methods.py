@@ -136,6 +136,8 @@ def test_what_stands_is_skipped_and_other_methods_are_not_mixed_in(scans, own, t
         ("OWN:Told", ("--age", "none.csv"), 2, "neither a number of weeks nor a CSV"),
         ("OWN:Told", ("--age", "30", "--save-mask"), 1, "gives no mask; do without --save-mask"),
         ("OWN:Told", ("--age", "30", "--localiser", "one.safetensors"), 2, "takes no mask of another localiser"),
+        ("OWN:Told", ("--age", "30", "--weights", "one.safetensors"), 2, "has no use for --weights: leave it out"),
+        ("OWN:Told", ("--age", "30", "--templates", "."), 2, "has no use for --templates: leave it out"),
         ("OWN:Learned", (), 2, "needs its weights"),
         ("OWN:Learned", ("--weights", "none.safetensors"), 2, "none.safetensors: does not exist"),
         ("OWN:Sheared", (), 1, "is no pose"),
