@@ -8,6 +8,7 @@ import sys
 from E3PoseLib.cli import positive_int
 from E3PoseLib.running.ending import exit_status
 
+from .equitrack.run import TRACKERS, train_tracker
 from .localisation.networks import LOCALISERS
 from .localisation.run import train_localisers
 from .regression.named import NETWORKS, SIDE_BY_SIDE
@@ -31,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_rotation_options(parser)
     methods = parser.add_argument_group("methods")
-    choices = [*NETWORKS, *LOCALISERS]
+    choices = [*NETWORKS, *LOCALISERS, *TRACKERS]
     methods.add_argument("--methods", nargs="+", choices=choices, default=SIDE_BY_SIDE, help="to train")
     methods.add_argument(
         "--lr_plain", type=float, default=0.002, help="learning rate of all but the E(3)-CNN and its ablations"
@@ -52,7 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     def run() -> None:
         options = parse(build_parser(), arguments)
-        (train_localisers if LOCALISERS.keys() & set(options.methods) else train_methods)(options)
+        for names, train in ((LOCALISERS, train_localisers), (TRACKERS, train_tracker)):
+            if names.keys() & set(options.methods):
+                return train(options)
+        return train_methods(options)
 
     return exit_status("train_methods", run, GO_ON)
 

@@ -1,7 +1,8 @@
 # The methods that are compared: what they are trained on, their templates, and the comparison itself. Every step goes on
 # where an interrupt left it.
 #   make train-methods BRAINS=folder                       networks side by side, WORK/networks/METHOD.safetensors, then
-#                                                          two ablations of the augmentation, WORK/networks-METHOD/
+#                                                          two ablations of the augmentation and equitrack,
+#                                                          WORK/networks-METHOD/, and the localisers, WORK/localisers/
 #   make compare BRAINS=folder [EPI=folder] [T2=folder]    tables and figures in WORK/synthetic, WORK/epi, WORK/t2
 
 PYTHON ?= python3
@@ -20,14 +21,22 @@ TRAINED = --config $(HERE)../recipe/e3cnn.yaml --n_epochs $(EPOCHS) --export las
 # Ablations of the augmentation.
 OTHER_CROPS := e3cnn-no-spin-history e3cnn-no-low-resolution
 
-.PHONY: networks side-by-side $(OTHER_CROPS) compare synthetic epi t2
+OTHER_FRAMES := equitrack
 
-# Every network sees the same scans in the same order.
-networks: side-by-side $(OTHER_CROPS)
+.PHONY: networks side-by-side $(OTHER_CROPS) $(OTHER_FRAMES) localisers compare synthetic epi t2
+
+# Every network of rotation sees the same scans in the same order.
+networks: side-by-side $(OTHER_CROPS) $(OTHER_FRAMES) localisers
 side-by-side: $(WORK)/heads/annotations.csv $(WORK)/heads_val/annotations.csv
 	$(TRAIN) $(WORK)/networks $(TRAINED)
 $(OTHER_CROPS): $(WORK)/heads/annotations.csv $(WORK)/heads_val/annotations.csv
 	$(TRAIN) $(WORK)/networks-$@ $(TRAINED) --methods $@
+$(OTHER_FRAMES): $(WORK)/heads/annotations.csv $(WORK)/heads_val/annotations.csv
+	$(TRAIN) $(WORK)/networks-$@ $(TRAINED) --lr 0.01 --methods $@
+# Of upright heads there are enough in fewer epochs; their cubes are larger.
+localisers: $(WORK)/heads/annotations.csv $(WORK)/heads_val/annotations.csv
+	$(TRAIN) $(WORK)/localisers $(TRAINED) --methods e3nn-unet plain-unet --image_size 32 --kernel_size 5 --shift 12 \
+	    --batch_size 2 --n_epochs 1
 $(WORK)/heads/annotations.csv:
 	$(SYNTHESIZE) --field head --kinds $(KINDS) --n $(HEADS) --seed 401 -o $(@D)
 $(WORK)/heads_val/annotations.csv:

@@ -37,11 +37,15 @@ class EquivariantUNet(nn.Module):
         m of `natural_irreps` in the first block.
     kernel_size : int
         Odd number of taps along an edge.
+    n_outputs : int
+        Scalar fields that come out.
+    finest : bool
+        Whether they are on the grid of the cubes; else on one half as fine.
     """
 
     equivariant = True
 
-    def __init__(self, multiplicity: int = 1, kernel_size: int = 5) -> None:
+    def __init__(self, multiplicity: int = 1, kernel_size: int = 5, n_outputs: int = 1, finest: bool = True) -> None:
         super().__init__()
         sizes = {"kernel_size": kernel_size, "n_radial": 5, "lmax": 2}
         levels = [natural_irreps(multiplicity * 2**level) for level in range(3)]
@@ -55,11 +59,13 @@ class EquivariantUNet(nn.Module):
 
         self.down = nn.ModuleList(block(a, b) for a, b in pairwise([o3.Irreps("1x0e"), *levels]))
         self.pool = SmoothPool()
-        self.up = nn.ModuleList(block(fine + coarse, fine) for coarse, fine in pairwise(reversed(levels)))
-        self.head = SteerableConvolution(levels[0], "1x0e", carried=carried, **sizes)
+        self._last = 0 if finest else 1
+        ways_up = pairwise(reversed(levels[self._last :]))
+        self.up = nn.ModuleList(block(fine + coarse, fine) for coarse, fine in ways_up)
+        self.head = SteerableConvolution(levels[self._last], f"{n_outputs}x0e", carried=carried, **sizes)
 
     def forward(self, cubes: Tensor) -> Tensor:
-        """Logits of the mask, of the shape of the cubes."""
+        """Scalar fields: of one, as it is for localisers, the logits of the mask."""
         features, skips = cubes, []
         for level, block in enumerate(self.down):
             features = block(self.pool(features) if level else features)

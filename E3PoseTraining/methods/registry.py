@@ -25,6 +25,7 @@ METHODS = {
     "e3cnn-pooled-loss": "learned:Learned",
     "e3cnn-so3": "learned:Learned",
     "e3cnn-vector-x": "learned:Learned",
+    "equitrack": "equitrack:EquiTrack",
     "fetal-align": "fetal_align.align:FetalAlign",
     "fireants": "registration.by_fireants:ByFireANTs",
     "official": "official:OfficialProgram",

@@ -74,7 +74,7 @@ def document(out, name="blob_0"):
 
 
 def test_the_page_of_the_docs_is_a_method(scans, tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    _, code = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert len(code.splitlines()) < 60
     file = tmp_path / "my_method.py"
     file.write_text(code, encoding="utf-8")

@@ -1,0 +1,82 @@
+"""A training step of EquiTrack: the turn between two frames of a head, and the head's own axes, from its points."""
+
+from __future__ import annotations
+
+import argparse
+
+import roma
+import torch
+from torch import Tensor
+from torchmetrics import CatMetric
+
+from E3PoseLib.imaging.rotations import geodesic_angle
+
+from ..augmentation.sample import Sample
+from ..regression.module import Independent
+from ..regression.networks import LARGEST_SINE
+from .points import EquiTrack, rotation_between
+
+LARGEST_GAMMA, LARGEST_BIAS, LARGEST_NOISE = 0.2, 0.3, 0.05
+"""By which the frames of a pair differ, those of the paper: logarithm of the exponent, logarithm of the gain at the
+crop's border, and standard deviation of noise relative to the brightest."""
+
+
+class BetweenFrames(Independent):
+    """Trains EquiTrack; validates the median errors of both rotations on frames that differ as in training.
+
+    The paper's loss compares images; here poses are known, so it is the angle: of the rotation between the two frames,
+    and of that from each frame to the template, which makes the points places in a head.
+
+    Parameters
+    ----------
+    networks : dict of str to EquiTrack
+        One, by the name of its method.
+    options : argparse.Namespace
+        Those of ``train_methods``.
+    """
+
+    def __init__(self, networks: dict[str, EquiTrack], options: argparse.Namespace) -> None:
+        super().__init__(networks, dict.fromkeys(networks, options.lr), options)
+        self.between, self.posed = CatMetric(), CatMetric()
+
+    def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
+        losses = {}
+        for name, network in self.model.items():
+            found, true = self._rotations(network, batch)
+            losses[name] = sum(
+                roma.rotmat_geodesic_distance(one, other.to(one), clamping=LARGEST_SINE).mean()
+                for one, other in zip(found, true, strict=True)
+            )
+        return self.sum_of(losses, len(batch))
+
+    def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
+        for network in self.model.values():
+            found, true = self._rotations(network, batch)
+            for metric, one, other in zip((self.between, self.posed), found, true, strict=True):
+                metric.update(geodesic_angle(one.double().cpu(), other.cpu()).to(self.device))
+
+    def on_validation_epoch_end(self) -> None:
+        for name, metric in (("frames", self.between), ("rotation", self.posed)):
+            self.log(f"val_{name}_degrees", metric.compute().median().float(), prog_bar=True, rank_zero_only=False)
+            metric.reset()
+
+    @staticmethod
+    def _rotations(network: EquiTrack, batch: list[Sample]) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Between frames ``[B, 3, 3]`` and the axes of all frames ``[2 B, 3, 3]``: as found, and as they are."""
+        frames = torch.cat([sample.image for sample in batch])[:, None]
+        axes = torch.stack([sample.axes for sample in batch])
+        points = network(shown_anew(frames))
+        between = rotation_between(points[0::2], points[1::2]), network.to_template(points)
+        return between, (axes[:, 1].mT @ axes[:, 0], axes.flatten(0, 1))
+
+
+def shown_anew(frames: Tensor) -> Tensor:
+    """Frames ``[B, 1, D, D, D]`` with another exponent, gain and noise each; what is empty stays so."""
+    each = (len(frames), 1, 1, 1, 1)
+    gamma, sigma = (torch.rand(each, device=frames.device) for _ in range(2))
+    offsets = torch.linspace(-1, 1, frames.shape[2], device=frames.device)
+    slopes = torch.randn(len(frames), 3, device=frames.device) * LARGEST_BIAS / 3**0.5
+    i, j, k = (slope[:, None] * offsets for slope in slopes.T)
+    gain = torch.exp(i[:, :, None, None] + j[:, None, :, None] + k[:, None, None, :])[:, None]
+    noise = torch.randn_like(frames) * sigma * LARGEST_NOISE
+    return torch.where(frames > 0, frames ** torch.exp((2 * gamma - 1) * LARGEST_GAMMA) * gain + noise, 0)
