@@ -59,10 +59,10 @@ class EquivariantUNet(nn.Module):
 
         self.down = nn.ModuleList(block(a, b) for a, b in pairwise([o3.Irreps("1x0e"), *levels]))
         self.pool = SmoothPool()
-        self._last = 0 if finest else 1
-        ways_up = pairwise(reversed(levels[self._last :]))
+        last = 0 if finest else 1
+        ways_up = pairwise(reversed(levels[last:]))
         self.up = nn.ModuleList(block(fine + coarse, fine) for coarse, fine in ways_up)
-        self.head = SteerableConvolution(levels[self._last], f"{n_outputs}x0e", carried=carried, **sizes)
+        self.head = SteerableConvolution(levels[last], f"{n_outputs}x0e", carried=carried, **sizes)
 
     def forward(self, cubes: Tensor) -> Tensor:
         """Scalar fields: of one, as it is for localisers, the logits of the mask."""
