@@ -13,6 +13,7 @@ from ..imaging.resampling import nearest_on_grid
 from ..models.calibration import read_calibration
 from ..models.catalog import ModelHeader
 from .confidence import Confidence
+from .cut_brain import whole_brain
 from .doubt.interleave import interleave_ratios
 from .estimate import PoseEstimate
 from .evidence import border_share, orthogonality_error
@@ -42,10 +43,14 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
     """
     scan, seen = head.scan, head.axes
     assert seen is not None
-    centre = transform_points(scan.grid_to_ras, centre_of_mass(head.brain))
-    brain_volume_ml = np.count_nonzero(head.brain) * header.spacing_mm**3 / 1000
+    if as_official or not head.has_skull:
+        middle, size = centre_of_mass(head.brain), float(np.count_nonzero(head.brain))
+    else:
+        middle, size = whole_brain(scan.array, head.brain, assemble_rotation(seen.axes))
+    centre = transform_points(scan.grid_to_ras, middle)
+    voxel_ml = header.spacing_mm**3 / 1000
     by_network = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
-    rotation = _with_eyes(by_network, centre, brain_volume_ml, head.eye_map)
+    rotation = _with_eyes(by_network, centre, size * voxel_ml, head.eye_map)
     oriented = scan.oriented
     on_scan = nearest_on_grid(head.brain.view(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
     reaches_border, share_at_border = _border(head, header.spacing_mm)
@@ -53,7 +58,7 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
         axis_concentration=seen.concentration,
         orthogonality_error_degrees=orthogonality_error(seen.axes),
         view_disagreement_degrees=seen.disagreement_degrees if header.views > 1 else None,
-        brain_volume_ml=brain_volume_ml,
+        brain_volume_ml=np.count_nonzero(head.brain) * voxel_ml,
         brain_agreement=head.brain_agreement,
         upright_agreement=head.upright_agreement,
         touches_border=reaches_border,

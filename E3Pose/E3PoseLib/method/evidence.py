@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from ..imaging.masks import box_around
+from .cut_brain import AT_END_VOXELS, end_around
 
 if TYPE_CHECKING:
     from .confidence import Confidence
@@ -25,16 +25,11 @@ BORDER_MM = 9.0
 """Thickness of skull and scalp. A brain that ends nearer than this to the end of the scan belongs to a head that may be
 cut, even where the mask, which networks draw round, does not reach the end (docs/accuracy.md)."""
 
-AT_END_VOXELS = 2
-"""Between the outline of a brain that is cut and the zeros behind it: one of them may be partly filled."""
-
 
 def border_share(array: np.ndarray, mask: np.ndarray, spacing_mm: float) -> tuple[bool, float]:
     """Whether the head reaches the end of what the scan shows, and which share of the brain's outline does.
 
-    A head reaches it where the brain does, but for less than skull and scalp. The end is where the grid ends, or where
-    nothing but zeros follows, three voxels deep or more: a scan that was resampled onto another grid ends on slanted
-    planes. Single dark voxels are no border.
+    A head reaches it where the brain does, but for less than skull and scalp. See `cut_brain.end_around`.
 
     Parameters
     ----------
@@ -55,18 +50,11 @@ def border_share(array: np.ndarray, mask: np.ndarray, spacing_mm: float) -> tupl
     # Where a cut head was resampled, a voxel that is partly filled lies between it and the zeros.
     reach = max(2, int(BORDER_MM / spacing_mm))
     # No cube of three voxels that comes so near to the brain reaches beyond this box, unless the grid ends there.
-    margin = reach + 2
-    box = box_around(mask, margin)
-    ends = [(margin * (edges.start == 0), margin * (edges.stop == n)) for edges, n in zip(box, mask.shape, strict=True)]
-    empty = np.pad(array[box] == 0, ends, constant_values=True)
-    beyond = ndimage.binary_opening(empty, np.ones((3, 3, 3))) if empty.any() else empty
-    if not beyond.any():
+    end = end_around(array, mask, margin=reach + 2)
+    if not end.beyond.any() or not (ndimage.distance_transform_edt(~end.brain)[end.beyond] <= reach).any():
         return False, 0.0
-    brain = np.pad(mask[box], ends)
-    if not (ndimage.distance_transform_edt(~brain)[beyond] <= reach).any():
-        return False, 0.0
-    outline = brain & ~ndimage.binary_erosion(brain)
-    at_end = ndimage.binary_dilation(beyond, iterations=AT_END_VOXELS) & outline
+    outline = end.brain & ~ndimage.binary_erosion(end.brain)
+    at_end = ndimage.binary_dilation(end.beyond, iterations=AT_END_VOXELS) & outline
     return True, float(np.count_nonzero(at_end) / np.count_nonzero(outline))
 
 
