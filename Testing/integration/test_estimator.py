@@ -186,7 +186,7 @@ def test_where_the_largest_thing_is_no_brain_the_next_largest_is_tried():
     steps = []
     in_vain = estimator.estimate(scan, progress=lambda step, fraction: steps.append(step))
     assert in_vain.mask[:20].any() and not in_vain.mask[20:].any() and in_vain.confidence.by_core
-    assert steps.count("rotate") == 9  # and all of that in the brightened and in the darkened scan
+    assert steps.count("rotate") == 12  # and all of that in the continued, the brightened and the darkened scan
 
 
 def test_a_head_in_the_dark_is_found_in_the_brightened_scan():
@@ -250,7 +250,7 @@ def test_a_head_with_eyes_is_not_searched_for_again_in_other_contrasts():
         estimate = estimator.estimate(scan, progress=lambda step, fraction, steps=steps: steps.append(step))
         assert estimate.confidence.level == "low" and steps.count("eyes") > 1
         searched.append(steps.count("segment"))
-    assert searched == [3, 1]
+    assert searched == [4, 2]  # once more in the continued scan, since what is beyond its end shows nowhere else
 
 
 def test_where_the_brain_has_grown_together_with_something_its_core_is_tried():
@@ -258,16 +258,16 @@ def test_where_the_brain_has_grown_together_with_something_its_core_is_tried():
     model.header = replace(model.header, segmentation_edge=None)
     head = make_head(shape=(110, 44, 36))
     scan = replace(head, array=head.array.copy())
-    # A plate of more than half a litre, on a bridge to the head.
-    scan.array[:, :, :2] = scan.array[55, 22, :18] = 0.9 * head.array.max()
+    # A plate of more than half a litre, on a bridge to the head; not at the end, where masks do not count.
+    scan.array[:, :, 3:5] = scan.array[55, 22, 3:18] = 0.9 * head.array.max()
     whole = PoseEstimator(model, "cpu").estimate(scan)
-    assert whole.mask[:, :, :2].all() and whole.confidence.certainty == 0
+    assert whole.mask[:, :, 3:5].all() and whole.confidence.certainty == 0
     model.header = replace(model.header, candidates=2)
     estimator = PoseEstimator(model, "cpu")
     by_core = estimator.estimate(scan)
-    assert by_core.mask[:, :, :2].mean() < 0.1
+    assert by_core.mask[:, :, 3:5].mean() < 0.1
     true = estimator.estimate(head).canonical_to_ras
-    assert pose_difference(whole.canonical_to_ras, true)[1] > 25
+    assert pose_difference(whole.canonical_to_ras, true)[1] > 20
     assert pose_difference(by_core.canonical_to_ras, true)[1] < 5
     assert by_core.confidence.by_core and by_core.confidence.certainty > 0
     assert any("on second thought only" in warning for warning in by_core.warnings)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from phantoms import make_head, make_small_model
 
-from E3PoseLib.imaging.geometry import rigid
+from E3PoseLib.imaging.geometry import rigid, transform_points
 from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.doubt.interleave import every_other_slice
-from E3PoseLib.method.prepared import prepare
+from E3PoseLib.method.prepared import CONTINUED_MM, prepare
 
 HEADER = replace(make_small_model().header, segmentation_edge=None)
 
@@ -40,6 +40,28 @@ def test_a_brightened_scan_is_the_square_root_and_a_darkened_one_the_square_of_w
     for array in (changed.array, anew.array):
         np.testing.assert_allclose(array, plain.array**power, atol=1e-6)
     np.testing.assert_array_equal(changed.grid_to_ras, plain.grid_to_ras)
+
+
+def test_a_continued_scan_shows_the_same_where_it_was_and_its_outermost_voxels_beyond():
+    scan = prepare(make_head(shape=(50, 44, 36)), HEADER, 4)
+    continued = scan.continued(8)
+    shown = scan.array[scan.field_of_view]
+    np.testing.assert_array_equal(continued.array[continued.field_of_view], shown)
+    first, last = ([getattr(edges, end) for edges in continued.field_of_view] for end in ("start", "stop"))
+    n = round(CONTINUED_MM / HEADER.spacing_mm)
+    assert all(edge % 8 == 0 for edge in continued.array.shape)
+    assert min(first) >= n and (np.array(continued.array.shape) - last >= n).all()
+    np.testing.assert_array_equal(
+        continued.array[first[0] - n : first[0], first[1] : last[1], first[2] : last[2]],
+        np.broadcast_to(shown[:1], (n, *shown.shape[1:])),
+    )
+    np.testing.assert_array_equal(continued.array[last[0] + n - 1, last[1] + n - 1, last[2] + n - 1], shown[-1, -1, -1])
+    # The first voxel of what is shown is in the same place.
+    for one, edges in ((scan, scan.field_of_view), (continued, continued.field_of_view)):
+        corner = transform_points(one.grid_to_ras, np.array([part.start for part in edges], float))
+        np.testing.assert_allclose(corner, transform_points(scan.grid_to_ras, [e.start for e in scan.field_of_view]))
+    assert not continued.shown_part(continued.array)[: first[0]].any()
+    np.testing.assert_array_equal(continued.shown_part(continued.array)[continued.field_of_view], shown)
 
 
 def test_a_half_of_the_slices_lies_on_the_grid_of_the_whole():

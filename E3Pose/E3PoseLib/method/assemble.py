@@ -20,6 +20,7 @@ from .evidence import border_share, orthogonality_error
 from .eyes import Eyes, average_with_eyes, find_eyes
 from .ghosts import is_ghost
 from .head import EyeMap, Head
+from .prepared import PreparedScan
 from .views import assemble_rotation
 
 
@@ -43,22 +44,23 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
     """
     scan, seen = head.scan, head.axes
     assert seen is not None
+    brain = head.brain if as_official else scan.shown_part(head.brain)
     if as_official or not head.has_skull:
-        middle, size = centre_of_mass(head.brain), float(np.count_nonzero(head.brain))
+        middle, size = centre_of_mass(brain), float(np.count_nonzero(brain))
     else:
-        middle, size = whole_brain(scan.array, head.brain, assemble_rotation(seen.axes))
+        middle, size = whole_brain(scan.shown_part(scan.array), brain, assemble_rotation(seen.axes))
     centre = transform_points(scan.grid_to_ras, middle)
     voxel_ml = header.spacing_mm**3 / 1000
     by_network = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
     rotation = _with_eyes(by_network, centre, size * voxel_ml, head.eye_map)
     oriented = scan.oriented
-    on_scan = nearest_on_grid(head.brain.view(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
-    reaches_border, share_at_border = _border(head, header.spacing_mm)
+    on_scan = nearest_on_grid(brain.view(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
+    reaches_border, share_at_border = _border(scan, brain, header.spacing_mm)
     confidence = Confidence(
         axis_concentration=seen.concentration,
         orthogonality_error_degrees=orthogonality_error(seen.axes),
         view_disagreement_degrees=seen.disagreement_degrees if header.views > 1 else None,
-        brain_volume_ml=np.count_nonzero(head.brain) * voxel_ml,
+        brain_volume_ml=np.count_nonzero(brain) * voxel_ml,
         brain_agreement=head.brain_agreement,
         upright_agreement=head.upright_agreement,
         touches_border=reaches_border,
@@ -84,10 +86,11 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
     )
 
 
-def _border(head: Head, spacing_mm: float) -> tuple[bool, float]:
+def _border(scan: PreparedScan, brain: np.ndarray, spacing_mm: float) -> tuple[bool, float]:
     """Whether the head may be cut, and the share of the brain that is; of a skull-stripped brain whether it is cut."""
-    brain = head.scan.brain
-    return border_share(head.scan.array, head.brain, spacing_mm) if brain is None else (is_cut(brain), 0.0)
+    if scan.brain is not None:
+        return is_cut(scan.brain), 0.0
+    return border_share(scan.shown_part(scan.array), brain, spacing_mm)
 
 
 @dataclass(frozen=True)

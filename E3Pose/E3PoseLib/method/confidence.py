@@ -63,6 +63,8 @@ class Confidence:
         Angle between the rotation network's answer and the rotation that the eyes define; None where none were found.
     by_core : bool
         Whether the pose came from the thickest part of the brain mask, since that of the whole mask was doubtful.
+    continued : bool
+        Whether the pose is that of the scan continued beyond its end, since that of the scan itself was doubtful.
     brightened : bool
         Whether the pose is that of the brightened scan, since that of the scan itself was doubtful.
     darkened : bool
@@ -94,6 +96,7 @@ class Confidence:
     halves_apart_degrees: float | None = None
     halves_apart_mm: float | None = None
     by_core: bool = False
+    continued: bool = False
     brightened: bool = False
     darkened: bool = False
     another_head_mm: float | None = None
@@ -148,7 +151,8 @@ class Confidence:
         certainty = self.probability
         if certainty is None:
             certainty = min(self.axis_concentration) if self._brain_is_possible else 0.0
-            certainty = certainty / 2 if self.by_core or self.brightened or self.darkened else certainty
+            second_thought = self.by_core or self.continued or self.brightened or self.darkened
+            certainty = certainty / 2 if second_thought else certainty
         return certainty / 2 if self.in_ghost else certainty
 
     @property

@@ -16,7 +16,7 @@ from ..networks.precision import PRECISIONS
 from .assemble import assemble
 from .close_ups import CloseUps
 from .doubt.candidates import CoreOfBrain, OtherCandidate, Twins
-from .doubt.contrast import Brightened, Darkened
+from .doubt.contrast import Brightened, Continued, Darkened
 from .doubt.halves import MovedHalves
 from .doubt.reading import Doubt, Reading, read_and_doubt
 from .estimate import PoseEstimate
@@ -261,7 +261,10 @@ class PoseEstimator:
         if not thorough:
             return [*doubts, Twins()]
         doubts += [CoreOfBrain(), Twins()]
-        return [*doubts, Brightened(within=doubts), Darkened(within=doubts)]
+        # Halves are prepared anew, on the grid of the scan as it is.
+        of_same_scan = [doubt for doubt in doubts if not isinstance(doubt, MovedHalves)]
+        continued = Continued(self.model.segmentation_network.stride, within=of_same_scan)
+        return [*doubts, continued, Brightened(within=doubts), Darkened(within=doubts)]
 
     def _read(self, readings: Sequence[Reading], clock: Stopwatch, views: HeadViews | None = None) -> list[Reading]:
         """Find the brains where there are none yet; then estimate the pose of the head around the first of them."""

@@ -128,6 +128,7 @@ def sizes_of_doubts(confidence: Confidence) -> dict[str, float]:
         "small brain": max(0.0, math.log(SMALL_BRAIN_ML / max(known.brain_volume_ml, 1.0))),
         "large brain": max(0.0, math.log(max(known.brain_volume_ml, 1.0) / LARGE_BRAIN_ML)),
         "core": float(known.by_core),
+        "continued": float(known.continued),
         "brightened": float(known.brightened),
         "brain only": float(known.brain_only),
     }

@@ -75,7 +75,7 @@ class CoreOfBrain:
         """A reading by the core, where the pose is doubtful and no eyes speak for a head."""
         if not reading.brains or not reading.may_be_elsewhere or reading.shows_a_head or reading.scan.brain is not None:
             return []
-        whole = reading.brains[0]
+        whole = reading.scan.shown_part(reading.brains[0])
         core = thickest_part(whole, CORE_REACH)
         return [Reading(reading.scan, (core,))] if core.sum() < CORE_SHARE * whole.sum() else []
 

@@ -1,4 +1,4 @@
-"""A scan that cannot be read as it is, in other contrasts: brighter for what is dark, darker for what is too bright."""
+"""A scan that cannot be read as it is, made otherwise: continued beyond its end, brighter, darker."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ LEAST_CERTAINTY = 0.5
 """Where a pose is likelier right than wrong, its scan is not darkened: see docs/accuracy.md."""
 
 
-class _OtherContrast:
-    """Reads the scan in another contrast, and doubts that reading in turn.
+class _MadeOtherwise:
+    """Reads the scan made otherwise, and doubts that reading in turn.
 
     Parameters
     ----------
@@ -27,14 +27,38 @@ class _OtherContrast:
         self.within = within
 
     def decide(self, reading: Reading, others: list[Reading]) -> Reading:
-        """The pose in the other contrast where it is surer even so."""
+        """The pose of that scan where it is surer even so."""
         for other in others:
             if other.is_surer_than(reading):
                 reading = replace(reading, outcome=other.outcome)
         return reading
 
 
-class Brightened(_OtherContrast):
+class Continued(_MadeOtherwise):
+    """With more of the same beyond its end: a head that is cut there is read as if it were whole.
+
+    Parameters
+    ----------
+    stride : int
+        Of the segmentation network.
+    within : sequence of Doubt
+        As the scan itself was doubted.
+    """
+
+    marks: Mapping[str, bool] = MappingProxyType({"continued": True})
+
+    def __init__(self, stride: int, within: Sequence[Doubt]) -> None:
+        super().__init__(within)
+        self._stride = stride
+
+    def read_again(self, reading: Reading) -> list[Reading]:
+        """A reading of the continued scan where the pose is doubtful."""
+        if not reading.may_be_elsewhere or reading.scan.known_brains:
+            return []
+        return [Reading(reading.scan.continued(self._stride))]
+
+
+class Brightened(_MadeOtherwise):
     """By the square root of the intensities: it shows what lies far from the coils."""
 
     marks: Mapping[str, bool] = MappingProxyType({"brightened": True})
@@ -49,7 +73,7 @@ class Brightened(_OtherContrast):
         return [Reading(reading.scan.brightened(), known)]
 
 
-class Darkened(_OtherContrast):
+class Darkened(_MadeOtherwise):
     """By the square of the intensities: it parts the brain from fluid that is brighter, as in T2-weighted stacks."""
 
     marks: Mapping[str, bool] = MappingProxyType({"darkened": True})
