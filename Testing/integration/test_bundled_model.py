@@ -90,6 +90,21 @@ def test_a_scan_whose_every_other_slice_is_empty_keeps_its_pose_and_is_doubted(e
     assert striped.confidence.level == "low" and striped.confidence.halves_apart_mm is None
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("lost", [0.2, 0.3])
+def test_a_head_that_the_end_of_the_scan_cuts_has_the_centre_of_the_whole(axis, lost, estimator):
+    scan = read_volume(SAMPLE)
+    where = np.nonzero(estimator.estimate(scan).mask)[axis]
+    last = round(np.quantile(where, 1 - lost))
+    cut = replace(scan, array=scan.array.take(range(last + 1), axis))
+    estimate = estimator.estimate(cut)
+    degrees, mm = pose_difference(estimate.canonical_to_ras, TRUTH)
+    seen = transform_points(scan.voxel_to_ras, centre_of_mass(estimate.mask > 0))
+    print(f"{lost:.0%} lost: {degrees:.1f}°, {mm:.1f} mm, {estimate.confidence.in_words}")
+    assert degrees < 6 and mm < 4 and mm < np.linalg.norm(seen - TRUTH[:3, 3]) * 0.6
+    assert any("reaches the border" in warning for warning in estimate.warnings)
+
+
 @pytest.mark.parametrize("axis", [1, 2])
 def test_a_head_in_the_dark_is_read_from_the_brightened_scan(axis, estimator):
     scan = read_volume(SAMPLE)
