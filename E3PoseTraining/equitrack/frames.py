@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from E3PoseLib.imaging.intensities import rescale
+from E3PoseLib.imaging.masks import ball_radius
 from E3PoseLib.method.crop import crop_views
 
 from ..augmentation.inputs import OBJECT_FRACTION
@@ -35,7 +35,7 @@ def head_alone(array: np.ndarray, brain: np.ndarray) -> np.ndarray:
     np.ndarray
         Shape ``[D, H, W]``, float32.
     """
-    radius = (3 * np.count_nonzero(brain) / (4 * math.pi)) ** (1 / 3)
+    radius = ball_radius(float(np.count_nonzero(brain)))
     distance = ndimage.distance_transform_edt(~brain) / radius
     return (array * ((GONE - distance) / (GONE - KEPT)).clip(0, 1)).astype(np.float32)
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from functools import partial
-
-from lightning.pytorch import seed_everything
 
 from E3PoseLib.errors import TrainingError
 
 from ..augmentation.pipelines import upright_augmentation
-from ..data.sources import find_both_sides
-from ..regression.run import USAGE, export_methods
-from ..training.run import train
+from ..regression.run import refuse_others, train_by_name
 from .heads import UprightHead
 from .module import UprightSegmentation
 from .networks import LOCALISERS, STRIDE
@@ -26,27 +21,19 @@ def train_localisers(options: argparse.Namespace) -> None:
     E3PoseError
         What is wrong with the data, the flags or the machine.
     """
-    others = [name for name in options.methods if name not in LOCALISERS]
-    if others:
-        names = " and ".join(LOCALISERS)
-        raise TrainingError(f"{names} see upright heads: train {' and '.join(others)} in a run of its own")
+    refuse_others(options, LOCALISERS, f"{' and '.join(LOCALISERS)} see upright heads")
     if options.image_size % STRIDE:
         raise TrainingError(f"--image_size {options.image_size} is no multiple of {STRIDE}, as two halvings need")
-    seed_everything(options.seed, verbose=False)
-    networks = {name: LOCALISERS[name](**architecture_of(name, options)) for name in options.methods}
-    sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)
-    train(
-        UprightSegmentation(networks, options),
+    train_by_name(
+        lambda: UprightSegmentation(
+            {name: LOCALISERS[name](**architecture_of(name, options)) for name in options.methods}, options
+        ),
         options,
-        sources,
         upright_augmentation(options),
         UprightHead(options.image_size, options.norm_perc),
-        batch_size=options.batch_size,
-        n_classes=256,
+        header_of,
         monitor="val_dice",
         mode="max",
-        picture=None,
-        export=partial(export_methods, n_scans=len(sources.training), header_of=header_of),
     )
 
 

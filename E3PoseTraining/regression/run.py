@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 
-from lightning.pytorch import seed_everything
+from lightning.pytorch import LightningModule, seed_everything
+from monai.transforms import Compose
 
 from E3PoseLib.errors import TrainingError
 
 from ..augmentation.inputs import OBJECT_FRACTION, HeadCrop
 from ..augmentation.pipelines import rotation_augmentation
+from ..augmentation.sample import Sample
 from ..data.sources import find_both_sides
 from ..training.folder import RunFolder
 from ..training.rotation import e3cnn_architecture
@@ -41,21 +43,74 @@ def train_methods(options: argparse.Namespace) -> None:
         if len(options.methods) > 1:
             raise TrainingError(f"{name} sees other crops than the rest: train it in a run of its own")
         vars(options).update(OWN_AUGMENTATION[name])
-    seed_everything(options.seed, verbose=False)
-    networks = {name: NETWORKS[name](**architecture_of(name, options)) for name in options.methods}
-    sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)
-    train(
-        SideBySide(networks, options),
+    train_by_name(
+        lambda: SideBySide(
+            {name: NETWORKS[name](**architecture_of(name, options)) for name in options.methods}, options
+        ),
         options,
-        sources,
         rotation_augmentation(options),
         HeadCrop(EDGE, 1, options.norm_perc, cube=True),
+        header_of,
+    )
+
+
+def refuse_others(options: argparse.Namespace, own: Container[str], sentence: str) -> None:
+    """Refuses methods that see something else than those of this run.
+
+    Raises
+    ------
+    TrainingError
+        With the sentence on what those of this run see, and which are to be trained elsewhere.
+    """
+    others = [name for name in options.methods if name not in own]
+    if others:
+        raise TrainingError(f"{sentence}: train {' and '.join(others)} in a run of its own")
+
+
+def train_by_name(
+    make: Callable[[], LightningModule],
+    options: argparse.Namespace,
+    augmentation: Compose,
+    network_input: Callable[[Sample], Sample],
+    header_of: Callable[[str, argparse.Namespace], dict],
+    monitor: str = "val_rotation_degrees",
+    mode: str = "min",
+) -> None:
+    """Trains the networks of one module and writes ``METHOD.safetensors`` of each.
+
+    Parameters
+    ----------
+    make : callable
+        Gives the module, once the seed is set. Its networks are ``model.METHOD``.
+    options : argparse.Namespace
+        The flags of ``train_methods``.
+    augmentation, network_input
+        See `training.run.train`.
+    header_of : callable
+        By the method's name and the flags: what is needed to use its network.
+    monitor, mode : str
+        See `training.run.train`.
+
+    Raises
+    ------
+    E3PoseError
+        What is wrong with the data, the flags or the machine.
+    """
+    seed_everything(options.seed, verbose=False)
+    module = make()
+    sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)
+    train(
+        module,
+        options,
+        sources,
+        augmentation,
+        network_input,
         batch_size=options.batch_size,
         n_classes=256,
-        monitor="val_rotation_degrees",
-        mode="min",
+        monitor=monitor,
+        mode=mode,
         picture=None,
-        export=partial(export_methods, n_scans=len(sources.training)),
+        export=partial(export_methods, n_scans=len(sources.training), header_of=header_of),
     )
 
 
@@ -85,7 +140,7 @@ def export_methods(
     folder: RunFolder,
     options: argparse.Namespace,
     n_scans: int,
-    header_of: Callable[[str, argparse.Namespace], dict] = header_of,
+    header_of: Callable[[str, argparse.Namespace], dict],
 ) -> None:
     """Writes the last weights of each network of a run, with a card of what it was trained on.
 

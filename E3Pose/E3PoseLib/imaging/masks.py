@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy import ndimage
 
@@ -96,6 +98,15 @@ def centre_of_mass(mask: np.ndarray) -> np.ndarray:
     """Centre of mass of the true voxels of a mask that is not empty, ``[ndim]``, voxels."""
     box = filled_box(mask)
     return np.array(ndimage.center_of_mass(mask[box])) + [edges.start for edges in box]
+
+
+def ball_radius(volume: float) -> float:
+    """Radius of the ball of a volume, in the unit whose cube that is in: how large a brain is in one number.
+
+    >>> round(ball_radius(4.18879), 5)
+    1.0
+    """
+    return (3 * volume / (4 * math.pi)) ** (1 / 3)
 
 
 def box_around(mask: np.ndarray, margin: int) -> Box:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch.nn import functional
 
 from ..imaging.intensities import rescale
-from ..imaging.masks import centre_of_mass, filled_box
+from ..imaging.masks import ball_radius, centre_of_mass, filled_box
 from ..imaging.sampling import sample_grids
 
 UPRIGHT_RADII = 3.6
@@ -136,7 +134,7 @@ def upright_cube(mask: np.ndarray, rotation: np.ndarray, edge: int) -> np.ndarra
     np.ndarray
         Shape ``[4, 4]``: from voxels of the cube, whose axes are the head's, to voxels of the grid.
     """
-    radius = (np.count_nonzero(mask) * 3 / (4 * math.pi)) ** (1 / 3)
+    radius = ball_radius(float(np.count_nonzero(mask)))
     cube_to_grid = np.eye(4)
     cube_to_grid[:3, :3] = rotation * radius * UPRIGHT_RADII / edge
     middle = np.full(3, (edge - 1) / 2)

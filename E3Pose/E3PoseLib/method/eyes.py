@@ -10,6 +10,7 @@ import torch
 from scipy import ndimage
 
 from ..imaging.geometry import transform_points
+from ..imaging.masks import ball_radius
 from ..imaging.rotations import geodesic_angle, orthonormalise
 
 CANONICAL_PITCH_DEGREES = 20.0
@@ -126,7 +127,7 @@ def find_eyes(
     reach = np.linalg.norm(places, axis=1)
     left, right = (index.ravel() for index in np.indices((len(spots), len(spots))))
     mean_reach = (reach[left] + reach[right]) / 2
-    radius = (brain_volume_ml * 1000 * 3 / (4 * math.pi)) ** (1 / 3)
+    radius = ball_radius(1000 * brain_volume_ml)
     deviations = np.stack(
         [
             (np.linalg.norm(places[left] - places[right], axis=1) / mean_reach - EYE_DISTANCE[0]) / EYE_DISTANCE[1],

@@ -91,4 +91,7 @@ def _doubts(confidence: Confidence) -> Iterator[tuple[tuple[str, ...], str]]:
             "the scan shows a brain without skull: its outline is the mask, and there are no eyes to tell by",
         )
     if confidence.touches_border:
-        yield ("border", "cut"), "the head reaches the border of the scan: it may be cut, and its centre is a guess at that of the whole"
+        yield (
+            ("border", "cut"),
+            "the head reaches the border of the scan: it may be cut, and its centre is a guess at that of the whole",
+        )
