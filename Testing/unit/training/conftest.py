@@ -71,6 +71,12 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def sides(data) -> list[str]:
+    """The paths of `data` as a training of rotation networks takes them: scans, labels, annotations of both sides."""
+    return [str(data / side / kind) for side in ("train", "val") for kind in ("images", "labels", "annotations.csv")]
+
+
 @pytest.fixture
 def own_data(tmp_path) -> Path:
     """Three heads that a test may spoil."""

@@ -239,8 +239,7 @@ def test_a_run_that_diverges_ends_with_an_error_and_no_weights(data, tmp_path, c
 
 
 def test_rotations_that_are_no_numbers_are_not_validated(data, tmp_path, capsys):
-    paths = [str(data / side / kind) for side in ("train", "val") for kind in ("images", "labels", "annotations.csv")]
-    assert train_e3cnn([*paths, str(tmp_path / "run"), *TINY_E3CNN, "--lr", "1e30"]) == 2
+    assert train_e3cnn([*e3cnn_paths(data, tmp_path / "run"), *TINY_E3CNN, "--lr", "1e30"]) == 2
     assert "The training has diverged: after epoch 0" in capsys.readouterr().err
 
 

@@ -84,8 +84,7 @@ def test_both_frames_show_the_head_as_their_axes_tell():
     assert float((TwoFrames(24, 0.0)(other).image - shown.image).abs().max()) > 0.5
 
 
-def test_one_command_trains_it_on_pairs_of_frames(data, tmp_path, capsys):
-    sides = [str(data / side / kind) for side in ("train", "val") for kind in ("images", "labels", "annotations.csv")]
+def test_one_command_trains_it_on_pairs_of_frames(sides, tmp_path, capsys):
     command = [*sides, str(tmp_path / "run"), *TINY, "--methods", "equitrack"]
     assert main([*command, "e3cnn"]) != 0
     assert "equitrack sees pairs of frames: train e3cnn in a run of its own" in capsys.readouterr().err

@@ -99,8 +99,7 @@ def test_overlap_is_told_apart_by_orientation():
     assert float(module.turned["one"].compute()) == pytest.approx(2 * 0.5 / 1.5)
 
 
-def test_one_command_trains_both_on_upright_heads(data, tmp_path, capsys):
-    sides = [str(data / side / kind) for side in ("train", "val") for kind in ("images", "labels", "annotations.csv")]
+def test_one_command_trains_both_on_upright_heads(sides, tmp_path, capsys):
     command = [*sides, str(tmp_path / "run"), *TINY, "--methods", "e3nn-unet", "plain-unet"]
     assert main([*command, "e3cnn"]) != 0
     assert "e3nn-unet and plain-unet see upright heads: train e3cnn in a run of its own" in capsys.readouterr().err

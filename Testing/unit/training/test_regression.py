@@ -51,9 +51,8 @@ def rough_crop():
 
 
 @pytest.fixture(scope="module")
-def run(data, tmp_path_factory):
+def run(sides, tmp_path_factory):
     output = tmp_path_factory.mktemp("runs") / "methods"
-    sides = [str(data / side / kind) for side in ("train", "val") for kind in ("images", "labels", "annotations.csv")]
     assert main([*sides, str(output), *TINY]) == 0
     return output
 
@@ -199,8 +198,7 @@ def test_one_run_trains_all_and_leaves_a_file_of_each(run):
         assert len(curves[f"train_loss_{name}_epoch"]) == 2
 
 
-def test_what_sees_other_crops_has_a_run_of_its_own(data, tmp_path, capsys):
-    sides = [str(data / side / kind) for side in ("train", "val") for kind in ("images", "labels", "annotations.csv")]
+def test_what_sees_other_crops_has_a_run_of_its_own(sides, tmp_path, capsys):
     command = [*sides, str(tmp_path / "run"), *TINY, "--n_epochs", "1", "--methods", "e3cnn-no-low-resolution"]
     assert main([*command, "e3cnn"]) != 0
     assert "e3cnn-no-low-resolution sees other crops" in capsys.readouterr().err
@@ -213,8 +211,7 @@ def test_what_sees_other_crops_has_a_run_of_its_own(data, tmp_path, capsys):
     assert set(OWN_AUGMENTATION) == {"e3cnn-no-low-resolution", "e3cnn-no-spin-history"}
 
 
-def test_another_size_of_crops_is_refused(data, tmp_path, capsys):
-    sides = [str(data / side / kind) for side in ("train", "val") for kind in ("images", "labels", "annotations.csv")]
+def test_another_size_of_crops_is_refused(sides, tmp_path, capsys):
     assert main([*sides, str(tmp_path / "run"), *TINY, "--image_size", "32"]) != 0
     assert "--image_size 24" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
