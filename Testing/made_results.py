@@ -13,8 +13,8 @@ from phantoms import make_head
 
 from E3PoseLib.imaging.geometry import rigid
 from E3PoseLib.imaging.volume import Volume, write_volume
-from E3PoseLib.method.confidence import Confidence
 from E3PoseLib.method.estimate import PoseEstimate
+from E3PoseLib.method.trust.confidence import Confidence
 from E3PoseLib.running.results.settings import Settings
 from E3PoseLib.running.results.writing import write_results
 from E3PoseLib.running.scans.source import Source

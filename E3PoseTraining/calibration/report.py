@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
-from E3PoseLib.method.confidence import HIGH, MODERATE
+from E3PoseLib.method.trust.confidence import HIGH, MODERATE
 from E3PoseLib.models.calibration import HOLDS
 
 from ..data.figures import save_figure

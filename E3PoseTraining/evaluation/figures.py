@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from E3PoseLib.imaging.resampling import reslice
 from E3PoseLib.imaging.volume import read_volume
-from E3PoseLib.method.confidence import HIGH, MODERATE
+from E3PoseLib.method.trust.confidence import HIGH, MODERATE
 
 from ..data.figures import save_figure
 from .metrics import PoseErrors

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from E3PoseLib.imaging.volume import Volume
-from E3PoseLib.method.confidence import Confidence
+from E3PoseLib.method.trust.confidence import Confidence
 
 
 class Need(Enum):

@@ -223,7 +223,7 @@ def test_no_text_is_cut(app, panel, width):
 
 def with_level(level: str) -> dict:
     """A result's confidence and warnings at a level."""
-    from E3PoseLib.method.confidence import Confidence
+    from E3PoseLib.method.trust.confidence import Confidence
 
     concentration = {"high": 0.95, "moderate": 0.75, "low": 0.5}[level]
     confidence = Confidence(

@@ -7,11 +7,11 @@ import pytest
 from phantoms import BY_AXES
 
 from E3PoseLib.imaging.volume import Volume
-from E3PoseLib.method.confidence import Confidence
 from E3PoseLib.method.doubt.candidates import NOT_THE_LARGEST, CoreOfBrain, OtherCandidate, Twins
 from E3PoseLib.method.doubt.reading import Reading, read_and_doubt
 from E3PoseLib.method.estimate import PoseEstimate
 from E3PoseLib.method.prepared import PreparedScan
+from E3PoseLib.method.trust.confidence import Confidence
 
 
 def block(start: int, edge: int) -> np.ndarray:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from phantoms import BY_AXES
 
-from E3PoseLib.method.confidence import Confidence
-from E3PoseLib.method.evidence import axis_concentration, border_share, orthogonality_error
+from E3PoseLib.method.trust.confidence import Confidence
+from E3PoseLib.method.trust.evidence import axis_concentration, border_share, orthogonality_error
 from E3PoseLib.models.calibration import Calibration, Sum
 
 CALIBRATION = Calibration(

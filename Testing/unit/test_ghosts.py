@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from E3PoseLib.method.ghosts import is_ghost
+from E3PoseLib.method.trust.ghosts import is_ghost
 from E3PoseTraining.synthesis import FetalHeadGenerator
 
 

@@ -9,11 +9,11 @@ from storages import orientations, stored
 
 from E3PoseLib.imaging.geometry import rigid
 from E3PoseLib.imaging.volume import Volume
-from E3PoseLib.method.confidence import Confidence
 from E3PoseLib.method.doubt.halves import FURTHEST_DEGREES, between, halfway
 from E3PoseLib.method.doubt.interleave import every_other_slice, interleave_ratios
 from E3PoseLib.method.estimate import PoseEstimate
 from E3PoseLib.method.eyes import Eyes
+from E3PoseLib.method.trust.confidence import Confidence
 
 WITH_MOTION = replace(BY_AXES, right=replace(BY_AXES.right, weights={"axes": -15.0, "moved": -1.0}))
 

@@ -12,15 +12,15 @@ from ..imaging.masks import centre_of_mass
 from ..imaging.resampling import nearest_on_grid
 from ..models.calibration import read_calibration
 from ..models.catalog import ModelHeader
-from .confidence import Confidence
 from .cut_brain import whole_brain
 from .doubt.interleave import interleave_ratios
 from .estimate import PoseEstimate
-from .evidence import border_share, orthogonality_error
 from .eyes import Eyes, average_with_eyes, find_eyes
-from .ghosts import is_ghost
 from .head import EyeMap, Head
 from .prepared import PreparedScan
+from .trust.confidence import Confidence
+from .trust.evidence import border_share, orthogonality_error
+from .trust.ghosts import is_ghost
 from .views import assemble_rotation
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..imaging.geometry import invert_rigid
-from .confidence import Confidence
 from .eyes import Eyes
+from .trust.confidence import Confidence
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,8 @@ from ..models.model import Model
 from ..networks.equivariant.network import pool_axes
 from ..networks.inference import Inference
 from .crop import crop_around, crop_views
-from .evidence import axis_concentration
 from .head import Head, SeenAxes
+from .trust.evidence import axis_concentration
 
 SAME_ANSWER_DEGREES = 30.0
 """Views whose rotations differ by less than this have seen the same pose."""

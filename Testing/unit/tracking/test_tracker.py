@@ -9,9 +9,9 @@ from phantoms import BY_AXES
 from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.imaging.geometry import rigid
 from E3PoseLib.imaging.volume import Volume
-from E3PoseLib.method.confidence import Confidence
 from E3PoseLib.method.estimate import PoseEstimate
 from E3PoseLib.method.tracking.tracker import DOUBTFUL, FAILED, FORGOTTEN_AFTER, JUMP, JUMP_WARNING, PoseTracker
+from E3PoseLib.method.trust.confidence import Confidence
 
 SCAN = Volume(np.arange(1000.0).reshape(10, 10, 10), np.diag([10.0, 10, 10, 1]))
 SURE = Confidence((0.95, 0.95, 0.95), 1.0, 200.0, False, brain_agreement=0.9, eyes_agree=True, calibration=BY_AXES)

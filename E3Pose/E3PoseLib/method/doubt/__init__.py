@@ -1,4 +1,4 @@
-"""Doubtful poses: other ways to read the scan (halves, other brains, its core, brightened), and twins.
+"""Doubtful poses: other ways to read the scan (halves, other brains, the core, other contrasts, continued), and twins.
 
 May import the modules of `method` but `estimator`. Start with `reading.py`: the one interface of them all.
 """

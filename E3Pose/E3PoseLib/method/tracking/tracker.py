@@ -10,9 +10,9 @@ import numpy as np
 from ...errors import E3PoseError, NoHeadFoundError, VolumeError
 from ...imaging.geometry import invert_rigid, pose_difference
 from ...imaging.volume import Volume
-from ..confidence import SUSPICIOUS_RATIO
 from ..estimate import PoseEstimate
 from ..estimator import PoseEstimator
+from ..trust.confidence import SUSPICIOUS_RATIO
 
 SETTLED = (8.0, 5.0)
 """Degrees and mm from where a reading started within which its answer stands. The views of the rotation network are

@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from .cut_brain import AT_END_VOXELS, end_around
+from ..cut_brain import AT_END_VOXELS, end_around
 
 if TYPE_CHECKING:
     from .confidence import Confidence
@@ -97,7 +97,7 @@ def sizes_of_doubts(confidence: Confidence) -> dict[str, float]:
     These are what a `Calibration` weighs. Where a doubt grows faster than in proportion there is a second part of it,
     which begins later.
 
-    >>> from E3PoseLib.method.confidence import Confidence
+    >>> from E3PoseLib.method.trust.confidence import Confidence
     >>> sizes_of_doubts(Confidence((0.9, 0.95, 0.9), 5.0, 200.0, touches_border=False))["right angles"]
     0.5
     """

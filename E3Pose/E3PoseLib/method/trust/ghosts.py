@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..imaging.cropping import shown_box
-from ..imaging.masks import box_around
+from ...imaging.cropping import shown_box
+from ...imaging.masks import box_around
 
 LEAST_LIKENESS = 0.6
 """From this correlation on, the head is a copy of what lies half a field of view away. True heads came to 0.34 at most,

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from ..models.calibration import Calibration
+from ...models.calibration import Calibration
+from ..eyes import FACE_ELSEWHERE_DEGREES
 from .evidence import BRAIN_VOLUME_ML, sizes_of_doubts
-from .eyes import FACE_ELSEWHERE_DEGREES
 from .reasons import chance, reasons
 
 HIGH, MODERATE = 0.98, 0.9
