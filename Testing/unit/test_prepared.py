@@ -76,3 +76,22 @@ def test_a_half_of_the_slices_lies_on_the_grid_of_the_whole():
     found = prepare(half, HEADER, 4, like=whole)
     assert found.shown == whole.shown and found.array.shape == whole.array.shape
     np.testing.assert_array_equal(found.grid_to_ras, whole.grid_to_ras)
+
+
+def test_a_half_of_the_slices_of_a_brain_without_skull_lies_on_the_grid_of_the_whole_too():
+    head = make_head(shape=(50, 44, 36)).closest_canonical()
+    middle = np.moveaxis(np.indices(head.shape), 0, -1) - (np.array(head.shape) - 1) / 2
+    ball = np.linalg.norm(middle * head.spacing, axis=-1) < 40
+    brain = replace(head, array=np.where(ball, head.array.astype(np.float32) + 100, 0))
+    whole = prepare(brain, HEADER, 4)
+    assert whole.brain is not None
+    # In the other half there is something about the brain: it alone would be taken for a scan with a skull.
+    other = np.random.default_rng(0).uniform(0, 50, whole.oriented.array.shape).astype(np.float32)
+    half = replace(whole.oriented, array=every_other_slice(whole.oriented.array + other, 0, 1))
+    assert prepare(half, HEADER, 4).brain is None
+    found = prepare(half, HEADER, 4, like=whole)
+    assert found.brain is not None and found.array.shape == found.brain.shape == whole.array.shape
+    np.testing.assert_array_equal(found.grid_to_ras, whole.grid_to_ras)
+    # And a scan with a skull has halves with one.
+    with_skull = prepare(head, HEADER, 4)
+    assert prepare(brain, HEADER, 4, like=with_skull).brain is None

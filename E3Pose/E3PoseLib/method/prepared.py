@@ -109,7 +109,8 @@ def prepare(
     as_official : bool
         In the file's own axis order, with its margins, on the very grid of the official program.
     like : PreparedScan, optional
-        A scan on the same voxels, with whose margins this one's are cut, so that both come to the same grid.
+        A scan on the same voxels, with whose margins this one's are cut, and which decides whether there is a skull: so
+        both come to the same grid.
 
     Returns
     -------
@@ -139,7 +140,8 @@ def prepare(
     )
     voxel_ml = abs(np.linalg.det(straight.voxel_to_ras[:3, :3])) / 1000
     brain = None
-    if not as_official and is_brain_only(straight.array, voxel_ml):
+    shows_brain_only = is_brain_only(straight.array, voxel_ml) if like is None else like.brain is not None
+    if not as_official and shows_brain_only:
         array, grid, brain = with_surroundings(array, grid, settings.spacing_mm)
     edges = settings.segmentation_edge or whole_multiple(array.shape, stride)
     brain = None if brain is None else crop_or_pad(brain, grid, edges)[0]
