@@ -24,7 +24,7 @@ from E3PoseLib import dependencies, mrml
 from E3PoseLib.cli import voxel_size
 from E3PoseLib.errors import DependencyError, OutputError, VolumeError
 from E3PoseLib.models.catalog import find_model
-from E3PoseLib.running.ending import SOME_FAILED, SUCCESS, WRONG_USAGE, exit_status, interrupts_wait
+from E3PoseLib.running.ending import SAME_COMMAND, SOME_FAILED, SUCCESS, WRONG_USAGE, exit_status, interrupts_wait
 from E3PosePanel.logic import SEGMENTATION, TRANSFORM, E3PoseLogic
 
 NIFTI = (".nii", ".nii.gz")
@@ -179,7 +179,7 @@ def main(arguments: list[str]) -> int:
     # Slicer has given the interrupt back to the system, which would end it in the middle of a file.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return exit_status("E3PoseBatch", lambda: run(parse(arguments)))
+        return exit_status("E3PoseBatch", lambda: run(parse(arguments)), SAME_COMMAND)
     except SystemExit as end:  # argparse has said why
         return int(end.code or 0)
     except Exception:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from E3PoseLib.running.ending import exit_status
+from E3PoseLib.running.ending import SAME_COMMAND, exit_status
 
 from .command import add_arguments, run
 
@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     add_arguments(parser)
     options = parser.parse_args(arguments)
-    return exit_status("e3pose compare", lambda: run(options))
+    return exit_status("e3pose compare", lambda: run(options), SAME_COMMAND)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,9 @@ def test_an_error_of_use_is_one_line(capsys):
 def test_an_interrupt_says_how_to_go_on(capsys):
     assert exit_status("tool", lambda: fail(KeyboardInterrupt()), "add --resume") == INTERRUPTED == 130
     assert capsys.readouterr().err == "tool: interrupted; add --resume\n"
+    # Nothing is promised to have stayed where the command does not say so.
+    assert exit_status("tool", lambda: fail(KeyboardInterrupt())) == INTERRUPTED
+    assert capsys.readouterr().err == "tool: interrupted; run the same command again, from the start\n"
 
 
 def test_a_mistake_of_the_program_is_not_hidden():

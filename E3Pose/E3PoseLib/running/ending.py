@@ -16,6 +16,7 @@ from .screen.streams import make_streams_usable
 SUCCESS, SOME_FAILED, WRONG_USAGE, INTERRUPTED, NO_READER = 0, 1, 2, 130, 141
 
 SAME_COMMAND = "what is done stays, run the same command again for the rest"
+FROM_THE_START = "run the same command again, from the start"
 
 ENDS = tuple(
     signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if name in signal.Signals.__members__
@@ -23,7 +24,7 @@ ENDS = tuple(
 """Signals that ask a program to end: from the keyboard, from a scheduler, from a terminal that closes."""
 
 
-def exit_status(name: str, command: Callable[[], int | None], after_interrupt: str = SAME_COMMAND) -> int:
+def exit_status(name: str, command: Callable[[], int | None], after_interrupt: str = FROM_THE_START) -> int:
     """Run a command and say why it ended, if not well.
 
     Parameters
