@@ -253,18 +253,17 @@ class PoseEstimator:
 
     def _doubts(self, thorough: bool, halves: bool) -> list[Doubt]:
         """How a doubtful pose is checked. The official program doubts none."""
-        doubts: list[Doubt] = [MovedHalves(self.model)] if halves and not self.as_official else []
-        candidates = self.model.header.candidates
-        if candidates == 1:
-            return doubts
-        doubts += [OtherCandidate(rank) for rank in range(1, candidates)]
+        moved: list[Doubt] = [MovedHalves(self.model)] if halves and not self.as_official else []
+        n = self.model.header.candidates
+        if n == 1:
+            return moved
+        others: list[Doubt] = [OtherCandidate(rank) for rank in range(1, n)]
         if not thorough:
-            return [*doubts, Twins()]
-        doubts += [CoreOfBrain(), Twins()]
-        # Halves are prepared anew, on the grid of the scan as it is.
-        of_same_scan = [doubt for doubt in doubts if not isinstance(doubt, MovedHalves)]
-        continued = Continued(self.model.segmentation_network.stride, within=of_same_scan)
-        return [*doubts, continued, Brightened(within=doubts), Darkened(within=doubts)]
+            return [*moved, *others, Twins()]
+        others += [CoreOfBrain(), Twins()]
+        # Without halves, which are prepared anew, on the grid of the scan as it is.
+        continued = Continued(self.model.segmentation_network.stride, within=others)
+        return [*moved, *others, continued, *(kind([*moved, *others]) for kind in (Brightened, Darkened))]
 
     def _read(self, readings: Sequence[Reading], clock: Stopwatch, views: HeadViews | None = None) -> list[Reading]:
         """Find the brains where there are none yet; then estimate the pose of the head around the first of them."""

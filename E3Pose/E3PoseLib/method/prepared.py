@@ -74,7 +74,7 @@ class PreparedScan:
         Networks read a head better that is cut by more of the same than by nothing. The edges of the grid are multiples
         of the stride, as in `prepare`; the field of view is what the scan shows, as before.
         """
-        n = round(CONTINUED_MM / float(np.cbrt(np.linalg.det(self.grid_to_ras[:3, :3]))))
+        n = round(CONTINUED_MM / float(np.linalg.norm(self.grid_to_ras[:3, 0])))
         array = np.pad(self.array[self.field_of_view], n, mode="edge")
         grid = self.grid_to_ras @ rigid(np.eye(3), [edges.start - n for edges in self.field_of_view])
         array, grid_to_ras = crop_or_pad(array, grid, whole_multiple(array.shape, stride))
