@@ -19,9 +19,12 @@ from .eyes import Eyes, average_with_eyes, find_eyes
 from .head import EyeMap, Head
 from .prepared import PreparedScan
 from .trust.confidence import Confidence
-from .trust.evidence import border_share, orthogonality_error
+from .trust.evidence import BRAIN_VOLUME_ML, border_share, orthogonality_error
 from .trust.ghosts import is_ghost
 from .views import assemble_rotation
+
+LEAST_CONCENTRATION = 0.8
+"""Of the axes, below which nobody knows how a brain that is cut goes on beyond the end of the scan."""
 
 
 def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, precision: str) -> PoseEstimate:
@@ -44,13 +47,13 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
     """
     scan, seen = head.scan, head.axes
     assert seen is not None
-    brain = head.brain if as_official else scan.shown_part(head.brain)
-    if as_official or not head.has_skull:
-        middle, size = centre_of_mass(brain), float(np.count_nonzero(brain))
-    else:
+    brain = scan.shown_part(head.brain) if scan.is_continued else head.brain
+    voxel_ml = header.spacing_mm**3 / 1000
+    middle, size = centre_of_mass(brain), float(np.count_nonzero(brain))
+    is_brain = head.has_skull and size * voxel_ml <= BRAIN_VOLUME_ML[1]
+    if is_brain and min(seen.concentration) >= LEAST_CONCENTRATION and not as_official:
         middle, size = whole_brain(scan.shown_part(scan.array), brain, assemble_rotation(seen.axes))
     centre = transform_points(scan.grid_to_ras, middle)
-    voxel_ml = header.spacing_mm**3 / 1000
     by_network = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
     rotation = _with_eyes(by_network, centre, size * voxel_ml, head.eye_map)
     oriented = scan.oriented

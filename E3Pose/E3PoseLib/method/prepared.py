@@ -40,6 +40,8 @@ class PreparedScan:
         What of that grid the scan covers.
     brain : np.ndarray or None
         Of a skull-stripped scan the brain mask on the model's grid, bool, and `array` has surroundings; else None.
+    is_continued : bool
+        Whether the scan goes on beyond its end, see `continued`.
     """
 
     volume: Volume
@@ -49,6 +51,7 @@ class PreparedScan:
     grid_to_ras: np.ndarray
     field_of_view: tuple[slice, ...]
     brain: np.ndarray | None = None
+    is_continued: bool = False
 
     @property
     def known_brains(self) -> tuple[np.ndarray, ...]:
@@ -81,7 +84,7 @@ class PreparedScan:
         shift = np.rint((np.linalg.inv(grid_to_ras) @ grid)[:3, 3]).astype(int) + n
         sizes = (edges.stop - edges.start for edges in self.field_of_view)
         field_of_view = tuple(slice(int(a), int(a) + size) for a, size in zip(shift, sizes, strict=True))
-        return replace(self, array=array, grid_to_ras=grid_to_ras, field_of_view=field_of_view)
+        return replace(self, array=array, grid_to_ras=grid_to_ras, field_of_view=field_of_view, is_continued=True)
 
     def shown_part(self, array: np.ndarray) -> np.ndarray:
         """An array on the model's grid, 0 beyond the field of view."""

@@ -52,8 +52,11 @@ class Continued(_MadeOtherwise):
         self._stride = stride
 
     def read_again(self, reading: Reading) -> list[Reading]:
-        """A reading of the continued scan where the pose is doubtful."""
-        if not reading.may_be_elsewhere or reading.scan.known_brains:
+        """A reading of the continued scan where a pose was found that is doubtful.
+
+        Where none was, there is rarely a head that is cut, and noise looks like one then (docs/making.md).
+        """
+        if reading.estimate is None or not reading.may_be_elsewhere or reading.scan.known_brains:
             return []
         return [Reading(reading.scan.continued(self._stride))]
 
