@@ -258,16 +258,16 @@ def test_where_the_brain_has_grown_together_with_something_its_core_is_tried():
     model.header = replace(model.header, segmentation_edge=None)
     head = make_head(shape=(110, 44, 36))
     scan = replace(head, array=head.array.copy())
-    # A plate of more than half a litre, on a bridge to the head; not at the end, where masks do not count.
-    scan.array[:, :, 3:5] = scan.array[55, 22, 3:18] = 0.9 * head.array.max()
+    # A plate of more than half a litre, on a bridge to the head.
+    scan.array[:, :, :2] = scan.array[55, 22, :18] = 0.9 * head.array.max()
     whole = PoseEstimator(model, "cpu").estimate(scan)
-    assert whole.mask[:, :, 3:5].all() and whole.confidence.certainty == 0
+    assert whole.mask[:, :, :2].all() and whole.confidence.certainty == 0
     model.header = replace(model.header, candidates=2)
     estimator = PoseEstimator(model, "cpu")
     by_core = estimator.estimate(scan)
-    assert by_core.mask[:, :, 3:5].mean() < 0.1
+    assert by_core.mask[:, :, :2].mean() < 0.1
     true = estimator.estimate(head).canonical_to_ras
-    assert pose_difference(whole.canonical_to_ras, true)[1] > 20
+    assert pose_difference(whole.canonical_to_ras, true)[1] > 25
     assert pose_difference(by_core.canonical_to_ras, true)[1] < 5
     assert by_core.confidence.by_core and by_core.confidence.certainty > 0
     assert any("on second thought only" in warning for warning in by_core.warnings)

@@ -17,7 +17,6 @@ from .doubt.interleave import interleave_ratios
 from .estimate import PoseEstimate
 from .eyes import Eyes, average_with_eyes, find_eyes
 from .head import EyeMap, Head
-from .prepared import PreparedScan
 from .trust.confidence import Confidence
 from .trust.evidence import BRAIN_VOLUME_ML, border_share, orthogonality_error
 from .trust.ghosts import is_ghost
@@ -47,23 +46,30 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
     """
     scan, seen = head.scan, head.axes
     assert seen is not None
-    brain = scan.shown_part(head.brain) if scan.is_continued else head.brain
+    array, brain = scan.array, head.brain
+    if scan.is_continued:
+        array, brain = scan.shown_part(array), scan.shown_part(brain)
     voxel_ml = header.spacing_mm**3 / 1000
-    middle, size = centre_of_mass(brain), float(np.count_nonzero(brain))
-    is_brain = head.has_skull and size * voxel_ml <= BRAIN_VOLUME_ML[1]
+    n_seen = float(np.count_nonzero(brain))
+    is_brain = head.has_skull and n_seen * voxel_ml <= BRAIN_VOLUME_ML[1]
     if is_brain and min(seen.concentration) >= LEAST_CONCENTRATION and not as_official:
-        middle, size = whole_brain(scan.shown_part(scan.array), brain, assemble_rotation(seen.axes))
+        middle, size = whole_brain(array, brain, assemble_rotation(seen.axes))
+    else:
+        middle, size = centre_of_mass(brain), n_seen
     centre = transform_points(scan.grid_to_ras, middle)
     by_network = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
     rotation = _with_eyes(by_network, centre, size * voxel_ml, head.eye_map)
     oriented = scan.oriented
     on_scan = nearest_on_grid(brain.view(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
-    reaches_border, share_at_border = _border(scan, brain, header.spacing_mm)
+    if scan.brain is None:
+        reaches_border, share_at_border = border_share(array, brain, header.spacing_mm)
+    else:
+        reaches_border, share_at_border = is_cut(scan.brain), 0.0
     confidence = Confidence(
         axis_concentration=seen.concentration,
         orthogonality_error_degrees=orthogonality_error(seen.axes),
         view_disagreement_degrees=seen.disagreement_degrees if header.views > 1 else None,
-        brain_volume_ml=np.count_nonzero(brain) * voxel_ml,
+        brain_volume_ml=n_seen * voxel_ml,
         brain_agreement=head.brain_agreement,
         upright_agreement=head.upright_agreement,
         touches_border=reaches_border,
@@ -87,13 +93,6 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
         precision=precision,
         eyes=rotation.eyes,
     )
-
-
-def _border(scan: PreparedScan, brain: np.ndarray, spacing_mm: float) -> tuple[bool, float]:
-    """Whether the head may be cut, and the share of the brain that is; of a skull-stripped brain whether it is cut."""
-    if scan.brain is not None:
-        return is_cut(scan.brain), 0.0
-    return border_share(scan.shown_part(scan.array), brain, spacing_mm)
 
 
 @dataclass(frozen=True)
