@@ -59,6 +59,14 @@ def make_model_with_upright_eyes(seed: int = 0) -> Model:
     return Model(model.segmentation_network, model.rotation_network, header, eyes, copy.deepcopy(eyes))
 
 
+def make_model_with_brain_only_network(seed: int = 0, other_seed: int = 1) -> Model:
+    """The small model with a second rotation network, of another seed, for brains without skull."""
+    model = make_small_model(seed)
+    header = replace(model.header, brain_only=model.header.rotation)
+    other = make_small_model(other_seed).rotation_network
+    return Model(model.segmentation_network, model.rotation_network, header, brain_only_network=other)
+
+
 def _unet_of_brightness(slopes: list[float], offsets: list[float]) -> UNet:
     """A U-Net whose logit of each class is a linear function of the voxel's intensity."""
     unet = UNet(n_levels=1, n_features=1, n_classes=len(slopes))

@@ -13,12 +13,19 @@ from E3PoseLib.running.ending import exit_status
 from .weights import read_network
 
 MUST_AGREE = {"spacing_mm": "img_res", "clip_fraction": "norm_perc"}
-"""Fields of a model that all its networks were trained with, by the flag that sets them."""
+"""Fields that all networks of a model were trained with, by the flag that sets them."""
 
 CITATION = "Muthukrishnan et al., Equivariant Symmetry-Aware Head Pose Estimation for Fetal MRI, 2025"
 
 
-def write_model(path: Path, unet: Path, e3cnn: Path, eyes: Path | None = None, upright: Path | None = None) -> None:
+def write_model(
+    path: Path,
+    unet: Path,
+    e3cnn: Path,
+    eyes: Path | None = None,
+    upright: Path | None = None,
+    brain_only: Path | None = None,
+) -> None:
     """Joins the networks to one model file.
 
     Parameters
@@ -29,7 +36,8 @@ def write_model(path: Path, unet: Path, e3cnn: Path, eyes: Path | None = None, u
     e3cnn : Path
     eyes : Path | None
     upright : Path | None
-        Weights of this package's commands, official weights, or a model file with that network; the last two may be
+    brain_only : Path | None
+        Weights of this package's commands, official weights, or a model file with that network; the last three may be
         missing.
 
     Raises
@@ -37,15 +45,15 @@ def write_model(path: Path, unet: Path, e3cnn: Path, eyes: Path | None = None, u
     ModelError
         A file cannot be used, or the networks were trained on voxels or intensities that differ.
     """
-    files = {"segmentation": unet, "rotation": e3cnn, "eyes": eyes, "upright": upright}
+    files = {"segmentation": unet, "rotation": e3cnn, "eyes": eyes, "upright": upright, "brain_only": brain_only}
     files = {part: file for part, file in files.items() if file is not None}
     networks, architectures, headers = zip(*(read_network(file, part) for part, file in files.items()), strict=True)
-    for field, flag in MUST_AGREE.items():
+    for field in dict.fromkeys(name for header in headers for name in header):
         values = {header[field] for header in headers if field in header}
         if len(values) > 1:
             raise ModelError(
-                f"{' and '.join(map(str, files.values()))} were trained with different --{flag}: {sorted(values)}; one "
-                "is needed."
+                f"{' and '.join(map(str, files.values()))} were trained with different "
+                f"--{MUST_AGREE.get(field, field)}: {sorted(values)}; one is needed."
             )
     settings = {name: value for header in headers for name, value in header.items()}
     header = ModelHeader(
@@ -67,9 +75,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--e3cnn", type=Path, required=True, help="weights of the rotation network")
     parser.add_argument("--eyes", type=Path, help="weights that train_unet --around_object wrote")
     parser.add_argument("--upright", type=Path, help="weights that train_unet --upright wrote")
+    parser.add_argument("--brain_only", type=Path, help="weights of a rotation network for brains without skull")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the model file; its name is the model's")
     options = parser.parse_args(arguments)
-    files = (options.unet, options.e3cnn, options.eyes, options.upright)
+    files = (options.unet, options.e3cnn, options.eyes, options.upright, options.brain_only)
     return exit_status("join", lambda: write_model(options.output, *files))
 
 

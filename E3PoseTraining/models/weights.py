@@ -14,19 +14,18 @@ from E3PoseLib.models.official import import_e3cnn, import_unet
 from E3PoseLib.networks.equivariant.network import E3CNN
 from E3PoseLib.networks.unet.unet import UNet
 
+_ROTATION = (E3CNN, import_e3cnn, ("spacing_mm", "rotation_edge", "object_fraction", "views", "clip_fraction"))
+
 PARTS = {
     "segmentation": (
         UNet,
         import_unet,
         ("spacing_mm", "segmentation_edge", "thresholds", "object_label", "clip_fraction", "candidates"),
     ),
-    "rotation": (
-        E3CNN,
-        import_e3cnn,
-        ("spacing_mm", "rotation_edge", "object_fraction", "views", "clip_fraction"),
-    ),
+    "rotation": _ROTATION,
     "eyes": (UNet, import_unet, ("spacing_mm", "eyes_edge", "clip_fraction")),
     "upright": (UNet, import_unet, ("spacing_mm", "upright_edge", "clip_fraction")),
+    "brain_only": _ROTATION,
 }
 """Of each network of a model: its class, what reads official weights of it, and its fields of a header."""
 

@@ -60,6 +60,12 @@ $(WORK)/heads_third/annotations.csv:
 	$(SYNTHESIZE) --field head --n $$((3000 * $(TIMES))) --seed $(SEED)09
 $(WORK)/heads_third_young/annotations.csv:
 	$(SYNTHESIZE) --field head --n $$((1500 * $(TIMES))) --seed $(SEED)10 $(YOUNG)
+# Brains without skull, for the rotation network that sees them alone; coarse, as networks see voxels of 3 mm.
+BRAINS_ALONE := --field head --kinds brain-only=1 --spacing 1.2
+$(WORK)/brains_alone/annotations.csv:
+	$(SYNTHESIZE) $(BRAINS_ALONE) --n $$((1100 * $(TIMES))) --seed 60$(SEED)
+$(WORK)/brains_alone_unseen/annotations.csv:
+	$(SYNTHESIZE) $(BRAINS_ALONE) --n 60 --seed 70$(SEED)
 $(WORK)/heads_unseen/annotations.csv:
 	$(SYNTHESIZE) --field head --n 60 --seed $(SEED)02
 $(WORK)/scans/annotations.csv:
@@ -119,11 +125,15 @@ $(WORK)/e3cnn_second/e3cnn.pth: $(call TABLES,all_heads heads_unseen) $(WORK)/e3
 	$(LEARN_E3CNN) --init $(WORK)/e3cnn_first/e3cnn.pth --lr 0.01 --n_epochs 4 --seed $$(($(SEED) + 1))
 $(WORK)/e3cnn/e3cnn.pth: $(call TABLES,all_later heads_unseen) $(WORK)/e3cnn_second/e3cnn.pth
 	$(LEARN_E3CNN) --init $(WORK)/e3cnn_second/e3cnn.pth --lr 0.012 --n_epochs 8 --seed $$(($(SEED) + 2))
+$(WORK)/e3cnn_brains_alone/e3cnn.pth: $(call TABLES,brains_alone brains_alone_unseen) $(WORK)/e3cnn/e3cnn.pth
+	$(RUN).train_e3cnn $(PARTS) $(PARTS:$(<D)%=$(WORK)/brains_alone_unseen%) $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN) \
+	    --init $(WORK)/e3cnn/e3cnn.pth --lr 0.01 --n_epochs 9 --export last
 
-$(WORK)/uncalibrated/default.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(WORK)/eyes/unet.ckpt $(WORK)/upright/unet.ckpt
+$(WORK)/uncalibrated/default.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(WORK)/eyes/unet.ckpt \
+    $(WORK)/upright/unet.ckpt $(WORK)/e3cnn_brains_alone/e3cnn.pth
 	mkdir -p $(@D)
 	$(RUN).models.join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) --upright $(word 4,$^) \
-	    -o $(WORK)/joined.safetensors
+	    --brain_only $(word 5,$^) -o $(WORK)/joined.safetensors
 	$(RUN).models.card $(WORK)/joined.safetensors $(RECIPE)card.yaml -o $@
 
 # With what the answers are worth; collected twice, as which of several poses is taken depends on the calibration. Tables

@@ -5,10 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from phantoms import make_head, make_model_with_eyes, make_model_with_upright_eyes, make_small_model
+from phantoms import (
+    make_head,
+    make_model_with_brain_only_network,
+    make_model_with_eyes,
+    make_model_with_upright_eyes,
+    make_small_model,
+)
 from storages import orientations, sheared, stored
 
-from E3PoseLib import PoseEstimator
+from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.errors import DeviceError, NoHeadFoundError, VolumeError
 from E3PoseLib.imaging.geometry import pose_difference, transform_points
 from E3PoseLib.imaging.volume import Volume, read_volume
@@ -22,6 +28,10 @@ def estimator(small_model):
 
 def head_centre(scan: Volume) -> np.ndarray:
     return PoseEstimator(make_small_model(), "cpu").estimate(scan).canonical_to_ras[:3, 3]
+
+
+def head_mask(scan: Volume) -> np.ndarray:
+    return PoseEstimator(make_small_model(), "cpu").estimate(scan).mask
 
 
 def head_with_eyes() -> tuple[Volume, np.ndarray]:
@@ -331,3 +341,16 @@ def test_the_eyes_are_where_they_were_put_in_any_storage(make_model):
         other = estimator.estimate(stored(scan, orientation))
         np.testing.assert_allclose(other.eyes.left, estimate.eyes.left, atol=1e-3)
         np.testing.assert_allclose(other.canonical_to_ras, estimate.canonical_to_ras, atol=1e-3)
+
+
+def test_brains_without_skull_are_read_by_a_network_of_their_own(tmp_path):
+    scan = make_head()
+    stripped = replace(scan, array=scan.array * head_mask(scan), name="stripped")
+    make_model_with_brain_only_network(0, 1).save(tmp_path / "both.safetensors")
+    both = PoseEstimator(load_model(tmp_path / "both.safetensors"), "cpu")
+    one, other = (PoseEstimator(make_small_model(seed), "cpu") for seed in (0, 1))
+    assert pose_difference(one.estimate(stripped).canonical_to_ras, other.estimate(stripped).canonical_to_ras)[0] > 10
+    of_scan, of_stripped, again = both.estimate_batch([scan, stripped, scan])
+    assert of_stripped.confidence.brain_only and not of_scan.confidence.brain_only
+    for found, expected in ((of_scan, one.estimate(scan)), (of_stripped, other.estimate(stripped)), (again, of_scan)):
+        np.testing.assert_allclose(found.canonical_to_ras, expected.canonical_to_ras, atol=1e-4)

@@ -23,7 +23,7 @@ SAME_ANSWER_DEGREES = 30.0
 
 
 class HeadViews:
-    """Runs the rotation network of a model on views of heads.
+    """Runs the rotation networks of a model on views of heads: brains without skull may have one of their own.
 
     Parameters
     ----------
@@ -36,6 +36,7 @@ class HeadViews:
     def __init__(self, model: Model, infer: Inference, most: int | None = None) -> None:
         self._header = model.header
         self._network = model.rotation_network
+        self._of_brain_only = model.brain_only_network or model.rotation_network
         self._infer = infer
         n_all = max(model.header.views, 1)
         self._view_to_scan = view_rotations(n_all)[:most]
@@ -65,11 +66,14 @@ class HeadViews:
         -------
         list of Head
         """
-        fields = iter(self._infer(self._network.axes_field, [view for of_head in views for view in of_head]))
-        return [
-            replace(head, axes=self._combine(list(islice(fields, len(of_head)))))
-            for head, of_head in zip(heads, views, strict=True)
-        ]
+        seen = list(heads)
+        for network, has_skull in ((self._network, True), (self._of_brain_only, False)):
+            those = [index for index, head in enumerate(heads) if head.has_skull == has_skull]
+            if those:
+                fields = iter(self._infer(network.axes_field, [view for index in those for view in views[index]]))
+            for index in those:
+                seen[index] = replace(heads[index], axes=self._combine(list(islice(fields, len(views[index])))))
+        return seen
 
     def _combine(self, fields: list[torch.Tensor]) -> SeenAxes:
         """One set of axes from the fields ``[9, d, h, w]`` of each view."""

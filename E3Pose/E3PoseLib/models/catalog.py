@@ -77,6 +77,8 @@ class ModelHeader:
         better than the second; empty: there is none.
     upright_edge : int
         Edge of its input, a cube, in voxels.
+    brain_only : dict
+        Arguments of a second `E3CNN`, which reads brains without skull; empty: the first reads them too.
     calibration : dict
         How its answers are judged, `calibration.Calibration.as_dict`; empty: it was never calibrated.
     description, training_data, licence, citation : str
@@ -100,6 +102,7 @@ class ModelHeader:
     eyes_edge: int = 48
     upright: dict = field(default_factory=dict)
     upright_edge: int = 40
+    brain_only: dict = field(default_factory=dict)
     calibration: dict = field(default_factory=dict)
     description: str = ""
     training_data: str = ""

@@ -103,9 +103,10 @@ def problem_of_header(document: Mapping[str, Any]) -> str:
         problem = problem_of_unet(arguments)
         if problem:
             return f"{name}: {problem}"
-    problem = problem_of_e3cnn(document.get("rotation", {}))
-    if problem:
-        return f"rotation: {problem}"
+    for name in ("rotation", "brain_only"):
+        problem = problem_of_e3cnn(document.get(name, {}))
+        if problem:
+            return f"{name}: {problem}"
     return problem_of_calibration(document.get("calibration", {}))
 
 

@@ -57,6 +57,8 @@ class Model:
     header : ModelHeader
     eyes_network, upright_network : UNet, optional
         See `ModelHeader.eyes` and `ModelHeader.upright`.
+    brain_only_network : E3CNN, optional
+        See `ModelHeader.brain_only`.
 
     Raises
     ------
@@ -71,6 +73,7 @@ class Model:
         header: ModelHeader,
         eyes_network: UNet | None = None,
         upright_network: UNet | None = None,
+        brain_only_network: E3CNN | None = None,
     ) -> None:
         n_classes = segmentation_network.last_conv.out_channels
         if len(header.thresholds) != n_classes or not 0 < header.object_label < n_classes:
@@ -83,11 +86,12 @@ class Model:
                 f"model {header.name!r}: the segmentation edge {header.segmentation_edge} is no multiple of "
                 f"{segmentation_network.stride}, as its U-Net needs"
             )
-        if header.rotation_edge < 2**rotation_network.n_levels:
-            raise ModelError(
-                f"model {header.name!r}: a rotation edge of {header.rotation_edge} voxels cannot be halved "
-                f"{rotation_network.n_levels} times"
-            )
+        for network in filter(None, (rotation_network, brain_only_network)):
+            if header.rotation_edge < 2**network.n_levels:
+                raise ModelError(
+                    f"model {header.name!r}: a rotation edge of {header.rotation_edge} voxels cannot be halved "
+                    f"{network.n_levels} times"
+                )
         for part, closer_network, edge in (
             ("eyes", eyes_network, header.eyes_edge),
             ("upright", upright_network, header.upright_edge),
@@ -111,6 +115,7 @@ class Model:
         self.rotation_network = rotation_network
         self.eyes_network = eyes_network
         self.upright_network = upright_network
+        self.brain_only_network = brain_only_network
         self.header = header
         for network in self.networks.values():
             if not all(weight.isfinite().all() for weight in network.state_dict().values()):
@@ -118,7 +123,8 @@ class Model:
             network.eval().requires_grad_(False)
             if isinstance(network, UNet):
                 network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # as torch documents it
-        rotation_network.freeze()
+            else:
+                network.freeze()
 
     @property
     def networks(self) -> dict[str, UNet | E3CNN]:
@@ -128,6 +134,7 @@ class Model:
             "rotation": self.rotation_network,
             "eyes": self.eyes_network,
             "upright": self.upright_network,
+            "brain_only": self.brain_only_network,
         }
         return {part: network for part, network in networks.items() if network is not None}
 
@@ -142,9 +149,8 @@ class Model:
 
     def with_header(self, **changes: Any) -> Model:
         """The same networks with other fields of the header."""
-        header = replace(self.header, **changes)
-        networks = (self.segmentation_network, self.rotation_network)
-        return Model(*networks, header, self.eyes_network, self.upright_network)
+        networks: dict[str, Any] = {f"{part}_network": network for part, network in self.networks.items()}
+        return Model(header=replace(self.header, **changes), **networks)
 
     def to(self, device: torch.device | str) -> Model:
         """Move the networks to a device, in place."""
@@ -273,7 +279,7 @@ def _read(path: Path) -> Model:
         raise ModelError(f"{path}: not a readable model file ({error})") from error
     parts = {
         part: {name.removeprefix(f"{part}."): tensor for name, tensor in tensors.items() if name.startswith(f"{part}.")}
-        for part in ("segmentation", "rotation", "eyes", "upright")
+        for part in ("segmentation", "rotation", "eyes", "upright", "brain_only")
     }
     return Model(
         _filled(UNet, header.segmentation, parts["segmentation"], path),
@@ -281,6 +287,7 @@ def _read(path: Path) -> Model:
         header,
         _filled(UNet, header.eyes, parts["eyes"], path) if header.eyes else None,
         _filled(UNet, header.upright, parts["upright"], path) if header.upright else None,
+        _filled(E3CNN, header.brain_only, parts["brain_only"], path) if header.brain_only else None,
     )
 
 

@@ -452,6 +452,18 @@ def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys
     assert join([*files, "-o", str(tmp_path / "four.safetensors")]) == 0
     four = load_model(tmp_path / "four.safetensors")
     assert four.header.upright_edge == edge and sorted(four.networks) == ["eyes", "rotation", "segmentation", "upright"]
+    assert join([*files, "--brain_only", str(e3cnn), "-o", str(tmp_path / "five.safetensors")]) == 0
+    five = load_model(tmp_path / "five.safetensors")
+    assert five.header.brain_only == five.header.rotation == four.header.rotation
+    for name, tensor in five.rotation_network.state_dict().items():
+        assert torch.equal(tensor, five.brain_only_network.state_dict()[name]), name
+    assert join([*files, "--brain_only", str(trained), "-o", str(joined)]) == 2
+    assert "unet.ckpt" in capsys.readouterr().err
+    # It sees heads at another size.
+    other = tmp_path / "other.safetensors"
+    five.with_header(object_fraction=0.5).save(other)
+    assert join([*files, "--brain_only", str(other), "-o", str(joined)]) == 2
+    assert "trained with different --object_fraction: [0.5, 0.6]" in capsys.readouterr().err
     weights = torch.load(trained, weights_only=True)["state_dict"]
     for name, tensor in model.eyes_network.state_dict().items():
         assert torch.equal(tensor, weights[f"model.{name}"]), name

@@ -27,14 +27,20 @@ def stages(work: Path, *variables: str) -> dict[str, list[str]]:
 def test_all_kinds_are_learned_where_that_is_asked_for(tmp_path):
     scouts, everything = stages(tmp_path), stages(tmp_path, "KINDS=all", "TIMES=2")
     assert {name: len(lines) for name, lines in scouts.items()} == {name: len(s) for name, s in everything.items()}
-    # But for the scans of the calibration, which are of every kind in both.
+    # But for the scans of the calibration, which are of every kind in both, and brains without skull.
     with_kinds = [line for lines in scouts.values() for line in lines if "--kinds" in line or "--shading" in line]
-    assert len(with_kinds) == 1 and "/calibration" in with_kinds[0]
+    alone = [line for line in with_kinds if "/brains_alone" in line and line.count("--kinds") == 1]
+    assert len(alone) == 2 and all("--kinds brain-only=1" in line for line in alone)
+    others = [line for line in with_kinds if line not in alone]
+    assert len(others) == 1 and "/calibration" in others[0]
     for line in everything["synthesize"]:
+        if "/brains_alone" in line:
+            assert line.rindex("--kinds") == line.index("--kinds brain-only=1")
+            continue
         words = line.split()
         first = words.index("--kinds") + 1
         shares = dict(share(word) for word in words[first:] if "=" in word)
         assert shares.keys() == KINDS.keys()
     for line in everything["train_unet"] + everything["train_e3cnn"]:
         assert "--max_passes 6 --shading 0.3" in line
-    assert sum("* 2))" in line for line in everything["synthesize"]) == 8 + 1
+    assert sum("* 2))" in line for line in everything["synthesize"]) == 9 + 1
