@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from E3PoseLib.errors import OutputError
+from E3PoseLib.errors import OutputError, TrainingError
+from E3PoseLib.models.calibration import read_calibration
 from E3PoseLib.models.model import load_model
 from E3PoseLib.running.ending import exit_status
 
 from .calibration.evidence import Evidence, Scans, collect, read_evidence
-from .calibration.fitting import fit_calibration, judge, out_of_fold
+from .calibration.fitting import fit_calibration, fit_only, judge, out_of_fold
 from .calibration.report import draw_reliability, table
 
 
@@ -42,6 +43,12 @@ def build_parser() -> argparse.ArgumentParser:
     other = commands.add_parser("fit", help="learn from tables")
     other.add_argument("tables", type=Path, nargs="+", help="of collect")
     other.add_argument("--weight", type=float, action="append", help="of the poses of each table (default: 1 each)")
+    other.add_argument(
+        "--only",
+        nargs="+",
+        metavar="DOUBT",
+        help="learn the weights of these doubts alone; all others stay as the model has them",
+    )
     other.add_argument("--judge", type=Path, nargs="*", default=[], help="tables of other scans, to judge on")
     other.add_argument("--model", default="default", help="name or .safetensors file that gets the calibration")
     other.add_argument("--half", action="store_true", help="write the weights in half precision")
@@ -54,17 +61,28 @@ def fit(options: argparse.Namespace) -> None:
     """Fit, tell what it is worth, write the model."""
     evidence = read_evidence(options.tables)
     weights = np.array(options.weight or [1.0] * len(options.tables))[evidence.tables]
-    calibration = fit_calibration(evidence, weights)
+    model = load_model(options.model)
+    if options.only:
+        standing = read_calibration(model.header.calibration)
+        if standing is None:
+            raise TrainingError(f"{options.model}: has no calibration yet, so --only has nothing to keep")
+        calibration = fit_only(standing, options.only, evidence, weights)
+    else:
+        calibration = fit_calibration(evidence, weights)
     for part, one in calibration.as_dict().items():
         print(f"{part}: {one['constant']:+.2f}; " + ", ".join(f"{n} {w:+.2f}" for n, w in one["weights"].items()))
-    print("\nOn the tables it was fitted on, each fetus by a fit without it:\n")
-    _tell(evidence, *out_of_fold(evidence, weights), options.pictures, "reliability_out_of_fold.png")
+    if options.only:
+        print("\nOn the tables it was fitted on:\n")
+        _tell(evidence, *judge(calibration, evidence), options.pictures, "reliability_fitted.png")
+    else:
+        print("\nOn the tables it was fitted on, each fetus by a fit without it:\n")
+        _tell(evidence, *out_of_fold(evidence, weights), options.pictures, "reliability_out_of_fold.png")
     if options.judge:
         other = read_evidence(options.judge)
         print("\nOn other scans:\n")
         _tell(other, *judge(calibration, other), options.pictures, "reliability.png")
     precision = torch.float16 if options.half else torch.float32
-    load_model(options.model).with_header(calibration=calibration.as_dict()).save(options.output, precision)
+    model.with_header(calibration=calibration.as_dict()).save(options.output, precision)
 
 
 def _tell(evidence: Evidence, probability: np.ndarray, bounds: np.ndarray, pictures: Path | None, name: str) -> None:

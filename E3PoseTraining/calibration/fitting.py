@@ -7,9 +7,10 @@ get such a weight is left out, the worst first, until none is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression, QuantileRegressor
 from sklearn.model_selection import GroupKFold
 
@@ -22,6 +23,9 @@ FOLDS = 5
 LEAST_SHRINKAGE = 30.0
 """Inverse strength of the penalty on squared weights, for some thousand poses. With a tenth of it the odds are as good,
 and few are as high as they could be; with more nothing changes (docs/accuracy.md)."""
+
+LEAST_ALONE = 10
+"""Right poses, and wrong ones, from which on the weights of some doubts are fitted alone."""
 
 LEAST_ERRORS = {"degrees": 0.5, "mm": 0.3}
 """Smaller errors count as these: their logarithms would weigh more than what they tell."""
@@ -52,6 +56,60 @@ def fit_calibration(evidence: Evidence, weights: np.ndarray) -> Calibration:
     right = _signed_fit(evidence, weights, evidence.right, _logistic, -1)
     bounds = {part: _fit_bound(evidence, weights, part) for part in ("degrees", "mm")}
     return Calibration(right, bounds["degrees"], bounds["mm"])
+
+
+def fit_only(calibration: Calibration, names: Sequence[str], evidence: Evidence, weights: np.ndarray) -> Calibration:
+    """The same calibration with other weights of some doubts, by the poses that they are about; all else stays.
+
+    For a doubt that is younger than the rest: the others' weights keep what they have learned from other scans.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    names : sequence of str
+        Of the doubts.
+    evidence : Evidence
+        Poses about which none of these doubts is are left out.
+    weights : np.ndarray
+        ``[N]``, how much each pose counts.
+
+    Raises
+    ------
+    TrainingError
+        There is no such doubt, or there are too few right or wrong poses about which one of them is.
+    """
+    for name in names:
+        if name not in evidence.doubts:
+            raise TrainingError(f"there is no doubt {name!r} in the tables; there are {', '.join(evidence.doubts)}")
+    concerned = np.any([evidence.doubts[name] != 0 for name in names], axis=0)
+    evidence, weights = evidence.select(concerned), weights[concerned]
+    least = min(np.count_nonzero(evidence.right), np.count_nonzero(~evidence.right))
+    if least < LEAST_ALONE:
+        raise TrainingError(
+            f"of {len(evidence.right)} poses about which {' or '.join(names)} says anything, at least {LEAST_ALONE} "
+            "must be right and as many wrong"
+        )
+    rest = {
+        part: Sum(one.constant, {name: weight for name, weight in one.weights.items() if name not in names})
+        for part, one in vars(calibration).items()
+    }
+    features = np.stack([evidence.doubts[name] for name in names], axis=1)
+    given = _evaluate(rest["right"], evidence)
+    found = {"right": _logistic_beside(features, evidence.right, weights, given)}
+    for part in ("degrees", "mm"):
+        known = ~np.isnan(getattr(evidence, part))
+        target = np.log(np.maximum(getattr(evidence, part)[known], LEAST_ERRORS[part]))
+        target -= _evaluate(rest[part], evidence.select(known))
+        model = QuantileRegressor(quantile=HOLDS, alpha=0, fit_intercept=False, solver="highs")
+        found[part] = model.fit(features[known], target, sample_weight=weights[known]).coef_.clip(min=0)
+    parts = {
+        part: Sum(
+            one.constant,
+            one.weights | {name: round(float(w), 4) for name, w in zip(names, found[part], strict=True) if w},
+        )
+        for part, one in rest.items()
+    }
+    return Calibration(**parts)
 
 
 def out_of_fold(evidence: Evidence, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -116,6 +174,17 @@ def _signed_fit(evidence: Evidence, weights: np.ndarray, target: np.ndarray, fit
 def _logistic(features: np.ndarray, target: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
     model = LogisticRegression(C=LEAST_SHRINKAGE, max_iter=5000).fit(features, target, sample_weight=weights)
     return float(model.intercept_[0]), model.coef_[0]
+
+
+def _logistic_beside(features: np.ndarray, target: np.ndarray, weights: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Weights, none of them positive, of doubts beside log-odds that are given."""
+    sign = np.where(target, 1.0, -1.0)
+
+    def loss(found: np.ndarray) -> float:
+        penalty = found @ found / (2 * LEAST_SHRINKAGE)
+        return float(weights @ np.logaddexp(0, -sign * (given + features @ found)) + penalty)
+
+    return minimize(loss, np.zeros(features.shape[1]), bounds=[(None, 0.0)] * features.shape[1]).x
 
 
 def _quantile(features: np.ndarray, target: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:

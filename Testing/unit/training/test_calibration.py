@@ -14,7 +14,7 @@ from E3PoseLib.models.model import load_model
 from E3PoseTraining.calibrate import main
 from E3PoseTraining.calibration.copies import body_without_head, harder, thicker
 from E3PoseTraining.calibration.evidence import Evidence, Scans, collect, read_evidence
-from E3PoseTraining.calibration.fitting import fit_calibration, judge, out_of_fold
+from E3PoseTraining.calibration.fitting import fit_calibration, fit_only, judge, out_of_fold
 from E3PoseTraining.calibration.report import table
 
 
@@ -63,6 +63,26 @@ def test_probabilities_and_bounds_hold_for_poses_that_were_not_seen(learned):
     )
     told = table(unseen, probability, bounds).splitlines()
     assert [line.split("|")[1].strip() for line in told[2:]] == ["epi", "haste", "all"]
+
+
+def test_weights_of_some_doubts_alone_are_learned_beside_the_others(learned):
+    evidence = made_evidence(1600, 5)
+    forgotten = replace(learned.right, weights={**learned.right.weights, "eyes": 0.0})
+    bounds = replace(learned.degrees, constant=learned.degrees.constant - 0.5)
+    # Twice as far off where the doubt is, for all poses.
+    evidence.doubts["younger"] = np.ones(1600)
+    again = fit_only(replace(learned, right=forgotten, degrees=bounds), ["eyes", "younger"], evidence, np.ones(1600))
+    assert again.right.weights["eyes"] == pytest.approx(-2, abs=0.3)
+    assert again.right.weights["views"] == learned.right.weights["views"]
+    assert again.right.constant == learned.right.constant
+    assert again.degrees.weights["younger"] == pytest.approx(0.5, abs=0.15)
+    assert problem_of_calibration(again.as_dict()) == ""
+    # Where a doubt is not, its poses tell nothing.
+    evidence.doubts["rare"] = np.arange(1600) < 5
+    with pytest.raises(TrainingError, match="of 5 poses about which rare says anything, at least 10"):
+        fit_only(learned, ["rare"], evidence, np.ones(1600))
+    with pytest.raises(TrainingError, match="there is no doubt 'youth' in the tables; there are views, eyes"):
+        fit_only(learned, ["youth"], evidence, np.ones(1600))
 
 
 def test_poses_without_a_head_count_as_wrong_and_have_no_error():
@@ -127,6 +147,9 @@ def test_evidence_is_collected_from_scans_and_fitted_by_command(tmp_path, capsys
     assert evidence.taken.sum() == 6 and np.isfinite(evidence.degrees).all() and (evidence.mm < 40).all()
     assert main(["fit", str(output), "-o", str(tmp_path / "out.safetensors"), "--model", str(model)]) == 2
     assert "at least 30 right and 30 wrong" in capsys.readouterr().err
+    only = ["fit", str(output), "-o", str(tmp_path / "out.safetensors"), "--model", str(model), "--only", "views"]
+    assert main(only) == 2
+    assert "has no calibration yet, so --only has nothing to keep" in capsys.readouterr().err
     assert not (tmp_path / "out.safetensors").exists()
 
 

@@ -95,7 +95,7 @@ def sizes_of_doubts(confidence: Confidence) -> dict[str, float]:
     """How large each doubt about a pose is, by its name: 0 where nothing speaks against the pose, else about 1.
 
     These are what a `Calibration` weighs. Where a doubt grows faster than in proportion there is a second part of it,
-    which begins later.
+    which begins later. Of a brain without skull there is little else to tell by, so some doubts weigh more there.
 
     >>> from E3PoseLib.method.trust.confidence import Confidence
     >>> sizes_of_doubts(Confidence((0.9, 0.95, 0.9), 5.0, 200.0, touches_border=False))["right angles"]
@@ -105,6 +105,8 @@ def sizes_of_doubts(confidence: Confidence) -> dict[str, float]:
     views = min(known.view_disagreement_degrees or 0.0, 90.0)
     halves, halves_mm = known.halves_apart_degrees, known.halves_apart_mm
     skewed = known.orthogonality_error_degrees
+    small = max(0.0, math.log(SMALL_BRAIN_ML / max(known.brain_volume_ml, 1.0)))
+    brain_only = float(known.brain_only)
     eyes_apart = 0.0 if known.has_no_eyes else known.eyes_disagreement_degrees or 0.0
     brain, upright = (1.0 if one is None else one for one in (known.brain_agreement, known.upright_agreement))
     return {
@@ -125,10 +127,13 @@ def sizes_of_doubts(confidence: Confidence) -> dict[str, float]:
         "halves": 0.0 if halves is None or halves_mm is None else 0.5 + halves / 20 + halves_mm / 20,
         "border": float(known.touches_border),
         "cut": 10 * known.border_share,
-        "small brain": max(0.0, math.log(SMALL_BRAIN_ML / max(known.brain_volume_ml, 1.0))),
+        "small brain": small,
         "large brain": max(0.0, math.log(max(known.brain_volume_ml, 1.0) / LARGE_BRAIN_ML)),
         "core": float(known.by_core),
         "continued": float(known.continued),
         "brightened": float(known.brightened),
-        "brain only": float(known.brain_only),
+        "brain only": brain_only,
+        "brain only, views": brain_only * views / 10,
+        "brain only, right angles": brain_only * skewed / 10,
+        "brain only, small": brain_only * small,
     }

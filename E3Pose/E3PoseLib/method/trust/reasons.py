@@ -87,7 +87,7 @@ def _doubts(confidence: Confidence) -> Iterator[tuple[tuple[str, ...], str]]:
         )
     if confidence.brain_only:
         yield (
-            ("brain only",),
+            ("brain only", "brain only, views", "brain only, right angles", "brain only, small"),
             "the scan shows a brain without skull: its outline is the mask, and there are no eyes to tell by",
         )
     if confidence.touches_border:
