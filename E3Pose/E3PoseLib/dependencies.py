@@ -115,7 +115,7 @@ def unfit_package(error: BaseException) -> str:
             continue
         version = _version_in(place, name)
         is_old = version is not None and not Package(text, version).satisfied
-        is_on_path = any(entry in place.parents for entry in by_path)
+        is_on_path = place.parent in by_path
         if is_old or (is_on_path and raised_in is not None and place in raised_in.parents):
             remedy = (
                 "take that folder out of PYTHONPATH" if is_on_path else f"install a newer one: pip install '{text}'"
