@@ -64,6 +64,8 @@ $(WORK)/heads_third_young/annotations.csv:
 BRAINS_ALONE := --field head --kinds brain-only=1 --spacing 1.2
 $(WORK)/brains_alone/annotations.csv:
 	$(SYNTHESIZE) $(BRAINS_ALONE) --n $$((1100 * $(TIMES))) --seed 60$(SEED)
+$(WORK)/brains_alone_second/annotations.csv:
+	$(SYNTHESIZE) $(BRAINS_ALONE) --n $$((1100 * $(TIMES))) --seed 63$(SEED)
 $(WORK)/brains_alone_unseen/annotations.csv:
 	$(SYNTHESIZE) $(BRAINS_ALONE) --n 60 --seed 70$(SEED)
 $(WORK)/heads_unseen/annotations.csv:
@@ -82,8 +84,9 @@ TABLES = $(patsubst %,$(WORK)/%/annotations.csv,$(1))
 # Files of several folders in one, by links: of heads with all scans the first 300.
 $(WORK)/all_heads/annotations.csv: $(call TABLES,heads heads_young)
 $(WORK)/all_second/annotations.csv: $(call TABLES,heads_second heads_second_young)
+$(WORK)/all_brains_alone/annotations.csv: $(call TABLES,brains_alone brains_alone_second)
 $(WORK)/all_later/annotations.csv: $(call TABLES,heads_second heads_second_young heads_third heads_third_young)
-$(call TABLES,all_heads all_second all_later):
+$(call TABLES,all_heads all_second all_later all_brains_alone):
 	rm -rf $(@D) && mkdir -p $(@D)/images $(@D)/labels
 	for folder in $(^:/annotations.csv=); do for files in images labels; do \
 	    ln $$folder/$$files/*.nii.gz $(@D)/$$files || exit 1; done; done
@@ -125,9 +128,13 @@ $(WORK)/e3cnn_second/e3cnn.pth: $(call TABLES,all_heads heads_unseen) $(WORK)/e3
 	$(LEARN_E3CNN) --init $(WORK)/e3cnn_first/e3cnn.pth --lr 0.01 --n_epochs 4 --seed $$(($(SEED) + 1))
 $(WORK)/e3cnn/e3cnn.pth: $(call TABLES,all_later heads_unseen) $(WORK)/e3cnn_second/e3cnn.pth
 	$(LEARN_E3CNN) --init $(WORK)/e3cnn_second/e3cnn.pth --lr 0.012 --n_epochs 8 --seed $$(($(SEED) + 2))
-$(WORK)/e3cnn_brains_alone/e3cnn.pth: $(call TABLES,brains_alone brains_alone_unseen) $(WORK)/e3cnn/e3cnn.pth
-	$(RUN).train_e3cnn $(PARTS) $(PARTS:$(<D)%=$(WORK)/brains_alone_unseen%) $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN) \
-	    --init $(WORK)/e3cnn/e3cnn.pth --lr 0.01 --n_epochs 9 --export last
+LEARN_BRAINS_ALONE = $(RUN).train_e3cnn $(PARTS) $(PARTS:$(<D)%=$(WORK)/brains_alone_unseen%) $(@D) \
+    --config $(RECIPE)e3cnn.yaml $(LEARN) --lr 0.01 --export last
+$(WORK)/e3cnn_brains_alone_first/e3cnn.pth: $(call TABLES,brains_alone brains_alone_unseen) $(WORK)/e3cnn/e3cnn.pth
+	$(LEARN_BRAINS_ALONE) --init $(WORK)/e3cnn/e3cnn.pth --n_epochs 9
+$(WORK)/e3cnn_brains_alone/e3cnn.pth: $(call TABLES,all_brains_alone brains_alone_unseen) \
+    $(WORK)/e3cnn_brains_alone_first/e3cnn.pth
+	$(LEARN_BRAINS_ALONE) --init $(WORK)/e3cnn_brains_alone_first/e3cnn.pth --n_epochs 8 --seed $$(($(SEED) + 1))
 
 $(WORK)/uncalibrated/default.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(WORK)/eyes/unet.ckpt \
     $(WORK)/upright/unet.ckpt $(WORK)/e3cnn_brains_alone/e3cnn.pth

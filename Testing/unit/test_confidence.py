@@ -108,6 +108,17 @@ def test_the_doubt_that_weighs_most_is_told_first():
     assert doubtful.in_words == "low: 12 % that it is right" and "(12 % to be right)" in doubtful.warnings()[0]
 
 
+def test_the_same_doubts_weigh_more_where_a_brain_is_all_there_is_to_tell_by():
+    weights = {"views": -0.5, "brain only": -0.5, "brain only, views": -1.0, "brain only, small": -2.0}
+    weights["brain only, right angles"] = -0.25
+    calibration = Calibration(Sum(5.0, weights), CALIBRATION.degrees, CALIBRATION.mm)
+    known = {"view_disagreement_degrees": 10.0, "brain_volume_ml": 100 / np.e, "orthogonality_error_degrees": 20.0}
+    head, brain = (confidence(**known, calibration=calibration, brain_only=only) for only in (False, True))
+    assert head.probability == pytest.approx(1 / (1 + np.exp(-4.5)))
+    assert brain.probability == pytest.approx(1 / (1 + np.exp(-(4.5 - 0.5 - 1 - 2 - 0.5))))
+    assert "a brain without skull" in brain.warnings()[1]
+
+
 def test_eyes_that_disagree_are_told_from_none():
     apart = confidence(eyes_agree=False, eyes_disagreement_degrees=26.0).warnings()
     assert "differ by 26°" in apart[-1]

@@ -30,7 +30,7 @@ def test_all_kinds_are_learned_where_that_is_asked_for(tmp_path):
     # But for the scans of the calibration, which are of every kind in both, and brains without skull.
     with_kinds = [line for lines in scouts.values() for line in lines if "--kinds" in line or "--shading" in line]
     alone = [line for line in with_kinds if "/brains_alone" in line and line.count("--kinds") == 1]
-    assert len(alone) == 2 and all("--kinds brain-only=1" in line for line in alone)
+    assert len(alone) == 3 and all("--kinds brain-only=1" in line for line in alone)
     others = [line for line in with_kinds if line not in alone]
     assert len(others) == 1 and "/calibration" in others[0]
     for line in everything["synthesize"]:
@@ -43,4 +43,4 @@ def test_all_kinds_are_learned_where_that_is_asked_for(tmp_path):
         assert shares.keys() == KINDS.keys()
     for line in everything["train_unet"] + everything["train_e3cnn"]:
         assert "--max_passes 6 --shading 0.3" in line
-    assert sum("* 2))" in line for line in everything["synthesize"]) == 9 + 1
+    assert sum("* 2))" in line for line in everything["synthesize"]) == 10 + 1
