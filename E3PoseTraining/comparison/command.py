@@ -23,7 +23,7 @@ from ..data.tables import read_table
 from ..evaluation.poses import Truth, read_poses
 from ..methods.command import settings_of_method, usable_method
 from ..methods.method import Means
-from ..methods.registry import E3_POSE, METHODS, label_of
+from ..methods.registry import E3_POSE, METHODS, label_of, weights_of
 from .measures import Outcome, outcome, row
 from .process import run_apart
 from .writing import draw, markdown, write_tables
@@ -58,7 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="frame_id and fetus: intervals are over fetuses (default: the column fetus of --truth, else each scan)",
     )
     parser.add_argument("--templates", type=Path, metavar="DIR", help="templates of heads, for registration")
-    parser.add_argument("--weights", nargs="+", default=[], metavar="METHOD=FILE", help="weights of learned methods")
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        default=[],
+        metavar="METHOD=FILE",
+        help="weights of learned methods (default: those of the project)",
+    )
     parser.add_argument("--model", default="default", metavar="NAME|FILE", help="of E(3)-Pose (default: default)")
     parser.add_argument("--overwrite", action="store_true", help="replace results that stand")
     add_device_option(parser)
@@ -81,7 +87,9 @@ def run(options: argparse.Namespace) -> int:
     outcomes, rows, failed = [], [], False
     for label, name in methods.items():
         print(f"{label}:", file=sys.stderr)
-        means = Means(options.device, {"source": options.model}, options.templates, weights.get(label))
+        means = Means(
+            options.device, {"source": options.model}, options.templates, weights.get(label) or weights_of(name)
+        )
         own: list[Path] = []
         try:
             usable_method(name, means, options.age)

@@ -8,9 +8,9 @@
 PYTHON ?= python3
 WORK ?= build/methods
 WORKERS ?= 2
-HEADS ?= 1300
+HEADS ?= 1600
 SCANS ?= 200
-EPOCHS ?= 14
+EPOCHS ?= 8
 KINDS := epi=6 t2-stack=6 t2-volume=4 bold=2 dwi=3 brain-only=3
 RUN := $(PYTHON) -m E3PoseTraining
 SYNTHESIZE = $(RUN).synthesize $(if $(BRAINS),--brains "$(BRAINS)") --workers $(WORKERS)

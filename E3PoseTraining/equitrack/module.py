@@ -24,8 +24,9 @@ crop's border, and standard deviation of noise relative to the brightest."""
 class BetweenFrames(Independent):
     """Trains EquiTrack; validates the median errors of both rotations on frames that differ as in training.
 
-    The paper's loss compares images; here poses are known, so it is the angle: of the rotation between the two frames,
-    and of that from each frame to the template, which makes the points places in a head.
+    The paper's loss compares images. Here poses are known, so it is how far each point lies from its place in the
+    head, in radii of the template, and the angles by which both rotations are off: between the frames, and from each
+    frame to the template.
 
     Parameters
     ----------
@@ -42,18 +43,17 @@ class BetweenFrames(Independent):
     def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
         losses = {}
         for name, network in self.model.items():
-            found, true = self._rotations(network, batch)
-            losses[name] = sum(
-                roma.rotmat_geodesic_distance(one, other.to(one), clamping=LARGEST_SINE).mean()
-                for one, other in zip(found, true, strict=True)
-            )
+            points, axes = self._seen(network, batch)
+            losses[name] = network.distance_from_places(points, axes)
+            for found, true in self._rotations(network, points, axes):
+                losses[name] += roma.rotmat_geodesic_distance(found, true, clamping=LARGEST_SINE).mean()
         return self.sum_of(losses, len(batch))
 
     def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
         for network in self.model.values():
-            found, true = self._rotations(network, batch)
-            for metric, one, other in zip((self.between, self.posed), found, true, strict=True):
-                metric.update(geodesic_angle(one.double().cpu(), other.cpu()).to(self.device))
+            rotations = self._rotations(network, *self._seen(network, batch))
+            for metric, (found, true) in zip((self.between, self.posed), rotations, strict=True):
+                metric.update(geodesic_angle(found.double().cpu(), true.double().cpu()).to(self.device))
 
     def on_validation_epoch_end(self) -> None:
         for name, metric in (("frames", self.between), ("rotation", self.posed)):
@@ -61,13 +61,17 @@ class BetweenFrames(Independent):
             metric.reset()
 
     @staticmethod
-    def _rotations(network: EquiTrack, batch: list[Sample]) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Between frames ``[B, 3, 3]`` and the axes of all frames ``[2 B, 3, 3]``: as found, and as they are."""
+    def _seen(network: EquiTrack, batch: list[Sample]) -> tuple[Tensor, Tensor]:
+        """Points ``[2 B, K, 3]`` of all frames, the two of a pair side by side, and the heads' axes ``[2 B, 3, 3]``."""
         frames = torch.cat([sample.image for sample in batch])[:, None]
-        axes = torch.stack([sample.axes for sample in batch])
         points = network(shown_anew(frames))
-        between = rotation_between(points[0::2], points[1::2]), network.to_template(points)
-        return between, (axes[:, 1].mT @ axes[:, 0], axes.flatten(0, 1))
+        return points, torch.cat([sample.axes for sample in batch]).to(points)
+
+    @staticmethod
+    def _rotations(network: EquiTrack, points: Tensor, axes: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        """As found and as they are: those between frames ``[B, 3, 3]``, and the axes of all frames ``[2 B, 3, 3]``."""
+        between = rotation_between(points[0::2], points[1::2]), axes[1::2].mT @ axes[0::2]
+        return between, (network.to_template(points), axes)
 
 
 def shown_anew(frames: Tensor) -> Tensor:

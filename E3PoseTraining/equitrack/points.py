@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import roma
 import torch
 from torch import Tensor, nn
 
 from ..localisation.networks import EquivariantUNet
 
-TEMPLATE_RADIUS = 2.0
-"""Voxels from their middle at which the template's points lie before training."""
+RADII = 5.0, 2.5
+"""Voxels of a crop at which the template's points lie about the brain's middle, by turns: a brain's own radius is some
+seven. The further apart points lie, the less a tenth of a voxel turns them."""
 
 
 class EquiTrack(nn.Module):
@@ -19,8 +22,8 @@ class EquiTrack(nn.Module):
     them. Here: the equivariant U-Net of `localisation` without its finest way up, on the crops of the other networks,
     whose voxels are means of eight, and the soft-max of a field as its mass, so that no empty place has any.
 
-    A head is nearly its own mirror image and the network commutes with reflections, so the points lie near the plane of
-    symmetry. That is enough for a rotation, which is proper.
+    A head is nearly its own mirror image and the network commutes with reflections, so the points can only lie near the
+    plane of symmetry. That is enough for a rotation, which is proper.
 
     Parameters
     ----------
@@ -30,14 +33,16 @@ class EquiTrack(nn.Module):
 
     Attributes
     ----------
-    template : nn.Parameter
-        ``[K, 3]``: where the points lie in a head, along right, anterior and superior, voxels of a crop.
+    template : Tensor
+        ``[K, 3]``: where the points are to lie in a head, along right, anterior and superior, voxels of a crop.
     """
+
+    template: Tensor
 
     def __init__(self, n_points: int = 32, multiplicity: int = 1, kernel_size: int = 3) -> None:
         super().__init__()
         self.network = EquivariantUNet(multiplicity, kernel_size, n_outputs=n_points, finest=False)
-        self.template = nn.Parameter(nn.functional.normalize(torch.randn(n_points, 3), dim=1) * TEMPLATE_RADIUS)
+        self.register_buffer("template", rings(n_points))
 
     def forward(self, frames: Tensor) -> Tensor:
         """The points of each frame.
@@ -63,6 +68,18 @@ class EquiTrack(nn.Module):
         """The head's axes as rows ``[B, 3, 3]``, from its points: the rotation from a frame to the head's own."""
         return rotation_between(points, self.template.expand_as(points))
 
+    def distance_from_places(self, points: Tensor, axes: Tensor) -> Tensor:
+        """Mean distance of the points ``[B, K, 3]`` of heads with axes ``[B, 3, 3]`` from their places, in radii."""
+        return (points - self.template @ axes).norm(dim=2).mean() / self.template.norm(dim=1).mean()
+
+
+def rings(n_points: int) -> Tensor:
+    """Points ``[K, 3]`` on two circles in a head's plane of symmetry, ``RADII`` about their middle."""
+    angles = torch.arange(n_points) * (2 * math.pi / n_points)
+    radii = torch.tensor(RADII).repeat(n_points // 2 + 1)[:n_points]
+    places = torch.stack([torch.zeros(n_points), radii * angles.cos(), radii * angles.sin()], dim=1)
+    return places - places.mean(dim=0)
+
 
 def rotation_between(points: Tensor, others: Tensor) -> Tensor:
     """The rotation R that carries points nearest to others by least squares (Kabsch, 1976): other ≈ R · point.
@@ -77,4 +94,6 @@ def rotation_between(points: Tensor, others: Tensor) -> Tensor:
     Tensor
         ``[B, 3, 3]``, proper.
     """
-    return roma.special_procrustes(others.mT @ points)
+    # roma keeps a constant of its first call, and one that was made in inference mode would end every later training.
+    with torch.inference_mode(False):
+        return roma.special_procrustes(others.mT @ points)

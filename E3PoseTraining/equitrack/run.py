@@ -16,6 +16,8 @@ from .points import EquiTrack
 
 TRACKERS: dict[str, type[EquiTrack]] = {"equitrack": EquiTrack}
 
+ARCHITECTURE = {"n_points": 32, "multiplicity": 2, "kernel_size": 3}
+
 
 def train_tracker(options: argparse.Namespace) -> None:
     """Trains EquiTrack on pairs of frames and writes ``equitrack.safetensors``.
@@ -29,7 +31,7 @@ def train_tracker(options: argparse.Namespace) -> None:
     if options.image_size % STRIDE or not options.views:
         raise TrainingError(f"equitrack sees cubes: give --views, and an --image_size that is a multiple of {STRIDE}")
     train_by_name(
-        lambda: BetweenFrames({name: TRACKERS[name]() for name in options.methods}, options),
+        lambda: BetweenFrames({name: TRACKERS[name](**ARCHITECTURE) for name in options.methods}, options),
         options,
         rotation_augmentation(options),
         TwoFrames(options.image_size, options.norm_perc),
@@ -40,4 +42,4 @@ def train_tracker(options: argparse.Namespace) -> None:
 def header_of(name: str, options: argparse.Namespace) -> dict:
     """What is needed to use it."""
     crop = {"edge": options.image_size, "object_fraction": OBJECT_FRACTION, "clip_fraction": options.norm_perc}
-    return {"architecture": {}, "crop": crop, "views": options.views}
+    return {"architecture": ARCHITECTURE, "crop": crop, "views": options.views}

@@ -8,6 +8,7 @@ from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.imaging.resampling import nearest_on_grid
 from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.estimator import PoseEstimator
+from E3PoseLib.method.head import Head
 from E3PoseLib.method.prepared import PreparedScan
 from E3PoseLib.models.model import load_model
 from E3PoseLib.networks.device import pick_device
@@ -17,10 +18,19 @@ from .method import Means
 
 
 class BrainOfModel:
-    """Finds the brain as E(3)-Pose does before it looks closer, or anew around that by another localiser."""
+    """Finds the brain by E(3)-Pose's U-Net that looks first, or anew around that by another localiser.
 
-    def __init__(self, means: Means) -> None:
+    Parameters
+    ----------
+    means : Means
+    closer : bool
+        Whether the model's network that looks closer finds the brain anew, where it has one and no other localiser is
+        told: for methods that see nothing but what the mask holds.
+    """
+
+    def __init__(self, means: Means, closer: bool = False) -> None:
         self._estimator = PoseEstimator(load_model(**means.model), means.device)
+        self._closer = closer and self._estimator.close_ups.sees_heads
         self._second_look = SecondLook(means.localiser, pick_device(means.device)) if means.localiser else None
 
     def __call__(self, volume: Volume) -> np.ndarray:
@@ -46,7 +56,9 @@ class BrainOfModel:
         if not len(brains):
             raise NoHeadFoundError(f"{volume.name}: no fetal head was found")
         if self._second_look is None:
-            return scan, brains[0]
+            if not self._closer:
+                return scan, brains[0]
+            return scan, self._estimator.close_ups.in_scan([Head(scan, brains[0])])[0].brain
         brain = self._second_look(scan.array, brains[0])
         if not brain.any():
             raise NoHeadFoundError(f"{volume.name}: the localiser found no brain where the model has found one")

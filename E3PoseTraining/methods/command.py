@@ -17,7 +17,7 @@ from E3PoseLib.running.screen.progress import run_with_progress
 from .ages import Ages
 from .estimator import MethodEstimator, ScanOfAge, check_means
 from .method import Means, Method, Need
-from .registry import find_method, hash_of, identity_of_method, label_of
+from .registry import find_method, hash_of, identity_of_method, label_of, weights_of
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class _Reader:
 
 
 def means_of(options: argparse.Namespace, model: dict) -> Means:
-    """What is told of the run on the command line."""
+    """What is told of the run on the command line; weights that are not told are those of the project."""
     return Means(
         device=options.device,
         model=model,
         templates=Path(options.templates) if options.templates else None,
-        weights=Path(options.weights) if options.weights else None,
-        localiser=Path(options.localiser) if options.localiser else None,
+        weights=Path(options.weights) if options.weights else weights_of(options.method),
+        localiser=(weights_of(options.localiser) or Path(options.localiser)) if options.localiser else None,
     )
 
 
@@ -74,10 +74,10 @@ def estimate_by_method(tasks: Sequence[Task], options: argparse.Namespace, model
     means = means_of(options, model)
     needs = find_method(name).needs
     for need, given, flag in (
-        (Need.WEIGHTS, means.weights, "--weights"),
-        (Need.TEMPLATES, means.templates, "--templates"),
+        (Need.WEIGHTS, options.weights, "--weights"),
+        (Need.TEMPLATES, options.templates, "--templates"),
     ):
-        if given is not None and need not in needs:
+        if given and need not in needs:
             raise MethodError(f"{name} has no use for {flag}: leave it out")
     settings = Settings(
         model="",

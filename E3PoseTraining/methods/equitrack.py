@@ -17,12 +17,15 @@ from .learned import Learned
 
 
 class EquiTrack(Learned):
-    """Points of the head around the brain that E(3)-Pose's U-Net finds, each the mean of those seen in all views.
+    """Points of the head around the brain that E(3)-Pose's U-Nets find, each the mean of those seen in all views.
+
+    The brain is that of the closer look: what lies outside of it fades away, so other masks are other heads.
 
     A grid does not turn as a head does: in a single view of coarse voxels the points are off by more than by noise.
     """
 
     networks = TRACKERS
+    looks_closer = True
 
     @torch.inference_mode()
     def motion(self, volume: Volume, other: Volume) -> np.ndarray:

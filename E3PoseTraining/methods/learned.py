@@ -1,7 +1,8 @@
 """Trained networks that see a crop around the brain and say how the head is turned.
 
-Where the brain is, E(3)-Pose's U-Net says at its first look. The crop, the views whose answers are combined, and how
-they are combined are those of E(3)-Pose; its eyes, its close-ups and its doubts are left out.
+Where the brain is, E(3)-Pose's U-Net says at its first look, but for methods that ask for the closer one. The crop,
+the views whose answers are combined, and how they are combined are those of E(3)-Pose; its eyes and its doubts are left
+out.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Learned:
     networks: ClassVar[Mapping[str, type[torch.nn.Module]]] = NETWORKS
     needs: ClassVar[frozenset[Need]] = frozenset({Need.WEIGHTS, Need.MODEL})
     takes_localiser = True
+    looks_closer: ClassVar[bool] = False
+    """See `BrainOfModel`."""
 
     def __init__(self, means: Means) -> None:
         assert means.weights is not None
@@ -40,7 +43,7 @@ class Learned:
         self._network: Any = network.to(self._device)
         self._crop = header["crop"]
         self._views = view_rotations(header["views"])
-        self._find_brain = BrainOfModel(means)
+        self._find_brain = BrainOfModel(means, self.looks_closer)
 
     @torch.inference_mode()
     def __call__(self, volume: Volume, age_weeks: float | None) -> Answer:

@@ -88,6 +88,7 @@ def true_places(brains: Tensor, axes: Tensor) -> Tensor:
     return torch.einsum("bij,bjdhw->bidhw", axes.to(brains) / radii[:, None, None], from_centre)
 
 
+@torch.inference_mode(False)  # roma keeps a constant of its first call, which training cannot use if made in that mode
 def trimmed_rotation(points: Tensor, places: Tensor, weights: Tensor) -> Tensor:
     """Rotation of the rotation, shift and scale that carry points to places, by trimmed least squares.
 

@@ -107,8 +107,8 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
         "--age", metavar="WEEKS|CSV", help="gestational age, or a table of frame_id, gestational_age_weeks"
     )
     group.add_argument("--templates", metavar="DIR", help="templates of heads, for methods by registration")
-    group.add_argument("--weights", metavar="FILE", help="weights of a learned method")
-    group.add_argument("--localiser", metavar="FILE", help="weights of a U-Net that finds the brain for the method")
+    group.add_argument("--weights", metavar="FILE", help="weights of a learned method (default: those of the project)")
+    group.add_argument("--localiser", metavar="NAME|FILE", help="a U-Net that finds the brain for it")
 
 
 def run_estimate(options: argparse.Namespace) -> int:

@@ -1,5 +1,7 @@
 """EquiTrack: its points turn with the head; from them follow its rotation and its motion between two scans."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -49,6 +51,16 @@ def test_the_rotation_between_points_is_found_and_proper(flat):
     true = Rotation.random(5, random_state=2).as_matrix()
     found = rotation_between(torch.from_numpy(points), torch.from_numpy(points @ true.transpose(0, 2, 1)))
     torch.testing.assert_close(found, torch.from_numpy(true), atol=1e-9, rtol=0)
+
+
+def test_it_can_be_trained_after_it_was_used_in_the_same_process():
+    command = (
+        "import torch; from E3PoseTraining.equitrack.points import EquiTrack, rotation_between\n"
+        "network, frames = EquiTrack(n_points=4), torch.rand(2, 1, 12, 12, 12)\n"
+        "with torch.inference_mode(): network.to_template(network(frames))\n"
+        "one, other = network(frames); rotation_between(one[None], other[None]).sum().backward()"
+    )
+    subprocess.run([sys.executable, "-c", command], check=True, timeout=120)
 
 
 def test_a_head_fades_away_beyond_its_skull():
