@@ -36,7 +36,7 @@ METHODS = {
 """Module of this package and class of each method: an own one that is to stay is entered here."""
 
 WEIGHTS = Path(__file__).parent / "weights"
-"""Of the learned methods and localisers, trained for the comparison of docs/comparison.md."""
+"""Of learned methods, trained for the comparison of docs/comparison.md."""
 
 HASHED = 8
 """Digits of the hash by which two versions of a user's file are told apart."""
@@ -69,7 +69,7 @@ def find_method(name: str) -> type[Method]:
 
 
 def weights_of(name: str) -> Path | None:
-    """The weights of a learned method or a localiser that come with the project; None where there are none."""
+    """The weights of a learned method that come with the project; None where there are none."""
     return {path.stem: path for path in WEIGHTS.glob("*.safetensors")}.get(name)
 
 

@@ -1,4 +1,5 @@
-"""What ``pip install`` puts on a machine: the library with its sample scan, the training package with its recipe."""
+"""What ``pip install`` puts on a machine: the library with its sample scan, the training package with its recipe and
+the weights of compared methods."""
 
 import shutil
 import subprocess
@@ -25,4 +26,4 @@ def test_the_wheel_carries_every_module_the_sample_scan_and_the_recipe(tmp_path)
     resources = ROOT / "E3Pose" / "Resources"
     for path in [*(resources / "SampleData").iterdir(), *(resources / "Models").glob("*.safetensors")]:
         assert f"E3PoseLib/resources/{path.relative_to(resources)}" in held
-    assert "E3PoseTraining/recipe/default.mk" in held
+    assert {"E3PoseTraining/recipe/default.mk", "E3PoseTraining/methods/weights/equitrack.safetensors"} <= held
