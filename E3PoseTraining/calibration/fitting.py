@@ -154,7 +154,8 @@ def _fit_bound(evidence: Evidence, weights: np.ndarray, part: str) -> Sum:
 
 
 def _evaluate(one: Sum, evidence: Evidence) -> np.ndarray:
-    return one.constant + sum(weight * evidence.doubts[name] for name, weight in one.weights.items())
+    """The sum for each pose; a doubt that the tables do not know is none."""
+    return one.constant + sum(weight * evidence.doubts.get(name, 0.0) for name, weight in one.weights.items())
 
 
 def _signed_fit(evidence: Evidence, weights: np.ndarray, target: np.ndarray, fit: Fit, sign: int) -> Sum:

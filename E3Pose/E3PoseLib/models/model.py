@@ -86,12 +86,12 @@ class Model:
                 f"model {header.name!r}: the segmentation edge {header.segmentation_edge} is no multiple of "
                 f"{segmentation_network.stride}, as its U-Net needs"
             )
-        for network in filter(None, (rotation_network, brain_only_network)):
-            if header.rotation_edge < 2**network.n_levels:
-                raise ModelError(
-                    f"model {header.name!r}: a rotation edge of {header.rotation_edge} voxels cannot be halved "
-                    f"{network.n_levels} times"
-                )
+        n_levels = max(one.n_levels for one in (rotation_network, brain_only_network) if one is not None)
+        if header.rotation_edge < 2**n_levels:
+            raise ModelError(
+                f"model {header.name!r}: a rotation edge of {header.rotation_edge} voxels cannot be halved "
+                f"{n_levels} times"
+            )
         for part, closer_network, edge in (
             ("eyes", eyes_network, header.eyes_edge),
             ("upright", upright_network, header.upright_edge),
