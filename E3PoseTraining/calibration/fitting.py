@@ -25,7 +25,7 @@ LEAST_SHRINKAGE = 30.0
 and few are as high as they could be; with more nothing changes (docs/accuracy.md)."""
 
 LEAST_ALONE = 10
-"""Right poses, and wrong ones, from which on the weights of some doubts are fitted alone."""
+"""Right poses, and as many wrong ones, without which no weights are fitted alone."""
 
 LEAST_ERRORS = {"degrees": 0.5, "mm": 0.3}
 """Smaller errors count as these: their logarithms would weigh more than what they tell."""
@@ -69,14 +69,14 @@ def fit_only(calibration: Calibration, names: Sequence[str], evidence: Evidence,
     names : sequence of str
         Of the doubts.
     evidence : Evidence
-        Poses about which none of these doubts is are left out.
+        Poses for which all of these doubts are 0 are left out.
     weights : np.ndarray
         ``[N]``, how much each pose counts.
 
     Raises
     ------
     TrainingError
-        There is no such doubt, or there are too few right or wrong poses about which one of them is.
+        There is no such doubt, or too few right or wrong poses are left.
     """
     for name in names:
         if name not in evidence.doubts:
@@ -105,7 +105,7 @@ def fit_only(calibration: Calibration, names: Sequence[str], evidence: Evidence,
     parts = {
         part: Sum(
             one.constant,
-            one.weights | {name: round(float(w), 4) for name, w in zip(names, found[part], strict=True) if w},
+            one.weights | {name: w for name, w in zip(names, found[part].round(4).tolist(), strict=True) if w},
         )
         for part, one in rest.items()
     }

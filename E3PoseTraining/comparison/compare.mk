@@ -49,7 +49,8 @@ $(WORK)/templates/templates.json: $(WORK)/upright/annotations.csv
 $(WORK)/scans/annotations.csv:
 	$(SYNTHESIZE) --kinds $(KINDS) --n $(SCANS) --seed 404 -o $(@D)
 
-# All methods but those that lack a package or their weights: networks that are not trained yet.
+# All methods but those that lack a package or their weights: networks that are not trained yet and of which none come with
+# the project.
 LEARNED := $(wildcard $(WORK)/networks*/*.safetensors)
 COMPARE = $(PYTHON) -m E3PoseLib compare -o $(WORK)/$@ --templates $(WORK)/templates \
     $(if $(LEARNED),--weights $(foreach file,$(LEARNED),$(basename $(notdir $(file)))=$(file)))

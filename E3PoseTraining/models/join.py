@@ -13,7 +13,7 @@ from E3PoseLib.running.ending import exit_status
 from .weights import read_network
 
 MUST_AGREE = {"spacing_mm": "img_res", "clip_fraction": "norm_perc"}
-"""Fields that all networks of a model were trained with, by the flag that sets them."""
+"""Fields of a model that all its networks were trained with, by the flag that sets them."""
 
 CITATION = "Muthukrishnan et al., Equivariant Symmetry-Aware Head Pose Estimation for Fetal MRI, 2025"
 
@@ -43,18 +43,17 @@ def write_model(
     Raises
     ------
     ModelError
-        A file cannot be used, or the networks were trained on voxels or intensities that differ.
+        A file cannot be used, or the networks were trained on voxels, intensities, crops or views that differ.
     """
     files = {"segmentation": unet, "rotation": e3cnn, "eyes": eyes, "upright": upright, "brain_only": brain_only}
     files = {part: file for part, file in files.items() if file is not None}
     networks, architectures, headers = zip(*(read_network(file, part) for part, file in files.items()), strict=True)
     for field in dict.fromkeys(name for header in headers for name in header):
-        values = {header[field] for header in headers if field in header}
-        if len(values) > 1:
-            raise ModelError(
-                f"{' and '.join(map(str, files.values()))} were trained with different "
-                f"--{MUST_AGREE.get(field, field)}: {sorted(values)}; one is needed."
-            )
+        having = {part: header[field] for part, header in zip(files, headers, strict=True) if field in header}
+        if len(set(having.values())) > 1:
+            name = f"--{MUST_AGREE[field]}" if field in MUST_AGREE else field
+            told = ", ".join(f"{files[part]} ({part}) {value}" for part, value in having.items())
+            raise ModelError(f"the networks were trained with different {name}: {told}; one is needed.")
     settings = {name: value for header in headers for name, value in header.items()}
     header = ModelHeader(
         name=path.stem,

@@ -65,7 +65,7 @@ BRAINS_ALONE := --field head --kinds brain-only=1 --spacing 1.2
 $(WORK)/brains_alone/annotations.csv:
 	$(SYNTHESIZE) $(BRAINS_ALONE) --n $$((1100 * $(TIMES))) --seed 60$(SEED)
 $(WORK)/brains_alone_second/annotations.csv:
-	$(SYNTHESIZE) $(BRAINS_ALONE) --n $$((1100 * $(TIMES))) --seed 63$(SEED)
+	$(SYNTHESIZE) $(BRAINS_ALONE) --n $$((1100 * $(TIMES))) --seed 60$$(($(SEED) + 2))
 $(WORK)/brains_alone_unseen/annotations.csv:
 	$(SYNTHESIZE) $(BRAINS_ALONE) --n 60 --seed 70$(SEED)
 $(WORK)/heads_unseen/annotations.csv:
@@ -178,7 +178,8 @@ $(WORK)/e3cnn_tuned/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 $(WORK)/e3cnn_without_%/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 	$(TUNE) --val_fold $*
 $(WORK)/model_%.safetensors: $(WORK)/e3cnn_%/e3cnn.pth $(BASE)
-	$(RUN).models.join --unet $(BASE) --e3cnn $< --eyes $(BASE) --upright $(BASE) -o $@
+	$(RUN).models.join --unet $(BASE) --e3cnn $< --eyes $(BASE) --upright $(BASE) \
+	    --brain_only $(BASE) -o $@
 
 # What tuning gains: each scan's pose by networks that have seen no scan of that fetus, and by those that were not tuned.
 # A scan in which no head is found, which status 1 tells, counts as a failure there. ESTIMATE takes the scans whose row

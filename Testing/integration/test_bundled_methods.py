@@ -11,7 +11,7 @@ from E3PoseLib.cli import main
 from E3PoseLib.imaging.geometry import invert_rigid, pose_difference, rigid
 from E3PoseLib.imaging.resampling import reslice
 from E3PoseLib.imaging.volume import read_volume
-from E3PoseLib.models.catalog import sample_scan
+from E3PoseLib.models.catalog import resources, sample_scan
 from E3PoseTraining.methods.equitrack import EquiTrack
 from E3PoseTraining.methods.method import Means
 from E3PoseTraining.methods.registry import METHODS, WEIGHTS, weights_of
@@ -19,6 +19,9 @@ from E3PoseTraining.regression.weights import HEADER_KEY
 
 FILES = sorted(WEIGHTS.iterdir())
 MEGABYTE = 10**6
+
+MODEL = str(resources() / "Models" / "default.safetensors")
+"""By its file: other tests install a small model of that name."""
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def test_they_are_small_and_say_what_they_have_learned_from():
 
 
 def test_a_method_is_used_by_its_name_alone(true_pose, tmp_path, capsys):
-    command = ["estimate", str(sample_scan()), "-o", str(tmp_path), "--device", "cpu", "--save-mask", "--method"]
+    command = ["estimate", str(sample_scan()), "-o", str(tmp_path), "--model", MODEL, "--save-mask", "--method"]
     assert main([*command, "equitrack"]) == 0
     document = json.loads((tmp_path / "SyntheticFetalEPI.json").read_text(encoding="utf-8"))
     degrees, mm = pose_difference(np.array(document["canonical_to_ras"]), true_pose)
@@ -58,6 +61,7 @@ def test_equitrack_tells_how_a_head_has_turned(true_pose, degrees):
     scan, about = read_volume(sample_scan()), rigid(np.eye(3), true_pose[:3, 3])
     turn = rigid(Rotation.from_rotvec(np.radians(degrees) * np.array([2, -1, 2]) / 3).as_matrix(), [6.0, -4.0, 8.0])
     first, second = (reslice(scan, about @ pose, 3.0, 216.0) for pose in (np.eye(4), invert_rigid(turn)))
-    found = EquiTrack(Means("cpu", weights=weights_of("equitrack"), method="equitrack")).motion(first, second)
+    means = Means("cpu", {"source": MODEL}, weights=weights_of("equitrack"), method="equitrack")
+    found = EquiTrack(means).motion(first, second)
     angle, mm = pose_difference(found, turn)
     assert angle < 10 and mm < 5

@@ -205,6 +205,7 @@ def test_the_recipe_names_only_flags_that_exist():
     assert (upright.unet_feat, upright.n_levels) == (header.upright["n_features"], header.upright["n_levels"])
     assert (upright.crop_size, upright.upright) == (header.upright_edge, True)
     assert (e3cnn.multiplicity, e3cnn.views) == (header.rotation["multiplicity"], header.views)
+    assert header.brain_only == header.rotation
 
 
 def dry_run(work: Path, *arguments: str) -> list[str]:
@@ -221,12 +222,13 @@ def dry_run(work: Path, *arguments: str) -> list[str]:
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_the_recipe_builds_every_stage_in_order(tmp_path):
-    stages = [line.split()[2] for line in dry_run(tmp_path, "model", "cross-validation")]
-    assert stages.count("E3PoseTraining.synthesize") == 10 + 1  # the last for calibration
+    lines = dry_run(tmp_path, "model", "cross-validation")
+    stages = [line.split()[2] for line in lines]
+    assert stages.count("E3PoseTraining.synthesize") == 13 + 1  # the last for calibration
     # The U-Net in three stages, the closer look in two, and the upright one.
     assert stages.count("E3PoseTraining.train_unet") == 3 + 2 + 1
-    # The rotation network in three, and without each fetus.
-    assert stages.count("E3PoseTraining.train_e3cnn") == 3 + 3
+    # The rotation network in three, that for brains without skull in two, and without each fetus.
+    assert stages.count("E3PoseTraining.train_e3cnn") == 3 + 2 + 3
     assert stages.count("E3PoseTraining.models.join") == 1 + 3
     assert stages.count("E3PoseTraining.models.card") == 1
     assert stages.count("E3PoseTraining.calibrate") == 4  # collected and fitted, twice

@@ -46,15 +46,15 @@ class ModelHeader:
     segmentation, rotation : dict
         Arguments of `UNet` and `E3CNN`.
     spacing_mm : float
-        Voxel size of the input of both networks, mm.
+        Voxel size of the input of all networks, mm.
     segmentation_edge : int or None
         Edge of the U-Net's input, a cube, in voxels; None: the input is the whole scan.
     rotation_edge : int
-        Longest edge of the rotation network's input, voxels.
+        Longest edge of the input of a rotation network, voxels; this and the next two hold for both.
     object_fraction : float
-        Extent of the brain relative to the rotation network's input.
+        Extent of the brain relative to that input.
     views : int
-        Number of orientations in which the rotation network sees the crop; its answers are averaged. 0: one view, cut
+        Number of orientations in which a rotation network sees the crop; its answers are averaged. 0: one view, cut
         to the scan, as in the official program.
     clip_fraction : float
         This fraction of the intensities is clipped at each end before a network sees them, so that a few bright voxels

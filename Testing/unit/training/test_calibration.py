@@ -77,7 +77,7 @@ def test_weights_of_some_doubts_alone_are_learned_beside_the_others(learned):
     assert again.right.constant == learned.right.constant
     assert again.degrees.weights["younger"] == pytest.approx(0.5, abs=0.15)
     assert problem_of_calibration(again.as_dict()) == ""
-    # Where a doubt is not, its poses tell nothing.
+    # Poses without the doubt tell nothing of its weight.
     evidence.doubts["rare"] = np.arange(1600) < 5
     with pytest.raises(TrainingError, match="of 5 poses about which rare says anything, at least 10"):
         fit_only(learned, ["rare"], evidence, np.ones(1600))

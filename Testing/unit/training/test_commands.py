@@ -463,7 +463,7 @@ def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys
     other = tmp_path / "other.safetensors"
     five.with_header(object_fraction=0.5).save(other)
     assert join([*files, "--brain_only", str(other), "-o", str(joined)]) == 2
-    assert "trained with different --object_fraction: [0.5, 0.6]" in capsys.readouterr().err
+    assert f"different object_fraction: {e3cnn} (rotation) 0.6, {other} (brain_only) 0.5" in capsys.readouterr().err
     weights = torch.load(trained, weights_only=True)["state_dict"]
     for name, tensor in model.eyes_network.state_dict().items():
         assert torch.equal(tensor, weights[f"model.{name}"]), name
