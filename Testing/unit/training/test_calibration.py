@@ -16,6 +16,7 @@ from E3PoseTraining.calibration.copies import body_without_head, harder, thicker
 from E3PoseTraining.calibration.evidence import Evidence, Scans, collect, read_evidence
 from E3PoseTraining.calibration.fitting import fit_calibration, fit_only, judge, out_of_fold
 from E3PoseTraining.calibration.report import table
+from E3PoseTraining.data.tables import write_table
 
 
 def made_evidence(n: int, seed: int) -> Evidence:
@@ -151,6 +152,25 @@ def test_evidence_is_collected_from_scans_and_fitted_by_command(tmp_path, capsys
     assert main(only) == 2
     assert "has no calibration yet, so --only has nothing to keep" in capsys.readouterr().err
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_the_weight_of_one_doubt_alone_is_fitted_by_command(tmp_path):
+    evidence, known = made_evidence(800, 6), {"right": -2.0, "degrees": 0.0, "mm": 0.0}
+    standing = {part: {"constant": 5.0 if part == "right" else 1.0, "weights": {"eyes": known[part]}} for part in known}
+    # The tables do not know it; it is no doubt about any of their poses.
+    standing["right"]["weights"]["older"] = -3.0
+    make_small_model().with_header(calibration=standing).save(tmp_path / "small.safetensors")
+    columns = {"frame_id": range(800), "kind": evidence.kinds, "group": evidence.groups, "taken": [1] * 800}
+    columns |= {"degrees": evidence.degrees, "mm": evidence.mm, "views": evidence.doubts["views"]}
+    columns |= {"eyes": evidence.doubts["eyes"]}
+    write_table(tmp_path / "table.csv", tuple(columns), zip(*columns.values(), strict=True))
+    flags = ["--only", "views", "--model", str(tmp_path / "small.safetensors"), "-o", str(tmp_path / "out.safetensors")]
+    assert main(["fit", str(tmp_path / "table.csv"), *flags]) == 0
+    learned = load_model(tmp_path / "out.safetensors").header.calibration
+    assert learned["right"]["weights"].pop("views") == pytest.approx(-4, abs=0.6)
+    assert learned["degrees"]["weights"].pop("views") > 0.3
+    assert learned["right"] == standing["right"]
+    assert all(learned[part]["constant"] == standing[part]["constant"] for part in standing)
 
 
 def test_a_table_that_is_none_of_evidence_is_named(tmp_path):
