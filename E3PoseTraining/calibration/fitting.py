@@ -97,11 +97,10 @@ def fit_only(calibration: Calibration, names: Sequence[str], evidence: Evidence,
     given = _evaluate(rest["right"], evidence)
     found = {"right": _logistic_beside(features, evidence.right, weights, given)}
     for part in ("degrees", "mm"):
-        known = ~np.isnan(getattr(evidence, part))
-        target = np.log(np.maximum(getattr(evidence, part)[known], LEAST_ERRORS[part]))
-        target -= _evaluate(rest[part], evidence.select(known))
+        known, logarithms = _known_errors(evidence, part)
+        beyond = logarithms - _evaluate(rest[part], evidence.select(known))
         model = QuantileRegressor(quantile=HOLDS, alpha=0, fit_intercept=False, solver="highs")
-        found[part] = model.fit(features[known], target, sample_weight=weights[known]).coef_.clip(min=0)
+        found[part] = model.fit(features[known], beyond, sample_weight=weights[known]).coef_.clip(min=0)
     parts = {
         part: Sum(
             one.constant,
@@ -140,9 +139,8 @@ def judge(calibration: Calibration, evidence: Evidence) -> tuple[np.ndarray, np.
 
 def _fit_bound(evidence: Evidence, weights: np.ndarray, part: str) -> Sum:
     """The sum for a bound, raised or lowered until it holds for `HOLDS` of the poses of unseen fetuses."""
-    known = ~np.isnan(getattr(evidence, part))
+    known, target = _known_errors(evidence, part)
     evidence, weights = evidence.select(known), weights[known]
-    target = np.log(np.maximum(getattr(evidence, part), LEAST_ERRORS[part]))
     one = _signed_fit(evidence, weights, target, _quantile, 1)
     over = np.empty(len(target))
     for seen, unseen in GroupKFold(FOLDS).split(target, groups=evidence.groups):
@@ -151,6 +149,13 @@ def _fit_bound(evidence: Evidence, weights: np.ndarray, part: str) -> Sum:
     order = np.argsort(over)
     share = np.cumsum(weights[order]) / weights.sum()
     return Sum(one.constant + float(over[order][np.searchsorted(share, HOLDS)]), one.weights)
+
+
+def _known_errors(evidence: Evidence, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Which poses have an error, bool ``[N]``, and the logarithms of these errors."""
+    errors = getattr(evidence, part)
+    known = ~np.isnan(errors)
+    return known, np.log(np.maximum(errors[known], LEAST_ERRORS[part]))
 
 
 def _evaluate(one: Sum, evidence: Evidence) -> np.ndarray:

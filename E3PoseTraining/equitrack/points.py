@@ -81,6 +81,7 @@ def rings(n_points: int) -> Tensor:
     return places - places.mean(dim=0)
 
 
+@torch.inference_mode(False)  # roma keeps a constant of its first call, which training cannot use if made in that mode
 def rotation_between(points: Tensor, others: Tensor) -> Tensor:
     """The rotation R that carries points nearest to others by least squares (Kabsch, 1976): other ≈ R · point.
 
@@ -94,6 +95,4 @@ def rotation_between(points: Tensor, others: Tensor) -> Tensor:
     Tensor
         ``[B, 3, 3]``, proper.
     """
-    # roma keeps a constant of its first call, and one that was made in inference mode would end every later training.
-    with torch.inference_mode(False):
-        return roma.special_procrustes(others.mT @ points)
+    return roma.special_procrustes(others.mT @ points)

@@ -55,13 +55,13 @@ class BrainOfModel:
         brains = scan.known_brains or self._estimator.localiser([scan])[0]
         if not len(brains):
             raise NoHeadFoundError(f"{volume.name}: no fetal head was found")
-        if self._second_look is None:
-            if not self._closer:
-                return scan, brains[0]
-            return scan, self._estimator.close_ups.in_scan([Head(scan, brains[0])])[0].brain
-        brain = self._second_look(scan.array, brains[0])
-        if not brain.any():
-            raise NoHeadFoundError(f"{volume.name}: the localiser found no brain where the model has found one")
+        brain = brains[0]
+        if self._second_look is not None:
+            brain = self._second_look(scan.array, brain)
+            if not brain.any():
+                raise NoHeadFoundError(f"{volume.name}: the localiser found no brain where the model has found one")
+        elif self._closer:
+            brain = self._estimator.close_ups.in_scan([Head(scan, brain)])[0].brain
         return scan, brain
 
     @staticmethod

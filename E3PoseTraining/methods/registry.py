@@ -70,7 +70,8 @@ def find_method(name: str) -> type[Method]:
 
 def weights_of(name: str) -> Path | None:
     """The weights of a learned method that come with the project; None where there are none."""
-    return {path.stem: path for path in WEIGHTS.glob("*.safetensors")}.get(name)
+    path = WEIGHTS / f"{name}.safetensors"
+    return path if name in METHODS and path.is_file() else None
 
 
 def identity_of_method(name: str) -> str:

@@ -36,7 +36,7 @@ RUN := $(PYTHON) -m E3PoseTraining
 SYNTHESIZE = $(RUN).synthesize --brains $(MAPS) --workers $(WORKERS) -o $(@D) $(if $(KINDS),--kinds $(KINDS))
 LEARN = --resume auto --seed $(SEED) $(AUGMENT) $(MACHINE)
 PARTS = $(<D)/images $(<D)/labels $<
-UNSEEN_HEADS = $(WORK)/heads_unseen/images $(WORK)/heads_unseen/labels $(WORK)/heads_unseen/annotations.csv
+UNSEEN = $(addprefix $(WORK)/$(1)_unseen/,images labels annotations.csv)
 
 .PHONY: model tuned cross-validation untuned
 # All that a pattern makes is kept.
@@ -119,17 +119,16 @@ $(WORK)/eyes_first/unet.ckpt: $(call TABLES,all_heads heads_unseen)
 $(WORK)/eyes/unet.ckpt: $(call TABLES,all_second heads_unseen) $(WORK)/eyes_first/unet.ckpt
 	$(LEARN_EYES) --init $(WORK)/eyes_first/unet.ckpt --lr 0.002 --n_epochs 3 --seed $$(($(SEED) + 1))
 $(WORK)/upright/unet.ckpt: $(call TABLES,all_heads heads_unseen) $(WORK)/eyes_first/unet.ckpt
-	$(RUN).train_unet $(PARTS) $(UNSEEN_HEADS) $(@D) --config $(RECIPE)upright.yaml $(LEARN) --precision $(PRECISION) \
+	$(RUN).train_unet $(PARTS) $(call UNSEEN,heads) $(@D) --config $(RECIPE)upright.yaml $(LEARN) --precision $(PRECISION) \
 	    --init $(WORK)/eyes_first/unet.ckpt
-LEARN_E3CNN = $(RUN).train_e3cnn $(PARTS) $(UNSEEN_HEADS) $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN)
+LEARN_E3CNN = $(RUN).train_e3cnn $(PARTS) $(call UNSEEN,$(1)) $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN)
 $(WORK)/e3cnn_first/e3cnn.pth: $(call TABLES,all_heads heads_unseen)
-	$(LEARN_E3CNN)
+	$(call LEARN_E3CNN,heads)
 $(WORK)/e3cnn_second/e3cnn.pth: $(call TABLES,all_heads heads_unseen) $(WORK)/e3cnn_first/e3cnn.pth
-	$(LEARN_E3CNN) --init $(WORK)/e3cnn_first/e3cnn.pth --lr 0.01 --n_epochs 4 --seed $$(($(SEED) + 1))
+	$(call LEARN_E3CNN,heads) --init $(WORK)/e3cnn_first/e3cnn.pth --lr 0.01 --n_epochs 4 --seed $$(($(SEED) + 1))
 $(WORK)/e3cnn/e3cnn.pth: $(call TABLES,all_later heads_unseen) $(WORK)/e3cnn_second/e3cnn.pth
-	$(LEARN_E3CNN) --init $(WORK)/e3cnn_second/e3cnn.pth --lr 0.012 --n_epochs 8 --seed $$(($(SEED) + 2))
-LEARN_BRAINS_ALONE = $(RUN).train_e3cnn $(PARTS) $(PARTS:$(<D)%=$(WORK)/brains_alone_unseen%) $(@D) \
-    --config $(RECIPE)e3cnn.yaml $(LEARN) --lr 0.01 --export last
+	$(call LEARN_E3CNN,heads) --init $(WORK)/e3cnn_second/e3cnn.pth --lr 0.012 --n_epochs 8 --seed $$(($(SEED) + 2))
+LEARN_BRAINS_ALONE = $(call LEARN_E3CNN,brains_alone) --lr 0.01 --export last
 $(WORK)/e3cnn_brains_alone_first/e3cnn.pth: $(call TABLES,brains_alone brains_alone_unseen) $(WORK)/e3cnn/e3cnn.pth
 	$(LEARN_BRAINS_ALONE) --init $(WORK)/e3cnn/e3cnn.pth --n_epochs 9
 $(WORK)/e3cnn_brains_alone/e3cnn.pth: $(call TABLES,all_brains_alone brains_alone_unseen) \
@@ -178,8 +177,7 @@ $(WORK)/e3cnn_tuned/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 $(WORK)/e3cnn_without_%/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 	$(TUNE) --val_fold $*
 $(WORK)/model_%.safetensors: $(WORK)/e3cnn_%/e3cnn.pth $(BASE)
-	$(RUN).models.join --unet $(BASE) --e3cnn $< --eyes $(BASE) --upright $(BASE) \
-	    --brain_only $(BASE) -o $@
+	$(RUN).models.join --unet $(BASE) --e3cnn $< --eyes $(BASE) --upright $(BASE) --brain_only $(BASE) -o $@
 
 # What tuning gains: each scan's pose by networks that have seen no scan of that fetus, and by those that were not tuned.
 # A scan in which no head is found, which status 1 tells, counts as a failure there. ESTIMATE takes the scans whose row

@@ -230,6 +230,10 @@ def test_the_recipe_builds_every_stage_in_order(tmp_path):
     # The rotation network in three, that for brains without skull in two, and without each fetus.
     assert stages.count("E3PoseTraining.train_e3cnn") == 3 + 2 + 3
     assert stages.count("E3PoseTraining.models.join") == 1 + 3
+    # What is tuned keeps all other networks of the model that it was.
+    kept = ("--unet BASE", "--eyes BASE", "--upright BASE", "--brain_only BASE")
+    tuned = [line.replace(f"{tmp_path}/default.safetensors", "BASE") for line in lines if "/model_without_" in line]
+    assert len(tuned) == 3 and all(part in line for line in tuned for part in kept)
     assert stages.count("E3PoseTraining.models.card") == 1
     assert stages.count("E3PoseTraining.calibrate") == 4  # collected and fitted, twice
 

@@ -277,17 +277,19 @@ def _read(path: Path) -> Model:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a readable model file ({error})") from error
-    parts = {
-        part: {name.removeprefix(f"{part}."): tensor for name, tensor in tensors.items() if name.startswith(f"{part}.")}
-        for part in ("segmentation", "rotation", "eyes", "upright", "brain_only")
-    }
+
+    def network(network_class: type[Network], part: str) -> Network:
+        prefix = f"{part}."
+        weights = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        return _filled(network_class, getattr(header, part), weights, path)
+
     return Model(
-        _filled(UNet, header.segmentation, parts["segmentation"], path),
-        _filled(E3CNN, header.rotation, parts["rotation"], path),
+        network(UNet, "segmentation"),
+        network(E3CNN, "rotation"),
         header,
-        _filled(UNet, header.eyes, parts["eyes"], path) if header.eyes else None,
-        _filled(UNet, header.upright, parts["upright"], path) if header.upright else None,
-        _filled(E3CNN, header.brain_only, parts["brain_only"], path) if header.brain_only else None,
+        network(UNet, "eyes") if header.eyes else None,
+        network(UNet, "upright") if header.upright else None,
+        network(E3CNN, "brain_only") if header.brain_only else None,
     )
 
 
