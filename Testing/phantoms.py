@@ -67,6 +67,13 @@ def make_model_with_brain_only_network(seed: int = 0, other_seed: int = 1) -> Mo
     return Model(model.segmentation_network, model.rotation_network, header, brain_only_network=other)
 
 
+def make_model_with_second_opinion(seed: int = 0, other_seed: int = 1) -> Model:
+    """The small model, and one of another seed as its second opinion."""
+    model = make_small_model(seed)
+    second = make_small_model(other_seed)
+    return Model(model.segmentation_network, model.rotation_network, model.header, second_opinion=second)
+
+
 def _unet_of_brightness(slopes: list[float], offsets: list[float]) -> UNet:
     """A U-Net whose logit of each class is a linear function of the voxel's intensity."""
     unet = UNet(n_levels=1, n_features=1, n_classes=len(slopes))

@@ -30,7 +30,7 @@ class BrainOfModel:
 
     def __init__(self, means: Means, closer: bool = False) -> None:
         self._estimator = PoseEstimator(load_model(**means.model), means.device)
-        self._closer = closer and self._estimator.close_ups.sees_heads
+        self._closer = closer and self._estimator.reader.close_ups.sees_heads
         self._second_look = SecondLook(means.localiser, pick_device(means.device)) if means.localiser else None
 
     def __call__(self, volume: Volume) -> np.ndarray:
@@ -52,7 +52,7 @@ class BrainOfModel:
             If there is none.
         """
         scan = self._estimator.prepare(volume)
-        brains = scan.known_brains or self._estimator.localiser([scan])[0]
+        brains = scan.known_brains or self._estimator.reader.localiser([scan])[0]
         if not len(brains):
             raise NoHeadFoundError(f"{volume.name}: no fetal head was found")
         brain = brains[0]
@@ -61,7 +61,7 @@ class BrainOfModel:
             if not brain.any():
                 raise NoHeadFoundError(f"{volume.name}: the localiser found no brain where the model has found one")
         elif self._closer:
-            brain = self._estimator.close_ups.in_scan([Head(scan, brain)])[0].brain
+            brain = self._estimator.reader.close_ups.in_scan([Head(scan, brain)])[0].brain
         return scan, brain
 
     @staticmethod

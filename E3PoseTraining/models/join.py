@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from E3PoseLib.errors import ModelError
-from E3PoseLib.models.model import Model, ModelHeader
+from E3PoseLib.models.model import Model, ModelHeader, load_model
 from E3PoseLib.running.ending import exit_status
 
 from .weights import read_network
@@ -25,6 +26,7 @@ def write_model(
     eyes: Path | None = None,
     upright: Path | None = None,
     brain_only: Path | None = None,
+    second_opinion: Path | None = None,
 ) -> None:
     """Joins the networks to one model file.
 
@@ -39,6 +41,9 @@ def write_model(
     brain_only : Path | None
         Weights of this package's commands, official weights, or a model file with that network; the last three may be
         missing.
+    second_opinion : Path | None
+        A model file of the same design, whose second opinion is taken; where it has none, its own networks but that for
+        brains alone. Where it is missing there is no second opinion.
 
     Raises
     ------
@@ -62,7 +67,12 @@ def write_model(
         **settings | dict(zip(files, architectures, strict=True)),
     )
     parts = {f"{part}_network": network for part, network in zip(files, networks, strict=True)}
-    Model(header=header, **parts).save(path)
+    second = None
+    if second_opinion is not None:
+        given = load_model(second_opinion)
+        own = {f"{part}_network": network for part, network in given.own_networks.items() if part != "brain_only"}
+        second = given.second_opinion or Model(header=replace(given.header, brain_only={}), **own)
+    Model(header=header, second_opinion=second, **parts).save(path)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,9 +85,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--eyes", type=Path, help="weights that train_unet --around_object wrote")
     parser.add_argument("--upright", type=Path, help="weights that train_unet --upright wrote")
     parser.add_argument("--brain_only", type=Path, help="weights of a rotation network for brains without skull")
+    parser.add_argument("--second_opinion", type=Path, help="model file of that design, which reads doubtful scans too")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the model file; its name is the model's")
     options = parser.parse_args(arguments)
-    files = (options.unet, options.e3cnn, options.eyes, options.upright, options.brain_only)
+    files = (options.unet, options.e3cnn, options.eyes, options.upright, options.brain_only, options.second_opinion)
     return exit_status("join", lambda: write_model(options.output, *files))
 
 

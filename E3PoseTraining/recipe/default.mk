@@ -68,6 +68,20 @@ $(WORK)/brains_alone_second/annotations.csv:
 	$(SYNTHESIZE) $(BRAINS_ALONE) --n $$((1100 * $(TIMES))) --seed 60$$(($(SEED) + 2))
 $(WORK)/brains_alone_unseen/annotations.csv:
 	$(SYNTHESIZE) $(BRAINS_ALONE) --n 60 --seed 70$(SEED)
+# Of every kind, for the second opinion, whatever the first networks learn on; half as many again of those kinds of heads
+# that are the hardest to read. A brain alone has no second opinion.
+EVERY_KIND := --kinds epi=6 t2-stack=6 t2-volume=4 bold=2 dwi=3
+HARD_KINDS := --kinds t2-stack=2 t2-volume=1 dwi=3
+$(WORK)/heads_every/annotations.csv:
+	$(SYNTHESIZE) --field head $(EVERY_KIND) --n $$((1400 * $(TIMES))) --seed 40$(SEED)
+$(WORK)/heads_hard/annotations.csv:
+	$(SYNTHESIZE) --field head $(HARD_KINDS) --n $$((600 * $(TIMES))) --seed 80$$(($(SEED) + 1))
+$(WORK)/heads_every_unseen/annotations.csv:
+	$(SYNTHESIZE) --field head $(EVERY_KIND) --n 60 --seed 40$$(($(SEED) + 1))
+$(WORK)/scans_every/annotations.csv:
+	$(SYNTHESIZE) --kinds epi=2 t2-stack=6 t2-volume=4 bold=2 dwi=4 --n $$((980 * $(TIMES))) --seed 80$(SEED)
+$(WORK)/scans_every_unseen/annotations.csv:
+	$(SYNTHESIZE) $(EVERY_KIND) --n 20 --seed 80$$(($(SEED) + 2))
 $(WORK)/heads_unseen/annotations.csv:
 	$(SYNTHESIZE) --field head --n 60 --seed $(SEED)02
 $(WORK)/scans/annotations.csv:
@@ -85,8 +99,9 @@ TABLES = $(patsubst %,$(WORK)/%/annotations.csv,$(1))
 $(WORK)/all_heads/annotations.csv: $(call TABLES,heads heads_young)
 $(WORK)/all_second/annotations.csv: $(call TABLES,heads_second heads_second_young)
 $(WORK)/all_brains_alone/annotations.csv: $(call TABLES,brains_alone brains_alone_second)
+$(WORK)/all_every/annotations.csv: $(call TABLES,heads_every heads_hard)
 $(WORK)/all_later/annotations.csv: $(call TABLES,heads_second heads_second_young heads_third heads_third_young)
-$(call TABLES,all_heads all_second all_later all_brains_alone):
+$(call TABLES,all_heads all_second all_later all_brains_alone all_every):
 	rm -rf $(@D) && mkdir -p $(@D)/images $(@D)/labels
 	for folder in $(^:/annotations.csv=); do for files in images labels; do \
 	    ln $$folder/$$files/*.nii.gz $(@D)/$$files || exit 1; done; done
@@ -135,11 +150,30 @@ $(WORK)/e3cnn_brains_alone/e3cnn.pth: $(call TABLES,all_brains_alone brains_alon
     $(WORK)/e3cnn_brains_alone_first/e3cnn.pth
 	$(LEARN_BRAINS_ALONE) --init $(WORK)/e3cnn_brains_alone_first/e3cnn.pth --n_epochs 8 --seed $$(($(SEED) + 1))
 
+# The second opinion: copies of all these networks went on learning from every kind of scan.
+EVERY = --resume auto --seed $(SEED) --max_passes 6 --shading 0.3 $(MACHINE)
+LEARN_UNET_AGAIN = $(RUN).train_unet $(<D)/images $(<D)/labels $(WORK)/$(1)_unseen/images $(WORK)/$(1)_unseen/labels $(@D) \
+    $(EVERY) --precision $(PRECISION)
+$(WORK)/second_unet/unet.ckpt: $(call TABLES,scans_every scans_every_unseen) $(WORK)/unet/unet.ckpt
+	$(call LEARN_UNET_AGAIN,scans_every) --config $(RECIPE)unet.yaml --init $(WORK)/unet/unet.ckpt $(WIDE) --n_epochs 4 \
+	    --lr 0.0015 --ema 0.995
+$(WORK)/second_eyes/unet.ckpt: $(call TABLES,heads_every heads_every_unseen) $(WORK)/eyes/unet.ckpt
+	$(call LEARN_UNET_AGAIN,heads_every) --config $(RECIPE)eyes.yaml --init $(WORK)/eyes/unet.ckpt --n_epochs 4 --lr 0.002
+$(WORK)/second_e3cnn/e3cnn.pth: $(call TABLES,all_every heads_every_unseen) $(WORK)/e3cnn/e3cnn.pth
+	$(RUN).train_e3cnn $(PARTS) $(call UNSEEN,heads_every) $(@D) --config $(RECIPE)e3cnn.yaml $(EVERY) \
+	    --init $(WORK)/e3cnn/e3cnn.pth --n_epochs 6 --lr 0.01 --export last
+$(WORK)/second_upright/unet.ckpt: $(call TABLES,all_every heads_every_unseen) $(WORK)/upright/unet.ckpt
+	$(RUN).train_unet $(PARTS) $(call UNSEEN,heads_every) $(@D) --config $(RECIPE)upright.yaml $(EVERY) \
+	    --precision $(PRECISION) --init $(WORK)/upright/unet.ckpt --n_epochs 3 --lr 0.002
+JOIN = $(RUN).models.join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) --upright $(word 4,$^)
+$(WORK)/second.safetensors: $(WORK)/second_unet/unet.ckpt $(WORK)/second_e3cnn/e3cnn.pth $(WORK)/second_eyes/unet.ckpt \
+    $(WORK)/second_upright/unet.ckpt
+	$(JOIN) -o $@
+
 $(WORK)/uncalibrated/default.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(WORK)/eyes/unet.ckpt \
-    $(WORK)/upright/unet.ckpt $(WORK)/e3cnn_brains_alone/e3cnn.pth
+    $(WORK)/upright/unet.ckpt $(WORK)/e3cnn_brains_alone/e3cnn.pth $(WORK)/second.safetensors
 	mkdir -p $(@D)
-	$(RUN).models.join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) --upright $(word 4,$^) \
-	    --brain_only $(word 5,$^) -o $(WORK)/joined.safetensors
+	$(JOIN) --brain_only $(word 5,$^) --second_opinion $(word 6,$^) -o $(WORK)/joined.safetensors
 	$(RUN).models.card $(WORK)/joined.safetensors $(RECIPE)card.yaml -o $@
 
 # With what the answers are worth; collected twice, as which of several poses is taken depends on the calibration. Tables
@@ -177,7 +211,8 @@ $(WORK)/e3cnn_tuned/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 $(WORK)/e3cnn_without_%/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 	$(TUNE) --val_fold $*
 $(WORK)/model_%.safetensors: $(WORK)/e3cnn_%/e3cnn.pth $(BASE)
-	$(RUN).models.join --unet $(BASE) --e3cnn $< --eyes $(BASE) --upright $(BASE) --brain_only $(BASE) -o $@
+	$(RUN).models.join --unet $(BASE) --e3cnn $< --eyes $(BASE) --upright $(BASE) --brain_only $(BASE) \
+	    --second_opinion $(BASE) -o $@
 
 # What tuning gains: each scan's pose by networks that have seen no scan of that fetus, and by those that were not tuned.
 # A scan in which no head is found, which status 1 tells, counts as a failure there. ESTIMATE takes the scans whose row

@@ -66,11 +66,11 @@ def main() -> None:
     with torch.inference_mode():
         for path in options.scan:
             scan = estimator.prepare(read_volume(path))
-            [brains] = estimator.localiser([scan])
+            [brains] = estimator.reader.localiser([scan])
             if not brains:
                 print(f"{path.name}: no brain was found")
                 continue
-            crop = torch.from_numpy(estimator.views.crop(Head(scan, brains[0]))[0])[None, None]
+            crop = torch.from_numpy(estimator.reader.views.crop(Head(scan, brains[0]))[0])[None, None]
             truth = rotation_of(exact, crop.double())
             angles = [float(geodesic_angle(rotation_of(network, crop), truth)) for network in (ours, single, dense)]
             seconds = [float("inf")] * 2

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from phantoms import (
+    BY_AXES,
     make_head,
     make_model_with_brain_only_network,
     make_model_with_eyes,
+    make_model_with_second_opinion,
     make_model_with_upright_eyes,
     make_small_model,
 )
@@ -337,6 +339,29 @@ def test_the_eyes_are_where_they_were_put_in_any_storage(make_model):
         other = estimator.estimate(stored(scan, orientation))
         np.testing.assert_allclose(other.eyes.left, estimate.eyes.left, atol=1e-3)
         np.testing.assert_allclose(other.canonical_to_ras, estimate.canonical_to_ras, atol=1e-3)
+
+
+@pytest.mark.parametrize(("seeds", "second_is_surer"), [((0, 1), False), ((1, 0), True)])
+def test_a_doubtful_scan_is_read_by_the_second_networks_too(seeds, second_is_surer, tmp_path):
+    model = make_model_with_second_opinion(*seeds).with_header(calibration=BY_AXES.as_dict())
+    model.save(tmp_path / "two.safetensors")
+    both = PoseEstimator(load_model(tmp_path / "two.safetensors"), "cpu")
+    first, second = (
+        PoseEstimator(make_small_model(seed).with_header(calibration=BY_AXES.as_dict()), "cpu") for seed in seeds
+    )
+    scans = [make_head(seed=seed) for seed in range(3)]
+    for scan, answer in zip(scans, both.estimate_batch(scans), strict=True):
+        one, other = first.estimate(scan), second.estimate(scan)
+        assert one.confidence.level != "high"
+        assert (other.confidence.certainty > one.confidence.certainty) == second_is_surer
+        surer = other if second_is_surer else one
+        np.testing.assert_allclose(answer.canonical_to_ras, surer.canonical_to_ras, atol=1e-4)
+        degrees, mm = pose_difference(one.canonical_to_ras, other.canonical_to_ras)
+        assert answer.confidence.opinions_apart_degrees == pytest.approx(degrees, abs=0.01)
+        assert answer.confidence.opinions_apart_mm == pytest.approx(mm, abs=0.01)
+        assert answer.confidence.by_second_opinion == second_is_surer
+    official = PoseEstimator(load_model(tmp_path / "two.safetensors"), "cpu", as_official=True)
+    assert official.estimate(scans[0]).confidence.opinions_apart_mm is None
 
 
 def test_brains_without_skull_are_read_by_a_network_of_their_own(tmp_path):

@@ -65,9 +65,9 @@ def test_the_segmentation_networks_input_and_output(name, epi, estimator, stages
     assert error < 1e-3
 
     mask = np.unpackbits(stages[f"{name}/mask"]).reshape(scan.array.shape).astype(bool)
-    (found,) = estimator.localiser.candidates(scan, estimator.localiser.to_object(logits)[0].numpy())
+    (found,) = estimator.reader.localiser.candidates(scan, estimator.reader.localiser.to_object(logits)[0].numpy())
     assert 2 * (mask & found).sum() / (mask.sum() + found.sum()) >= 0.999
-    [crop] = estimator.views.crop(Head(scan, found))
+    [crop] = estimator.reader.views.crop(Head(scan, found))
     assert crop.shape == stages[f"{name}/crop"].shape
     np.testing.assert_allclose(crop, stages[f"{name}/crop"], atol=1e-5)
 
@@ -112,8 +112,8 @@ def test_the_poses_that_rounding_decides(name, determinant, epi, estimator):
     well, and the official number there, 14° off, cannot be met but by chance.
     """
     scan = estimator.prepare(read_volume(epi / f"{name}.nii.gz"))
-    [[mask]] = estimator.localiser([scan])
-    [view] = estimator.views.crop(Head(scan, mask))
+    [[mask]] = estimator.reader.localiser([scan])
+    [view] = estimator.reader.views.crop(Head(scan, mask))
     crop = torch.from_numpy(view)[None, None]
     network = estimator.model.rotation_network
     with torch.inference_mode():

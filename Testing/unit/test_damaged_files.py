@@ -103,6 +103,7 @@ def deep(header):
         (lambda header: header | {"views": True}, "views True is no whole number"),
         (lambda header: header | {"thresholds": [0.9, None]}, "thresholds"),
         (lambda header: header | {"rotation": header["rotation"] | {"multiplicity": 10**6}}, "multiplicity"),
+        (lambda header: header | {"second_opinion": "yes"}, "second_opinion 'yes' is neither true nor false"),
         (lambda header: header | {"brain_only": {"multiplicity": 10**6}}, "brain_only: multiplicity"),
         (lambda header: header | {"segmentation": [1]}, "segmentation: the U-Net's arguments are no dict"),
         (lambda header: header | {"segmentation": {"n_levels": 7, "n_features": 16}}, "the file has"),

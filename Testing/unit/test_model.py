@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from phantoms import make_model_with_eyes, make_model_with_upright_eyes, make_small_model
+from phantoms import (
+    make_model_with_eyes,
+    make_model_with_second_opinion,
+    make_model_with_upright_eyes,
+    make_small_model,
+)
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -49,6 +54,23 @@ def test_a_network_for_the_eyes_is_saved_with_the_others(tmp_path):
         Model(*both, model.header, deep)
     with pytest.raises(ModelError, match="the upright network's edge 40 is no multiple of 16"):
         Model(*both, model.header, model.eyes_network, deep)
+
+
+def test_a_second_opinion_is_saved_with_the_others_and_of_the_same_design(tmp_path):
+    model = make_model_with_second_opinion(0, 1)
+    model.save(tmp_path / "two.safetensors")
+    loaded = load_model(tmp_path / "two.safetensors")
+    volume = torch.rand(1, 1, 24, 24, 24, generator=torch.Generator().manual_seed(0))
+    for one, other in ((loaded, make_small_model(0)), (loaded.second_opinion, make_small_model(1))):
+        torch.testing.assert_close(one.rotation_network(volume), other.rotation_network(volume))
+    assert loaded.header.second_opinion and not loaded.second_opinion.header.second_opinion
+    assert loaded.identity == model.identity
+    assert model.identity not in (make_small_model(0).identity, make_model_with_second_opinion(0, 2).identity)
+    kept = loaded.with_header(name="other", spacing_mm=5.0)
+    assert kept.header.name == "other" and kept.second_opinion.header.spacing_mm == 5.0
+    assert kept.second_opinion.rotation_network is loaded.second_opinion.rotation_network
+    with pytest.raises(ModelError, match="second opinion is by networks of another design"):
+        Model(model.segmentation_network, model.rotation_network, model.header, second_opinion=make_model_with_eyes())
 
 
 def test_networks_are_ready_for_inference(small_model_file):

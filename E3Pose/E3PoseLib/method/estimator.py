@@ -11,20 +11,16 @@ from ..imaging.resampling import nearest_on_grid
 from ..imaging.volume import Volume
 from ..models.model import Model
 from ..networks.device import exact_float32, pick_device
-from ..networks.inference import Inference
 from ..networks.precision import PRECISIONS
-from .assemble import assemble
-from .close_ups import CloseUps
 from .doubt.candidates import CoreOfBrain, OtherCandidate, Twins
 from .doubt.contrast import Brightened, Continued, Darkened
 from .doubt.halves import MovedHalves
+from .doubt.opinion import SecondOpinion
 from .doubt.reading import Doubt, Reading, read_and_doubt
 from .estimate import PoseEstimate
-from .head import Head
-from .localise import BrainLocaliser
 from .prepared import PreparedScan, prepare
+from .reader import Reader
 from .stopwatch import Progress, Stopwatch
-from .views import HeadViews
 
 VIEWS_AROUND_A_KNOWN_BRAIN = 4
 """Most views of the rotation network where the brain is known. Each costs as much as the next: a head is followed in
@@ -67,16 +63,15 @@ class PoseEstimator:
         self.device = pick_device(device)
         self.model = model.to(self.device)
         self.as_official = as_official
-        infer = Inference(self.device)
-        self.localiser = BrainLocaliser(model, infer, precision)
-        self.close_ups = CloseUps(model, infer)
-        self.views = HeadViews(model, infer)
-        self.few_views = HeadViews(model, infer, VIEWS_AROUND_A_KNOWN_BRAIN)
+        by = (model.header, self.device, precision, as_official)
+        self.reader = Reader(model, *by)
+        self.second_reader = None if model.second_opinion is None else Reader(model.second_opinion, *by)
+        self._few_views = self.reader.fewer_views(VIEWS_AROUND_A_KNOWN_BRAIN)
 
     @property
     def precision(self) -> str:
         """In which the U-Net's convolutions run; "auto" until the first scan."""
-        return self.localiser.precision
+        return self.reader.localiser.precision
 
     def estimate(
         self, volume: Volume, progress: Progress | None = None, *, thorough: bool = True, halves: bool = True
@@ -157,7 +152,7 @@ class PoseEstimator:
     @property
     def can_follow(self) -> bool:
         """Whether `estimate_around` has a network that finds the brain anew where it roughly is."""
-        return not self.as_official and (self.close_ups.sees_heads or self.close_ups.sees_upright_heads)
+        return not self.as_official and (self.reader.close_ups.sees_heads or self.reader.close_ups.sees_upright_heads)
 
     @exact_float32()
     def estimate_around(
@@ -205,9 +200,9 @@ class PoseEstimator:
         known = scan.known_brains or (start,)
         if not known[0][scan.field_of_view].any():
             raise NoHeadFoundError(f"{volume.name}: the scan does not show where the head was")
-        keeps_brain = self.close_ups.sees_upright_heads
+        keeps_brain = self.reader.close_ups.sees_upright_heads
         reading = Reading(scan, known, brain_agreement if keeps_brain else None)
-        read_by_few = partial(self._read, clock=clock, views=self.few_views)
+        read_by_few = partial(self.reader, clock=clock, views=self._few_views)
         (read,) = read_by_few([reading])
         if read.estimate is not None and wants_halves(read.estimate):
             doubt = MovedHalves(self.model)
@@ -255,9 +250,11 @@ class PoseEstimator:
         """How a doubtful pose is checked. The official program doubts none."""
         moved: list[Doubt] = [MovedHalves(self.model)] if halves and not self.as_official else []
         n = self.model.header.candidates
+        others: list[Doubt] = [OtherCandidate(rank) for rank in range(1, n)]
+        if self.second_reader is not None and not self.as_official:
+            moved.append(SecondOpinion(within=[*moved, *others]))
         if n == 1:
             return moved
-        others: list[Doubt] = [OtherCandidate(rank) for rank in range(1, n)]
         if not thorough:
             return [*moved, *others, Twins()]
         others += [CoreOfBrain(), Twins()]
@@ -265,36 +262,11 @@ class PoseEstimator:
         continued = Continued(self.model.segmentation_network.stride, within=others)
         return [*moved, *others, continued, *(kind([*moved, *others]) for kind in (Brightened, Darkened))]
 
-    def _read(self, readings: Sequence[Reading], clock: Stopwatch, views: HeadViews | None = None) -> list[Reading]:
-        """Find the brains where there are none yet; then estimate the pose of the head around the first of them."""
-        readings = self._localise(readings, clock)
-        heads = [Head(one.scan, one.brains[0], one.brain_agreement) for one in readings if one.brains]
-        estimates = iter(self._estimate_heads(heads, clock, views or self.views))
-        return [replace(one, outcome=next(estimates)) if one.brains else one for one in readings]
-
-    def _localise(self, readings: Sequence[Reading], clock: Stopwatch) -> Sequence[Reading]:
-        """The same readings with what may be the brain, or with the error that there is none."""
-        unknown = [one.scan for one in readings if not one.brains]
-        if not unknown:
-            return readings
-        clock.begin("segment", 0.05)
-        found = iter(self.localiser(unknown))
-        return [one if one.brains else one.with_brains(next(found)) for one in readings]
-
-    def _estimate_heads(self, heads: list[Head], clock: Stopwatch, views: HeadViews) -> list[PoseEstimate]:
-        """Look closer, rotate, look at the head upright, assemble."""
-        if not heads:
-            return []
-        if self.close_ups.sees_heads and any(head.wants_close_up for head in heads):
-            clock.begin("eyes", 0.2)
-            heads = self.close_ups.in_scan(heads)
-        clock.begin("crop", 0.35)
-        crops = [views.crop(head) for head in heads]
-        clock.begin("rotate", 0.4)
-        heads = views.rotate(heads, crops)
-        if self.close_ups.sees_upright_heads:
-            clock.begin("upright", 0.8)
-            heads = self.close_ups.upright(heads)
-        clock.begin("assemble", 0.95)
-        header, device = self.model.header, str(self.device)
-        return [assemble(head, header, self.as_official, device, self.precision) for head in heads]
+    def _read(self, readings: Sequence[Reading], clock: Stopwatch) -> list[Reading]:
+        """Each reading by the networks that it is for."""
+        outcomes = {}
+        for reader, second in ((self.reader, False), (self.second_reader, True)):
+            those = [one for one in readings if one.is_second_opinion == second]
+            if reader is not None and those:
+                outcomes[second] = iter(reader(those, clock))
+        return [next(outcomes[one.is_second_opinion]) for one in readings]

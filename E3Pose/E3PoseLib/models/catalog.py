@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from ..errors import ModelError
 from .limits import problem_of_header
@@ -79,6 +80,9 @@ class ModelHeader:
         Edge of its input, a cube, in voxels.
     brain_only : dict
         Arguments of a second `E3CNN`, which reads brains without skull; empty: the first reads them too.
+    second_opinion : bool
+        Whether there is a second network of each kind but `brain_only`, of the same arguments and other weights, which
+        read a scan too where the pose by the first ones is doubtful.
     calibration : dict
         How its answers are judged, `calibration.Calibration.as_dict`; empty: it was never calibrated.
     description, training_data, licence, citation : str
@@ -103,12 +107,19 @@ class ModelHeader:
     upright: dict = field(default_factory=dict)
     upright_edge: int = 40
     brain_only: dict = field(default_factory=dict)
+    second_opinion: bool = False
     calibration: dict = field(default_factory=dict)
     description: str = ""
     training_data: str = ""
     licence: str = ""
     citation: str = ""
     format_version: int = FORMAT_VERSION
+
+
+def design(header: ModelHeader) -> dict[str, Any]:
+    """The fields in which a model and its second opinion are the same: all but card, calibration and what it lacks."""
+    own = ("name", "calibration", "brain_only", "second_opinion", *CARD_FIELDS)
+    return {name: value for name, value in vars(header).items() if name not in own}
 
 
 def parse_header(path: Path, metadata: dict[str, str]) -> ModelHeader:

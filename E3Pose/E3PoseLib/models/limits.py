@@ -107,6 +107,8 @@ def problem_of_header(document: Mapping[str, Any]) -> str:
         problem = problem_of_e3cnn(document.get(name, {}))
         if problem:
             return f"{name}: {problem}"
+    if not isinstance(document.get("second_opinion", False), bool):
+        return f"second_opinion {document['second_opinion']!r:.60} is neither true nor false"
     return problem_of_calibration(document.get("calibration", {}))
 
 

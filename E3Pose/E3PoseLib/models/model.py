@@ -21,6 +21,7 @@ from .catalog import (
     HEADER_KEY,
     ModelHeader,
     available_models,
+    design,
     find_model,
     model_folders,
     read_header,
@@ -39,6 +40,9 @@ __all__ = [
     "model_folders",
     "read_header",
 ]
+
+SECOND = "second_"
+"""Begins the names of the second opinion's weights in a model file."""
 
 N_EYES_CLASSES = 3
 """Classes of the networks that find the eyes: background, brain, eyes."""
@@ -59,11 +63,13 @@ class Model:
         See `ModelHeader.eyes` and `ModelHeader.upright`.
     brain_only_network : E3CNN, optional
         See `ModelHeader.brain_only`.
+    second_opinion : Model, optional
+        See `ModelHeader.second_opinion`: a model of the same `design`.
 
     Raises
     ------
     ModelError
-        If weights are not finite, or the header does not fit the networks.
+        If weights are not finite, the header does not fit the networks, or the second opinion is of another design.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Model:
         eyes_network: UNet | None = None,
         upright_network: UNet | None = None,
         brain_only_network: E3CNN | None = None,
+        second_opinion: Model | None = None,
     ) -> None:
         n_classes = segmentation_network.last_conv.out_channels
         if len(header.thresholds) != n_classes or not 0 < header.object_label < n_classes:
@@ -116,8 +123,12 @@ class Model:
         self.eyes_network = eyes_network
         self.upright_network = upright_network
         self.brain_only_network = brain_only_network
-        self.header = header
-        for network in self.networks.values():
+        self.second_opinion = second_opinion
+        # What the networks are, not what somebody has written of them, decides.
+        self.header = replace(header, second_opinion=second_opinion is not None)
+        if second_opinion is not None and design(self.header) != design(second_opinion.header):
+            raise ModelError(f"model {header.name!r}: the second opinion is by networks of another design")
+        for network in self.own_networks.values():
             if not all(weight.isfinite().all() for weight in network.state_dict().values()):
                 raise ModelError(f"model {header.name!r}: some weights are NaN or infinite; the file is damaged")
             network.eval().requires_grad_(False)
@@ -128,7 +139,13 @@ class Model:
 
     @property
     def networks(self) -> dict[str, UNet | E3CNN]:
-        """The networks by the prefix of their weights' names in a model file."""
+        """All networks by the prefix of their weights' names in a model file."""
+        others = {} if self.second_opinion is None else self.second_opinion.own_networks
+        return self.own_networks | {f"{SECOND}{part}": network for part, network in others.items()}
+
+    @property
+    def own_networks(self) -> dict[str, UNet | E3CNN]:
+        """The same without those of the second opinion."""
         networks: dict[str, UNet | E3CNN | None] = {
             "segmentation": self.segmentation_network,
             "rotation": self.rotation_network,
@@ -148,9 +165,11 @@ class Model:
         return f"{self.header.name}-{digest.hexdigest()[:12]}"
 
     def with_header(self, **changes: Any) -> Model:
-        """The same networks with other fields of the header."""
-        networks: dict[str, Any] = {f"{part}_network": network for part, network in self.networks.items()}
-        return Model(header=replace(self.header, **changes), **networks)
+        """The same networks with other fields of the header; so are those of the second opinion."""
+        header, second = replace(self.header, **changes), self.second_opinion
+        second = None if second is None else second.with_header(**design(header))
+        networks: dict[str, Any] = {f"{part}_network": network for part, network in self.own_networks.items()}
+        return Model(header=header, second_opinion=second, **networks)
 
     def to(self, device: torch.device | str) -> Model:
         """Move the networks to a device, in place."""
@@ -278,19 +297,24 @@ def _read(path: Path) -> Model:
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a readable model file ({error})") from error
 
-    def network(network_class: type[Network], part: str) -> Network:
-        prefix = f"{part}."
-        weights = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-        return _filled(network_class, getattr(header, part), weights, path)
+    def model(header: ModelHeader, prefix: str, second_opinion: Model | None = None) -> Model:
+        def network(network_class: type[Network], part: str) -> Network:
+            begins = f"{prefix}{part}."
+            weights = {name.removeprefix(begins): one for name, one in tensors.items() if name.startswith(begins)}
+            return _filled(network_class, getattr(header, part), weights, path)
 
-    return Model(
-        network(UNet, "segmentation"),
-        network(E3CNN, "rotation"),
-        header,
-        network(UNet, "eyes") if header.eyes else None,
-        network(UNet, "upright") if header.upright else None,
-        network(E3CNN, "brain_only") if header.brain_only else None,
-    )
+        return Model(
+            network(UNet, "segmentation"),
+            network(E3CNN, "rotation"),
+            header,
+            network(UNet, "eyes") if header.eyes else None,
+            network(UNet, "upright") if header.upright else None,
+            network(E3CNN, "brain_only") if header.brain_only else None,
+            second_opinion,
+        )
+
+    second = replace(header, brain_only={}, second_opinion=False)
+    return model(header, "", model(second, SECOND) if header.second_opinion else None)
 
 
 def _filled(

@@ -464,6 +464,19 @@ def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys
     five.with_header(object_fraction=0.5).save(other)
     assert join([*files, "--brain_only", str(other), "-o", str(joined)]) == 2
     assert f"different object_fraction: {e3cnn} (rotation) 0.6, {other} (brain_only) 0.5" in capsys.readouterr().err
+    # A second opinion is a whole model of that design; what it has for brains alone is not asked.
+    two = tmp_path / "two.safetensors"
+    assert join([*files, "--second_opinion", str(tmp_path / "five.safetensors"), "-o", str(two)]) == 0
+    second = load_model(two).second_opinion
+    assert second.header.brain_only == {} and sorted(second.networks) == sorted(four.networks)
+    for name, tensor in second.upright_network.state_dict().items():
+        assert torch.equal(tensor, four.upright_network.state_dict()[name]), name
+    # Of a model that has one it is taken, not what the model reads at first.
+    assert join([*files, "--second_opinion", str(two), "-o", str(tmp_path / "three.safetensors")]) == 0
+    third = load_model(tmp_path / "three.safetensors").second_opinion
+    assert third.header.description == second.header.description
+    assert join([*files, "--second_opinion", str(other), "-o", str(joined)]) == 2
+    assert "networks of another design" in capsys.readouterr().err
     weights = torch.load(trained, weights_only=True)["state_dict"]
     for name, tensor in model.eyes_network.state_dict().items():
         assert torch.equal(tensor, weights[f"model.{name}"]), name

@@ -50,7 +50,7 @@ class OtherCandidate:
         largest, other = reading.brains[0], reading.brains[self._rank]
         if not (reading.may_be_elsewhere or other.sum() >= TWIN_SHARE * largest.sum()):
             return []
-        return [Reading(reading.scan, (other,))]
+        return [reading.again(reading.scan, (other,))]
 
     def decide(self, reading: Reading, others: list[Reading]) -> Reading:
         """The other where the first is doubtful and less sure."""
@@ -77,7 +77,7 @@ class CoreOfBrain:
             return []
         whole = reading.scan.shown_part(reading.brains[0])
         core = thickest_part(whole, CORE_REACH)
-        return [Reading(reading.scan, (core,))] if core.sum() < CORE_SHARE * whole.sum() else []
+        return [reading.again(reading.scan, (core,))] if core.sum() < CORE_SHARE * whole.sum() else []
 
     def decide(self, reading: Reading, others: list[Reading]) -> Reading:
         """The pose by the core where it is another one, and surer even so."""

@@ -58,7 +58,7 @@ class Continued(_MadeOtherwise):
         """
         if reading.estimate is None or not reading.may_be_elsewhere or reading.scan.known_brains:
             return []
-        return [Reading(reading.scan.continued(self._stride))]
+        return [reading.again(reading.scan.continued(self._stride))]
 
 
 class Brightened(_MadeOtherwise):
@@ -73,7 +73,7 @@ class Brightened(_MadeOtherwise):
         known = reading.scan.known_brains
         if reading.estimate is not None and reading.shows_a_head:
             known = (reading.scan.on_grid(reading.estimate.mask),)
-        return [Reading(reading.scan.brightened(), known)]
+        return [reading.again(reading.scan.brightened(), known)]
 
 
 class Darkened(_MadeOtherwise):
@@ -87,4 +87,4 @@ class Darkened(_MadeOtherwise):
         if found is None or reading.shows_a_head or reading.scan.known_brains:
             return []
         doubtful = reading.may_be_elsewhere and not found.confidence.certainty >= LEAST_CERTAINTY
-        return [Reading(reading.scan.darkened())] if doubtful else []
+        return [reading.again(reading.scan.darkened())] if doubtful else []

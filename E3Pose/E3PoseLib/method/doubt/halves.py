@@ -59,7 +59,7 @@ class MovedHalves:
             return []
         brains = (scan.on_grid(whole.mask),)
         agreement = whole.confidence.brain_agreement if self._keeps_brain else None
-        return [Reading(half, brains, agreement) for half in halves]
+        return [reading.again(half, brains, agreement) for half in halves]
 
     def decide(self, reading: Reading, others: list[Reading]) -> Reading:
         """The pose halfway, where both halves are surer of theirs."""

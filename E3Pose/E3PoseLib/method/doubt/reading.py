@@ -32,6 +32,8 @@ class Reading:
         By all brains that were read.
     considered : tuple of PoseEstimate
         What was found in this scan and not taken.
+    is_second_opinion : bool
+        Whether the model's second networks read it.
     """
 
     scan: PreparedScan
@@ -40,6 +42,7 @@ class Reading:
     outcome: PoseEstimate | E3PoseError | None = None
     heads_found: tuple[PoseEstimate, ...] = ()
     considered: tuple[PoseEstimate, ...] = ()
+    is_second_opinion: bool = False
 
     @property
     def estimate(self) -> PoseEstimate | None:
@@ -58,9 +61,20 @@ class Reading:
         return self.estimate is None or self.estimate.confidence.may_be_elsewhere
 
     @property
+    def may_be_wrong(self) -> bool:
+        """Whether no head was found, or one whose pose is not sure, see `Confidence.may_be_wrong`."""
+        return self.estimate is None or self.estimate.confidence.may_be_wrong
+
+    @property
     def shows_a_head(self) -> bool:
         """Whether a head was found, see `Confidence.shows_a_head`; its pose may be doubtful."""
         return self.estimate is not None and self.estimate.confidence.shows_a_head
+
+    def again(
+        self, scan: PreparedScan, brains: tuple[np.ndarray, ...] = (), brain_agreement: float | None = None
+    ) -> Reading:
+        """Not read yet, by the same networks: the scan made otherwise, or another brain in it."""
+        return Reading(scan, brains, brain_agreement, is_second_opinion=self.is_second_opinion)
 
     def with_brains(self, brains: Sequence[np.ndarray]) -> Reading:
         """The same scan with what may be its brain, or with the error that there is none."""

@@ -69,6 +69,10 @@ class Confidence:
         Whether the pose is that of the brightened scan, since that of the scan itself was doubtful.
     darkened : bool
         Whether the pose is that of the darkened scan, since that of the scan itself was likelier wrong than right.
+    by_second_opinion : bool
+        Whether the pose is that of the model's second networks, since that of the first was doubtful.
+    opinions_apart_degrees, opinions_apart_mm : float or None
+        Between the poses by the first and by the second networks; None where these were not asked, or found no head.
     another_head_mm : float or None
         Distance of another head, where there seem to be twins; None otherwise.
     in_ghost : bool
@@ -99,6 +103,9 @@ class Confidence:
     continued: bool = False
     brightened: bool = False
     darkened: bool = False
+    by_second_opinion: bool = False
+    opinions_apart_degrees: float | None = None
+    opinions_apart_mm: float | None = None
     another_head_mm: float | None = None
     in_ghost: bool = False
     orientation_doubtful: bool = False
@@ -173,8 +180,12 @@ class Confidence:
     @property
     def may_be_elsewhere(self) -> bool:
         """Whether the pose is doubtful, and not for the file's orientation or motion of a head with eyes."""
-        has_moved = self.is_of_neither_half and self.shows_a_head
-        return not has_moved and not self.certainty >= MODERATE  # NaN is doubtful
+        return not self._head_has_moved and not self.certainty >= MODERATE  # NaN is doubtful
+
+    @property
+    def may_be_wrong(self) -> bool:
+        """Whether the pose is not sure, and not for motion of a head with eyes."""
+        return not self._head_has_moved and not self.certainty >= HIGH
 
     @property
     def shows_a_head(self) -> bool:
@@ -205,6 +216,10 @@ class Confidence:
         """Whether eyes were looked for and none found, or such that are elsewhere than the face."""
         apart = self.eyes_disagreement_degrees
         return self.eyes_agree is False and (apart is None or apart > FACE_ELSEWHERE_DEGREES)
+
+    @property
+    def _head_has_moved(self) -> bool:
+        return self.is_of_neither_half and self.shows_a_head
 
     @property
     def _brain_is_possible(self) -> bool:

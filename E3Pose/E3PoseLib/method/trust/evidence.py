@@ -109,6 +109,8 @@ def sizes_of_doubts(confidence: Confidence) -> dict[str, float]:
     brain_only = float(known.brain_only)
     eyes_apart = 0.0 if known.has_no_eyes else known.eyes_disagreement_degrees or 0.0
     brain, upright = (1.0 if one is None else one for one in (known.brain_agreement, known.upright_agreement))
+    apart, apart_mm = known.opinions_apart_degrees, known.opinions_apart_mm
+    opinions_apart = 0.0 if apart is None or apart_mm is None else min(1.0, apart / 10 + apart_mm / 10 - 1)
     return {
         "axes": 1 - min(known.axis_concentration),
         "axes, poor": max(0.0, 0.8 - min(known.axis_concentration)),
@@ -132,6 +134,8 @@ def sizes_of_doubts(confidence: Confidence) -> dict[str, float]:
         "core": float(known.by_core),
         "continued": float(known.continued),
         "brightened": float(known.brightened),
+        "second opinion": float(known.by_second_opinion),
+        "opinions apart": opinions_apart,
         "brain only": brain_only,
         "brain only, views": brain_only * views / 10,
         "brain only, right angles": brain_only * skewed / 10,

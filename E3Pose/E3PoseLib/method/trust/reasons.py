@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ...models.calibration import RIGHT_DEGREES, RIGHT_MM
 from .evidence import BRAIN_VOLUME_ML
 
 if TYPE_CHECKING:
@@ -66,6 +67,14 @@ def _doubts(confidence: Confidence) -> Iterator[tuple[tuple[str, ...], str]]:
         yield (
             ("brightened",),
             "the head was read from the brightened scan only: it lies in the dark, or the scan is poor",
+        )
+    if confidence.by_second_opinion:
+        yield ("second opinion",), "the pose is that of the model's second networks: the first ones were less sure"
+    apart, apart_mm = confidence.opinions_apart_degrees, confidence.opinions_apart_mm
+    if apart is not None and apart_mm is not None and (apart > RIGHT_DEGREES or apart_mm > RIGHT_MM):
+        yield (
+            ("opinions apart",),
+            f"the model's first and second networks tell poses {apart:.0f}° and {apart_mm:.0f} mm apart",
         )
     if confidence.darkened:
         yield (), "the head was read from the darkened scan only: something brighter beside the brain looked like it"
