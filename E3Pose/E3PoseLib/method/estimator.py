@@ -251,16 +251,19 @@ class PoseEstimator:
         moved: list[Doubt] = [MovedHalves(self.model)] if halves and not self.as_official else []
         n = self.model.header.candidates
         others: list[Doubt] = [OtherCandidate(rank) for rank in range(1, n)]
+        opinion: list[Doubt] = []
         if self.second_reader is not None and not self.as_official:
-            moved.append(SecondOpinion(within=[*moved, *others]))
+            opinion = [SecondOpinion(within=[*moved, *others])]
         if n == 1:
-            return moved
+            return [*moved, *opinion]
         if not thorough:
-            return [*moved, *others, Twins()]
+            return [*moved, *opinion, *others, Twins()]
         others += [CoreOfBrain(), Twins()]
         # Without halves, which are prepared anew, on the grid of the scan as it is.
         continued = Continued(self.model.segmentation_network.stride, within=others)
-        return [*moved, *others, continued, *(kind([*moved, *others]) for kind in (Brightened, Darkened))]
+        # The first networks alone read what is made otherwise: with the second ones no more is right (docs/making.md).
+        contrasts: list[Doubt] = [kind([*moved, *others]) for kind in (Brightened, Darkened)]
+        return [*moved, *opinion, *others, continued, *contrasts]
 
     def _read(self, readings: Sequence[Reading], clock: Stopwatch) -> list[Reading]:
         """Each reading by the networks that it is for."""
