@@ -9,9 +9,16 @@ The names below load on first use: importing the package costs nothing, so a pan
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 __version__ = "0.1.0"
+
+# Of PyTorch's threads on Linux: how often one that waits for the others looks before it sleeps. Without this it
+# waits for longer and so keeps from its core the thread that it waits for, where other programs use the processor too:
+# on two cores beside one busy process a scan took 11 s instead of 2 (docs/benchmarks.md). Read when PyTorch is loaded.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "100000")
 
 _HOMES = {
     "PoseEstimate": "method.estimate",

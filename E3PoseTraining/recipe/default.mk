@@ -211,8 +211,7 @@ $(WORK)/e3cnn_tuned/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 $(WORK)/e3cnn_without_%/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 	$(TUNE) --val_fold $*
 $(WORK)/model_%.safetensors: $(WORK)/e3cnn_%/e3cnn.pth $(BASE)
-	$(RUN).models.join --unet $(BASE) --e3cnn $< --eyes $(BASE) --upright $(BASE) --brain_only $(BASE) \
-	    --second_opinion $(BASE) -o $@
+	$(RUN).models.join $(foreach part,unet eyes upright brain_only second_opinion,--$(part) $(BASE)) --e3cnn $< -o $@
 
 # What tuning gains: each scan's pose by networks that have seen no scan of that fetus, and by those that were not tuned.
 # A scan in which no head is found, which status 1 tells, counts as a failure there. ESTIMATE takes the scans whose row

@@ -205,7 +205,7 @@ def test_the_recipe_names_only_flags_that_exist():
     assert (upright.unet_feat, upright.n_levels) == (header.upright["n_features"], header.upright["n_levels"])
     assert (upright.crop_size, upright.upright) == (header.upright_edge, True)
     assert (e3cnn.multiplicity, e3cnn.views) == (header.rotation["multiplicity"], header.views)
-    assert header.brain_only == header.rotation
+    assert header.brain_only == header.rotation and header.second_opinion
 
 
 def dry_run(work: Path, *arguments: str) -> list[str]:
@@ -224,14 +224,16 @@ def dry_run(work: Path, *arguments: str) -> list[str]:
 def test_the_recipe_builds_every_stage_in_order(tmp_path):
     lines = dry_run(tmp_path, "model", "cross-validation")
     stages = [line.split()[2] for line in lines]
-    assert stages.count("E3PoseTraining.synthesize") == 13 + 1  # the last for calibration
-    # The U-Net in three stages, the closer look in two, and the upright one.
-    assert stages.count("E3PoseTraining.train_unet") == 3 + 2 + 1
-    # The rotation network in three, that for brains without skull in two, and without each fetus.
-    assert stages.count("E3PoseTraining.train_e3cnn") == 3 + 2 + 3
-    assert stages.count("E3PoseTraining.models.join") == 1 + 3
+    assert (
+        stages.count("E3PoseTraining.synthesize") == 13 + 5 + 1
+    )  # five for the second opinion, the last for calibration
+    # The U-Net in three stages, the closer look in two, and the upright one; once more each for the second opinion.
+    assert stages.count("E3PoseTraining.train_unet") == 3 + 2 + 1 + 3
+    # The rotation network in three, that for brains without skull in two, for the second opinion, and without each fetus.
+    assert stages.count("E3PoseTraining.train_e3cnn") == 3 + 2 + 1 + 3
+    assert stages.count("E3PoseTraining.models.join") == 2 + 3
     # What is tuned keeps all other networks of the model that it was.
-    kept = ("--unet BASE", "--eyes BASE", "--upright BASE", "--brain_only BASE")
+    kept = ("--unet BASE", "--eyes BASE", "--upright BASE", "--brain_only BASE", "--second_opinion BASE")
     tuned = [line.replace(f"{tmp_path}/default.safetensors", "BASE") for line in lines if "/model_without_" in line]
     assert len(tuned) == 3 and all(part in line for line in tuned for part in kept)
     assert stages.count("E3PoseTraining.models.card") == 1
@@ -263,7 +265,7 @@ def test_tuning_can_begin_with_the_bundled_model(tmp_path):
 def test_the_model_is_made_without_clinical_scans(tmp_path):
     """So its accuracy on them needs no folds."""
     assert "No clinical scan" in read_header(MODEL).training_data
-    assert not any("scouts" in line or "epi" in line for line in dry_run(tmp_path, "model"))
+    assert not any("scouts" in line or "/epi" in line for line in dry_run(tmp_path, "model"))
 
 
 def test_a_skull_stripped_head_has_the_pose_of_the_whole_scan_and_no_eyes(estimator):
