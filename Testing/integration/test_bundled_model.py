@@ -229,7 +229,7 @@ def test_the_recipe_builds_every_stage_in_order(tmp_path):
     )  # five for the second opinion, the last for calibration
     # The U-Net in three stages, the closer look in two, and the upright one; once more each for the second opinion.
     assert stages.count("E3PoseTraining.train_unet") == 3 + 2 + 1 + 3
-    # The rotation network in three, that for brains without skull in two, for the second opinion, and without each fetus.
+    # The rotation network in three, that of brains alone in two, that of the second opinion, and without each fetus.
     assert stages.count("E3PoseTraining.train_e3cnn") == 3 + 2 + 1 + 3
     assert stages.count("E3PoseTraining.models.join") == 2 + 3
     # What is tuned keeps all other networks of the model that it was.
