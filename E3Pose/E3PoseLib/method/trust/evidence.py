@@ -94,6 +94,8 @@ def orthogonality_error(axes: np.ndarray) -> float:
 def sizes_of_doubts(confidence: Confidence) -> dict[str, float]:
     """How large each doubt about a pose is, by its name: 0 where nothing speaks against the pose, else about 1.
 
+    "opinions apart" alone may be negative, down to -1: two sets of networks that tell the same speak for the pose.
+
     These are what a `Calibration` weighs. Where a doubt grows faster than in proportion there is a second part of it,
     which begins later. Of a brain without skull there is little else to tell by, so some doubts weigh more there.
 
