@@ -27,15 +27,21 @@ def stages(work: Path, *variables: str) -> dict[str, list[str]]:
 def test_all_kinds_are_learned_where_that_is_asked_for(tmp_path):
     scouts, everything = stages(tmp_path), stages(tmp_path, "KINDS=all", "TIMES=2")
     assert {name: len(lines) for name, lines in scouts.items()} == {name: len(s) for name, s in everything.items()}
-    # But for the scans of the calibration, which are of every kind in both, and brains without skull.
+    # But for what is of every kind in both, for the calibration and the second opinion, and for brains alone.
     with_kinds = [line for lines in scouts.values() for line in lines if "--kinds" in line or "--shading" in line]
     alone = [line for line in with_kinds if "/brains_alone" in line and line.count("--kinds") == 1]
     assert len(alone) == 3 and all("--kinds brain-only=1" in line for line in alone)
     others = [line for line in with_kinds if line not in alone]
+    second = [line for line in others if any(part in line for part in ("_every", "/heads_hard", "/second_"))]
+    assert len(second) == 5 + 4 and sum("--max_passes 6 --shading 0.3" in line for line in second) == 4
+    others = [line for line in others if line not in second]
     assert len(others) == 1 and "/calibration" in others[0]
     for line in everything["synthesize"]:
         if "/brains_alone" in line:
             assert line.rindex("--kinds") == line.index("--kinds brain-only=1")
+            continue
+        if "_every" in line or "/heads_hard" in line:
+            assert "brain-only" not in line[line.rindex("--kinds") :]
             continue
         words = line.split()
         first = words.index("--kinds") + 1
@@ -43,4 +49,4 @@ def test_all_kinds_are_learned_where_that_is_asked_for(tmp_path):
         assert shares.keys() == KINDS.keys()
     for line in everything["train_unet"] + everything["train_e3cnn"]:
         assert "--max_passes 6 --shading 0.3" in line
-    assert sum("* 2))" in line for line in everything["synthesize"]) == 10 + 1
+    assert sum("* 2))" in line for line in everything["synthesize"]) == 10 + 3 + 1
