@@ -68,7 +68,7 @@ $(WORK)/brains_alone_second/annotations.csv:
 	$(SYNTHESIZE) $(BRAINS_ALONE) --n $$((1100 * $(TIMES))) --seed 60$$(($(SEED) + 2))
 $(WORK)/brains_alone_unseen/annotations.csv:
 	$(SYNTHESIZE) $(BRAINS_ALONE) --n 60 --seed 70$(SEED)
-# Of every kind, for the second opinion, whatever the first networks learn on; half as many again of those kinds of heads
+# Of every kind, for the second opinion, whatever the first networks learn on; and more of those kinds of heads
 # that are the hardest to read. A brain alone has no second opinion.
 EVERY_KIND := --kinds epi=6 t2-stack=6 t2-volume=4 bold=2 dwi=3
 HARD_KINDS := --kinds t2-stack=2 t2-volume=1 dwi=3
@@ -150,7 +150,7 @@ $(WORK)/e3cnn_brains_alone/e3cnn.pth: $(call TABLES,all_brains_alone brains_alon
     $(WORK)/e3cnn_brains_alone_first/e3cnn.pth
 	$(LEARN_BRAINS_ALONE) --init $(WORK)/e3cnn_brains_alone_first/e3cnn.pth --n_epochs 8 --seed $$(($(SEED) + 1))
 
-# The second opinion: copies of all these networks went on learning from every kind of scan.
+# The second opinion: copies of the four networks of whole scans went on learning from every kind of scan.
 EVERY = --resume auto --seed $(SEED) --max_passes 6 --shading 0.3 $(MACHINE)
 LEARN_UNET_AGAIN = $(RUN).train_unet $(<D)/images $(<D)/labels $(WORK)/$(1)_unseen/images $(WORK)/$(1)_unseen/labels $(@D) \
     $(EVERY) --precision $(PRECISION)

@@ -7,6 +7,7 @@ import pytest
 
 from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.imaging.volume import Volume
+from E3PoseLib.method.doubt.candidates import Twins
 from E3PoseLib.method.doubt.opinion import SecondOpinion
 from E3PoseLib.method.doubt.reading import Reading, read_and_doubt
 from E3PoseLib.method.estimate import PoseEstimate
@@ -68,6 +69,14 @@ def test_the_surer_pose_is_taken_whoever_tells_it_and_the_other_is_kept():
     assert any("second networks" in sentence for sentence in taken.warnings)
     assert [one.canonical_to_ras[0, 3] for one in answer.considered] == [0]
     assert taken.confidence.opinions_apart_mm == 30
+
+
+def test_heads_that_either_has_found_may_be_twins():
+    first, second = at(0.0, 0.75), at(100.0, 0.9)
+    answer, _ = settled(first, second)
+    assert [one.canonical_to_ras[0, 3] for one in answer.heads_found] == [0, 100]
+    twins = Twins().decide(answer, [])
+    assert twins.estimate.canonical_to_ras[0, 3] == 100 and twins.estimate.confidence.another_head_mm == 100
 
 
 def test_where_one_finds_no_head_the_other_speaks_alone():

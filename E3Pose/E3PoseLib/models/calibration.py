@@ -101,7 +101,7 @@ def read_calibration(document: Mapping[str, Any]) -> Calibration | None:
 def problem_of_calibration(document: Any) -> str:
     """Why a header's calibration cannot be; "" where it can, or there is none.
 
-    More doubt may make no pose more certain: weights of `right` are at most 0, those of the bounds at least 0.
+    No weight makes more doubt speak for a pose: weights of `right` are at most 0, those of the bounds at least 0.
     """
     if document == {}:
         return ""

@@ -33,7 +33,7 @@ class Reading:
     considered : tuple of PoseEstimate
         What was found in this scan and not taken.
     is_second_opinion : bool
-        Whether the model's second networks read it.
+        Whether it is for the model's second networks to read.
     """
 
     scan: PreparedScan

@@ -70,9 +70,9 @@ class Confidence:
     darkened : bool
         Whether the pose is that of the darkened scan, since that of the scan itself was likelier wrong than right.
     by_second_opinion : bool
-        Whether the pose is that of the model's second networks, since that of the first was doubtful.
+        Whether the pose is that of the model's second networks, since the first found none, or one less sure.
     opinions_apart_degrees, opinions_apart_mm : float or None
-        Between the poses by the first and by the second networks; None where these were not asked, or found no head.
+        Between the poses by the first and the second networks; None where these were not asked, or either found none.
     another_head_mm : float or None
         Distance of another head, where there seem to be twins; None otherwise.
     in_ghost : bool

@@ -112,7 +112,7 @@ def sizes_of_doubts(confidence: Confidence) -> dict[str, float]:
     eyes_apart = 0.0 if known.has_no_eyes else known.eyes_disagreement_degrees or 0.0
     brain, upright = (1.0 if one is None else one for one in (known.brain_agreement, known.upright_agreement))
     apart, apart_mm = known.opinions_apart_degrees, known.opinions_apart_mm
-    opinions_apart = 0.0 if apart is None or apart_mm is None else min(1.0, apart / 10 + apart_mm / 10 - 1)
+    opinions_apart = 0.0 if apart is None or apart_mm is None else min(apart / 10 + apart_mm / 10 - 1, 1.0)
     return {
         "axes": 1 - min(known.axis_concentration),
         "axes, poor": max(0.0, 0.8 - min(known.axis_concentration)),

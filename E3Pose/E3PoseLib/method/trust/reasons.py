@@ -69,7 +69,10 @@ def _doubts(confidence: Confidence) -> Iterator[tuple[tuple[str, ...], str]]:
             "the head was read from the brightened scan only: it lies in the dark, or the scan is poor",
         )
     if confidence.by_second_opinion:
-        yield ("second opinion",), "the pose is that of the model's second networks: the first ones were less sure"
+        yield (
+            ("second opinion",),
+            "the pose is that of the model's second networks: the first found no head, or were less sure",
+        )
     apart, apart_mm = confidence.opinions_apart_degrees, confidence.opinions_apart_mm
     if apart is not None and apart_mm is not None and (apart > RIGHT_DEGREES or apart_mm > RIGHT_MM):
         yield (
