@@ -14,9 +14,12 @@ PYTHON ?= python3
 KINDS ?=
 AUGMENT ?=
 TIMES ?= 1
+KINDS_WITH_SKULL := epi=6 t2-stack=6 t2-volume=4 bold=2 dwi=3
+ALL_KINDS := $(KINDS_WITH_SKULL) brain-only=3
+AUGMENT_OF_ALL := --max_passes 6 --shading 0.3
 ifeq ($(KINDS),all)
-override KINDS := epi=6 t2-stack=6 t2-volume=4 bold=2 dwi=3 brain-only=3
-AUGMENT := --max_passes 6 --shading 0.3
+override KINDS := $(ALL_KINDS)
+AUGMENT := $(AUGMENT_OF_ALL)
 WORK ?= build/all
 endif
 WORK ?= build/default
@@ -34,7 +37,8 @@ SCOUTS = $(or $(EPI),$(error EPI is not given: name the folder of the clinical s
 FETUSES := $(if $(EPI),$(shell awk -F, 'NR > 1 { print $$2 }' $(EPI)/landmarks.csv | sort -u))
 RUN := $(PYTHON) -m E3PoseTraining
 SYNTHESIZE = $(RUN).synthesize --brains $(MAPS) --workers $(WORKERS) -o $(@D) $(if $(KINDS),--kinds $(KINDS))
-LEARN = --resume auto --seed $(SEED) $(AUGMENT) $(MACHINE)
+LEARN_BY = --resume auto --seed $(SEED) $(1) $(MACHINE)
+LEARN = $(call LEARN_BY,$(AUGMENT))
 PARTS = $(<D)/images $(<D)/labels $<
 UNSEEN = $(addprefix $(WORK)/$(1)_unseen/,images labels annotations.csv)
 
@@ -70,7 +74,7 @@ $(WORK)/brains_alone_unseen/annotations.csv:
 	$(SYNTHESIZE) $(BRAINS_ALONE) --n 60 --seed 70$(SEED)
 # Of every kind, for the second opinion, whatever the first networks learn on; and more of those kinds of heads
 # that are the hardest to read. A brain alone has no second opinion.
-EVERY_KIND := --kinds epi=6 t2-stack=6 t2-volume=4 bold=2 dwi=3
+EVERY_KIND := --kinds $(KINDS_WITH_SKULL)
 HARD_KINDS := --kinds t2-stack=2 t2-volume=1 dwi=3
 $(WORK)/heads_every/annotations.csv:
 	$(SYNTHESIZE) --field head $(EVERY_KIND) --n $$((1400 * $(TIMES))) --seed 40$(SEED)
@@ -93,7 +97,7 @@ $(WORK)/scans_unseen/annotations.csv:
 # What the confidence is calibrated on: every kind, and seeds that no network has seen.
 $(WORK)/calibration/annotations.csv:
 	$(RUN).synthesize --brains $(MAPS) --workers $(WORKERS) -o $(@D) --n $$((900 * $(TIMES))) --seed $(SEED)11 \
-	    --kinds epi=6 t2-stack=6 t2-volume=4 bold=2 dwi=3 brain-only=3
+	    --kinds $(ALL_KINDS)
 TABLES = $(patsubst %,$(WORK)/%/annotations.csv,$(1))
 # Files of several folders in one, by links: of heads with all scans the first 300.
 $(WORK)/all_heads/annotations.csv: $(call TABLES,heads heads_young)
@@ -151,8 +155,8 @@ $(WORK)/e3cnn_brains_alone/e3cnn.pth: $(call TABLES,all_brains_alone brains_alon
 	$(LEARN_BRAINS_ALONE) --init $(WORK)/e3cnn_brains_alone_first/e3cnn.pth --n_epochs 8 --seed $$(($(SEED) + 1))
 
 # The second opinion: copies of the four networks of whole scans went on learning from every kind of scan.
-EVERY = --resume auto --seed $(SEED) --max_passes 6 --shading 0.3 $(MACHINE)
-LEARN_UNET_AGAIN = $(RUN).train_unet $(<D)/images $(<D)/labels $(WORK)/$(1)_unseen/images $(WORK)/$(1)_unseen/labels $(@D) \
+EVERY = $(call LEARN_BY,$(AUGMENT_OF_ALL))
+LEARN_UNET_AGAIN = $(RUN).train_unet $(<D)/images $(<D)/labels $(addprefix $(WORK)/$(1)_unseen/,images labels) $(@D) \
     $(EVERY) --precision $(PRECISION)
 $(WORK)/second_unet/unet.ckpt: $(call TABLES,scans_every scans_every_unseen) $(WORK)/unet/unet.ckpt
 	$(call LEARN_UNET_AGAIN,scans_every) --config $(RECIPE)unet.yaml --init $(WORK)/unet/unet.ckpt $(WIDE) --n_epochs 4 \

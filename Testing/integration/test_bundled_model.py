@@ -224,9 +224,8 @@ def dry_run(work: Path, *arguments: str) -> list[str]:
 def test_the_recipe_builds_every_stage_in_order(tmp_path):
     lines = dry_run(tmp_path, "model", "cross-validation")
     stages = [line.split()[2] for line in lines]
-    assert (
-        stages.count("E3PoseTraining.synthesize") == 13 + 5 + 1
-    )  # five for the second opinion, the last for calibration
+    # Five for the second opinion, the last for calibration.
+    assert stages.count("E3PoseTraining.synthesize") == 13 + 5 + 1
     # The U-Net in three stages, the closer look in two, and the upright one; once more each for the second opinion.
     assert stages.count("E3PoseTraining.train_unet") == 3 + 2 + 1 + 3
     # The rotation network in three, that of brains alone in two, that of the second opinion, and without each fetus.

@@ -266,10 +266,7 @@ class PoseEstimator:
         return [*moved, *opinion, *others, continued, *contrasts]
 
     def _read(self, readings: Sequence[Reading], clock: Stopwatch) -> list[Reading]:
-        """Each reading by the networks that it is for."""
-        outcomes = {}
-        for reader, second in ((self.reader, False), (self.second_reader, True)):
-            those = [one for one in readings if one.is_second_opinion == second]
-            if reader is not None and those:
-                outcomes[second] = iter(reader(those, clock))
-        return [next(outcomes[one.is_second_opinion]) for one in readings]
+        """Readings of one doubt, which are all for the same networks."""
+        reader = self.second_reader if readings[0].is_second_opinion else self.reader
+        assert reader is not None
+        return reader(readings, clock)

@@ -54,9 +54,7 @@ class OtherCandidate:
 
     def decide(self, reading: Reading, others: list[Reading]) -> Reading:
         """The other where the first is doubtful and less sure."""
-        found = reading.heads_found or tuple(filter(None, [reading.estimate]))
-        found += tuple(other.estimate for other in others if other.estimate is not None)
-        reading = replace(reading, heads_found=found)
+        reading = replace(reading, heads_found=sum((one.heads for one in (reading, *others)), ()))
         for other in others:
             if other.estimate is not None and reading.may_be_elsewhere and other.is_surer_than(reading):
                 warnings = (*other.estimate.warnings, NOT_THE_LARGEST)

@@ -41,8 +41,7 @@ class SecondOpinion:
             if second is None:
                 continue
             # Whichever is taken: the other, and what either has seen beside it, may be a twin's.
-            found = (*([] if first is None else [first]), *(other.heads_found or [second]))
-            reading = replace(reading, heads_found=found)
+            reading = replace(reading, heads_found=reading.heads + other.heads)
             if first is not None:
                 degrees, mm = pose_difference(first.canonical_to_ras, second.canonical_to_ras)
                 apart = {"opinions_apart_degrees": degrees, "opinions_apart_mm": mm}

@@ -66,6 +66,11 @@ class Reading:
         return self.estimate is None or self.estimate.confidence.may_be_wrong
 
     @property
+    def heads(self) -> tuple[PoseEstimate, ...]:
+        """`heads_found`; before that is known, the outcome where it is an estimate."""
+        return self.heads_found or tuple(filter(None, [self.estimate]))
+
+    @property
     def shows_a_head(self) -> bool:
         """Whether a head was found, see `Confidence.shows_a_head`; its pose may be doubtful."""
         return self.estimate is not None and self.estimate.confidence.shows_a_head
