@@ -93,6 +93,13 @@ def build_parser() -> argparse.ArgumentParser:
     optimisation.add_argument("--momentum", type=float, default=0.9, help="of sgd")
     optimisation.add_argument("--class_weights", type=float, nargs="+", default=[1, 8, 2], help="of every class")
     optimisation.add_argument("--dice_weight", type=float, default=0.5, help="of the Dice loss")
+    optimisation.add_argument(
+        "--places",
+        type=float,
+        default=0,
+        help="with --upright: weight of the loss of each brain voxel's place in the head, which tells how the head is "
+        "turned; 0: the network does not tell it",
+    )
     optimisation.add_argument("--n_epochs", type=positive_int, default=1000)
     optimisation.add_argument("--validate_every_n_epoch", type=positive_int, default=1)
     add_shared_options(parser)

@@ -73,8 +73,8 @@ class UprightInput:
         self.clip_fraction = clip_fraction
 
     def __call__(self, sample: Sample) -> Sample:
-        # What the augmentation has placed, off as a first look errs, stays where it is: its axes are gone.
-        if sample.axes is not None:
+        # What the augmentation has placed, off as a first look errs, stays where it is.
+        if not sample.is_upright:
             sample = upright(sample, self.edge)
         image = rescale(sample.image.numpy(force=True), self.clip_fraction)
         return dataclasses.replace(sample, image=torch.from_numpy(image).to(sample.image.device))

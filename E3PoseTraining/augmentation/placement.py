@@ -132,7 +132,7 @@ class RandUprightHead(RandSampleTransform):
 
 
 def upright(sample: Sample, edge: int, linear: np.ndarray | None = None, shift: np.ndarray | None = None) -> Sample:
-    """The head of a sample upright, by its axes, which the result no longer has.
+    """The head of a sample upright, by its axes; those of the result tell how far it is off.
 
     Parameters
     ----------
@@ -158,7 +158,11 @@ def upright(sample: Sample, edge: int, linear: np.ndarray | None = None, shift: 
     device = sample.image.device
     image = sample_grids(image, *where, device=device)
     label = sample_grids(label, *where, nearest=True, device=device).to(torch.uint8)
-    return dataclasses.replace(sample, image=image, label=label, axes=None)
+    # Without a disturbance the cube's axes are the head's.
+    content = np.linalg.inv(disturbance[:3, :3])
+    turn = torch.from_numpy(content / abs(np.linalg.det(content)) ** (1 / 3))
+    axes = transform_axes(turn, torch.eye(3, dtype=sample.axes.dtype))
+    return dataclasses.replace(sample, image=image, label=label, axes=axes, is_upright=True)
 
 
 class RandMaskError(RandSampleTransform):

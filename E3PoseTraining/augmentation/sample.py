@@ -38,6 +38,8 @@ class Sample:
         Edge of a voxel, mm.
     first_look : Tensor | None
         The label as a segmentation network finds it, where that is another (`RandMaskError`): what a crop goes by.
+    is_upright : bool
+        Whether the head was turned upright, as well as a first look knows (`placement.upright`).
     """
 
     image: Tensor
@@ -45,6 +47,7 @@ class Sample:
     axes: Tensor | None
     spacing: float
     first_look: Tensor | None = None
+    is_upright: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,6 +62,7 @@ class Sample:
             self.axes,
             self.spacing,
             None if self.first_look is None else self.first_look.to(device, non_blocking=non_blocking),
+            self.is_upright,
         )
 
 

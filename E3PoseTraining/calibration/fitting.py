@@ -1,8 +1,8 @@
 """Fits a calibration: how likely a pose is right, and how far off it may be, by the doubts about it.
 
 The odds by logistic regression, the bounds by regression of the 0.9-quantile of the logarithm of the error, both linear
-in the doubts, so that whoever reads the weights can follow a verdict. No doubt may make a pose more certain: what would
-get such a weight is left out, the worst first, until none is left.
+in the doubts, so that whoever reads the weights can follow a verdict. No doubt that grows may make a pose more certain:
+what would get such a weight is left out, the worst first, until none is left.
 """
 
 from __future__ import annotations

@@ -30,8 +30,7 @@ class UprightHead(UprightInput):
     def __call__(self, sample: Sample) -> Sample:
         """Image and label ``[1, edge, edge, edge]`` in training; ``[1 + N_TURNED, …]``, the upright one first, else."""
         see = super().__call__
-        # A head that the augmentation has placed has no axes any more.
-        if sample.axes is None:
+        if sample.is_upright:
             return see(sample)
         shown = [see(upright(sample, self.edge, rotation)) for rotation in view_rotations(1 + N_TURNED)]
         images, labels = torch.cat([each.image for each in shown]), torch.cat([each.label for each in shown])

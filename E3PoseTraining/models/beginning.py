@@ -15,8 +15,8 @@ from .weights import PARTS, read_network
 def initialise(network: torch.nn.Module, path: Path | None, part: str) -> None:
     """Begins with the weights of an earlier run, where its file is given.
 
-    A `UNet` may have a multiple of the features that it had there: it begins with the same answer. And it may have
-    been trained for another part of a model.
+    A `UNet` may have a multiple of the features that it had there: it begins with the same answer. It may have been
+    trained for another part of a model, and have further outputs.
 
     Parameters
     ----------
@@ -37,7 +37,9 @@ def initialise(network: torch.nn.Module, path: Path | None, part: str) -> None:
     is_model = path.suffix == ".safetensors"
     weights = read_network(path, part)[0].state_dict() if is_model else PARTS[part][1](path)[1]
     try:
-        network.load_state_dict(widened(weights, network.state_dict()) if isinstance(network, UNet) else weights)
+        if isinstance(network, UNet):
+            weights = with_outputs(widened(weights, network.state_dict()), network.state_dict())
+        network.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError(f"--init {path}: not the network that the flags describe: {error}") from error
 
@@ -68,3 +70,9 @@ def widened(weights: dict[str, torch.Tensor], wide: dict[str, torch.Tensor]) -> 
             weight = weight.repeat_interleave(copies, 1) / copies
         result[name] = weight + 0.1 * weight.std() * torch.randn_like(weight) if is_kernel else weight
     return result
+
+
+def with_outputs(weights: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights of a U-Net with the first outputs of one that has more, whose further ones stay as they are there."""
+    missing = [name for name in weights if name.startswith("last_conv.") and len(weights[name]) < len(wanted[name])]
+    return weights | {name: torch.cat([weights[name], wanted[name][len(weights[name]) :]]) for name in missing}

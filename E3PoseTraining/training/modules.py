@@ -21,6 +21,7 @@ from E3PoseLib.networks.equivariant.network import pool_axes
 from ..augmentation.sample import Sample
 from .losses import AxesLoss, SegmentationLoss
 from .options import plain
+from .places import PlacesLoss
 from .recording import RecordedField
 
 
@@ -97,19 +98,21 @@ class SegmentationModule(TrainingModule):
     def __init__(self, model, options) -> None:
         super().__init__(model, options)
         self.loss = SegmentationLoss(options.class_weights, options.dice_weight)
+        self.n_classes = options.n_output_channels
+        self.places_loss = PlacesLoss() if options.places else None
         self.distances = MeanMetric()
 
     def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
         images, labels = _images(batch), _labels(batch)
-        loss = self.loss(self.model(images), labels)
+        loss = self.loss_of(self.model(images), labels, batch)
         self.log("train_loss", loss, on_step=True, on_epoch=True, sync_dist=True, batch_size=len(batch))
         return loss
 
     def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
         images, labels = _images(batch), _labels(batch)
         logits = self.model(images)
-        self.log("val_loss", self.loss(logits, labels), sync_dist=True, batch_size=len(batch))
-        found, truth = logits.argmax(1, keepdim=True) == 1, labels == 1
+        self.log("val_loss", self.loss_of(logits, labels, batch), sync_dist=True, batch_size=len(batch))
+        found, truth = self.brain(logits), labels == 1
         dice = compute_dice(found.float(), truth.float(), ignore_empty=False).mean()
         self.log("val_dice", dice, sync_dist=True, batch_size=len(batch), prog_bar=True)
         distances = [
@@ -118,6 +121,19 @@ class SegmentationModule(TrainingModule):
             if a.any() and b.any()
         ]
         self.distances.update(torch.stack(distances) if distances else images.new_empty(0))
+
+    def brain(self, output: Tensor) -> Tensor:
+        """Where the network sees the object, bool ``[B, 1, D, H, W]``, by what it gives ``[B, C, D, H, W]``."""
+        return output[:, : self.n_classes].argmax(1, keepdim=True) == 1
+
+    def loss_of(self, output: Tensor, labels: Tensor, batch: list[Sample]) -> Tensor:
+        """The loss of what the network gives."""
+        loss = self.loss(output[:, : self.n_classes], labels)
+        if self.places_loss is None:
+            return loss
+        return loss + self.options.places * self.places_loss(
+            output[:, self.n_classes :], (labels == 1).to(output), _axes(batch)
+        )
 
     def on_validation_epoch_end(self) -> None:
         # Of all processes, those too that found no object: what one does not take part in the others wait for.

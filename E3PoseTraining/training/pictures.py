@@ -53,7 +53,7 @@ class SegmentationPicture(PredictionPicture):
     """Three cuts through the object: truth in green, prediction in red."""
 
     def draw(self, row, sample: Sample, module: LightningModule) -> None:
-        found = (module.model(sample.image[None])[0].argmax(0) == 1).cpu().numpy()
+        found = module.brain(module.model(sample.image[None]))[0, 0].cpu().numpy()
         truth = (sample.label[0] == 1).cpu().numpy()
         centre = np.argwhere(truth).mean(0).round().astype(int) if truth.any() else np.array(truth.shape) // 2
         for axis, panel in enumerate(row):

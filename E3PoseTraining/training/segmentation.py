@@ -11,7 +11,7 @@ from lightning.pytorch import seed_everything
 
 from E3PoseLib.errors import TrainingError
 from E3PoseLib.models.catalog import OFFICIAL_THRESHOLDS, thresholds_of
-from E3PoseLib.models.model import N_EYES_CLASSES
+from E3PoseLib.models.model import N_EYES_CLASSES, N_PLACES
 from E3PoseLib.networks.unet.unet import UNet
 
 from ..augmentation.inputs import SegmentationInput, UprightInput
@@ -60,6 +60,8 @@ def train_segmentation(options: argparse.Namespace) -> None:
             )
     if part != "segmentation" and options.n_output_channels != N_EYES_CLASSES:
         raise TrainingError("--around_object and --upright need three classes: background, brain and eyes.")
+    if options.places and not options.upright:
+        raise TrainingError("--places are told of heads that are upright; give it with --upright.")
     if options.crop_size % network.stride:
         raise TrainingError(
             f"--crop_size {options.crop_size} is no multiple of {network.stride}, as {options.n_levels} levels need."
@@ -93,7 +95,7 @@ def unet_architecture(options: argparse.Namespace) -> dict[str, Any]:
         "n_features": options.unet_feat,
         "feature_multiplier": options.feat_mult,
         "activation": options.activation,
-        "n_classes": options.n_output_channels,
+        "n_classes": options.n_output_channels + (N_PLACES if options.places else 0),
         "input_stride": options.input_stride,
     }
 

@@ -236,12 +236,16 @@ def test_a_pose_that_is_likelier_wrong_is_also_sought_in_the_darkened_scan():
 
 def test_around_a_known_brain_a_dark_scan_shows_it_only_brightened():
     estimator, head = PoseEstimator(make_model_with_upright_eyes(), "cpu"), make_head()
-    brain = replace(head, array=estimator.estimate(head).mask)
+    found = estimator.estimate(head)
+    brain = replace(head, array=found.mask)
     dark = replace(head, array=head.array / 4)
     # The corner of the box about the brain is not brain, and lies in what the close-up network sees.
     corner = np.argwhere(brain.array).min(axis=0)
     dark.array[tuple(slice(edge, edge + 3) for edge in corner)] = head.array.max()
-    as_it_is, brightened = (estimator.estimate_around(dark, brain, brightened=bright) for bright in (False, True))
+    as_it_is, brightened = (
+        estimator.estimate_around(dark, brain, replace(found.confidence, brain_agreement=None, brightened=bright))
+        for bright in (False, True)
+    )
     assert as_it_is.confidence.upright_agreement < 0.1 and not as_it_is.confidence.brightened
     assert brightened.confidence.upright_agreement > 0.5 and brightened.confidence.brightened
 

@@ -8,6 +8,7 @@ import pytest
 from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.doubt.candidates import Twins
+from E3PoseLib.method.doubt.contrast import Brightened
 from E3PoseLib.method.doubt.opinion import SecondOpinion
 from E3PoseLib.method.doubt.reading import Reading, read_and_doubt
 from E3PoseLib.method.estimate import PoseEstimate
@@ -33,11 +34,14 @@ def settled(first, second, brain=None) -> tuple[Reading, int]:
         asked.extend(one.is_second_opinion for one in readings)
         return [replace(one, outcome=second if one.is_second_opinion else first) for one in readings]
 
+    (answer,) = read_and_doubt([Reading(scan(brain))], [SecondOpinion(within=())], read)
+    return answer, sum(asked)
+
+
+def scan(brain=None) -> PreparedScan:
     volume = Volume(np.zeros((9, 9, 9), np.float32), np.diag([8.0, 8.0, 8.0, 1.0]))
     whole = tuple(slice(0, n) for n in volume.shape)
-    scan = PreparedScan(volume, volume, whole, volume.array, volume.voxel_to_ras, whole, brain)
-    (answer,) = read_and_doubt([Reading(scan)], [SecondOpinion(within=())], read)
-    return answer, sum(asked)
+    return PreparedScan(volume, volume, whole, volume.array, volume.voxel_to_ras, whole, brain)
 
 
 def test_a_sure_pose_a_moved_head_and_a_brain_without_skull_need_no_second_opinion():
@@ -69,6 +73,20 @@ def test_the_surer_pose_is_taken_whoever_tells_it_and_the_other_is_kept():
     assert any("second networks" in sentence for sentence in taken.warnings)
     assert [one.canonical_to_ras[0, 3] for one in answer.considered] == [0]
     assert taken.confidence.opinions_apart_mm == 30
+
+
+def test_what_is_read_later_is_compared_with_the_second_opinion_too():
+    """A brighter scan shows the first networks the head where the second ones have seen it, or elsewhere."""
+    outcomes = iter([at(0.0, 0.7), at(40.0, 0.68), at(42.0, 0.69)])
+
+    def read(readings):
+        return [one.with_outcome(next(outcomes)) for one in readings]
+
+    (answer,) = read_and_doubt([Reading(scan())], [SecondOpinion(within=()), Brightened(within=())], read)
+    taken = answer.estimate
+    assert taken.canonical_to_ras[0, 3] == 42 and taken.confidence.brightened
+    assert taken.confidence.opinions_apart_mm == pytest.approx(2.0)
+    assert [one.confidence.opinions_apart_mm for one in answer.considered] == [40.0, 40.0]
 
 
 def test_heads_that_either_has_found_may_be_twins():

@@ -20,11 +20,12 @@ from ..imaging.intensities import rescale
 from ..imaging.masks import bounding_box, box_around, dice_overlap, largest_components
 from ..imaging.resampling import reached_box
 from ..imaging.sampling import sample_grids
-from ..models.model import Model
+from ..models.model import N_EYES_CLASSES, Model
 from ..networks.inference import Inference
 from ..networks.unet.unet import UNet
 from .crop import cube_around, upright_cube
 from .head import EyeMap, Head
+from .places import trimmed_rotation
 from .views import assemble_rotation
 
 CORE_DEPTH_MM = 9.0
@@ -38,8 +39,11 @@ MirroredAxes = tuple[tuple[int, ...], ...]
 HALF_TURN: MirroredAxes = ((), (2, 3))
 """The images of a head in any pose: as it is, and turned by half a turn."""
 
-LEFT_AND_RIGHT: MirroredAxes = ((), (2,))
-"""The images of an upright head, which looks alike from left and right."""
+LEFT_AND_RIGHT = 2
+"""The axis of the batch along which an upright head is mirrored: it looks alike from left and right."""
+
+LEAST_WEIGHT = 0.05
+"""Of a voxel's place in the head, the probability that it is in the brain: below, it does not count."""
 
 
 class CloseUps:
@@ -56,7 +60,7 @@ class CloseUps:
         self._infer = infer
         # One object for all calls, as recordings are kept by it.
         self._by_scan = model.eyes_network and partial(mirrored_posterior, model.eyes_network, HALF_TURN)
-        self._by_upright = model.upright_network and partial(mirrored_posterior, model.upright_network, LEFT_AND_RIGHT)
+        self._by_upright = model.upright_network and partial(upright_posterior, model.upright_network)
 
     @property
     def sees_heads(self) -> bool:
@@ -123,6 +127,29 @@ def mirrored_posterior(network: UNet, mirrored_axes: MirroredAxes, batch: torch.
     return torch.stack([network(batch.flip(axes)).softmax(1).flip(axes) for axes in mirrored_axes]).mean(0)
 
 
+def upright_posterior(network: UNet, batch: torch.Tensor) -> torch.Tensor:
+    """What the upright network tells, the mean over heads and their mirror images.
+
+    Parameters
+    ----------
+    network : UNet
+    batch : torch.Tensor
+        Shape ``[B, 1, E, E, E]``.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``[B, C, E, E, E]``: probabilities of background, brain, eyes; then, where the network tells it, how far
+        right, anterior and superior of the brain's centre a voxel is, in radii of a ball of the brain's volume.
+    """
+    here, there = network(batch), network(batch.flip(LEFT_AND_RIGHT)).flip(LEFT_AND_RIGHT)
+    classes = sum(told[:, :N_EYES_CLASSES].softmax(1) for told in (here, there))
+    # What is right in a head is left in its mirror image.
+    right, others = there[:, N_EYES_CLASSES : N_EYES_CLASSES + 1], there[:, N_EYES_CLASSES + 1 :]
+    places = here[:, N_EYES_CLASSES:] + torch.cat([-right, others], dim=1)
+    return torch.cat([classes, places], dim=1) / 2
+
+
 def close_up(head: Head, posterior: torch.Tensor, cube: Box, spacing_mm: float) -> Head:
     """The head with the brain mask that two networks agree on, and the eye map of the second.
 
@@ -162,7 +189,7 @@ def upright_close_up(head: Head, posterior: torch.Tensor, cube_to_grid: np.ndarr
     head : Head
         Its brain mask stays where this network sees none in the scan, and then agrees with nothing.
     posterior : torch.Tensor
-        Shape ``[3, E, E, E]``: background, brain, eyes in a cube in which the head stands upright.
+        Shape ``[C, E, E, E]``, see `upright_posterior`, in a cube in which the head stands upright.
     cube_to_grid : np.ndarray
         Shape ``[4, 4]``, see `crop.upright_cube`.
 
@@ -178,7 +205,20 @@ def upright_close_up(head: Head, posterior: torch.Tensor, cube_to_grid: np.ndarr
         brain=brain,
         upright_agreement=0.0 if brain is head.brain else dice_overlap(brain, head.brain),
         eye_map=EyeMap(posterior[2].cpu().numpy(), head.scan.grid_to_ras @ cube_to_grid),
+        turned=_turned(posterior, cube_to_grid),
     )
+
+
+def _turned(posterior: torch.Tensor, cube_to_grid: np.ndarray) -> np.ndarray | None:
+    """The head's rotation by its voxels' places, `Head.turned`; None where they are not told, or no brain is seen."""
+    brain, places = posterior[1].cpu(), posterior[N_EYES_CLASSES:].cpu()
+    seen = brain > LEAST_WEIGHT
+    if not len(places) or not seen.any():
+        return None
+    points = seen.nonzero().to(brain)
+    in_cube = trimmed_rotation(points[None], places[:, seen].mT[None], brain[seen][None])[0].double().numpy()
+    axes = cube_to_grid[:3, :3] / np.linalg.norm(cube_to_grid[:3, 0])
+    return axes @ in_cube.T
 
 
 def _carried_to_grid(

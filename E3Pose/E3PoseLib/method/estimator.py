@@ -21,6 +21,7 @@ from .estimate import PoseEstimate
 from .prepared import PreparedScan, prepare
 from .reader import Reader
 from .stopwatch import Progress, Stopwatch
+from .trust.confidence import Confidence
 
 VIEWS_AROUND_A_KNOWN_BRAIN = 4
 """Most views of the rotation network where the brain is known. Each costs as much as the next: a head is followed in
@@ -66,7 +67,8 @@ class PoseEstimator:
         by = (model.header, self.device, precision, as_official)
         self.reader = Reader(model, *by)
         self.second_reader = None if model.second_opinion is None else Reader(model.second_opinion, *by)
-        self._few_views = self.reader.fewer_views(VIEWS_AROUND_A_KNOWN_BRAIN)
+        readers = (self.reader, self.second_reader)
+        self._few_views = [one and one.fewer_views(VIEWS_AROUND_A_KNOWN_BRAIN) for one in readers]
 
     @property
     def precision(self) -> str:
@@ -159,9 +161,8 @@ class PoseEstimator:
         self,
         volume: Volume,
         brain: Volume,
-        brain_agreement: float | None = None,
+        before: Confidence | None = None,
         wants_halves: Callable[[PoseEstimate], bool] = lambda estimate: False,
-        brightened: bool = False,
     ) -> PoseEstimate:
         """Estimate the pose of a head whose brain is known within some mm; the scan is not searched.
 
@@ -170,12 +171,11 @@ class PoseEstimator:
         volume : Volume
         brain : Volume
             The mask of that brain, on any grid.
-        brain_agreement : float, optional
-            Of the scan in which it was found, see `Confidence`; of use where a network looks at the head upright.
+        before : Confidence, optional
+            Of the pose by which that brain is known. The scan is read as that one was: brightened, or by the second
+            networks; and where a network looks at the head upright, the brain is as sure as it was there.
         wants_halves : callable
             Given the estimate: whether odd and even slices are read apart where the head may have moved between them.
-        brightened : bool
-            Whether the scan is brightened first, see `Confidence.brightened`: for a brain that was found so.
 
         Returns
         -------
@@ -194,6 +194,7 @@ class PoseEstimator:
         clock = Stopwatch()
         clock.begin("prepare", 0.0)
         scan = self.prepare(volume)
+        brightened, by_second_opinion = before is not None and before.brightened, self._asks_second(before)
         scan = scan.brightened() if brightened else scan
         shown = brain.closest_canonical()
         start = nearest_on_grid(shown.array, shown.voxel_to_ras, scan.array.shape, scan.grid_to_ras) > 0
@@ -201,15 +202,21 @@ class PoseEstimator:
         if not known[0][scan.field_of_view].any():
             raise NoHeadFoundError(f"{volume.name}: the scan does not show where the head was")
         keeps_brain = self.reader.close_ups.sees_upright_heads
-        reading = Reading(scan, known, brain_agreement if keeps_brain else None)
-        read_by_few = partial(self.reader, clock=clock, views=self._few_views)
+        agreement = before.brain_agreement if before is not None and keeps_brain else None
+        reading = Reading(scan, known, agreement, is_second_opinion=by_second_opinion)
+        read_by_few = partial(self._read, clock=clock, with_few_views=True)
         (read,) = read_by_few([reading])
         if read.estimate is not None and wants_halves(read.estimate):
             doubt = MovedHalves(self.model)
             read = doubt.decide(read, read_by_few(doubt.read_again(read)))
         if isinstance(read.result, E3PoseError):
             raise read.result
-        return replace(read.result.with_evidence(brightened=brightened), timings=clock.read())
+        marks = {"brightened": brightened, "by_second_opinion": by_second_opinion}
+        return replace(read.result.with_evidence(**marks), timings=clock.read())
+
+    def _asks_second(self, before: Confidence | None) -> bool:
+        """Whether a pose was by the second networks, so that they know that head best."""
+        return self.second_reader is not None and before is not None and before.by_second_opinion
 
     def _estimate(
         self, volumes: Sequence[Volume], clock: Stopwatch, thorough: bool = True, halves: bool = True
@@ -265,8 +272,11 @@ class PoseEstimator:
         contrasts: list[Doubt] = [kind([*moved, *others]) for kind in (Brightened, Darkened)]
         return [*moved, *opinion, *others, continued, *contrasts]
 
-    def _read(self, readings: Sequence[Reading], clock: Stopwatch) -> list[Reading]:
+    def _read(self, readings: Sequence[Reading], clock: Stopwatch, with_few_views: bool = False) -> list[Reading]:
         """Readings of one doubt, which are all for the same networks."""
-        reader = self.second_reader if readings[0].is_second_opinion else self.reader
+        asks_second = readings[0].is_second_opinion
+        reader = self.second_reader if asks_second else self.reader
         assert reader is not None
-        return reader(readings, clock)
+        # What the first have found to be fastest is fastest for networks of the same design.
+        reader.localiser.precision = self.precision
+        return reader(readings, clock, self._few_views[asks_second] if with_few_views else None)

@@ -62,6 +62,9 @@ class Head:
         None where no network has looked for eyes.
     axes : SeenAxes or None
         None before the rotation network has run.
+    turned : np.ndarray or None
+        Shape ``[3, 3]``, proper: the rotation that the upright network tells, as columns the head's axes in those of
+        the model's grid; None before that, or where it tells none.
     """
 
     scan: PreparedScan
@@ -70,6 +73,7 @@ class Head:
     upright_agreement: float | None = None
     eye_map: EyeMap | None = None
     axes: SeenAxes | None = None
+    turned: np.ndarray | None = None
 
     @property
     def has_skull(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 
@@ -76,7 +75,7 @@ class Reader:
         readings = self._localise(readings, clock)
         heads = [Head(one.scan, one.brains[0], one.brain_agreement) for one in readings if one.brains]
         estimates = iter(self._estimate_heads(heads, clock, views or self.views))
-        return [replace(one, outcome=next(estimates)) if one.brains else one for one in readings]
+        return [one.with_outcome(next(estimates)) if one.brains else one for one in readings]
 
     def _localise(self, readings: Sequence[Reading], clock: Stopwatch) -> Sequence[Reading]:
         """The same readings with what may be the brain, or with the error that there is none."""

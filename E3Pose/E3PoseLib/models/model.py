@@ -47,6 +47,9 @@ SECOND = "second_"
 N_EYES_CLASSES = 3
 """Classes of the networks that find the eyes: background, brain, eyes."""
 
+N_PLACES = 3
+"""Further outputs that the upright network may have: how far right, anterior, superior each voxel lies in the head."""
+
 
 Network = TypeVar("Network", UNet, E3CNN)
 
@@ -110,7 +113,8 @@ class Model:
                     f"model {header.name!r}: the {part} network's edge {edge} is no multiple of "
                     f"{closer_network.stride}, as it needs"
                 )
-            if closer_network.last_conv.out_channels != N_EYES_CLASSES:
+            n_outputs = (N_EYES_CLASSES, *([N_EYES_CLASSES + N_PLACES] if part == "upright" else []))
+            if closer_network.last_conv.out_channels not in n_outputs:
                 raise ModelError(
                     f"model {header.name!r}: the {part} network needs the classes background, brain and eyes"
                 )

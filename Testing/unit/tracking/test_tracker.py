@@ -39,8 +39,8 @@ class Scripted:
         self.near, self.whole, self.asked, self.wanted_halves = list(near), list(whole), [], []
         self.brightened = []
 
-    def estimate_around(self, volume, brain, brain_agreement=None, wants_halves=None, brightened=False):
-        self.brightened.append(brightened)
+    def estimate_around(self, volume, brain, before, wants_halves):
+        self.brightened.append(before.brightened)
         self.asked.append(round(float(brain.voxel_to_ras[0, 3]), 3))
         found = answer(self.near)
         self.wanted_halves.append(wants_halves(found))

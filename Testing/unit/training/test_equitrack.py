@@ -59,7 +59,7 @@ def test_the_rotation_between_points_is_found_and_proper(flat):
 def test_it_can_be_trained_after_a_rotation_was_found_in_the_same_process(use):
     command = (
         "import torch; from E3PoseTraining.equitrack.points import EquiTrack, rotation_between\n"
-        "from E3PoseTraining.regression.places import trimmed_rotation\n"
+        "from E3PoseLib.method.places import trimmed_rotation\n"
         "network, frames = EquiTrack(n_points=4), torch.rand(2, 1, 12, 12, 12)\n"
         f"with torch.inference_mode(): {use}\n"
         "one, other = network(frames); rotation_between(one[None], other[None]).sum().backward()"

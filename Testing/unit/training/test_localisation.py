@@ -75,7 +75,7 @@ def test_a_head_is_judged_upright_and_in_other_orientations_about_its_middle():
         expected = (((offsets @ orientation.T) / half) ** 2).sum(axis=-1) <= 1
         assert 2 * (found & expected).sum() / (found.sum() + expected.sum()) > 0.97
     # What the augmentation has placed is only rescaled.
-    placed = Sample(shown.image[:1] * 5, shown.label[:1], None, 3.0)
+    placed = Sample(shown.image[:1] * 5, shown.label[:1], None, 3.0, is_upright=True)
     torch.testing.assert_close(UprightHead(32)(placed).image, shown.image[:1])
 
 

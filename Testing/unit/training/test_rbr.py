@@ -9,11 +9,13 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from E3PoseLib.imaging.rotations import geodesic_angle, random_rotations
+from E3PoseLib.method import places
+from E3PoseLib.method.places import trimmed_rotation
 from E3PoseTraining.augmentation.inputs import HeadCrop
 from E3PoseTraining.augmentation.sample import Sample
-from E3PoseTraining.regression import places
 from E3PoseTraining.regression.networks import EDGE, Heads
-from E3PoseTraining.regression.places import RegistrationByRegression, trimmed_rotation, true_places
+from E3PoseTraining.regression.places import RegistrationByRegression
+from E3PoseTraining.training.places import true_places
 
 RADIUS, MIDDLE = 6.0, (13.0, 11.0, 12.0)
 

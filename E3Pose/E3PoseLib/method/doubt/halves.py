@@ -68,7 +68,7 @@ class MovedHalves:
             return reading
         whole, even, odd = estimates
         found = between(reading.scan.volume, _slice_axis(reading.scan, whole), even, odd, whole)
-        return reading if found is None else replace(reading, outcome=found)
+        return reading if found is None else reading.with_outcome(found)
 
     def _prepare(self, half: Volume, scan: PreparedScan) -> PreparedScan:
         return prepare(half, self._header, self._stride, like=scan)

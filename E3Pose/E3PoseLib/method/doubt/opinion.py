@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from ...imaging.geometry import pose_difference
 from .reading import Doubt, Reading
 
 
@@ -43,10 +42,8 @@ class SecondOpinion:
             # Whichever is taken: the other, and what either has seen beside it, may be a twin's.
             reading = replace(reading, heads_found=reading.heads + other.heads)
             if first is not None:
-                degrees, mm = pose_difference(first.canonical_to_ras, second.canonical_to_ras)
-                apart = {"opinions_apart_degrees": degrees, "opinions_apart_mm": mm}
-                first, second = first.with_evidence(**apart), second.with_evidence(**apart)
-                reading, other = replace(reading, outcome=first), replace(other, outcome=second)
+                opinions = (first.canonical_to_ras, second.canonical_to_ras)
+                reading, other = (replace(one, opinions=opinions).with_outcome(one.result) for one in (reading, other))
             if other.is_surer_than(reading):
-                reading = replace(reading, outcome=second)
+                reading = replace(reading, outcome=other.outcome)
         return reading

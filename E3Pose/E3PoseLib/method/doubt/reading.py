@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from ...errors import E3PoseError, NoHeadFoundError
+from ...imaging.geometry import pose_difference
 from ..estimate import PoseEstimate
 from ..prepared import PreparedScan
 
@@ -34,6 +35,9 @@ class Reading:
         What was found in this scan and not taken.
     is_second_opinion : bool
         Whether it is for the model's second networks to read.
+    opinions : tuple of np.ndarray or None
+        Shape ``[4, 4]`` each, `PoseEstimate.canonical_to_ras` of the head by the first and by the second networks; None
+        before both have found one.
     """
 
     scan: PreparedScan
@@ -43,6 +47,7 @@ class Reading:
     heads_found: tuple[PoseEstimate, ...] = ()
     considered: tuple[PoseEstimate, ...] = ()
     is_second_opinion: bool = False
+    opinions: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def estimate(self) -> PoseEstimate | None:
@@ -79,7 +84,20 @@ class Reading:
         self, scan: PreparedScan, brains: tuple[np.ndarray, ...] = (), brain_agreement: float | None = None
     ) -> Reading:
         """Not read yet, by the same networks: the scan made otherwise, or another brain in it."""
-        return Reading(scan, brains, brain_agreement, is_second_opinion=self.is_second_opinion)
+        return Reading(scan, brains, brain_agreement, is_second_opinion=self.is_second_opinion, opinions=self.opinions)
+
+    def compared(self, estimate: PoseEstimate) -> PoseEstimate:
+        """An estimate of this scan with how far it is from the opinion of those networks that did not make it."""
+        if self.opinions is None:
+            return estimate
+        first, second = self.opinions
+        other = first if estimate.confidence.by_second_opinion else second
+        degrees, mm = pose_difference(estimate.canonical_to_ras, other)
+        return estimate.with_evidence(opinions_apart_degrees=degrees, opinions_apart_mm=mm)
+
+    def with_outcome(self, outcome: PoseEstimate | E3PoseError) -> Reading:
+        """The same, read; an estimate is `compared` first."""
+        return replace(self, outcome=self.compared(outcome) if isinstance(outcome, PoseEstimate) else outcome)
 
     def with_brains(self, brains: Sequence[np.ndarray]) -> Reading:
         """The same scan with what may be its brain, or with the error that there is none."""
@@ -169,4 +187,5 @@ def _decide(doubt: Doubt, reading: Reading, others: list[Reading]) -> Reading:
     found = [one for other in (reading, *others) for one in (*other.considered, other.estimate) if one is not None]
     taken = decided.estimate
     # By its mask, as what is taken may have got further evidence.
-    return replace(decided, considered=tuple(one for one in found if taken is None or one.mask is not taken.mask))
+    considered = (decided.compared(one) for one in found if taken is None or one.mask is not taken.mask)
+    return replace(decided, considered=tuple(considered))

@@ -93,11 +93,12 @@ class _Believed:
 class PoseTracker:
     """Follows one head through scans that are given in the order of their times.
 
-    A scan is read around the brain of the last pose that is believed; brightened where that one was. Where the answer
-    lies far from there, that brain is carried along and the scan read again. Where the head may have moved between odd
-    and even slices, each half of them is read. Where the readings do not settle, or the pose is of low confidence, the
-    whole scan is searched; and thoroughly where no pose is believed yet. What is searched is bounded, as the next scan
-    comes soon: halves are read once a scan, and the first scan that is spoiled by motion is marked without a search.
+    A scan is read around the brain of the last pose that is believed, brightened or by the second networks where that
+    one was. Where the answer lies far from there, that brain is carried along and the scan read again. Where the head
+    may have moved between odd and even slices, each half of them is read. Where the readings do not settle, or the pose
+    is of low confidence, the whole scan is searched; and thoroughly where no pose is believed yet. What is searched is
+    bounded, as the next scan comes soon: halves are read once a scan, and the first scan that is spoiled by motion is
+    marked without a search.
 
     Parameters
     ----------
@@ -185,9 +186,7 @@ class PoseTracker:
         for _ in range(MOST_READINGS):
             brain = last.brain_at(pose)
             try:
-                found = self.estimator.estimate_around(
-                    volume, brain, before.brain_agreement, has_settled, brightened=before.brightened
-                )
+                found = self.estimator.estimate_around(volume, brain, before, has_settled)
             except NoHeadFoundError:
                 return None, False
             if found.confidence.is_between_halves or has_settled(found):
