@@ -12,11 +12,11 @@ from E3PoseLib.networks.unet.unet import UNet
 from .weights import PARTS, read_network
 
 
-def initialise(network: torch.nn.Module, path: Path | None, part: str) -> None:
+def initialise(network: torch.nn.Module, path: Path | None, part: str, further_outputs: int = 0) -> None:
     """Begins with the weights of an earlier run, where its file is given.
 
-    A `UNet` may have a multiple of the features that it had there: it begins with the same answer. It may have been
-    trained for another part of a model, and have further outputs.
+    A `UNet` may have a multiple of the features that it had there: it begins with the same answer. And it may have
+    been trained for another part of a model.
 
     Parameters
     ----------
@@ -26,6 +26,8 @@ def initialise(network: torch.nn.Module, path: Path | None, part: str) -> None:
         What ``--init`` names.
     part : str
         Which of a model's networks it is, a key of `PARTS`.
+    further_outputs : int
+        Of a `UNet`: how many of its last outputs may be missing there, and then begin at random.
 
     Raises
     ------
@@ -38,7 +40,8 @@ def initialise(network: torch.nn.Module, path: Path | None, part: str) -> None:
     weights = read_network(path, part)[0].state_dict() if is_model else PARTS[part][1](path)[1]
     try:
         if isinstance(network, UNet):
-            weights = with_outputs(widened(weights, network.state_dict()), network.state_dict())
+            weights = widened(weights, network.state_dict())
+            weights = with_outputs(weights, network.state_dict(), further_outputs)
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError(f"--init {path}: not the network that the flags describe: {error}") from error
@@ -72,7 +75,21 @@ def widened(weights: dict[str, torch.Tensor], wide: dict[str, torch.Tensor]) -> 
     return result
 
 
-def with_outputs(weights: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights of a U-Net with the first outputs of one that has more, whose further ones stay as they are there."""
-    missing = [name for name in weights if name.startswith("last_conv.") and len(weights[name]) < len(wanted[name])]
-    return weights | {name: torch.cat([weights[name], wanted[name][len(weights[name]) :]]) for name in missing}
+def with_outputs(
+    weights: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], n_further: int
+) -> dict[str, torch.Tensor]:
+    """The weights of a U-Net that lacks the last outputs, with these as they are in another.
+
+    Parameters
+    ----------
+    weights : dict[str, torch.Tensor]
+        Given back as they are where not just so many outputs are missing.
+    wanted : dict[str, torch.Tensor]
+        Of the network that has all outputs.
+    n_further : int
+        How many may be missing.
+    """
+    last = [name for name in weights if name.startswith("last_conv.")]
+    if any(len(weights[name]) + n_further != len(wanted[name]) for name in last):
+        return weights
+    return weights | {name: torch.cat([weights[name], wanted[name][len(weights[name]) :]]) for name in last}

@@ -7,7 +7,7 @@ from monai.losses import DiceCELoss
 from torch import Tensor
 from torch.nn import functional
 
-from E3PoseLib.method.places import trimmed_rotation
+from E3PoseLib.imaging.rotations import trimmed_rotation
 from E3PoseLib.networks.unet.unet import UNet
 
 from ..training.places import PlacesLoss, from_middle

@@ -6,9 +6,9 @@ import torch
 
 from E3PoseLib.imaging.geometry import rigid, transform_points
 from E3PoseLib.imaging.masks import centre_of_mass, dice_overlap
-from E3PoseLib.imaging.rotations import euler_to_matrix
+from E3PoseLib.imaging.rotations import euler_to_matrix, geodesic_angle
 from E3PoseLib.imaging.volume import Volume
-from E3PoseLib.method.close_ups import HALF_TURN, LEFT_AND_RIGHT, close_up, mirrored_posterior, upright_close_up
+from E3PoseLib.method.close_ups import HALF_TURN, close_up, mirrored_posterior, upright_close_up, upright_posterior
 from E3PoseLib.method.crop import upright_cube
 from E3PoseLib.method.head import Head
 from E3PoseLib.method.prepared import PreparedScan
@@ -108,13 +108,42 @@ def test_what_hangs_on_a_brain_by_a_bridge_is_cut_off():
     np.testing.assert_allclose(after.eye_map.voxel_to_ras[:3, 3], transform_points(GRID_TO_RAS, np.full(3, 6.0)))
 
 
-@pytest.mark.parametrize("axes", [HALF_TURN, LEFT_AND_RIGHT])
-def test_mirror_images_get_mirrored_probabilities(axes):
+def test_a_head_turned_by_half_a_turn_gets_turned_probabilities():
     torch.manual_seed(0)
     network = UNet(2, 4).eval()
+    batch, axes = torch.rand(1, 1, 8, 8, 8), HALF_TURN[1]
+    with torch.no_grad():
+        posterior = mirrored_posterior(network, HALF_TURN, batch)
+        turned = mirrored_posterior(network, HALF_TURN, batch.flip(axes))
+    assert torch.allclose(posterior.sum(1), torch.ones(1, 8, 8, 8), atol=1e-5)
+    assert torch.allclose(turned.flip(axes), posterior, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_outputs", [3, 6])
+def test_the_mirror_image_of_an_upright_head_has_left_and_right_exchanged(n_outputs):
+    torch.manual_seed(0)
+    network = UNet(2, 4, n_classes=n_outputs).eval()
     batch = torch.rand(1, 1, 8, 8, 8)
     with torch.no_grad():
-        posterior = mirrored_posterior(network, axes, batch)
-        mirrored = mirrored_posterior(network, axes, batch.flip(axes[1]))
-    assert torch.allclose(posterior.sum(1), torch.ones(1, 8, 8, 8), atol=1e-5)
-    assert torch.allclose(mirrored.flip(axes[1]), posterior, atol=1e-5)
+        told = upright_posterior(network, batch)
+        mirrored = upright_posterior(network, batch.flip(2)).flip(2)
+    assert told.shape == (1, n_outputs, 8, 8, 8)
+    assert torch.allclose(told[:, :3].sum(1), torch.ones(1, 8, 8, 8), atol=1e-5)
+    signs = torch.tensor([1.0, 1, 1, -1, 1, 1])[:n_outputs, None, None, None]
+    torch.testing.assert_close(mirrored, signs * told)
+
+
+def test_a_head_that_is_not_quite_upright_is_turned_back_by_its_voxels_places():
+    brain = head(voxels(SHAPE)) < 1
+    off = euler_to_matrix(torch.tensor([20.0, -15, 10], dtype=torch.float64)).numpy()
+    cube_to_grid = upright_cube(brain, TURN @ off, edge=40)
+    points = transform_points(cube_to_grid, voxels((40, 40, 40)))
+    places = np.moveaxis((points - MIDDLE) @ TURN, -1, 0) / 10.3
+    # Beside the brain it says nothing that counts.
+    places[:, head(points) > 1.3] = 9.0
+    seen = torch.cat([posterior_of(head(points)), torch.from_numpy(places).float()])
+    after = upright_close_up(found(brain), seen, cube_to_grid)
+    assert geodesic_angle(torch.from_numpy(after.turned), torch.from_numpy(TURN)) < 0.01
+    assert upright_close_up(found(brain), seen[:3], cube_to_grid).turned is None
+    nowhere = torch.cat([posterior_of(head(points) + 5), seen[3:]])
+    assert upright_close_up(found(brain), nowhere, cube_to_grid).turned is None

@@ -22,6 +22,11 @@ except ImportError:
 
     BACKEND = "roma"
 
+KEPT = 0.7
+"""Of the points of `trimmed_rotation`, by weight, those that fit the last rotation best and decide the next."""
+
+ROUNDS = 5
+
 
 def euler_to_matrix(angles: torch.Tensor) -> torch.Tensor:
     """Rotations from Euler angles in the "xyz" order: about the fixed axes x, then y, then z (R = Rz·Ry·Rx).
@@ -122,3 +127,38 @@ def random_rotations(
     if BACKEND == "pytorch3d":
         return _backend.quaternion_to_matrix(quaternions)
     return _backend.unitquat_to_rotmat(quaternions)
+
+
+def trimmed_rotation(points: torch.Tensor, places: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Rotation of the rotation, shift and scale that carry points to places, by trimmed least squares.
+
+    In closed form (Umeyama, IEEE TPAMI 13(4), 1991), and again by those points that fit best.
+
+    Parameters
+    ----------
+    points, places : torch.Tensor
+        Shape ``[B, N, 3]``.
+    weights : torch.Tensor
+        Shape ``[B, N]``, not negative, their sum positive.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``[B, 3, 3]``, determinant +1.
+    """
+    kept = weights
+    for remaining in reversed(range(ROUNDS)):
+        share = (kept / kept.sum(1, keepdim=True))[..., None]
+        middle, middle_place = (share * points).sum(1, keepdim=True), (share * places).sum(1, keepdim=True)
+        from_middle, place = points - middle, places - middle_place
+        covariance = (share * place).mT @ from_middle
+        rotation = orthonormalise(covariance)
+        if remaining:
+            spread = (share * from_middle.square()).sum((1, 2))
+            scale = (rotation * covariance).sum((1, 2)) / spread
+            residuals = (scale[:, None, None] * from_middle @ rotation.mT - place).norm(dim=2)
+            ascending, order = residuals.sort(dim=1)
+            enough = KEPT * weights.sum(1, keepdim=True)
+            last = (weights.gather(1, order).cumsum(1) < enough).sum(1, keepdim=True).clamp(max=points.shape[1] - 1)
+            kept = weights * (residuals <= ascending.gather(1, last))
+    return rotation

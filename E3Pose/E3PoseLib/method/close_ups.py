@@ -19,13 +19,13 @@ from ..imaging.geometry import rigid
 from ..imaging.intensities import rescale
 from ..imaging.masks import bounding_box, box_around, dice_overlap, largest_components
 from ..imaging.resampling import reached_box
+from ..imaging.rotations import trimmed_rotation
 from ..imaging.sampling import sample_grids
 from ..models.model import N_EYES_CLASSES, Model
 from ..networks.inference import Inference
 from ..networks.unet.unet import UNet
 from .crop import cube_around, upright_cube
 from .head import EyeMap, Head
-from .places import trimmed_rotation
 from .views import assemble_rotation
 
 CORE_DEPTH_MM = 9.0

@@ -68,7 +68,7 @@ class PoseEstimator:
         self.reader = Reader(model, *by)
         self.second_reader = None if model.second_opinion is None else Reader(model.second_opinion, *by)
         readers = (self.reader, self.second_reader)
-        self._few_views = [one and one.fewer_views(VIEWS_AROUND_A_KNOWN_BRAIN) for one in readers]
+        self._few_views = [one.fewer_views(VIEWS_AROUND_A_KNOWN_BRAIN) for one in readers if one is not None]
 
     @property
     def precision(self) -> str:

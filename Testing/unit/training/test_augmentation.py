@@ -156,7 +156,8 @@ def test_a_head_stands_upright_at_the_size_of_its_brain(head):
     )
     for sample in (head, moved):
         seen = upright(sample, UPRIGHT_EDGE)
-        assert seen.shape == (UPRIGHT_EDGE,) * 3 and seen.axes is None
+        assert seen.shape == (UPRIGHT_EDGE,) * 3 and seen.is_upright
+        assert torch.equal(seen.axes, torch.eye(3, dtype=torch.float64))
         markers = marker_positions(seen.image, UPRIGHT_ARM * torch.eye(3))
         torch.testing.assert_close(markers, UPRIGHT_ARM * torch.eye(3, dtype=torch.float64), atol=0.3, rtol=0)
         assert object_points(seen.label, limit=10**9).mean(0).norm() < 0.3
@@ -180,6 +181,7 @@ def test_an_upright_head_is_off_by_no_more_than_was_asked_for(head):
         sides.add(side)
         sizes.append(arms.norm(dim=1).mean().item() / UPRIGHT_ARM)
         turned.append(geodesic_angle(orthonormalise(arms), torch.eye(3, dtype=torch.float64)).item())
+        assert geodesic_angle(orthonormalise(arms), after.axes) < 1.5
     assert sides == {1.0, -1.0}
     assert 0.88 < min(sizes) < 0.98 and 1.02 < max(sizes) < 1.12
     assert 4 < max(turned) < 12 * math.sqrt(3) + 1

@@ -448,6 +448,15 @@ def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys
     # What finds the eyes may begin as what looked for them in any pose.
     assert train_unet([*upright, "--init", str(trained)]) == 0
     upright = tmp_path / "upright" / "unet.ckpt"
+    # And it may tell places as well, which what it begins with did not.
+    places = [*e3cnn_paths(data, tmp_path / "places"), *TINY_UNET, *around[1:], "--places", "2", "--lr", "1e-30"]
+    assert train_unet([*places, "--around_object", "--init", str(upright)]) == 2
+    assert "--places are told of heads that are upright" in capsys.readouterr().err
+    assert train_unet([*places, "--n_epochs", "1", "--upright", "--init", str(upright)]) == 0
+    telling, silent = (torch.load(run, weights_only=True) for run in (tmp_path / "places" / "unet.ckpt", upright))
+    assert telling["architecture"] == silent["architecture"] | {"n_classes": 6}
+    last = "model.last_conv.weight"
+    torch.testing.assert_close(telling["state_dict"][last][:3], silent["state_dict"][last])
     files = ["--unet", str(unet), "--e3cnn", str(e3cnn), "--eyes", str(trained), "--upright", str(upright)]
     assert join([*files, "-o", str(tmp_path / "four.safetensors")]) == 0
     four = load_model(tmp_path / "four.safetensors")

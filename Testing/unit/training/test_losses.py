@@ -1,10 +1,13 @@
 """The losses vanish at the truth, ignore what is free, and add up over processes."""
 
+import math
+
 import pytest
 import torch
 
 from E3PoseLib.imaging.rotations import random_rotations
 from E3PoseTraining.training.losses import AxesLoss, SegmentationLoss
+from E3PoseTraining.training.places import PlacesLoss, from_middle, true_places
 
 
 @pytest.fixture
@@ -61,3 +64,17 @@ def test_losses_of_two_halves_average_to_that_of_the_batch(axes):
     for loss, prediction, truth in ((AxesLoss(), field, axes), (SegmentationLoss([1, 8, 2], 0.5), logits, label)):
         halves = [loss(prediction[half], truth[half]) for half in (slice(0, 2), slice(2, 4))]
         assert loss(prediction, truth).item() == pytest.approx(sum(halves).item() / 2, rel=1e-6)
+
+
+def test_places_loss_is_the_distance_from_the_truth_in_the_brain_alone(axes):
+    where = from_middle(torch.zeros(4, 1, 20, 20, 20))
+    brains = (where.norm(dim=0) < 7).float().expand(4, 1, 20, 20, 20)
+    places, loss = true_places(brains, axes), PlacesLoss()
+    assert loss(places, brains, axes) == 0
+    elsewhere = torch.where(brains > 0, places, places + 5)
+    assert loss(elsewhere, brains, axes) == 0
+    assert loss(places + torch.tensor([0.3, 0, -0.6]).view(3, 1, 1, 1), brains, axes) == pytest.approx(0.3, abs=1e-5)
+    # Turned about z by an angle a, voxels of a ball are off by sin(a / 2) / 2 in the mean of all three axes.
+    turned = places.clone()
+    turned[:, 0], turned[:, 1] = 0.8 * places[:, 0] - 0.6 * places[:, 1], 0.6 * places[:, 0] + 0.8 * places[:, 1]
+    assert loss(turned, brains, axes) == pytest.approx(math.sin(math.atan2(0.6, 0.8) / 2) / 2, rel=0.02)

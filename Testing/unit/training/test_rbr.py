@@ -8,9 +8,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from E3PoseLib.imaging.rotations import geodesic_angle, random_rotations
-from E3PoseLib.method import places
-from E3PoseLib.method.places import trimmed_rotation
+from E3PoseLib.imaging import rotations as rotations_module
+from E3PoseLib.imaging.rotations import geodesic_angle, random_rotations, trimmed_rotation
 from E3PoseTraining.augmentation.inputs import HeadCrop
 from E3PoseTraining.augmentation.sample import Sample
 from E3PoseTraining.regression.networks import EDGE, Heads
@@ -55,7 +54,7 @@ def test_rotation_is_exact_with_scale_and_shift_and_withstands_a_quarter_of_wron
     # Points without weight say nothing, wherever they are.
     weights[:, :300], target[:, :300] = 0, 7.0
     assert geodesic_angle(trimmed_rotation(points, target, weights), axes).max() < 0.01
-    monkeypatch.setattr(places, "ROUNDS", 1)
+    monkeypatch.setattr(rotations_module, "ROUNDS", 1)
     weights[:, :100] = 1
     assert geodesic_angle(trimmed_rotation(points, target, weights), axes).min() > 0.5
 
