@@ -84,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
     fetuses = fetuses_of(truths, options.fetuses)
     output = prepare_folder(options.output)
     check_folder(output, tasks)
+    _tell_of_others(output, methods)
     outcomes, rows, failed = [], [], False
     for label, name in methods.items():
         print(f"{label}:", file=sys.stderr)
@@ -211,6 +212,17 @@ def read_outcome(method: str, files: Sequence[Path], truths: Sequence[Truth], re
         memory.append(np.nan if document is None else document["figures"].get("peak_memory_mib", np.nan))
     poses = [truth.canonical_to_ras for truth in truths]
     return outcome(method, estimates, poses, np.array(seconds), np.array(memory), refused)
+
+
+def _tell_of_others(output: Path, methods: Mapping[str, str]) -> None:
+    """Says whose results of an earlier run stand in the folder and will not be in the table."""
+    others = [name for name in sorted(path.name for path in output.iterdir() if path.is_dir()) if name not in methods]
+    if others:
+        print(
+            f"not in the table, though their results stand in {output}: {', '.join(others)}; name them with --methods "
+            "too, nothing is estimated again",
+            file=sys.stderr,
+        )
 
 
 def _weights(told: Sequence[str], methods: Mapping[str, str]) -> dict[str, Path]:

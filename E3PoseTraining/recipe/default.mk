@@ -137,9 +137,15 @@ $(WORK)/eyes_first/unet.ckpt: $(call TABLES,all_heads heads_unseen)
 	$(LEARN_EYES)
 $(WORK)/eyes/unet.ckpt: $(call TABLES,all_second heads_unseen) $(WORK)/eyes_first/unet.ckpt
 	$(LEARN_EYES) --init $(WORK)/eyes_first/unet.ckpt --lr 0.002 --n_epochs 3 --seed $$(($(SEED) + 1))
-$(WORK)/upright/unet.ckpt: $(call TABLES,all_heads heads_unseen) $(WORK)/eyes_first/unet.ckpt
+$(WORK)/upright_first/unet.ckpt: $(call TABLES,all_heads heads_unseen) $(WORK)/eyes_first/unet.ckpt
 	$(RUN).train_unet $(PARTS) $(call UNSEEN,heads) $(@D) --config $(RECIPE)upright.yaml $(LEARN) --precision $(PRECISION) \
 	    --init $(WORK)/eyes_first/unet.ckpt
+# On heads of every kind, and further off, it learns to tell each voxel's place in the head as well.
+EVERY = $(call LEARN_BY,$(AUGMENT_OF_ALL))
+LEARN_PLACES = $(RUN).train_unet $(PARTS) $(call UNSEEN,heads_every) $(@D) --config $(RECIPE)upright.yaml $(EVERY) \
+    --precision $(PRECISION) --places 2 --rotation 35
+$(WORK)/upright/unet.ckpt: $(call TABLES,heads_every heads_every_unseen) $(WORK)/upright_first/unet.ckpt
+	$(LEARN_PLACES) --init $(WORK)/upright_first/unet.ckpt --n_epochs 8 --lr 0.003
 LEARN_E3CNN = $(RUN).train_e3cnn $(PARTS) $(call UNSEEN,$(1)) $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN)
 $(WORK)/e3cnn_first/e3cnn.pth: $(call TABLES,all_heads heads_unseen)
 	$(call LEARN_E3CNN,heads)
@@ -155,7 +161,6 @@ $(WORK)/e3cnn_brains_alone/e3cnn.pth: $(call TABLES,all_brains_alone brains_alon
 	$(LEARN_BRAINS_ALONE) --init $(WORK)/e3cnn_brains_alone_first/e3cnn.pth --n_epochs 8 --seed $$(($(SEED) + 1))
 
 # The second opinion: copies of the four networks of whole scans went on learning from every kind of scan.
-EVERY = $(call LEARN_BY,$(AUGMENT_OF_ALL))
 LEARN_UNET_AGAIN = $(RUN).train_unet $(<D)/images $(<D)/labels $(addprefix $(WORK)/$(1)_unseen/,images labels) $(@D) \
     $(EVERY) --precision $(PRECISION)
 $(WORK)/second_unet/unet.ckpt: $(call TABLES,scans_every scans_every_unseen) $(WORK)/unet/unet.ckpt
@@ -167,8 +172,7 @@ $(WORK)/second_e3cnn/e3cnn.pth: $(call TABLES,all_every heads_every_unseen) $(WO
 	$(RUN).train_e3cnn $(PARTS) $(call UNSEEN,heads_every) $(@D) --config $(RECIPE)e3cnn.yaml $(EVERY) \
 	    --init $(WORK)/e3cnn/e3cnn.pth --n_epochs 6 --lr 0.01 --export last
 $(WORK)/second_upright/unet.ckpt: $(call TABLES,all_every heads_every_unseen) $(WORK)/upright/unet.ckpt
-	$(RUN).train_unet $(PARTS) $(call UNSEEN,heads_every) $(@D) --config $(RECIPE)upright.yaml $(EVERY) \
-	    --precision $(PRECISION) --init $(WORK)/upright/unet.ckpt --n_epochs 3 --lr 0.002
+	$(LEARN_PLACES) --init $(WORK)/upright/unet.ckpt --n_epochs 5 --lr 0.002
 JOIN = $(RUN).models.join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) --upright $(word 4,$^)
 $(WORK)/second.safetensors: $(WORK)/second_unet/unet.ckpt $(WORK)/second_e3cnn/e3cnn.pth $(WORK)/second_eyes/unet.ckpt \
     $(WORK)/second_upright/unet.ckpt

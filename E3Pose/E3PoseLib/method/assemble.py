@@ -20,7 +20,7 @@ from .head import EyeMap, Head
 from .trust.confidence import Confidence
 from .trust.evidence import BRAIN_VOLUME_ML, border_share, orthogonality_error
 from .trust.ghosts import is_ghost
-from .views import assemble_rotation
+from .views import assemble_rotation, average_with_places
 
 LEAST_CONCENTRATION = 0.8
 """Of the axes, below which nobody knows how a brain that is cut goes on beyond the end of the scan."""
@@ -57,8 +57,12 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
     else:
         middle, size = centre_of_mass(brain), n_seen
     centre = transform_points(scan.grid_to_ras, middle)
-    by_network = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
-    rotation = _with_eyes(by_network, centre, size * voxel_ml, head.eye_map)
+    by_axes = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
+    by_brain, places_apart = by_axes, None
+    if head.turned is not None:
+        by_places = assemble_rotation(head_axes_to_ras(head.turned.T, scan.grid_to_ras))
+        by_brain, places_apart = average_with_places(by_axes, by_places)
+    rotation = _with_eyes(by_brain, centre, size * voxel_ml, head.eye_map)
     oriented = scan.oriented
     on_scan = nearest_on_grid(brain.view(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
     if scan.brain is None:
@@ -81,6 +85,7 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
         eyes_probability=None if rotation.eyes is None else rotation.eyes.probability,
         eyes_agree=rotation.eyes_agree,
         eyes_disagreement_degrees=rotation.eyes_disagreement_degrees,
+        places_apart_degrees=places_apart,
         calibration=read_calibration(header.calibration),
     )
     return PoseEstimate(
@@ -105,12 +110,12 @@ class _Rotation:
     eyes_disagreement_degrees: float | None = None
 
 
-def _with_eyes(by_network: np.ndarray, centre: np.ndarray, brain_volume_ml: float, eye_map: EyeMap | None) -> _Rotation:
-    """The rotation by the rotation network and, where a network has looked for them, by the eyes."""
+def _with_eyes(by_brain: np.ndarray, centre: np.ndarray, brain_volume_ml: float, eye_map: EyeMap | None) -> _Rotation:
+    """The rotation by the brain and, where a network has looked for them, by the eyes."""
     if eye_map is None:
-        return _Rotation(by_network)
-    eyes = find_eyes(eye_map.probability, eye_map.voxel_to_ras, centre, brain_volume_ml, by_network)
+        return _Rotation(by_brain)
+    eyes = find_eyes(eye_map.probability, eye_map.voxel_to_ras, centre, brain_volume_ml, by_brain)
     if eyes is None:
-        return _Rotation(by_network, eyes_agree=False)
-    rotation, disagreement, agree = average_with_eyes(by_network, eyes, centre)
+        return _Rotation(by_brain, eyes_agree=False)
+    rotation, disagreement, agree = average_with_eyes(by_brain, eyes, centre)
     return _Rotation(rotation, eyes, agree, disagreement)

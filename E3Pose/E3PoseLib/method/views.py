@@ -18,6 +18,9 @@ from .crop import crop_around, crop_views
 from .head import Head, SeenAxes
 from .trust.evidence import axis_concentration
 
+PLACES_WEIGHT = 2.0
+"""Of the rotation that its voxels' places tell in its mean with that of the head's axes."""
+
 SAME_ANSWER_DEGREES = 30.0
 """Views whose rotations differ by less than this have seen the same pose."""
 
@@ -128,6 +131,25 @@ def combine_views(axes: np.ndarray, view_to_scan: np.ndarray) -> tuple[np.ndarra
     central = np.minimum(apart, SAME_ANSWER_DEGREES).mean(axis=1).argmin()
     mean = axes[apart[central] <= SAME_ANSWER_DEGREES].mean(axis=0)
     return mean, float(geodesic_angle(rotations, orthonormalise(torch.from_numpy(mean))).mean())
+
+
+def average_with_places(by_axes: np.ndarray, by_places: np.ndarray) -> tuple[np.ndarray, float]:
+    """The head's rotation by its axes and by its voxels' places together.
+
+    Parameters
+    ----------
+    by_axes, by_places : np.ndarray
+        Shape ``[3, 3]``, proper: as columns the head's axes.
+
+    Returns
+    -------
+    rotation : np.ndarray
+        Shape ``[3, 3]``: the mean by chordal distance that weighs the places `PLACES_WEIGHT` times.
+    disagreement : float
+        Between the two, degrees.
+    """
+    one, other = torch.from_numpy(by_axes), torch.from_numpy(by_places)
+    return orthonormalise(one + PLACES_WEIGHT * other).numpy(), float(geodesic_angle(one, other))
 
 
 def as_of_more_views(n_seen: int, n_all: int) -> float:

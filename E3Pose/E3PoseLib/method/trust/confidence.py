@@ -61,6 +61,9 @@ class Confidence:
         the model does not look for them.
     eyes_disagreement_degrees : float or None
         Angle between the rotation network's answer and the rotation that the eyes define; None where none were found.
+    places_apart_degrees : float or None
+        Angle between the rotation network's answer and the rotation that its voxels' places in the head tell; None
+        where no network tells them.
     by_core : bool
         Whether the pose came from the thickest part of the brain mask, since that of the whole mask was doubtful.
     continued : bool
@@ -97,6 +100,7 @@ class Confidence:
     eyes_probability: float | None = None
     eyes_agree: bool | None = None
     eyes_disagreement_degrees: float | None = None
+    places_apart_degrees: float | None = None
     halves_apart_degrees: float | None = None
     halves_apart_mm: float | None = None
     by_core: bool = False

@@ -124,6 +124,7 @@ def sizes_of_doubts(confidence: Confidence) -> dict[str, float]:
         "brains, poor": max(0.0, 0.8 - brain),
         "brains upright": 1 - upright,
         "brains upright, poor": max(0.0, 0.87 - upright),
+        "places apart": (known.places_apart_degrees or 0.0) / 10,
         "no eyes": float(known.has_no_eyes),
         "eyes apart": eyes_apart / 10,
         "eyes unclear": 0.0 if known.has_no_eyes or known.eyes_probability is None else 1 - known.eyes_probability,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ...models.calibration import RIGHT_DEGREES, RIGHT_MM
 from .evidence import BRAIN_VOLUME_ML
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def _doubts(confidence: Confidence) -> Iterator[tuple[tuple[str, ...], str]]:
             "the pose is that of the model's second networks: the first found no head, or were less sure",
         )
     apart, apart_mm = confidence.opinions_apart_degrees, confidence.opinions_apart_mm
-    if apart is not None and apart_mm is not None and (apart > RIGHT_DEGREES or apart_mm > RIGHT_MM):
+    if apart is not None and apart_mm is not None and confidence.doubts["opinions apart"] > 0:
         yield (
             ("opinions apart",),
             f"the model's first and second networks tell poses {apart:.0f}° and {apart_mm:.0f} mm apart",
