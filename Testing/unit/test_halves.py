@@ -94,13 +94,28 @@ def test_the_estimate_between_has_the_doubt_of_the_less_certain_half_and_the_mas
     assert eyes.probability == 0.6
 
 
-def test_there_is_nothing_between_doubtful_halves_or_poses_too_far_apart():
+def test_there_is_nothing_between_doubtful_halves():
     scan = Volume(np.ones((8, 9, 10), np.float32), np.diag([3.0, 3, 3, 1]))
     whole = estimate(np.eye(4), 0.8, scan.shape, interleave_ratio=1.2)
     even = estimate(np.eye(4), 0.9, scan.shape)
     # The motion costs the whole as much as 0.3 of concentration: 10 · (1.2 − 0.75) of 1, beside 15.
     assert between(scan, 0, even, estimate(np.eye(4), 0.51, scan.shape), whole) is not None
     assert between(scan, 0, even, estimate(np.eye(4), 0.49, scan.shape), whole) is None
-    for degrees, meaningful in ((FURTHEST_DEGREES - 1, True), (FURTHEST_DEGREES + 1, False)):
-        odd = estimate(turned(degrees, (0, 0, 0)), 0.9, scan.shape)
-        assert (between(scan, 0, even, odd, whole) is not None) == meaningful
+
+
+def test_of_clear_halves_far_apart_the_surer_one_stands_with_half_its_probability():
+    scan = Volume(np.ones((8, 9, 10), np.float32), np.diag([3.0, 3, 3, 1]))
+    whole = estimate(np.eye(4), 0.8, scan.shape, interleave_ratio=1.2)
+    near, far = (turned(FURTHEST_DEGREES + more, (0, 0, 0)) for more in (-1, 1))
+    even, clear, doubtful = estimate(np.eye(4), 0.9, scan.shape), 0.88, 0.7
+    assert between(scan, 0, even, estimate(near, clear, scan.shape), whole).confidence.probability > 0.9
+    assert between(scan, 0, even, estimate(far, doubtful, scan.shape), whole) is None
+    for halves in ((even, estimate(far, clear, scan.shape)), (estimate(far, clear, scan.shape), even)):
+        one = between(scan, 0, *halves, whole)
+        assert np.array_equal(one.canonical_to_ras, even.canonical_to_ras)
+        assert 0.4 < one.confidence.probability <= 0.5 and one.confidence.level == "low"
+        # Another reading of the scan would not tell where the head is now.
+        seen = one.with_evidence(eyes_disagreement_degrees=3.0).confidence
+        assert not seen.may_be_elsewhere and not seen.may_be_wrong
+        (sentence,) = (one for one in one.warnings if "31° and 0 mm apart" in one)
+        assert sentence.endswith("the pose is that of one half")

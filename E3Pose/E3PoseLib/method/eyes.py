@@ -38,8 +38,9 @@ masks that are too large or too small."""
 REACH_DIFFERENCE_MM = 3.0
 """Spread of the difference of the eyes' distances from the brain's centre."""
 
-EYES_WEIGHT = 8.0
-"""Of the rotation that the eyes define in its mean with that of the rotation network."""
+EYES_WEIGHT, EYES_WEIGHT_BESIDE_PLACES = 8.0, 4.0
+"""Of the rotation that the eyes define in its mean with that of the brain: where that is the rotation network's alone,
+and where the voxels' places are in it too, which makes it better (docs/making.md)."""
 
 EYES_AGREE_DEGREES = ((0.65, 15.0), (0.55, 10.0))
 """Of pairs of at least such a probability, how far from the rotation network's their rotation may be. What is further
@@ -153,33 +154,37 @@ def find_eyes(
     return Eyes(at_left, at_right, of_both)
 
 
-def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> tuple[np.ndarray, float, bool]:
-    """The head's rotation by the rotation network and by the eyes together.
+def average_with_eyes(
+    rotation: np.ndarray, eyes: Eyes, centre: np.ndarray, eyes_weight: float = EYES_WEIGHT
+) -> tuple[np.ndarray, float, bool]:
+    """The head's rotation by its brain and by the eyes together.
 
     Parameters
     ----------
     rotation : np.ndarray
-        Shape ``[3, 3]``, by the network: as columns the head's axes in RAS.
+        Shape ``[3, 3]``, by the brain: as columns the head's axes in RAS.
     eyes : Eyes
     centre : np.ndarray
         Shape ``[3]``, of the brain, RAS mm.
+    eyes_weight : float
+        Of the eyes, to that of the brain.
 
     Returns
     -------
     rotation : np.ndarray
-        Shape ``[3, 3]``: the mean by chordal distance that weighs the eyes `EYES_WEIGHT` times; the network's where
-        the two are more than `FACE_ELSEWHERE_DEGREES` apart.
+        Shape ``[3, 3]``: the mean by chordal distance; the brain's where the two are more than `FACE_ELSEWHERE_DEGREES`
+        apart.
     disagreement : float
         Between the two, degrees.
     agree : bool
         Whether they do, by `EYES_AGREE_DEGREES`.
     """
     by_eyes = torch.from_numpy(rotation_from_eyes(eyes.left - centre, eyes.right - centre))
-    by_network = torch.from_numpy(rotation)
-    disagreement = float(geodesic_angle(by_network, by_eyes))
+    by_brain = torch.from_numpy(rotation)
+    disagreement = float(geodesic_angle(by_brain, by_eyes))
     if disagreement > FACE_ELSEWHERE_DEGREES:
         return rotation, disagreement, False
-    mean = orthonormalise(by_network + EYES_WEIGHT * by_eyes).numpy()
+    mean = orthonormalise(by_brain + eyes_weight * by_eyes).numpy()
     agree = any(eyes.probability >= least and disagreement <= most for least, most in EYES_AGREE_DEGREES)
     return mean, disagreement, agree
 

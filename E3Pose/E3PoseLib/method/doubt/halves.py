@@ -1,4 +1,4 @@
-"""A head that moved between odd and even slices: each half of them is read, and the pose is the one halfway.
+"""A head that moved between odd and even slices: each half of them is read, and the pose is mostly the one halfway.
 
 What networks say of a scan that shows the head twice may be the pose of neither half.
 """
@@ -19,11 +19,9 @@ from ...imaging.volume import Volume
 from ...models.model import Model
 from ..estimate import PoseEstimate
 from ..prepared import PreparedScan, prepare
+from ..trust.confidence import FURTHEST_DEGREES, MODERATE
 from .interleave import every_other_slice, interleave_ratios
 from .reading import Doubt, Reading
-
-FURTHEST_DEGREES = 30.0
-"""Halves whose poses are further apart than this have no pose between them that means anything."""
 
 
 class MovedHalves:
@@ -99,22 +97,26 @@ def between(
     Returns
     -------
     PoseEstimate or None
-        With the confidence of the less certain half and, slice by slice, the mask of the half that it is of. None where
-        that half is no more certain than the whole, or both are further apart than `FURTHEST_DEGREES`.
+        With the confidence of the less certain half and, slice by slice, the mask of the half that it is of. Where both
+        are further apart than `FURTHEST_DEGREES`, and neither is doubtful, the more certain half as it is: its
+        probability is halved. None where that half is no more certain than the whole, or further apart and doubtful.
     """
     # Their brains were compared with that of the whole, which shows the head twice: it speaks against neither.
     even, odd = (half.with_evidence(upright_agreement=None) for half in (even, odd))
     degrees, mm = pose_difference(even.canonical_to_ras, odd.canonical_to_ras)
     less, more = sorted((even, odd), key=lambda half: half.confidence.certainty)
-    if degrees > FURTHEST_DEGREES or less.confidence.certainty <= whole.confidence.certainty:
+    if less.confidence.certainty <= whole.confidence.certainty:
         return None
-    confidence = replace(
-        less.confidence,
-        interleave_ratio=whole.confidence.interleave_ratio,
-        touches_border=less.confidence.touches_border or more.confidence.touches_border,
-        halves_apart_degrees=degrees,
-        halves_apart_mm=mm,
-    )
+    apart = {
+        "interleave_ratio": whole.confidence.interleave_ratio,
+        "halves_apart_degrees": degrees,
+        "halves_apart_mm": mm,
+    }
+    if degrees > FURTHEST_DEGREES:
+        one = replace(more, mask=volume.in_own_order(more.mask), warnings=volume.warnings())
+        return one.with_evidence(**apart) if less.confidence.certainty >= MODERATE else None
+    touches_border = less.confidence.touches_border or more.confidence.touches_border
+    confidence = replace(less.confidence, touches_border=touches_border, **apart)
     mask = even.mask.copy()
     np.moveaxis(mask, axis, 0)[1::2] = np.moveaxis(odd.mask, axis, 0)[1::2]
     return replace(

@@ -24,6 +24,9 @@ LEAST_UPRIGHT_AGREEMENT = 0.87
 MOVED_RATIO = 0.95
 """From this interleave ratio on the head has moved between odd and even slices; see docs/accuracy.md."""
 
+FURTHEST_DEGREES = 30.0
+"""Halves of the slices whose poses are further apart than this have no pose between them that means anything."""
+
 SUSPICIOUS_RATIO = 0.85
 """From this ratio on the head may have moved, and each half of the slices is looked at."""
 
@@ -51,7 +54,8 @@ class Confidence:
     interleave_ratio : float
         The largest of `interleave_ratios`; from `MOVED_RATIO` on the head has moved between odd and even slices.
     halves_apart_degrees, halves_apart_mm : float or None
-        Between the poses of odd and even slices, where the answer is the pose halfway; None otherwise.
+        Between the poses of odd and even slices, where the answer is the pose halfway, or, beyond `FURTHEST_DEGREES`,
+        that of one half; None otherwise.
     border_share : float
         Of the brain's outline that lies at the border of the scan itself (`evidence.border_share`).
     eyes_probability : float or None
@@ -125,11 +129,13 @@ class Confidence:
     def probability(self) -> float | None:
         """That the pose is right, within 15° and 10 mm (`Calibration.probability`), in [0, 1].
 
-        0 for an impossible brain; None where the model's file has no calibration.
+        0 for an impossible brain; halved where the head lay otherwise in the other half of the slices; None where the
+        model's file has no calibration.
         """
         if self.calibration is None:
             return None
-        return self.calibration.probability(self.doubts) if self._brain_is_possible else 0.0
+        probability = self.calibration.probability(self.doubts) if self._brain_is_possible else 0.0
+        return probability / 2 if self.is_of_one_half else probability
 
     @cached_property
     def bounds(self) -> tuple[float, float] | None:
@@ -203,8 +209,13 @@ class Confidence:
 
     @property
     def is_between_halves(self) -> bool:
-        """Whether this is the pose halfway between those of odd and of even slices."""
+        """Whether odd and even slices were read apart: this is the pose halfway between theirs, or that of one."""
         return self.halves_apart_mm is not None
+
+    @property
+    def is_of_one_half(self) -> bool:
+        """Whether odd and even slices clearly show the head in two poses, of which this is the surer one."""
+        return self.halves_apart_degrees is not None and self.halves_apart_degrees > FURTHEST_DEGREES
 
     @property
     def brains_differ(self) -> bool:
@@ -223,7 +234,7 @@ class Confidence:
 
     @property
     def _head_has_moved(self) -> bool:
-        return self.is_of_neither_half and self.shows_a_head
+        return (self.is_of_neither_half or self.is_of_one_half) and self.shows_a_head
 
     @property
     def _brain_is_possible(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ...models.calibration import RIGHT_DEGREES
 from .evidence import BRAIN_VOLUME_ML
 
 if TYPE_CHECKING:
@@ -58,6 +59,12 @@ def _doubts(confidence: Confidence) -> Iterator[tuple[tuple[str, ...], str]]:
     if confidence.brains_differ:
         names = ("brains", "brains, poor", "brains upright", "brains upright, poor")
         yield names, "two networks find different brains: the centre may be off"
+    places_apart = confidence.places_apart_degrees
+    if places_apart is not None and places_apart > RIGHT_DEGREES:
+        yield (
+            ("places apart",),
+            f"the axes that the brain shows and the places of its voxels tell rotations {places_apart:.0f}° apart",
+        )
     if confidence.by_core:
         yield ("core",), "the brain was found on second thought only: what it touches looked like a part of it"
     if confidence.continued:
@@ -86,7 +93,8 @@ def _doubts(confidence: Confidence) -> Iterator[tuple[tuple[str, ...], str]]:
         yield (
             ("halves",),
             f"odd and even slices show the head {confidence.halves_apart_degrees:.0f}° and "
-            f"{confidence.halves_apart_mm:.0f} mm apart: the pose is halfway",
+            f"{confidence.halves_apart_mm:.0f} mm apart: "
+            + ("the pose is that of one half" if confidence.is_of_one_half else "the pose is halfway"),
         )
     if confidence.has_no_eyes:
         yield ("no eyes",), "no eyes were found where the face should be: the rotation rests on the brain alone"
