@@ -20,6 +20,7 @@ from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.errors import DeviceError, NoHeadFoundError, VolumeError
 from E3PoseLib.imaging.geometry import pose_difference, transform_points
 from E3PoseLib.imaging.volume import Volume, read_volume
+from E3PoseLib.models.model import Model
 from E3PoseLib.running.summary import summarise
 
 
@@ -364,8 +365,29 @@ def test_a_doubtful_scan_is_read_by_the_second_networks_too(seeds, second_is_sur
         assert answer.confidence.opinions_apart_degrees == pytest.approx(degrees, abs=0.01)
         assert answer.confidence.opinions_apart_mm == pytest.approx(mm, abs=0.01)
         assert answer.confidence.by_second_opinion == second_is_surer
+    hasty = both.estimate(scans[0], thorough=False)
+    assert hasty.confidence.opinions_apart_mm is not None
     official = PoseEstimator(load_model(tmp_path / "two.safetensors"), "cpu", as_official=True)
     assert official.estimate(scans[0]).confidence.opinions_apart_mm is None
+    tried = PoseEstimator(load_model(tmp_path / "two.safetensors"), "cpu", precision="auto")
+    tried.estimate(scans[0])
+    assert tried.precision == tried.second_reader.localiser.precision != "auto"
+
+
+def test_a_head_that_the_second_networks_have_found_is_followed_by_them():
+    first, second = (make_model_with_upright_eyes(seed) for seed in (0, 1))
+    networks = {f"{part}_network": network for part, network in first.own_networks.items()}
+    both = PoseEstimator(Model(header=first.header, second_opinion=second, **networks), "cpu")
+    alone, head = PoseEstimator(second, "cpu"), make_head()
+    found = alone.estimate(head)
+    brain, evidence = replace(head, array=found.mask), found.confidence
+    expected = alone.estimate_around(head, brain, evidence)
+    followed = both.estimate_around(head, brain, replace(evidence, by_second_opinion=True))
+    np.testing.assert_allclose(followed.canonical_to_ras, expected.canonical_to_ras, atol=1e-4)
+    assert followed.confidence.by_second_opinion
+    by_first = both.estimate_around(head, brain, evidence)
+    assert pose_difference(by_first.canonical_to_ras, expected.canonical_to_ras)[0] > 5
+    assert not by_first.confidence.by_second_opinion
 
 
 def test_brains_without_skull_are_read_by_a_network_of_their_own(tmp_path):

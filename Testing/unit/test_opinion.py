@@ -75,6 +75,22 @@ def test_the_surer_pose_is_taken_whoever_tells_it_and_the_other_is_kept():
     assert taken.confidence.opinions_apart_mm == 30
 
 
+def test_a_doubtful_second_opinion_is_doubted_in_turn_by_the_same_networks():
+    asked, outcomes = [], iter([at(0.0, 0.7), at(20.0, 0.6), at(20.0, 0.9)])
+
+    def read(readings):
+        asked.extend(one.is_second_opinion for one in readings)
+        return [one.with_outcome(next(outcomes)) for one in readings]
+
+    opinion = SecondOpinion(within=[Brightened(within=())])
+    (answer,) = read_and_doubt([Reading(scan())], [opinion], read)
+    assert asked == [False, True, True]
+    taken = answer.estimate.confidence
+    assert taken.by_second_opinion and taken.brightened and taken.opinions_apart_mm == 20
+    # What was seen on the way there is compared with the opinion of the first networks too.
+    assert [one.confidence.opinions_apart_mm for one in answer.considered] == [20.0, 20.0]
+
+
 def test_what_is_read_later_is_compared_with_the_second_opinion_too():
     """A brighter scan shows the first networks the head where the second ones have seen it, or elsewhere."""
     outcomes = iter([at(0.0, 0.7), at(40.0, 0.68), at(42.0, 0.69)])

@@ -10,7 +10,7 @@ from E3PoseLib.imaging.intensities import rescale
 from E3PoseLib.imaging.rotations import geodesic_angle, random_rotations
 from E3PoseLib.imaging.sampling import sample_grids
 from E3PoseLib.method.crop import UPRIGHT_RADII, crop_views, upright_cube
-from E3PoseLib.method.views import as_of_more_views, combine_views
+from E3PoseLib.method.views import PLACES_WEIGHT, as_of_more_views, average_with_places, combine_views
 
 
 def blobs(places: np.ndarray, edge: int = 60) -> np.ndarray:
@@ -129,3 +129,15 @@ def test_clipping_keeps_a_few_bright_voxels_from_setting_the_contrast():
     sparse = np.zeros((20, 20, 20), np.float32)
     sparse[10, 10, 10:13] = 5
     assert rescale(sparse, 0.005).sum() == 3
+
+
+def test_places_weigh_twice_in_the_rotation_by_the_brain():
+    by_axes = random_rotations(1, torch.Generator().manual_seed(5), torch.float64)[0].numpy()
+    by_places = by_axes @ Rotation.from_rotvec([0, 24, 0], degrees=True).as_matrix()
+    rotation, apart = average_with_places(by_axes, by_places)
+    assert apart == pytest.approx(24)
+    # About one axis the chordal mean of weights 1 and w lies where a vector of them points.
+    angle = np.rad2deg(np.angle(1 + PLACES_WEIGHT * np.exp(1j * np.deg2rad(24))))
+    expected = by_axes @ Rotation.from_rotvec([0, angle, 0], degrees=True).as_matrix()
+    np.testing.assert_allclose(rotation, expected, atol=1e-9)
+    assert 15 < angle < 17
