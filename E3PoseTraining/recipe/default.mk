@@ -143,9 +143,11 @@ $(WORK)/upright_first/unet.ckpt: $(call TABLES,all_heads heads_unseen) $(WORK)/e
 # On heads of every kind, and further off, it learns to tell each voxel's place in the head as well.
 EVERY = $(call LEARN_BY,$(AUGMENT_OF_ALL))
 LEARN_PLACES = $(RUN).train_unet $(PARTS) $(call UNSEEN,heads_every) $(@D) --config $(RECIPE)upright.yaml $(EVERY) \
-    --precision $(PRECISION) --places 2 --rotation 35
-$(WORK)/upright/unet.ckpt: $(call TABLES,heads_every heads_every_unseen) $(WORK)/upright_first/unet.ckpt
-	$(LEARN_PLACES) --init $(WORK)/upright_first/unet.ckpt --n_epochs 8 --lr 0.003
+    --precision $(PRECISION) --places 2 --rotation 35 --lr 0.003
+$(WORK)/upright_second/unet.ckpt: $(call TABLES,heads_every heads_every_unseen) $(WORK)/upright_first/unet.ckpt
+	$(LEARN_PLACES) --init $(WORK)/upright_first/unet.ckpt --n_epochs 8
+$(WORK)/upright/unet.ckpt: $(call TABLES,all_every heads_every_unseen) $(WORK)/upright_second/unet.ckpt
+	$(LEARN_PLACES) --init $(WORK)/upright_second/unet.ckpt --n_epochs 5 --seed $$(($(SEED) + 1))
 LEARN_E3CNN = $(RUN).train_e3cnn $(PARTS) $(call UNSEEN,$(1)) $(@D) --config $(RECIPE)e3cnn.yaml $(LEARN)
 $(WORK)/e3cnn_first/e3cnn.pth: $(call TABLES,all_heads heads_unseen)
 	$(call LEARN_E3CNN,heads)
@@ -160,7 +162,8 @@ $(WORK)/e3cnn_brains_alone/e3cnn.pth: $(call TABLES,all_brains_alone brains_alon
     $(WORK)/e3cnn_brains_alone_first/e3cnn.pth
 	$(LEARN_BRAINS_ALONE) --init $(WORK)/e3cnn_brains_alone_first/e3cnn.pth --n_epochs 8 --seed $$(($(SEED) + 1))
 
-# The second opinion: copies of the four networks of whole scans went on learning from every kind of scan.
+# The second opinion: copies of three networks of whole scans went on learning from every kind of scan. The upright one
+# has learned from them already.
 LEARN_UNET_AGAIN = $(RUN).train_unet $(<D)/images $(<D)/labels $(addprefix $(WORK)/$(1)_unseen/,images labels) $(@D) \
     $(EVERY) --precision $(PRECISION)
 $(WORK)/second_unet/unet.ckpt: $(call TABLES,scans_every scans_every_unseen) $(WORK)/unet/unet.ckpt
@@ -171,11 +174,9 @@ $(WORK)/second_eyes/unet.ckpt: $(call TABLES,heads_every heads_every_unseen) $(W
 $(WORK)/second_e3cnn/e3cnn.pth: $(call TABLES,all_every heads_every_unseen) $(WORK)/e3cnn/e3cnn.pth
 	$(RUN).train_e3cnn $(PARTS) $(call UNSEEN,heads_every) $(@D) --config $(RECIPE)e3cnn.yaml $(EVERY) \
 	    --init $(WORK)/e3cnn/e3cnn.pth --n_epochs 6 --lr 0.01 --export last
-$(WORK)/second_upright/unet.ckpt: $(call TABLES,all_every heads_every_unseen) $(WORK)/upright/unet.ckpt
-	$(LEARN_PLACES) --init $(WORK)/upright/unet.ckpt --n_epochs 5 --lr 0.002
 JOIN = $(RUN).models.join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) --upright $(word 4,$^)
 $(WORK)/second.safetensors: $(WORK)/second_unet/unet.ckpt $(WORK)/second_e3cnn/e3cnn.pth $(WORK)/second_eyes/unet.ckpt \
-    $(WORK)/second_upright/unet.ckpt
+    $(WORK)/upright/unet.ckpt
 	$(JOIN) -o $@
 
 $(WORK)/uncalibrated/default.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e3cnn.pth $(WORK)/eyes/unet.ckpt \

@@ -22,6 +22,7 @@ from E3PoseLib.imaging.rotations import euler_to_matrix, random_rotations
 from E3PoseLib.imaging.volume import Volume, read_volume
 from E3PoseLib.method.doubt.halves import halfway
 from E3PoseLib.models.catalog import read_header, resources, sample_scan
+from E3PoseLib.models.model import N_PLACES
 from E3PoseTraining import train_e3cnn, train_unet
 from E3PoseTraining.evaluation.poses import read_truth
 from E3PoseTraining.training.options import parse
@@ -204,6 +205,7 @@ def test_the_recipe_names_only_flags_that_exist():
     assert (eyes.crop_size, eyes.around_object) == (header.eyes_edge, True)
     assert (upright.unet_feat, upright.n_levels) == (header.upright["n_features"], header.upright["n_levels"])
     assert (upright.crop_size, upright.upright) == (header.upright_edge, True)
+    assert header.upright["n_classes"] == upright.n_output_channels + N_PLACES
     assert (e3cnn.multiplicity, e3cnn.views) == (header.rotation["multiplicity"], header.views)
     assert header.brain_only == header.rotation and header.second_opinion
 
@@ -224,10 +226,10 @@ def dry_run(work: Path, *arguments: str) -> list[str]:
 def test_the_recipe_builds_every_stage_in_order(tmp_path):
     lines = dry_run(tmp_path, "model", "cross-validation")
     stages = [line.split()[2] for line in lines]
-    # Five for the second opinion, the last for calibration.
+    # Five of every kind, the last for calibration.
     assert stages.count("E3PoseTraining.synthesize") == 13 + 5 + 1
-    # The U-Net in three stages, the closer look in two, and the upright one; once more each for the second opinion.
-    assert stages.count("E3PoseTraining.train_unet") == 3 + 2 + 1 + 3
+    # The U-Net in three stages, the closer look in two, the upright one in three; two once more for the second opinion.
+    assert stages.count("E3PoseTraining.train_unet") == 3 + 2 + 3 + 2
     # The rotation network in three, that of brains alone in two, that of the second opinion, and without each fetus.
     assert stages.count("E3PoseTraining.train_e3cnn") == 3 + 2 + 1 + 3
     assert stages.count("E3PoseTraining.models.join") == 2 + 3
