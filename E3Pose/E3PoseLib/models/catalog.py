@@ -75,7 +75,7 @@ class ModelHeader:
         Edge of its input, a cube, in voxels.
     upright : dict
         Arguments of a third `UNet`, which sees the head turned upright and scaled to a fixed size, and finds the eyes
-        better than the second; empty: there is none.
+        better than the second; empty: there is none. With six outputs it also tells each voxel's place in the head.
     upright_edge : int
         Edge of its input, a cube, in voxels.
     brain_only : dict

@@ -102,9 +102,10 @@ class Model:
                 f"model {header.name!r}: a rotation edge of {header.rotation_edge} voxels cannot be halved "
                 f"{n_levels} times"
             )
-        for part, closer_network, edge in (
-            ("eyes", eyes_network, header.eyes_edge),
-            ("upright", upright_network, header.upright_edge),
+        with_places = N_EYES_CLASSES + N_PLACES
+        for part, closer_network, edge, n_outputs in (
+            ("eyes", eyes_network, header.eyes_edge, (N_EYES_CLASSES,)),
+            ("upright", upright_network, header.upright_edge, (N_EYES_CLASSES, with_places)),
         ):
             if closer_network is None:
                 continue
@@ -113,7 +114,6 @@ class Model:
                     f"model {header.name!r}: the {part} network's edge {edge} is no multiple of "
                     f"{closer_network.stride}, as it needs"
                 )
-            n_outputs = (N_EYES_CLASSES, *([N_EYES_CLASSES + N_PLACES] if part == "upright" else []))
             if closer_network.last_conv.out_channels not in n_outputs:
                 raise ModelError(
                     f"model {header.name!r}: the {part} network needs the classes background, brain and eyes"
