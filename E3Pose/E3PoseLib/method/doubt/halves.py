@@ -107,26 +107,25 @@ def between(
     less, more = sorted((even, odd), key=lambda half: half.confidence.certainty)
     if less.confidence.certainty <= whole.confidence.certainty:
         return None
-    apart = {
-        "interleave_ratio": whole.confidence.interleave_ratio,
-        "halves_apart_degrees": degrees,
-        "halves_apart_mm": mm,
-    }
+    are_clear = less.confidence.certainty >= MODERATE
+    ratio = whole.confidence.interleave_ratio
+    less, more = (
+        half.with_evidence(interleave_ratio=ratio, halves_apart_degrees=degrees, halves_apart_mm=mm)
+        for half in (less, more)
+    )
     if degrees > FURTHEST_DEGREES:
-        one = replace(more, mask=volume.in_own_order(more.mask), warnings=volume.warnings())
-        return one.with_evidence(**apart) if less.confidence.certainty >= MODERATE else None
-    touches_border = less.confidence.touches_border or more.confidence.touches_border
-    confidence = replace(less.confidence, touches_border=touches_border, **apart)
+        warnings = (*volume.warnings(), *more.confidence.warnings())
+        return replace(more, mask=volume.in_own_order(more.mask), warnings=warnings) if are_clear else None
     mask = even.mask.copy()
     np.moveaxis(mask, axis, 0)[1::2] = np.moveaxis(odd.mask, axis, 0)[1::2]
-    return replace(
+    found = replace(
         less,
         canonical_to_ras=halfway(even.canonical_to_ras, odd.canonical_to_ras),
         mask=volume.in_own_order(mask),
-        confidence=confidence,
-        warnings=(*volume.warnings(), *confidence.warnings()),
+        warnings=volume.warnings(),
         eyes=even.eyes.halfway_to(odd.eyes) if even.eyes and odd.eyes else None,
     )
+    return found.with_evidence(touches_border=less.confidence.touches_border or more.confidence.touches_border)
 
 
 def halfway(one: np.ndarray, other: np.ndarray) -> np.ndarray:
