@@ -223,11 +223,13 @@ def _rows(scan: Volume, name: str, kind: str, group: str, truth: np.ndarray | No
     except E3PoseError:
         return []
     rows = []
-    for n, estimate in enumerate(found):
+    # What is of one half of the slices is judged by a rule.
+    of_scan = [estimate for estimate in found if not estimate.confidence.is_of_one_half]
+    for n, estimate in enumerate(of_scan):
         off: tuple[float | str, float | str] = ("", "")
         if truth is not None:
             off = pose_difference(estimate.canonical_to_ras, truth)
-        taken = int(n == len(found) - 1)
+        taken = int(estimate is found[-1])
         rows.append(dict(zip(_KNOWN, (f"{name} pose {n}", kind, group, taken, *off), strict=True)))
         rows[-1] |= estimate.confidence.doubts
     return rows

@@ -216,11 +216,12 @@ def read_outcome(method: str, files: Sequence[Path], truths: Sequence[Truth], re
 
 def _tell_of_others(output: Path, methods: Mapping[str, str]) -> None:
     """Says whose results of an earlier run stand in the folder and will not be in the table."""
-    others = [name for name in sorted(path.name for path in output.iterdir() if path.is_dir()) if name not in methods]
+    having_results = sorted({path.parent.name for path in output.glob("*/*.json")})
+    others = [name for name in having_results if name not in methods]
     if others:
         print(
-            f"not in the table, though their results stand in {output}: {', '.join(others)}; name them with --methods "
-            "too, nothing is estimated again",
+            f"not in the table, though their results stand in {output}: {', '.join(others)}; give them to --methods as "
+            "before, what is estimated stands",
             file=sys.stderr,
         )
 

@@ -18,9 +18,12 @@ class PlacesLoss(nn.Module):
 
     def forward(self, places: Tensor, brains: Tensor, axes: Tensor) -> Tensor:
         """The loss of places ``[B, 3, D, H, W]``; brains and axes as in `true_places`."""
-        error = (places - true_places(brains, axes)).abs() * brains
-        share = brains.mean().clamp(min=1 / brains.numel())
-        return error.mean() / share
+        # Of bfloat16, in which the network may run, coordinates of a hundred voxels would be too coarse.
+        with torch.autocast(places.device.type, enabled=False):
+            brains = brains.float()
+            error = (places.float() - true_places(brains, axes)).abs() * brains
+            share = brains.mean().clamp(min=1 / brains.numel())
+            return error.mean() / share
 
 
 def true_places(brains: Tensor, axes: Tensor) -> Tensor:

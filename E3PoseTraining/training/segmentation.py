@@ -63,6 +63,8 @@ def train_segmentation(options: argparse.Namespace) -> None:
         raise TrainingError("--around_object and --upright need three classes: background, brain and eyes.")
     if options.places and not options.upright:
         raise TrainingError("--places are told of heads that are upright; give it with --upright.")
+    if options.places < 0:
+        raise TrainingError(f"--places {options.places:g} is the weight of a loss; give none below 0.")
     if options.crop_size % network.stride:
         raise TrainingError(
             f"--crop_size {options.crop_size} is no multiple of {network.stride}, as {options.n_levels} levels need."

@@ -145,5 +145,9 @@ def test_a_head_that_is_not_quite_upright_is_turned_back_by_its_voxels_places():
     after = upright_close_up(found(brain), seen, cube_to_grid)
     assert geodesic_angle(torch.from_numpy(after.turned), torch.from_numpy(TURN)) < 0.01
     assert upright_close_up(found(brain), seen[:3], cube_to_grid).turned is None
+    # Of an organ of a few voxels, whose places mean nothing, none is told.
+    few = torch.where(seen[1:2] > seen[1].flatten().sort().values[-50], seen, torch.zeros_like(seen))
+    few[0] = 1 - few[1] - few[2]
+    assert upright_close_up(found(brain), few, cube_to_grid).turned is None
     nowhere = torch.cat([posterior_of(head(points) + 5), seen[3:]])
     assert upright_close_up(found(brain), nowhere, cube_to_grid).turned is None

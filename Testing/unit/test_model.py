@@ -51,7 +51,7 @@ def test_a_network_for_the_eyes_is_saved_with_the_others(tmp_path):
         Model(*both, model.header, two_classes)
     telling_places = UNet(n_levels=1, n_features=1, n_classes=6)
     assert Model(*both, model.header, model.eyes_network, telling_places).upright_network is telling_places
-    with pytest.raises(ModelError, match="the upright network needs the classes background, brain and eyes"):
+    with pytest.raises(ModelError, match="needs the classes background, brain and eyes, and may tell three places"):
         Model(*both, model.header, model.eyes_network, UNet(n_levels=1, n_features=1, n_classes=5))
     with pytest.raises(ModelError, match="the eyes network needs the classes background, brain and eyes"):
         Model(*both, model.header, telling_places)

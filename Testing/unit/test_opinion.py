@@ -7,7 +7,7 @@ import pytest
 
 from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.imaging.volume import Volume
-from E3PoseLib.method.doubt.candidates import Twins
+from E3PoseLib.method.doubt.candidates import TWIN_CERTAINTY, Twins
 from E3PoseLib.method.doubt.contrast import Brightened
 from E3PoseLib.method.doubt.opinion import SecondOpinion
 from E3PoseLib.method.doubt.reading import Reading, read_and_doubt
@@ -55,14 +55,14 @@ def test_a_sure_pose_a_moved_head_and_a_brain_without_skull_need_no_second_opini
     assert settled(at(0.0, 0.8), at(0.0, 0.8))[1] == 1
 
 
-@pytest.mark.parametrize(("second_mm", "size"), [(0.0, -1.0), (5.0, -0.5), (15.0, 0.5), (50.0, 1.0)])
+@pytest.mark.parametrize(("second_mm", "size"), [(0.0, -0.5), (5.0, -0.5), (7.0, -0.3), (15.0, 0.5), (50.0, 1.0)])
 def test_a_pose_that_both_tell_is_surer_and_one_that_only_one_tells_less_sure(second_mm, size):
     first = at(0.0, 0.8)  # log-odds of 3
     answer, _ = settled(first, at(second_mm, 0.7))
     assert answer.estimate.canonical_to_ras[0, 3] == 0 and not answer.estimate.confidence.by_second_opinion
     probability = answer.estimate.confidence.probability
     assert np.log(probability / (1 - probability)) == pytest.approx(3.0 - 2.0 * size)
-    apart = f"tell poses 0° and {second_mm:.0f} mm apart"
+    apart = f"take the head to lie 0° and {second_mm:.0f} mm away"
     assert any(apart in sentence for sentence in answer.estimate.warnings) == (second_mm > 10)
 
 
@@ -111,6 +111,14 @@ def test_heads_that_either_has_found_may_be_twins():
     assert [one.canonical_to_ras[0, 3] for one in answer.heads_found] == [0, 100]
     twins = Twins().decide(answer, [])
     assert twins.estimate.canonical_to_ras[0, 3] == 100 and twins.estimate.confidence.another_head_mm == 100
+
+
+def test_a_twin_is_as_likely_to_be_a_head_whatever_the_second_networks_have_found():
+    """Of a head that the others did not look at it says nothing that they tell of the one that they did."""
+    taken, twin = at(0.0, 0.9), at(100.0, 0.63).with_evidence(opinions_apart_degrees=0.0, opinions_apart_mm=100.0)
+    assert twin.confidence.certainty < TWIN_CERTAINTY < at(100.0, 0.63).confidence.certainty
+    seen = Reading(scan(), outcome=taken, heads_found=(taken, twin))
+    assert Twins().decide(seen, []).estimate.confidence.another_head_mm == 100
 
 
 def test_where_one_finds_no_head_the_other_speaks_alone():

@@ -1,7 +1,7 @@
 """Rotations as tensors: Euler angles, the 6-D form, the nearest rotation, angles between two, random rotations.
 
 Conversions come from ``pytorch3d.transforms`` where it is installed, else from ``roma``. All functions take and give
-tensors with any leading dimensions, keep their dtype and device, and are differentiable.
+tensors with any leading dimensions (`trimmed_rotation` with one), keep their dtype and device, and are differentiable.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def trimmed_rotation(points: torch.Tensor, places: torch.Tensor, weights: torch.
     Parameters
     ----------
     points, places : torch.Tensor
-        Shape ``[B, N, 3]``.
+        Shape ``[B, N, 3]``, not in one line.
     weights : torch.Tensor
         Shape ``[B, N]``, not negative, their sum positive.
 

@@ -27,7 +27,7 @@ LEAST_CONCENTRATION = 0.8
 
 
 def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, precision: str) -> PoseEstimate:
-    """The estimate: translation from the brain mask, rotation from the axes and the eyes, both carried to RAS.
+    """The estimate: translation from the brain mask, rotation from axes, places and eyes, both carried to RAS.
 
     Parameters
     ----------
@@ -58,11 +58,11 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
         middle, size = centre_of_mass(brain), n_seen
     centre = transform_points(scan.grid_to_ras, middle)
     by_axes = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
-    by_brain, places_apart, eyes_weight = by_axes, None, EYES_WEIGHT
+    by_brain, eyes_weight = by_axes, EYES_WEIGHT
     if head.turned is not None:
         eyes_weight = EYES_WEIGHT_BESIDE_PLACES
         by_places = assemble_rotation(head_axes_to_ras(head.turned.T, scan.grid_to_ras))
-        by_brain, places_apart = average_with_places(by_axes, by_places)
+        by_brain = average_with_places(by_axes, by_places)
     rotation = _with_eyes(by_brain, centre, size * voxel_ml, head.eye_map, eyes_weight)
     oriented = scan.oriented
     on_scan = nearest_on_grid(brain.view(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
@@ -86,7 +86,6 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
         eyes_probability=None if rotation.eyes is None else rotation.eyes.probability,
         eyes_agree=rotation.eyes_agree,
         eyes_disagreement_degrees=rotation.eyes_disagreement_degrees,
-        places_apart_degrees=places_apart,
         calibration=read_calibration(header.calibration),
     )
     return PoseEstimate(

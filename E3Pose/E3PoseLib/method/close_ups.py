@@ -1,6 +1,7 @@
 """The close-up networks: two U-Nets that see the head alone, and tell where its brain ends and where eyes may be.
 
-The first sees the head as it lies in the scan. The second sees it upright, turned by the rotation network's answer.
+The first sees the head as it lies in the scan. The second sees it upright, turned by the rotation network's answer, and
+may tell how far it is from upright: by the place in the head of each voxel.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ HALF_TURN: MirroredAxes = ((), (2, 3))
 LEFT_AND_RIGHT = 2
 """The axis of the batch along which an upright head is mirrored: it looks alike from left and right."""
 
-LEAST_WEIGHT = 0.05
-"""Of a voxel's place in the head, the probability that it is in the brain: below, it does not count."""
+LEAST_WEIGHT, LEAST_VOXELS = 0.05, 100
+"""Of a voxel's place in the head, the probability that it is in the brain: below, it does not count. Of fewer voxels no
+rotation is told: a brain has some 6000 in the cube."""
 
 
 class CloseUps:
@@ -89,7 +91,7 @@ class CloseUps:
         return seen
 
     def upright(self, heads: Sequence[Head]) -> list[Head]:
-        """Heads whose axes are known, with brain mask and eye map of the network that sees them upright.
+        """Heads whose axes are known, with what the network tells that sees them upright: brain, eyes, rotation.
 
         Brains without skull stay as they are.
         """
@@ -182,7 +184,7 @@ def close_up(head: Head, posterior: torch.Tensor, cube: Box, spacing_mm: float) 
 
 
 def upright_close_up(head: Head, posterior: torch.Tensor, cube_to_grid: np.ndarray) -> Head:
-    """The head with brain mask and eye map by the network that sees it upright.
+    """The head with brain mask, eye map and rotation by the network that sees it upright.
 
     Parameters
     ----------
@@ -205,15 +207,15 @@ def upright_close_up(head: Head, posterior: torch.Tensor, cube_to_grid: np.ndarr
         brain=brain,
         upright_agreement=0.0 if brain is head.brain else dice_overlap(brain, head.brain),
         eye_map=EyeMap(posterior[2].cpu().numpy(), head.scan.grid_to_ras @ cube_to_grid),
-        turned=_turned(posterior, cube_to_grid),
+        turned=None if brain is head.brain else _turned(posterior, cube_to_grid),
     )
 
 
 def _turned(posterior: torch.Tensor, cube_to_grid: np.ndarray) -> np.ndarray | None:
-    """The head's rotation by its voxels' places, `Head.turned`; None where they are not told, or no brain is seen."""
+    """The head's rotation by its voxels' places, `Head.turned`; None where none are told, or of too few voxels."""
     brain, places = posterior[1].cpu(), posterior[N_EYES_CLASSES:].cpu()
     seen = brain > LEAST_WEIGHT
-    if not len(places) or not seen.any():
+    if not len(places) or np.count_nonzero(seen) < LEAST_VOXELS:
         return None
     points = seen.nonzero().to(brain)
     in_cube = trimmed_rotation(points[None], places[:, seen].mT[None], brain[seen][None])[0].double().numpy()

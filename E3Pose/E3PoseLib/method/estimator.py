@@ -275,6 +275,8 @@ class PoseEstimator:
 
     def _read(self, readings: Sequence[Reading], clock: Stopwatch, with_few_views: bool = False) -> list[Reading]:
         """Readings of one doubt, which are all for the same networks."""
+        if not readings:
+            return []
         asks_second = readings[0].is_second_opinion
         reader = self.second_reader if asks_second else self.reader
         assert reader is not None

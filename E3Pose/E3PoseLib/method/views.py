@@ -19,7 +19,7 @@ from .head import Head, SeenAxes
 from .trust.evidence import axis_concentration
 
 PLACES_WEIGHT = 2.0
-"""Of the rotation that its voxels' places tell in its mean with that of the head's axes."""
+"""Of the rotation by the places of the brain's voxels, in its mean with that by the axes; see docs/making.md."""
 
 SAME_ANSWER_DEGREES = 30.0
 """Views whose rotations differ by less than this have seen the same pose."""
@@ -133,8 +133,8 @@ def combine_views(axes: np.ndarray, view_to_scan: np.ndarray) -> tuple[np.ndarra
     return mean, float(geodesic_angle(rotations, orthonormalise(torch.from_numpy(mean))).mean())
 
 
-def average_with_places(by_axes: np.ndarray, by_places: np.ndarray) -> tuple[np.ndarray, float]:
-    """The head's rotation by its axes and by its voxels' places together.
+def average_with_places(by_axes: np.ndarray, by_places: np.ndarray) -> np.ndarray:
+    """The head's rotation by its axes and by the places of its brain's voxels together.
 
     Parameters
     ----------
@@ -143,13 +143,10 @@ def average_with_places(by_axes: np.ndarray, by_places: np.ndarray) -> tuple[np.
 
     Returns
     -------
-    rotation : np.ndarray
+    np.ndarray
         Shape ``[3, 3]``: the mean by chordal distance that weighs the places `PLACES_WEIGHT` times.
-    disagreement : float
-        Between the two, degrees.
     """
-    one, other = torch.from_numpy(by_axes), torch.from_numpy(by_places)
-    return orthonormalise(one + PLACES_WEIGHT * other).numpy(), float(geodesic_angle(one, other))
+    return orthonormalise(torch.from_numpy(by_axes + PLACES_WEIGHT * by_places)).numpy()
 
 
 def as_of_more_views(n_seen: int, n_all: int) -> float:

@@ -115,8 +115,9 @@ class Model:
                     f"{closer_network.stride}, as it needs"
                 )
             if closer_network.last_conv.out_channels not in n_outputs:
+                places = ", and may tell three places" if part == "upright" else ""
                 raise ModelError(
-                    f"model {header.name!r}: the {part} network needs the classes background, brain and eyes"
+                    f"model {header.name!r}: the {part} network needs the classes background, brain and eyes{places}"
                 )
         if upright_network is not None and eyes_network is None:
             raise ModelError(

@@ -452,6 +452,8 @@ def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys
     places = [*e3cnn_paths(data, tmp_path / "places"), *TINY_UNET, *around[1:], "--places", "2", "--lr", "1e-30"]
     assert train_unet([*places, "--around_object", "--init", str(upright)]) == 2
     assert "--places are told of heads that are upright" in capsys.readouterr().err
+    assert train_unet([*places, "--upright", "--places", "-1"]) == 2
+    assert "--places -1 is the weight of a loss" in capsys.readouterr().err
     assert train_unet([*places, "--n_epochs", "1", "--upright", "--init", str(upright)]) == 0
     telling, silent = (torch.load(run, weights_only=True) for run in (tmp_path / "places" / "unet.ckpt", upright))
     assert telling["architecture"] == silent["architecture"] | {"n_classes": 6}

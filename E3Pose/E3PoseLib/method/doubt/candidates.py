@@ -104,7 +104,10 @@ class Twins:
         here = reading.estimate
         if here is None:
             return reading
-        heads = (one for one in reading.heads_found if one.confidence.certainty >= TWIN_CERTAINTY)
+        # How far it is from the head that the second networks have found says nothing of another head.
+        alone = {"opinions_apart_degrees": None, "opinions_apart_mm": None}
+        heads = (one.with_evidence(**alone) for one in reading.heads_found)
+        heads = (one for one in heads if one.confidence.certainty >= TWIN_CERTAINTY)
         heads = (one for one in heads if not one.confidence.in_ghost)
         furthest = max((pose_difference(one.canonical_to_ras, here.canonical_to_ras)[1] for one in heads), default=0.0)
         return replace(reading, outcome=here.with_evidence(another_head_mm=furthest)) if furthest > TWIN_MM else reading

@@ -60,7 +60,7 @@ class MovedHalves:
         return [reading.again(half, brains, agreement) for half in halves]
 
     def decide(self, reading: Reading, others: list[Reading]) -> Reading:
-        """The pose halfway, where both halves are surer of theirs."""
+        """The pose halfway, or that of one half, see `between`; where both halves are surer of theirs."""
         estimates = [one.estimate for one in (reading, *others) if one.estimate is not None]
         if len(estimates) != 3:
             return reading
@@ -81,7 +81,7 @@ def _slice_axis(scan: PreparedScan, whole: PoseEstimate) -> int:
 def between(
     volume: Volume, axis: int, even: PoseEstimate, odd: PoseEstimate, whole: PoseEstimate
 ) -> PoseEstimate | None:
-    """The estimate halfway between those of even and of odd slices.
+    """The estimate halfway between those of even and of odd slices; of clear ones that are far apart the surer one.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def between(
     less, more = sorted((even, odd), key=lambda half: half.confidence.certainty)
     if less.confidence.certainty <= whole.confidence.certainty:
         return None
-    are_clear = less.confidence.certainty >= MODERATE
+    are_clear = less.confidence.probability is not None and less.confidence.probability >= MODERATE
     ratio = whole.confidence.interleave_ratio
     less, more = (
         half.with_evidence(interleave_ratio=ratio, halves_apart_degrees=degrees, halves_apart_mm=mm)

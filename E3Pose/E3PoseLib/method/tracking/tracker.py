@@ -167,7 +167,7 @@ class PoseTracker:
     def _is_spoiled(self, estimate: PoseEstimate) -> bool:
         """Whether a pose is doubtful for motion within its scan, the first of that kind: no search is worth it."""
         confidence = estimate.confidence
-        moved = confidence.interleave_ratio >= MORE_THAN_NOISE
+        moved = confidence.is_of_one_half or confidence.interleave_ratio >= MORE_THAN_NOISE
         return confidence.level == "low" and moved and self._n_lost == 0
 
     def _follow(self, volume: Volume) -> tuple[PoseEstimate | None, bool]:
@@ -189,7 +189,7 @@ class PoseTracker:
                 found = self.estimator.estimate_around(volume, brain, before, has_settled)
             except NoHeadFoundError:
                 return None, False
-            if found.confidence.is_between_halves or has_settled(found):
+            if found.confidence.is_by_halves or has_settled(found):
                 # Only a whole scan shows whether there is another head: what was seen of one stands.
                 found = found.with_evidence(another_head_mm=before.another_head_mm)
                 return found, found.confidence.interleave_ratio >= SUSPICIOUS_RATIO

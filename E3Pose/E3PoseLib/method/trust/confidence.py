@@ -61,13 +61,11 @@ class Confidence:
     eyes_probability : float or None
         Of the eyes that were found, `Eyes.probability`; None where none were.
     eyes_agree : bool or None
-        Whether clear eyes were found where the rotation network has the face, see `eyes.EYES_AGREE_DEGREES`; None where
-        the model does not look for them.
+        Whether clear eyes were found where the brain has the face, see `eyes.EYES_AGREE_DEGREES`; None where the model
+        does not look for them.
     eyes_disagreement_degrees : float or None
-        Angle between the rotation network's answer and the rotation that the eyes define; None where none were found.
-    places_apart_degrees : float or None
-        Angle between the rotation network's answer and the rotation that its voxels' places in the head tell; None
-        where no network tells them.
+        Angle between the rotation by the brain (rotation network and places) and that by the eyes; None where none were
+        found.
     by_core : bool
         Whether the pose came from the thickest part of the brain mask, since that of the whole mask was doubtful.
     continued : bool
@@ -79,7 +77,8 @@ class Confidence:
     by_second_opinion : bool
         Whether the pose is that of the model's second networks, since the first found none, or one less sure.
     opinions_apart_degrees, opinions_apart_mm : float or None
-        Between the poses by the first and the second networks; None where these were not asked, or either found none.
+        Between this pose and the one that the other set of networks took the head to have; None where only one set was
+        asked, or found a head.
     another_head_mm : float or None
         Distance of another head, where there seem to be twins; None otherwise.
     in_ghost : bool
@@ -104,7 +103,6 @@ class Confidence:
     eyes_probability: float | None = None
     eyes_agree: bool | None = None
     eyes_disagreement_degrees: float | None = None
-    places_apart_degrees: float | None = None
     halves_apart_degrees: float | None = None
     halves_apart_mm: float | None = None
     by_core: bool = False
@@ -139,8 +137,16 @@ class Confidence:
 
     @cached_property
     def bounds(self) -> tuple[float, float] | None:
-        """Degrees and mm that the errors of rotation and centre stay below, nine times in ten; None where not known."""
-        return None if self.calibration is None else self.calibration.bounds(self.doubts)
+        """Degrees and mm that the errors of rotation and centre stay below, nine times in ten; None where not known.
+
+        Of one half's pose no less than how far that of the other half is.
+        """
+        if self.calibration is None:
+            return None
+        degrees, mm = self.calibration.bounds(self.doubts)
+        if self.is_of_one_half:
+            degrees, mm = max(degrees, self.halves_apart_degrees or 0.0), max(mm, self.halves_apart_mm or 0.0)
+        return degrees, mm
 
     @property
     def level(self) -> str:
@@ -154,7 +160,7 @@ class Confidence:
             return "low"
         if not self.probability >= MODERATE:
             return "low"
-        moved = self.is_of_neither_half or self.is_between_halves
+        moved = self.is_of_neither_half or self.is_by_halves
         never_high = moved or self.darkened or self.another_head_mm is not None
         return "moderate" if self.probability < HIGH or never_high else "high"
 
@@ -185,7 +191,7 @@ class Confidence:
     @property
     def may_be_of_neither_half(self) -> bool:
         """Whether odd and even slices may each show a pose of their own, of which this is none."""
-        return self.interleave_ratio >= SUSPICIOUS_RATIO and not self.is_between_halves
+        return self.interleave_ratio >= SUSPICIOUS_RATIO and not self.is_by_halves
 
     @property
     def may_be_elsewhere(self) -> bool:
@@ -205,10 +211,10 @@ class Confidence:
     @property
     def is_of_neither_half(self) -> bool:
         """Whether the head has moved between odd and even slices, and this is the pose that all slices give."""
-        return self.interleave_ratio >= MOVED_RATIO and not self.is_between_halves
+        return self.interleave_ratio >= MOVED_RATIO and not self.is_by_halves
 
     @property
-    def is_between_halves(self) -> bool:
+    def is_by_halves(self) -> bool:
         """Whether odd and even slices were read apart: this is the pose halfway between theirs, or that of one."""
         return self.halves_apart_mm is not None
 

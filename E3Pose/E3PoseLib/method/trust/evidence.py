@@ -94,7 +94,8 @@ def orthogonality_error(axes: np.ndarray) -> float:
 def sizes_of_doubts(confidence: Confidence) -> dict[str, float]:
     """How large each doubt about a pose is, by its name: 0 where nothing speaks against the pose, else about 1.
 
-    "opinions apart" alone may be negative, down to -1: two sets of networks that tell the same speak for the pose.
+    "opinions apart" alone may be negative, down to -0.5: two sets of networks that tell much the same speak for the
+    pose, but they may share an error, so that they are nearer still says no more.
 
     These are what a `Calibration` weighs. Where a doubt grows faster than in proportion there is a second part of it,
     which begins later. Of a brain without skull there is little else to tell by, so some doubts weigh more there.
@@ -106,13 +107,17 @@ def sizes_of_doubts(confidence: Confidence) -> dict[str, float]:
     known = confidence
     views = min(known.view_disagreement_degrees or 0.0, 90.0)
     halves, halves_mm = known.halves_apart_degrees, known.halves_apart_mm
+    halves_apart = 0.0
+    # Of one half's pose the probability is halved instead: no scans teach which half is meant.
+    if halves is not None and halves_mm is not None and not known.is_of_one_half:
+        halves_apart = 0.5 + halves / 20 + halves_mm / 20
     skewed = known.orthogonality_error_degrees
     small = max(0.0, math.log(SMALL_BRAIN_ML / max(known.brain_volume_ml, 1.0)))
     brain_only = float(known.brain_only)
     eyes_apart = 0.0 if known.has_no_eyes else known.eyes_disagreement_degrees or 0.0
     brain, upright = (1.0 if one is None else one for one in (known.brain_agreement, known.upright_agreement))
     apart, apart_mm = known.opinions_apart_degrees, known.opinions_apart_mm
-    opinions_apart = 0.0 if apart is None or apart_mm is None else min(apart / 10 + apart_mm / 10 - 1, 1.0)
+    opinions_apart = 0.0 if apart is None or apart_mm is None else min(max(apart / 10 + apart_mm / 10 - 1, -0.5), 1.0)
     return {
         "axes": 1 - min(known.axis_concentration),
         "axes, poor": max(0.0, 0.8 - min(known.axis_concentration)),
@@ -124,12 +129,11 @@ def sizes_of_doubts(confidence: Confidence) -> dict[str, float]:
         "brains, poor": max(0.0, 0.8 - brain),
         "brains upright": 1 - upright,
         "brains upright, poor": max(0.0, 0.87 - upright),
-        "places apart": (known.places_apart_degrees or 0.0) / 10,
         "no eyes": float(known.has_no_eyes),
         "eyes apart": eyes_apart / 10,
         "eyes unclear": 0.0 if known.has_no_eyes or known.eyes_probability is None else 1 - known.eyes_probability,
-        "moved": 0.0 if known.is_between_halves else 10 * max(0.0, known.interleave_ratio - 0.75),
-        "halves": 0.0 if halves is None or halves_mm is None else 0.5 + halves / 20 + halves_mm / 20,
+        "moved": 0.0 if known.is_by_halves else 10 * max(0.0, known.interleave_ratio - 0.75),
+        "halves": halves_apart,
         "border": float(known.touches_border),
         "cut": 10 * known.border_share,
         "small brain": small,

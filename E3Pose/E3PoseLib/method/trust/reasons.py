@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ...models.calibration import RIGHT_DEGREES
 from .evidence import BRAIN_VOLUME_ML
 
 if TYPE_CHECKING:
@@ -59,12 +58,6 @@ def _doubts(confidence: Confidence) -> Iterator[tuple[tuple[str, ...], str]]:
     if confidence.brains_differ:
         names = ("brains", "brains, poor", "brains upright", "brains upright, poor")
         yield names, "two networks find different brains: the centre may be off"
-    places_apart = confidence.places_apart_degrees
-    if places_apart is not None and places_apart > RIGHT_DEGREES:
-        yield (
-            ("places apart",),
-            f"the axes that the brain shows and the places of its voxels tell rotations {places_apart:.0f}° apart",
-        )
     if confidence.by_core:
         yield ("core",), "the brain was found on second thought only: what it touches looked like a part of it"
     if confidence.continued:
@@ -83,13 +76,13 @@ def _doubts(confidence: Confidence) -> Iterator[tuple[tuple[str, ...], str]]:
     if apart is not None and apart_mm is not None and confidence.doubts["opinions apart"] > 0:
         yield (
             ("opinions apart",),
-            f"the model's first and second networks tell poses {apart:.0f}° and {apart_mm:.0f} mm apart",
+            f"the model's other networks take the head to lie {apart:.0f}° and {apart_mm:.0f} mm away",
         )
     if confidence.darkened:
         yield (), "the head was read from the darkened scan only: something brighter beside the brain looked like it"
     if confidence.is_of_neither_half:
         yield ("moved",), "odd and even slices show the head in different places: it moved during the scan"
-    if confidence.is_between_halves:
+    if confidence.is_by_halves:
         yield (
             ("halves",),
             f"odd and even slices show the head {confidence.halves_apart_degrees:.0f}° and "
