@@ -72,7 +72,7 @@ $(WORK)/brains_alone_second/annotations.csv:
 	$(SYNTHESIZE) $(BRAINS_ALONE) --n $$((1100 * $(TIMES))) --seed 60$$(($(SEED) + 2))
 $(WORK)/brains_alone_unseen/annotations.csv:
 	$(SYNTHESIZE) $(BRAINS_ALONE) --n 60 --seed 70$(SEED)
-# Of every kind, for the second opinion, whatever the first networks learn on; and more of those kinds of heads
+# Of every kind, for the upright network and the second opinion, whatever the others learn on; and more of those kinds of heads
 # that are the hardest to read. A brain alone has no second opinion.
 EVERY_KIND := --kinds $(KINDS_WITH_SKULL)
 HARD_KINDS := --kinds t2-stack=2 t2-volume=1 dwi=3

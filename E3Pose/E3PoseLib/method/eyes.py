@@ -25,7 +25,7 @@ LEAST_PROBABILITY_OF_A_PAIR = 0.45
 MOST_SPOTS = 30
 
 SPREAD_DEGREES = 10.0
-"""Between the rotation that the eyes define and that of the rotation network, see docs/accuracy.md."""
+"""Between the rotation that the eyes define and that of the brain, see docs/accuracy.md."""
 
 EYE_DISTANCE = (0.75, 0.1)
 """Of the eyes from each other, relative to their mean distance from the brain's centre: mean and spread, over 250
@@ -43,7 +43,7 @@ EYES_WEIGHT, EYES_WEIGHT_BESIDE_PLACES = 8.0, 4.0
 and where the voxels' places are in it too, which makes it better (docs/making.md)."""
 
 EYES_AGREE_DEGREES = ((0.65, 15.0), (0.55, 10.0))
-"""Of pairs of at least such a probability, how far from the rotation network's their rotation may be. What is further
+"""Of pairs of at least such a probability, how far from the brain's their rotation may be. What is further
 away, or less probable, leaves a doubt which is right; see docs/accuracy.md."""
 
 FACE_ELSEWHERE_DEGREES = 35.0

@@ -81,7 +81,7 @@ class ModelHeader:
     brain_only : dict
         Arguments of a second `E3CNN`, which reads brains without skull; empty: the first reads them too.
     second_opinion : bool
-        Whether there is a second network of each kind but `brain_only`, of the same arguments and other weights, which
+        Whether there is a second network of each kind but `brain_only`, of the same arguments and own weights, which
         read a scan too where the pose by the first ones is doubtful.
     calibration : dict
         How its answers are judged, `calibration.Calibration.as_dict`; empty: it was never calibrated.

@@ -19,6 +19,9 @@ LOW = replace(SURE, axis_concentration=(0.3, 0.9, 0.9))
 MOVED = replace(LOW, interleave_ratio=1.1)
 HALFWAY = replace(SURE, interleave_ratio=1.1, halves_apart_degrees=5.0, halves_apart_mm=3.0)
 
+# Clear, but the head lay otherwise in the other half of the slices; they need not differ by much.
+OF_ONE_HALF = replace(HALFWAY, interleave_ratio=0.88, halves_apart_degrees=45.0)
+
 
 def at(x, confidence=SURE) -> PoseEstimate:
     """An estimate of a head so many mm to the right."""
@@ -105,7 +108,11 @@ def test_halves_of_the_slices_are_read_around_the_brain_that_is_followed_and_not
     assert frames[1].estimate.confidence.level == "moderate"
 
 
-@pytest.mark.parametrize("near", [[at(1, MOVED)], [at(14, MOVED), at(40, MOVED)]], ids=["settled", "not settled"])
+@pytest.mark.parametrize(
+    "near",
+    [[at(1, MOVED)], [at(14, MOVED), at(40, MOVED)], [at(3, OF_ONE_HALF)]],
+    ids=["settled", "not settled", "of one half"],
+)
 def test_a_scan_that_is_spoiled_by_motion_is_marked_and_the_next_one_searched(near):
     estimator = Scripted(near=[*near, at(2, MOVED), at(21)], whole=[at(0), at(20)])
     frames = follow(estimator, 4)
