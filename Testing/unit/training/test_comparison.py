@@ -79,8 +79,8 @@ def test_one_command_runs_all_and_a_method_that_fails_stops_no_other(scans, capf
     assert main([*arguments[:-4], methods[-1]]) == 0
     said = capfd.readouterr()
     assert "0 estimated, 3 already there" in said.err and "a word of its own" in said.err
-    # The table is of those that were named; that others stand beside it is said.
-    assert f"not in the table, though their results stand in {scans / 'out'}: Ending, Flipped" in said.err
+    # The table is of those that were named; whose results stand beside it is said. Ending has none.
+    assert f"not in the table, though their results stand in {scans / 'out'}: Flipped; give them" in said.err
     assert said.out.startswith("| | Right |")  # nothing but the table
     assert {path.name for path in (scans / "out").glob("worst_*")} == {"worst_Right.png"}
     # Results of another version of the method stay, and are not told as this one's.
