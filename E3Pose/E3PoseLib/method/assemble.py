@@ -15,7 +15,7 @@ from ..models.catalog import ModelHeader
 from .cut_brain import whole_brain
 from .doubt.interleave import interleave_ratios
 from .estimate import PoseEstimate
-from .eyes import EYES_WEIGHT, EYES_WEIGHT_BESIDE_PLACES, Eyes, average_with_eyes, find_eyes
+from .eyes import Eyes, average_with_eyes, find_eyes
 from .head import EyeMap, Head
 from .trust.confidence import Confidence
 from .trust.evidence import BRAIN_VOLUME_ML, border_share, orthogonality_error
@@ -58,12 +58,11 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
         middle, size = centre_of_mass(brain), n_seen
     centre = transform_points(scan.grid_to_ras, middle)
     by_axes = assemble_rotation(head_axes_to_ras(seen.axes, scan.grid_to_ras))
-    by_brain, eyes_weight = by_axes, EYES_WEIGHT
+    by_brain = by_axes
     if head.turned is not None:
-        eyes_weight = EYES_WEIGHT_BESIDE_PLACES
         by_places = assemble_rotation(head_axes_to_ras(head.turned.T, scan.grid_to_ras))
         by_brain = average_with_places(by_axes, by_places)
-    rotation = _with_eyes(by_brain, centre, size * voxel_ml, head.eye_map, eyes_weight)
+    rotation = _with_eyes(by_brain, centre, size * voxel_ml, head.eye_map)
     oriented = scan.oriented
     on_scan = nearest_on_grid(brain.view(np.uint8), scan.grid_to_ras, oriented.shape, oriented.voxel_to_ras)
     if scan.brain is None:
@@ -110,14 +109,12 @@ class _Rotation:
     eyes_disagreement_degrees: float | None = None
 
 
-def _with_eyes(
-    by_brain: np.ndarray, centre: np.ndarray, brain_volume_ml: float, eye_map: EyeMap | None, eyes_weight: float
-) -> _Rotation:
+def _with_eyes(by_brain: np.ndarray, centre: np.ndarray, brain_volume_ml: float, eye_map: EyeMap | None) -> _Rotation:
     """The rotation by the brain and, where a network has looked for them, by the eyes."""
     if eye_map is None:
         return _Rotation(by_brain)
     eyes = find_eyes(eye_map.probability, eye_map.voxel_to_ras, centre, brain_volume_ml, by_brain)
     if eyes is None:
         return _Rotation(by_brain, eyes_agree=False)
-    rotation, disagreement, agree = average_with_eyes(by_brain, eyes, centre, eyes_weight)
+    rotation, disagreement, agree = average_with_eyes(by_brain, eyes, centre)
     return _Rotation(rotation, eyes, agree, disagreement)

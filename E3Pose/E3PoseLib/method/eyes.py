@@ -38,9 +38,8 @@ masks that are too large or too small."""
 REACH_DIFFERENCE_MM = 3.0
 """Spread of the difference of the eyes' distances from the brain's centre."""
 
-EYES_WEIGHT, EYES_WEIGHT_BESIDE_PLACES = 8.0, 4.0
-"""Of the rotation that the eyes define in its mean with that of the brain: where that is the rotation network's alone,
-and where the voxels' places are in it too, which makes it better (docs/making.md)."""
+EYES_WEIGHT = 8.0
+"""Of the rotation that the eyes define in its mean with that of the brain."""
 
 EYES_AGREE_DEGREES = ((0.65, 15.0), (0.55, 10.0))
 """Of pairs of at least such a probability, how far from the brain's their rotation may be. What is further
@@ -154,9 +153,7 @@ def find_eyes(
     return Eyes(at_left, at_right, of_both)
 
 
-def average_with_eyes(
-    rotation: np.ndarray, eyes: Eyes, centre: np.ndarray, eyes_weight: float = EYES_WEIGHT
-) -> tuple[np.ndarray, float, bool]:
+def average_with_eyes(rotation: np.ndarray, eyes: Eyes, centre: np.ndarray) -> tuple[np.ndarray, float, bool]:
     """The head's rotation by its brain and by the eyes together.
 
     Parameters
@@ -166,14 +163,12 @@ def average_with_eyes(
     eyes : Eyes
     centre : np.ndarray
         Shape ``[3]``, of the brain, RAS mm.
-    eyes_weight : float
-        Of the eyes, to that of the brain.
 
     Returns
     -------
     rotation : np.ndarray
-        Shape ``[3, 3]``: the mean by chordal distance; the brain's where the two are more than `FACE_ELSEWHERE_DEGREES`
-        apart.
+        Shape ``[3, 3]``: the mean by chordal distance that weighs the eyes `EYES_WEIGHT` times; the brain's where the
+        two are more than `FACE_ELSEWHERE_DEGREES` apart.
     disagreement : float
         Between the two, degrees.
     agree : bool
@@ -184,7 +179,7 @@ def average_with_eyes(
     disagreement = float(geodesic_angle(by_brain, by_eyes))
     if disagreement > FACE_ELSEWHERE_DEGREES:
         return rotation, disagreement, False
-    mean = orthonormalise(by_brain + eyes_weight * by_eyes).numpy()
+    mean = orthonormalise(by_brain + EYES_WEIGHT * by_eyes).numpy()
     agree = any(eyes.probability >= least and disagreement <= most for least, most in EYES_AGREE_DEGREES)
     return mean, disagreement, agree
 
