@@ -44,8 +44,8 @@ LEFT_AND_RIGHT = 2
 """The axis of the batch along which an upright head is mirrored: it looks alike from left and right."""
 
 EVERY_SECOND = slice(None, None, 2)
-"""Along each edge of the cube, the voxels whose places tell the rotation: within 0.4° of what all do, in an eighth of the
-time."""
+"""Along each edge of the cube, the voxels whose places tell the rotation: within 0.4° of what all tell, in an eighth of
+the time."""
 
 LEAST_WEIGHT, LEAST_VOXELS = 0.05, 20
 """Of a voxel's place in the head, the probability that it is in the brain: below, it does not count. Of fewer voxels no
