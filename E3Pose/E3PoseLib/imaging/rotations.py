@@ -156,7 +156,7 @@ def trimmed_rotation(points: torch.Tensor, places: torch.Tensor, weights: torch.
         if remaining:
             spread = (share * from_middle.square()).sum((1, 2))
             scale = (rotation * covariance).sum((1, 2)) / spread
-            # Their squares have the same order; torch's norm of three numbers takes twenty times as long on a CPU.
+            # Their squares have the same order; torch's norm of three numbers takes a hundred times as long on a CPU.
             residuals = (scale[:, None, None] * from_middle @ rotation.mT - place).square().sum(2)
             ascending, order = residuals.sort(dim=1)
             enough = KEPT * weights.sum(1, keepdim=True)
