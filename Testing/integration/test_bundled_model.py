@@ -136,16 +136,21 @@ def test_brains_in_bright_fluid_are_read_from_the_darkened_scan(name, t2_stacks,
     assert estimate.confidence.darkened and estimate.confidence.level == "low"
 
 
-def test_sheared_voxel_axes_do_not_turn_the_head(estimator):
-    scan = read_volume(SAMPLE)
-    straight = estimator.estimate(scan).canonical_to_ras
-    for axis, along, slope in ((0, 1, 0.25), (1, 2, -0.2), (2, 0, 0.15)):
-        askew = estimator.estimate(sheared(scan, axis, along, slope)).canonical_to_ras
-        degrees, mm = pose_difference(askew, straight)
-        assert degrees < 4 and mm < 1
-        # A shear that was taken for a rotation would turn the head by the angle of its slope, 8 to 14 degrees.
-        degrees, mm = pose_difference(askew, TRUTH)
-        assert degrees < 7 and mm < 1
+SHEARS = (0, 1, 0.25), (1, 2, -0.2), (2, 0, 0.15)
+OFF = pytest.mark.xfail(strict=True, reason="6.2° off since the upright network tells places too, 3.2° before: an eye")
+
+
+@pytest.mark.parametrize("shear", [SHEARS[0], pytest.param(SHEARS[1], marks=OFF), SHEARS[2]], ids=str)
+def test_sheared_voxel_axes_do_not_turn_the_head(shear, estimator):
+    degrees, mm = pose_difference(estimator.estimate(sheared(read_volume(SAMPLE), *shear)).canonical_to_ras, TRUTH)
+    assert degrees < 4 and mm < 1
+
+
+@pytest.mark.parametrize("shear", SHEARS, ids=str)
+def test_sheared_voxel_axes_give_nearly_the_pose_of_straight_ones(shear, estimator):
+    straight, askew = (estimator.estimate(one) for one in (read_volume(SAMPLE), sheared(read_volume(SAMPLE), *shear)))
+    degrees, mm = pose_difference(askew.canonical_to_ras, straight.canonical_to_ras)
+    assert degrees < 4 and mm < 1
 
 
 def test_what_surrounds_a_scan_changes_nothing(estimator):
