@@ -131,9 +131,7 @@ class SegmentationModule(TrainingModule):
         loss = self.loss(output[:, : self.n_classes], labels)
         if self.places_loss is None:
             return loss
-        return loss + self.options.places * self.places_loss(
-            output[:, self.n_classes :], (labels == 1).to(output), _axes(batch)
-        )
+        return loss + self.options.places * self.places_loss(output[:, self.n_classes :], labels == 1, _axes(batch))
 
     def on_validation_epoch_end(self) -> None:
         # Of all processes, those too that found no object: what one does not take part in the others wait for.

@@ -47,7 +47,7 @@ def train_segmentation(options: argparse.Namespace) -> None:
     seed_everything(options.seed, verbose=False)
     network = UNet(**unet_architecture(options))
     part = "eyes" if options.around_object else "upright" if options.upright else "segmentation"
-    n_places = N_PLACES if options.places else 0
+    n_places = network.last_conv.out_channels - options.n_output_channels
     initialise(network, options.init, part, further_outputs=n_places)
     # A step on a CPU takes half the time so, that of inference too.
     network.to(memory_format=torch.channels_last_3d)

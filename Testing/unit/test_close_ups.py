@@ -8,7 +8,7 @@ from E3PoseLib.imaging.geometry import rigid, transform_points
 from E3PoseLib.imaging.masks import centre_of_mass, dice_overlap
 from E3PoseLib.imaging.rotations import euler_to_matrix, geodesic_angle
 from E3PoseLib.imaging.volume import Volume
-from E3PoseLib.method.close_ups import HALF_TURN, close_up, mirrored_posterior, upright_close_up, upright_posterior
+from E3PoseLib.method.close_ups import HALF_TURN, close_up, posterior_in_any_pose, upright_close_up, upright_posterior
 from E3PoseLib.method.crop import upright_cube
 from E3PoseLib.method.head import Head
 from E3PoseLib.method.prepared import PreparedScan
@@ -111,12 +111,12 @@ def test_what_hangs_on_a_brain_by_a_bridge_is_cut_off():
 def test_a_head_turned_by_half_a_turn_gets_turned_probabilities():
     torch.manual_seed(0)
     network = UNet(2, 4).eval()
-    batch, axes = torch.rand(1, 1, 8, 8, 8), HALF_TURN[1]
+    batch = torch.rand(1, 1, 8, 8, 8)
     with torch.no_grad():
-        posterior = mirrored_posterior(network, HALF_TURN, batch)
-        turned = mirrored_posterior(network, HALF_TURN, batch.flip(axes))
+        posterior = posterior_in_any_pose(network, batch)
+        turned = posterior_in_any_pose(network, batch.flip(HALF_TURN))
     assert torch.allclose(posterior.sum(1), torch.ones(1, 8, 8, 8), atol=1e-5)
-    assert torch.allclose(turned.flip(axes), posterior, atol=1e-5)
+    assert torch.allclose(turned.flip(HALF_TURN), posterior, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_outputs", [3, 6])

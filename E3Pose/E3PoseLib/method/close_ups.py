@@ -34,11 +34,8 @@ CORE_GROWTH_MM = 21.0
 """What two networks agree to be brain is eroded by the first, which no bridge to fat or fluid beside the head
 survives, and dilated again by the second within what the close-up network calls brain."""
 
-MirroredAxes = tuple[tuple[int, ...], ...]
-"""Of each mirror image of a batch, the axes that are mirrored."""
-
-HALF_TURN: MirroredAxes = ((), (2, 3))
-"""The images of a head in any pose: as it is, and turned by half a turn."""
+HALF_TURN = (2, 3)
+"""The axes of the batch along which a head in any pose is mirrored: that is half a turn."""
 
 LEFT_AND_RIGHT = 2
 """The axis of the batch along which an upright head is mirrored: it looks alike from left and right."""
@@ -65,7 +62,7 @@ class CloseUps:
         self._header = model.header
         self._infer = infer
         # One object for all calls, as recordings are kept by it.
-        self._by_scan = model.eyes_network and partial(mirrored_posterior, model.eyes_network, HALF_TURN)
+        self._by_scan = model.eyes_network and partial(posterior_in_any_pose, model.eyes_network)
         self._by_upright = model.upright_network and partial(upright_posterior, model.upright_network)
 
     @property
@@ -114,14 +111,12 @@ class CloseUps:
         return seen
 
 
-def mirrored_posterior(network: UNet, mirrored_axes: MirroredAxes, batch: torch.Tensor) -> torch.Tensor:
-    """Mean probability of each class over mirror images of heads.
+def posterior_in_any_pose(network: UNet, batch: torch.Tensor) -> torch.Tensor:
+    """Mean probability of each class over heads as they lie and turned by half a turn.
 
     Parameters
     ----------
     network : UNet
-    mirrored_axes : tuple of tuple of int
-        Of each mirror image, the axes of the batch that are mirrored.
     batch : torch.Tensor
         Shape ``[B, 1, E, E, E]``.
 
@@ -130,7 +125,7 @@ def mirrored_posterior(network: UNet, mirrored_axes: MirroredAxes, batch: torch.
     torch.Tensor
         Shape ``[B, C, E, E, E]``.
     """
-    return torch.stack([network(batch.flip(axes)).softmax(1).flip(axes) for axes in mirrored_axes]).mean(0)
+    return torch.stack([network(batch.flip(axes)).softmax(1).flip(axes) for axes in ((), HALF_TURN)]).mean(0)
 
 
 def upright_posterior(network: UNet, batch: torch.Tensor) -> torch.Tensor:
