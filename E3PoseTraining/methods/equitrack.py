@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from E3PoseLib.imaging.geometry import direction_cosines, rigid, transform_points
+from E3PoseLib.alignment.registration import registered
+from E3PoseLib.alignment.stack import PosedStack, region, sampled
+from E3PoseLib.imaging.geometry import direction_cosines, invert_rigid, rigid, transform_points
 from E3PoseLib.imaging.masks import centre_of_mass
 from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.prepared import PreparedScan
@@ -14,6 +16,9 @@ from ..equitrack.frames import head_alone
 from ..equitrack.points import rotation_between
 from ..equitrack.run import TRACKERS
 from .learned import Learned
+
+REGISTERED = 2
+"""Times that a registration begins anew where it ended: it stops while it still gains."""
 
 
 class EquiTrack(Learned):
@@ -28,31 +33,49 @@ class EquiTrack(Learned):
     looks_closer = True
 
     @torch.inference_mode()
-    def motion(self, volume: Volume, other: Volume) -> np.ndarray:
+    def motion(self, volume: Volume, other: Volume, *, by_points_alone: bool = False) -> np.ndarray:
         """How a head has moved from one scan to another.
+
+        The points tell it however far the head has turned, and from there both brains are registered, which the paper
+        does not do.
 
         Parameters
         ----------
         volume, other : Volume
             Two scans of one head.
+        by_points_alone : bool
+            Whether it stays at the rotation of the points, and the shift of the brain's centre.
 
         Returns
         -------
         np.ndarray
-            ``[4, 4]``, rigid, RAS mm: where a point of the head lies in the first, to where it lies in the other. The
-            rotation is that of the points, the shift that of the brain's centre.
+            ``[4, 4]``, rigid, RAS mm: where a point of the head lies in the first, to where it lies in the other.
 
         Raises
         ------
         NoHeadFoundError
             If there is none in one of them.
+        DependencyError
+            If both are to be registered and SimpleITK is not installed.
         """
         frames = [self._find_brain.on_grid(each) for each in (volume, other)]
         turn = rotation_between(*(self._points(*frame) for frame in frames))[0].double().cpu().numpy()
         before, after = (direction_cosines(scan.grid_to_ras) for scan, _ in frames)
         start, end = (transform_points(scan.grid_to_ras, centre_of_mass(brain)) for scan, brain in frames)
-        rotation = after @ turn @ before.T
-        return rigid(rotation, end - rotation @ start)
+        by_points = rigid(after @ turn @ before.T, end) @ rigid(np.eye(3), -start)
+        if by_points_alone:
+            return by_points
+        # In a frame about the first brain's centre, along the world's axes.
+        frame = rigid(np.eye(3), start)
+        first, second = (
+            PosedStack(each.name, each, pose, self._find_brain.in_scan(scan, brain))
+            for each, pose, (scan, brain) in zip((volume, other), (frame, by_points @ frame), frames, strict=True)
+        )
+        shown = sampled(first, frame)
+        moved = second.canonical_to_ras
+        for _ in range(REGISTERED):
+            moved = registered(second, shown, region(shown.brain), moved)
+        return moved @ invert_rigid(frame)
 
     def _axes(self, scan: PreparedScan, brain: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
         return self._network.to_template(self._points(scan, brain))[0].double().cpu().numpy(), {}

@@ -50,10 +50,14 @@ def main() -> None:
         before, after = (estimator.estimate(each).canonical_to_ras for each in (volume, other))
         return after @ invert_rigid(before)
 
+    def by_points(volume: Volume, other: Volume) -> np.ndarray:
+        return tracker.motion(volume, other, by_points_alone=True)
+
     pairs = list(frames(options.heads, options.seed))
     for kind in ("turned", "moved"):
         of_kind = [pair[1:] for pair in pairs if pair[0] == kind]
-        for name, motion in (("equitrack", tracker.motion), ("e3-pose", by_poses)):
+        ways = {"equitrack": tracker.motion, "its points alone": by_points, "e3-pose": by_poses}
+        for name, motion in ways.items():
             print(f"{kind}, {name}: {summary(motion, of_kind)}", flush=True)
 
 

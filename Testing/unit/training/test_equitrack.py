@@ -11,7 +11,7 @@ from phantoms import make_small_model
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from E3PoseLib.errors import MethodError
+from E3PoseLib.errors import DependencyError, MethodError
 from E3PoseLib.imaging.geometry import invert_rigid, pose_difference, rigid
 from E3PoseLib.imaging.resampling import reslice
 from E3PoseLib.imaging.rotations import geodesic_angle
@@ -154,10 +154,20 @@ def test_the_motion_between_two_scans_is_found(method, degrees):
     turn = Rotation.from_rotvec(np.radians(degrees) * np.array([2, -1, 2]) / 3).as_matrix()
     centre = TO_RAS[:3, 3]
     true = rigid(np.eye(3), [6.0, -4.0, 8.0]) @ rigid(turn, centre - turn @ centre)
-    found = method.motion(scan, moved_by(scan, true))
-    angle, _ = pose_difference(found, true)
-    assert angle < 3  # of voxels of 6 mm
-    np.testing.assert_allclose(found @ [*centre, 1], true @ [*centre, 1], atol=1.5)
+    other = moved_by(scan, true)
+    by_points, found = method.motion(scan, other, by_points_alone=True), method.motion(scan, other)
+    assert pose_difference(by_points, true)[0] < 3  # of voxels of 6 mm
+    np.testing.assert_allclose(by_points @ [*centre, 1], true @ [*centre, 1], atol=1.5)
+    assert pose_difference(found, true)[0] < 0.5
+    np.testing.assert_allclose(found @ [*centre, 1], true @ [*centre, 1], atol=0.5)
+
+
+def test_without_simpleitk_the_motion_of_the_points_can_still_be_had(method, monkeypatch):
+    monkeypatch.setattr("E3PoseLib.alignment.registration.can_register", lambda: False)
+    scan = head_with_lumps()
+    with pytest.raises(DependencyError, match="registration needs SimpleITK"):
+        method.motion(scan, scan)
+    np.testing.assert_allclose(method.motion(scan, scan, by_points_alone=True), np.eye(4), atol=1e-3)
 
 
 def test_the_pose_is_that_of_the_template_and_turns_with_the_head(method):
