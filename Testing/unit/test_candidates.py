@@ -1,4 +1,4 @@
-"""Of two things that look like a brain: which is taken, and whether the other is said to be another head."""
+"""Of several things that may be the brain: which is taken, and whether another is said to be another head."""
 
 from dataclasses import replace
 
@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 from phantoms import BY_AXES
 
+from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.imaging.volume import Volume
-from E3PoseLib.method.doubt.candidates import NOT_THE_LARGEST, CoreOfBrain, OtherCandidate, Twins
+from E3PoseLib.method.doubt.candidates import (
+    LEAST_IN_MIDDLE,
+    MIDDLE_MM,
+    NOT_AT_FIRST_SIGHT,
+    NOT_THE_LARGEST,
+    CoreOfBrain,
+    MiddleOfScan,
+    OtherCandidate,
+    Twins,
+)
 from E3PoseLib.method.doubt.reading import Reading, read_and_doubt
 from E3PoseLib.method.estimate import PoseEstimate
 from E3PoseLib.method.prepared import PreparedScan
@@ -91,3 +101,56 @@ def test_a_pose_by_the_core_is_taken_where_it_is_surer_even_so_and_all_that_was_
     (taken,) = read_and_doubt([Reading(scan, (hanging,))], [CoreOfBrain()], read)
     assert taken.estimate.canonical_to_ras[0, 3] == 50 and taken.estimate.confidence.by_core
     assert [one.canonical_to_ras[0, 3] for one in taken.considered] == [0]
+
+
+def of_edge(edge: int) -> PreparedScan:
+    """A scan of so many voxels of 3 mm along its longest edge, the middle of a grid that is larger."""
+    volume = Volume(np.zeros((70, 50, 50), np.float32), np.diag([3.0, 3.0, 3.0, 1.0]))
+    shown = (slice(10, 10 + edge), slice(10, 40), slice(10, 40))
+    return PreparedScan(volume, volume, shown, volume.array, volume.voxel_to_ras, shown)
+
+
+def looked_for_in_middle(
+    scan: PreparedScan, first: PoseEstimate | None, there: PoseEstimate
+) -> tuple[Reading, list[np.ndarray]]:
+    """What comes of a scan in which at first this was found, or nothing; and what was read then."""
+    seen = []
+
+    def read(readings):
+        one = readings[0]
+        if not one.brains or (first is not None and one.brains[0] is first.mask):
+            return [one.with_outcome(first) if first is not None else one.with_brains([])]
+        seen.append(one.brains[0])
+        return [one.with_outcome(there)]
+
+    brains = () if first is None else (first.mask,)
+    (answer,) = read_and_doubt([Reading(scan, brains)], [MiddleOfScan()], read)
+    return answer, seen
+
+
+def test_where_no_brain_was_found_a_close_scan_is_looked_at_in_its_middle():
+    answer, (ball,) = looked_for_in_middle(of_edge(40), None, at(7.0, 0.6))
+    assert answer.estimate.canonical_to_ras[0, 3] == 7 and answer.estimate.warnings[-1] == NOT_AT_FIRST_SIGHT
+    np.testing.assert_allclose(np.argwhere(ball).mean(axis=0), [29.5, 24.5, 24.5], atol=1e-9)
+    assert np.count_nonzero(ball) * 0.027 == pytest.approx(4 / 3 * np.pi * (MIDDLE_MM / 10) ** 3, rel=0.02)
+
+
+def test_what_is_there_has_to_be_a_head_and_surer_than_what_was_found():
+    unlikely = at(7.0, 0.1)
+    assert unlikely.confidence.certainty < LEAST_IN_MIDDLE
+    refused, seen = looked_for_in_middle(of_edge(40), None, unlikely)
+    assert len(seen) == 1 and isinstance(refused.result, NoHeadFoundError)
+    doubtful = at(1.0, 0.5)
+    for there, taken_mm in ((at(7.0, 0.6), 7), (at(7.0, 0.4), 1)):
+        answer, seen = looked_for_in_middle(of_edge(40), doubtful, there)
+        assert len(seen) == 1 and answer.estimate.canonical_to_ras[0, 3] == taken_mm
+
+
+@pytest.mark.parametrize(
+    ("edge", "first"),
+    [(60, None), (40, at(1.0, 0.95)), (40, at(1.0, 0.5, eyes_disagreement_degrees=5.0, eyes_probability=0.9))],
+    ids=["the scan shows more", "the pose is sure", "eyes speak for it"],
+)
+def test_the_middle_is_not_looked_at(edge, first):
+    answer, seen = looked_for_in_middle(of_edge(edge), first, at(7.0, 0.99))
+    assert seen == [] and answer.estimate is first

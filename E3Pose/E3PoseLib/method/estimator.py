@@ -12,7 +12,7 @@ from ..imaging.volume import Volume
 from ..models.model import Model
 from ..networks.device import exact_float32, pick_device
 from ..networks.precision import PRECISIONS
-from .doubt.candidates import CoreOfBrain, OtherCandidate, Twins
+from .doubt.candidates import CoreOfBrain, MiddleOfScan, OtherCandidate, Twins
 from .doubt.contrast import Brightened, Continued, Darkened
 from .doubt.halves import MovedHalves
 from .doubt.opinion import SecondOpinion
@@ -259,14 +259,16 @@ class PoseEstimator:
         moved: list[Doubt] = [MovedHalves(self.model)] if halves and not self.as_official else []
         n = self.model.header.candidates
         others: list[Doubt] = [OtherCandidate(rank) for rank in range(1, n)]
+        looks_in_middle = thorough and n > 1 and self.reader.close_ups.sees_heads
+        middle: list[Doubt] = [MiddleOfScan()] if looks_in_middle else []
         opinion: list[Doubt] = []
         if self.second_reader is not None and not self.as_official:
-            opinion = [SecondOpinion(within=[*moved, *others])]
+            opinion = [SecondOpinion(within=[*moved, *others, *middle])]
         if n == 1:
             return [*moved, *opinion]
         if not thorough:
             return [*moved, *opinion, *others, Twins()]
-        others += [CoreOfBrain(), Twins()]
+        others += [CoreOfBrain(), *middle, Twins()]
         # Without halves, which are prepared anew, on the grid of the scan as it is.
         continued = Continued(self.model.segmentation_network.stride, within=others)
         # The first networks alone read what is made otherwise: with the second ones no more is right (docs/making.md).

@@ -58,6 +58,17 @@ class PreparedScan:
         """The brain mask of a skull-stripped scan; nothing for any other."""
         return () if self.brain is None else (self.brain,)
 
+    @property
+    def shown_mm(self) -> np.ndarray:
+        """How far the field of view reaches along each axis of the grid, ``[3]``."""
+        return np.array([edges.stop - edges.start for edges in self.field_of_view]) * self._spacing_mm
+
+    def ball_in_the_middle(self, radius_mm: float) -> np.ndarray:
+        """A ball about the middle of the field of view, bool on the model's grid."""
+        middle = [(edges.start + edges.stop - 1) / 2 for edges in self.field_of_view]
+        from_middle = np.linalg.norm(np.moveaxis(np.indices(self.array.shape), 0, -1) - middle, axis=-1)
+        return from_middle * self._spacing_mm <= radius_mm
+
     def on_grid(self, mask: np.ndarray) -> np.ndarray:
         """A mask of the scan's own voxels on the model's grid, by the nearest voxel; bool."""
         shown = replace(self.volume, array=mask).closest_canonical()
@@ -77,7 +88,7 @@ class PreparedScan:
         Networks read a head better that is cut by more of the same than by nothing. The edges of the grid are multiples
         of the stride, as in `prepare`; the field of view is what the scan shows, as before.
         """
-        n = round(CONTINUED_MM / float(np.linalg.norm(self.grid_to_ras[:3, 0])))
+        n = round(CONTINUED_MM / self._spacing_mm)
         array = np.pad(self.array[self.field_of_view], n, mode="edge")
         grid = self.grid_to_ras @ rigid(np.eye(3), [edges.start - n for edges in self.field_of_view])
         array, grid_to_ras = crop_or_pad(array, grid, whole_multiple(array.shape, stride))
@@ -91,6 +102,10 @@ class PreparedScan:
         shown = np.zeros_like(array)
         shown[self.field_of_view] = array[self.field_of_view]
         return shown
+
+    @property
+    def _spacing_mm(self) -> float:
+        return float(np.linalg.norm(self.grid_to_ras[:3, 0]))
 
     def _by(self, contrast: np.ufunc) -> PreparedScan:
         above_least = self.oriented.array - self.oriented.array.min()

@@ -1,4 +1,4 @@
-"""Other things that the segmentation network calls brain, the core of one, and whether there are twins."""
+"""Other things that may be the brain: further candidates, the core of one, the middle of the scan; and twins."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ TWIN_SHARE, TWIN_MM, TWIN_CERTAINTY = 0.3, 60.0, 0.5
 head where its pose lies so far away and is at least as likely to be right as not. Wrong organs are less
 (docs/accuracy.md)."""
 
+MIDDLE_MM, CUT_CLOSE_MM, LEAST_IN_MIDDLE = 35.0, 160.0, 0.2
+"""Radius of the ball that stands for a brain in the middle of a scan, about that of 28 weeks; the longest edge of a
+scan that is cut so close about a head that it is looked for there; and how certain a pose has to be to be taken."""
+
+NOT_AT_FIRST_SIGHT = "no brain stood out, so the middle of the scan was looked at: check that the mask is in the head"
 NOT_THE_LARGEST = "something larger looked like a brain too: check that the mask is in the head"
 
 
@@ -85,6 +90,36 @@ class CoreOfBrain:
             apart = pose_difference(other.estimate.canonical_to_ras, reading.estimate.canonical_to_ras)
             if np.greater(apart, ANOTHER_POSE).any():
                 reading = replace(reading, outcome=other.estimate)
+        return reading
+
+
+class MiddleOfScan:
+    """Looks for the brain in the middle of a scan that is cut close about the head.
+
+    The segmentation network knows a brain by what surrounds it, of which such a scan shows little. The networks that
+    look closer need no more than to be told roughly where.
+    """
+
+    within: Sequence[Doubt] = ()
+    marks: Mapping[str, bool] = MappingProxyType({})
+    shows_same_pose = True
+
+    def read_again(self, reading: Reading) -> list[Reading]:
+        """A reading by a ball in the middle, where no head was found, or none whose eyes speak for it."""
+        scan = reading.scan
+        if scan.brain is not None or not reading.may_be_elsewhere or reading.shows_a_head:
+            return []
+        if max(scan.shown_mm) > CUT_CLOSE_MM:
+            return []
+        return [reading.again(scan, (scan.shown_part(scan.ball_in_the_middle(MIDDLE_MM)),))]
+
+    def decide(self, reading: Reading, others: list[Reading]) -> Reading:
+        """The pose by the middle where it is surer."""
+        for other in others:
+            found = other.estimate
+            if found is not None and found.confidence.certainty >= LEAST_IN_MIDDLE and other.is_surer_than(reading):
+                warnings = (*found.warnings, NOT_AT_FIRST_SIGHT)
+                reading = replace(reading, outcome=replace(found, warnings=warnings))
         return reading
 
 
