@@ -13,7 +13,8 @@ demo: $(VENV)/installed
 
 ## test: install everything into .venv (once) and run lint, format check and every test
 test: $(VENV)/installed lint
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	# As many processes as there are cores: with threads of their own they would wait for each other.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 ## lint: style, the arrows between layers (pyproject.toml), types
 lint: $(VENV)/installed

@@ -20,7 +20,7 @@ from E3PoseTraining.methods.official import official_matrix
 
 STAGED = ("ep2d_10", "ep2d_14", "ep2d_23", "ep2d_32")
 STACKS = tuple(f"ep2d_{number}" for number in (10, 12, 13, 14, 17, 18, 19, 23, 24, 27, 28, 31, 32, 40))
-ESTIMATED = tuple(f"ep2d_{number}" for number in (10, 13, 14, 17, 19, 23, 27, 28, 32))
+ESTIMATED = tuple(f"ep2d_{number}" for number in (10, 14, 19, 23, 27, 28, 32))
 LEFT_HANDED = ("ep2d_14", "ep2d_19")
 ILL_CONDITIONED = "ep2d_27"
 
@@ -83,13 +83,13 @@ def test_the_rotation_networks_output(name, official_model, stages):
     assert angle(rotation, stages[f"{name}/rotation"]) < 0.1
 
 
-def test_a_batch_of_three_gives_the_same(official_model, stages):
-    names = ("ep2d_10", "ep2d_23", "ep2d_32")
+def test_a_batch_gives_the_same(official_model, stages):
+    names = ("ep2d_10", "ep2d_32")
     size = [min(stages[f"{name}/crop"].shape[axis] for name in names) for axis in range(3)]
     crops = torch.stack([torch.from_numpy(stages[f"{name}/crop"])[tuple(map(slice, size))] for name in names])[:, None]
     with torch.inference_mode():
         together = official_model.rotation_network(crops)
-        for index in range(3):
+        for index in range(len(names)):
             alone = official_model.rotation_network(crops[index : index + 1])[0]
             assert (together[index] - alone).abs().max() < 1e-3 * alone.abs().max()
 

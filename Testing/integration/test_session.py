@@ -44,9 +44,9 @@ def test_a_series_is_followed_until_another_one_begins():
     session.estimate(scan, model, "cpu")
     assert not searched(("one", 4.0))
     assert searched(("other", 0.0)) and searched(("one", 6.0))
-    assert searched(("one", 8.0), precision="bfloat16")
+    assert searched(("one", 8.0), thresholds=[0.0, 0.2])
     empty = replace(scan, array=np.zeros_like(scan.array))
-    failed = session.track(empty, model, ("one", 10.0), "cpu", precision="bfloat16")
+    failed = session.track(empty, model, ("one", 10.0), "cpu", thresholds=[0.0, 0.2])
     assert failed.marks == ("failed",) and "same value" in str(failed.error)
 
 
