@@ -129,19 +129,19 @@ def looked_for_in_middle(
 
 
 def test_where_no_brain_was_found_a_close_scan_is_looked_at_in_its_middle():
-    answer, (ball,) = looked_for_in_middle(of_edge(40), None, at(7.0, 0.6))
+    answer, (ball,) = looked_for_in_middle(of_edge(40), None, at(7.0, 0.65))
     assert answer.estimate.canonical_to_ras[0, 3] == 7 and answer.estimate.warnings[-1] == NOT_AT_FIRST_SIGHT
     np.testing.assert_allclose(np.argwhere(ball).mean(axis=0), [29.5, 24.5, 24.5], atol=1e-9)
     assert np.count_nonzero(ball) * 0.027 == pytest.approx(4 / 3 * np.pi * (MIDDLE_MM / 10) ** 3, rel=0.02)
 
 
 def test_what_is_there_has_to_be_a_head_and_surer_than_what_was_found():
-    unlikely = at(7.0, 0.1)
+    unlikely = at(7.0, 0.5)
     assert unlikely.confidence.certainty < LEAST_IN_MIDDLE
     refused, seen = looked_for_in_middle(of_edge(40), None, unlikely)
     assert len(seen) == 1 and isinstance(refused.result, NoHeadFoundError)
-    doubtful = at(1.0, 0.5)
-    for there, taken_mm in ((at(7.0, 0.6), 7), (at(7.0, 0.4), 1)):
+    doubtful = at(1.0, 0.7)
+    for there, taken_mm in ((at(7.0, 0.75), 7), (at(7.0, 0.65), 1)):
         answer, seen = looked_for_in_middle(of_edge(40), doubtful, there)
         assert len(seen) == 1 and answer.estimate.canonical_to_ras[0, 3] == taken_mm
 

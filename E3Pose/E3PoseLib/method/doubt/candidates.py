@@ -24,7 +24,7 @@ TWIN_SHARE, TWIN_MM, TWIN_CERTAINTY = 0.3, 60.0, 0.5
 head where its pose lies so far away and is at least as likely to be right as not. Wrong organs are less
 (docs/accuracy.md)."""
 
-MIDDLE_MM, CUT_CLOSE_MM, LEAST_IN_MIDDLE = 35.0, 160.0, 0.2
+MIDDLE_MM, CUT_CLOSE_MM, LEAST_IN_MIDDLE = 35.0, 160.0, 0.5
 """Radius of the ball that stands for a brain in the middle of a scan, about that of 28 weeks; the longest edge of a
 scan that is cut so close about a head that it is looked for there; and how certain a pose has to be to be taken."""
 
