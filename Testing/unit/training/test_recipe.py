@@ -33,7 +33,7 @@ def test_all_kinds_are_learned_where_that_is_asked_for(tmp_path):
     assert len(alone) == 3 and all("--kinds brain-only=1" in line for line in alone)
     others = [line for line in with_kinds if line not in alone]
     every = [line for line in others if any(part in line for part in ("_every", "/heads_hard", "/second_"))]
-    assert len(every) == 5 + 5 and sum("--max_passes 6 --shading 0.3" in line for line in every) == 5
+    assert len(every) == 5 + 6 and sum("--max_passes 6 --shading 0.3" in line for line in every) == 6
     others = [line for line in others if line not in every]
     assert len(others) == 1 and "/calibration" in others[0]
     for line in everything["synthesize"]:
