@@ -12,8 +12,8 @@ demo: $(VENV)/installed
 	$(BIN)/e3pose demo -o demo --overwrite $(if $(E3POSE_DEMO_SCAN),"$(E3POSE_DEMO_SCAN)")
 
 ## test: install everything into .venv (once) and run lint, format check and every test
+# As many processes as there are cores: with threads of their own they would wait for each other.
 test: $(VENV)/installed lint
-	# As many processes as there are cores: with threads of their own they would wait for each other.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 ## lint: style, the arrows between layers (pyproject.toml), types

@@ -1,6 +1,6 @@
-"""The motion of a synthetic head between two frames by ``equitrack``, beside that by two poses of E(3)-Pose.
+"""The motion of a synthetic head between two frames by ``equitrack``, by its points alone, and by E(3)-Pose's poses.
 
-``python Testing/benchmarks/frames.py equitrack.safetensors`` makes its own frames, which takes some two minutes:
+``python Testing/benchmarks/frames.py equitrack.safetensors`` makes its own frames, which takes some five minutes and needs SimpleITK:
 
 * *turned*: one scan of a head at rest, and the same turned by up to 90 degrees and shifted; the frames differ in gain,
   exponent and noise as those do that it was trained on;
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from E3PoseLib.errors import E3PoseError
+from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.imaging.geometry import invert_rigid, pose_difference, rigid
 from E3PoseLib.imaging.resampling import reslice
 from E3PoseLib.imaging.volume import Volume
@@ -94,7 +94,7 @@ def summary(motion: Callable[[Volume, Volume], np.ndarray], pairs: list[tuple[Vo
     for volume, other, true in pairs:
         try:
             errors.append(pose_difference(motion(volume, other), true))
-        except E3PoseError:
+        except NoHeadFoundError:
             failed += 1
     degrees = np.percentile([angle for angle, _ in errors], [50, 90])
     return f"{len(errors)} pairs, {degrees[0]:.1f}° (nine of ten {degrees[1]:.1f}°), {failed} without an answer"

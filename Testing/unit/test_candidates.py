@@ -9,9 +9,7 @@ from phantoms import BY_AXES
 from E3PoseLib.errors import NoHeadFoundError
 from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.doubt.candidates import (
-    LEAST_IN_MIDDLE,
     MIDDLE_MM,
-    NOT_AT_FIRST_SIGHT,
     NOT_THE_LARGEST,
     CoreOfBrain,
     MiddleOfScan,
@@ -33,7 +31,8 @@ def block(start: int, edge: int) -> np.ndarray:
 def at(mm: float, concentration: float, **evidence) -> PoseEstimate:
     pose = np.eye(4)
     pose[0, 3] = mm
-    confidence = Confidence((concentration,) * 3, 0.0, 200.0, touches_border=False, calibration=BY_AXES, **evidence)
+    evidence = {"calibration": BY_AXES, **evidence}
+    confidence = Confidence((concentration,) * 3, 0.0, 200.0, touches_border=False, **evidence)
     return PoseEstimate(pose, block(0, 10), confidence, confidence.warnings(), {}, "cpu", "float32")
 
 
@@ -128,22 +127,44 @@ def looked_for_in_middle(
     return answer, seen
 
 
+def in_middle(concentration: float, **evidence) -> PoseEstimate:
+    return at(7.0, concentration, **{"brain_agreement": 0.5, **evidence})
+
+
 def test_where_no_brain_was_found_a_close_scan_is_looked_at_in_its_middle():
-    answer, (ball,) = looked_for_in_middle(of_edge(40), None, at(7.0, 0.65))
-    assert answer.estimate.canonical_to_ras[0, 3] == 7 and answer.estimate.warnings[-1] == NOT_AT_FIRST_SIGHT
+    answer, (ball,) = looked_for_in_middle(of_edge(40), None, in_middle(0.95))
+    found = answer.estimate
+    assert found.canonical_to_ras[0, 3] == 7 and found.confidence.by_middle
+    assert found.confidence.probability > 0.99 and found.confidence.level == "moderate"  # no calibration knows such
+    told = " ".join(found.warnings)
+    assert "the middle of the scan was looked at" in told and "different brains" not in told
     np.testing.assert_allclose(np.argwhere(ball).mean(axis=0), [29.5, 24.5, 24.5], atol=1e-9)
     assert np.count_nonzero(ball) * 0.027 == pytest.approx(4 / 3 * np.pi * (MIDDLE_MM / 10) ** 3, rel=0.02)
 
 
-def test_what_is_there_has_to_be_a_head_and_surer_than_what_was_found():
-    unlikely = at(7.0, 0.5)
-    assert unlikely.confidence.certainty < LEAST_IN_MIDDLE
-    refused, seen = looked_for_in_middle(of_edge(40), None, unlikely)
+@pytest.mark.parametrize(
+    "there",
+    [in_middle(0.5), in_middle(0.95, brain_agreement=0.0), in_middle(0.95, calibration=None)],
+    ids=["likelier wrong", "no brain but the ball", "how likely is not known"],
+)
+def test_what_is_there_has_to_be_a_head(there):
+    refused, seen = looked_for_in_middle(of_edge(40), None, there)
     assert len(seen) == 1 and isinstance(refused.result, NoHeadFoundError)
-    doubtful = at(1.0, 0.7)
-    for there, taken_mm in ((at(7.0, 0.75), 7), (at(7.0, 0.65), 1)):
-        answer, seen = looked_for_in_middle(of_edge(40), doubtful, there)
-        assert len(seen) == 1 and answer.estimate.canonical_to_ras[0, 3] == taken_mm
+
+
+@pytest.mark.parametrize(("concentration", "taken_mm"), [(0.75, 7), (0.65, 1)])
+def test_what_is_there_has_to_be_surer_than_what_was_found(concentration, taken_mm):
+    answer, seen = looked_for_in_middle(of_edge(40), at(1.0, 0.7), in_middle(concentration))
+    assert len(seen) == 1 and answer.estimate.canonical_to_ras[0, 3] == taken_mm
+
+
+def test_what_both_sets_of_networks_find_in_the_middle_is_compared():
+    second = at(57.0, 0.7, by_second_opinion=True)
+    for concentration, taken_mm in ((0.75, 7), (0.65, 57)):
+        answer, _ = looked_for_in_middle(of_edge(40), second, in_middle(concentration))
+        assert answer.estimate.canonical_to_ras[0, 3] == taken_mm
+        assert answer.estimate.confidence.opinions_apart_mm == 50
+        assert any("50 mm away" in sentence for sentence in answer.estimate.warnings)
 
 
 @pytest.mark.parametrize(
@@ -152,5 +173,5 @@ def test_what_is_there_has_to_be_a_head_and_surer_than_what_was_found():
     ids=["the scan shows more", "the pose is sure", "eyes speak for it"],
 )
 def test_the_middle_is_not_looked_at(edge, first):
-    answer, seen = looked_for_in_middle(of_edge(edge), first, at(7.0, 0.99))
+    answer, seen = looked_for_in_middle(of_edge(edge), first, in_middle(0.99))
     assert seen == [] and answer.estimate is first

@@ -86,8 +86,8 @@ class PoseEstimator:
         progress : callable, optional
             Called with the step that begins and the fraction of the work done.
         thorough : bool
-            Whether a doubtful scan is also read in other contrasts, and by the core of its brain, which may take ten
-            times as long; not worth it where the next scan of the same head comes soon. The second networks are asked
+            Whether a doubtful scan is also read in other contrasts, by the core of its brain, and by what is in its
+            middle, which may take ten times as long; not worth it where the next scan of the same head comes soon. The second networks are asked
             either way.
         halves : bool
             Whether odd and even slices are read apart where the head may have moved between them.
@@ -122,7 +122,7 @@ class PoseEstimator:
         Returns
         -------
         list of PoseEstimate
-            Empty where no head was found.
+            Empty where no head was found, also where a pose was and not believed.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class PoseEstimator:
             See `estimate`.
         """
         (reading,) = self._read_and_doubt([self.prepare(volume)], Stopwatch())
-        return [*reading.considered, *([] if reading.estimate is None else [reading.estimate])]
+        return [] if reading.estimate is None else [*reading.considered, reading.estimate]
 
     def estimate_batch(self, volumes: Sequence[Volume]) -> list[PoseEstimate | E3PoseError]:
         """Estimate several scans, each network run on all of them at once; worth it on a GPU.

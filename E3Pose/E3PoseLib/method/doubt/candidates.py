@@ -10,7 +10,8 @@ import numpy as np
 
 from ...imaging.geometry import pose_difference
 from ...imaging.masks import thickest_part
-from .reading import Doubt, Reading
+from ..estimate import PoseEstimate
+from .reading import Doubt, Reading, with_opinions
 
 CORE_REACH, CORE_SHARE = 1.3, 0.75
 """The core of a mask is what lies within this many radii of the centre of the largest ball that fits in. It is tried
@@ -26,9 +27,9 @@ head where its pose lies so far away and is at least as likely to be right as no
 
 MIDDLE_MM, CUT_CLOSE_MM, LEAST_IN_MIDDLE = 35.0, 160.0, 0.5
 """Radius of the ball that stands for a brain in the middle of a scan, about that of 28 weeks; the longest edge of a
-scan that is cut so close about a head that it is looked for there; and how certain a pose has to be to be taken."""
+scan that is cut so close about a head that it is looked for there; and the least probability that a pose there is
+right."""
 
-NOT_AT_FIRST_SIGHT = "no brain stood out, so the middle of the scan was looked at: check that the mask is in the head"
 NOT_THE_LARGEST = "something larger looked like a brain too: check that the mask is in the head"
 
 
@@ -101,7 +102,7 @@ class MiddleOfScan:
     """
 
     within: Sequence[Doubt] = ()
-    marks: Mapping[str, bool] = MappingProxyType({})
+    marks: Mapping[str, bool] = MappingProxyType({"by_middle": True})
     shows_same_pose = True
 
     def read_again(self, reading: Reading) -> list[Reading]:
@@ -114,12 +115,17 @@ class MiddleOfScan:
         return [reading.again(scan, (scan.shown_part(scan.ball_in_the_middle(MIDDLE_MM)),))]
 
     def decide(self, reading: Reading, others: list[Reading]) -> Reading:
-        """The pose by the middle where it is surer."""
+        """The pose by the middle where it is surer, and likelier right than wrong."""
         for other in others:
-            found = other.estimate
-            if found is not None and found.confidence.certainty >= LEAST_IN_MIDDLE and other.is_surer_than(reading):
-                warnings = (*found.warnings, NOT_AT_FIRST_SIGHT)
-                reading = replace(reading, outcome=replace(found, warnings=warnings))
+            if other.estimate is None or not other.estimate.confidence.brain_agreement:
+                continue  # the ball is all there is
+            if reading.opinions is None and other.is_by_others_than(reading):
+                other, reading = with_opinions(other, reading)
+            found = other.result
+            assert isinstance(found, PoseEstimate)
+            probability = found.confidence.probability
+            if probability is not None and probability >= LEAST_IN_MIDDLE and other.is_surer_than(reading):
+                reading = replace(reading, outcome=found)
         return reading
 
 

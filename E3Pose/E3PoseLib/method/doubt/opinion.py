@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from .reading import Doubt, Reading
+from .reading import Doubt, Reading, with_opinions
 
 
 class SecondOpinion:
@@ -36,14 +36,12 @@ class SecondOpinion:
     def decide(self, reading: Reading, others: list[Reading]) -> Reading:
         """The surer of both poses; where they are close, either is surer for it."""
         for other in others:
-            first, second = reading.estimate, other.estimate
-            if second is None:
+            if other.estimate is None:
                 continue
             # Whichever is taken: the other, and what either has seen beside it, may be a twin's.
             reading = replace(reading, heads_found=reading.heads + other.heads)
-            if first is not None:
-                opinions = (first.canonical_to_ras, second.canonical_to_ras)
-                reading, other = (replace(one, opinions=opinions).with_outcome(one.result) for one in (reading, other))
+            if reading.estimate is not None:
+                reading, other = with_opinions(reading, other)
             if other.is_surer_than(reading):
                 reading = replace(reading, outcome=other.outcome)
         return reading

@@ -110,11 +110,24 @@ class Reading:
         )
         return replace(self, outcome=NoHeadFoundError(f"{volume.name}: {message}"))
 
+    def is_by_others_than(self, other: Reading) -> bool:
+        """Whether one of both estimates is by the model's first and one by its second networks."""
+        by_second = [one.estimate.confidence.by_second_opinion for one in (self, other) if one.estimate is not None]
+        return len(set(by_second)) == 2
+
     def is_surer_than(self, other: Reading) -> bool:
         """Whether this outcome is the more certain one; any estimate is surer than none."""
         if self.estimate is None:
             return False
         return other.estimate is None or self.estimate.confidence.certainty > other.estimate.confidence.certainty
+
+
+def with_opinions(first: Reading, second: Reading) -> tuple[Reading, Reading]:
+    """Readings of one scan by the first and the second networks, each with how far its estimate is from the other."""
+    assert first.estimate is not None and second.estimate is not None
+    opinions = (first.estimate.canonical_to_ras, second.estimate.canonical_to_ras)
+    first, second = (replace(one, opinions=opinions).with_outcome(one.result) for one in (first, second))
+    return first, second
 
 
 Read = Callable[[Sequence[Reading]], list[Reading]]

@@ -68,6 +68,9 @@ class Confidence:
         found.
     by_core : bool
         Whether the pose came from the thickest part of the brain mask, since that of the whole mask was doubtful.
+    by_middle : bool
+        Whether the brain was looked for in the middle of the scan, since none was found or none was sure elsewhere;
+        `brain_agreement` is then the overlap with a ball there.
     continued : bool
         Whether the pose is that of the scan continued beyond its end, since that of the scan itself was doubtful.
     brightened : bool
@@ -106,6 +109,7 @@ class Confidence:
     halves_apart_degrees: float | None = None
     halves_apart_mm: float | None = None
     by_core: bool = False
+    by_middle: bool = False
     continued: bool = False
     brightened: bool = False
     darkened: bool = False
@@ -154,14 +158,15 @@ class Confidence:
 
         What no scans can teach is a rule: where the file leaves open how the scan lies in the patient, and of a ghost,
         the level is "low", as by a model that was never calibrated; one of two heads, one that moved during the scan
-        and may be elsewhere by now, and one in a darkened scan, from which no calibration has learned, is never "high".
+        and may be elsewhere by now, and one in a darkened scan or in the middle of one, from which no calibration has
+        learned, is never "high".
         """
         if self.probability is None or self.orientation_doubtful or self.in_ghost:
             return "low"
         if not self.probability >= MODERATE:
             return "low"
         moved = self.is_of_neither_half or self.is_by_halves
-        never_high = moved or self.darkened or self.another_head_mm is not None
+        never_high = moved or self.darkened or self.by_middle or self.another_head_mm is not None
         return "moderate" if self.probability < HIGH or never_high else "high"
 
     @property
@@ -174,7 +179,7 @@ class Confidence:
         certainty = self.probability
         if certainty is None:
             certainty = min(self.axis_concentration) if self._brain_is_possible else 0.0
-            second_thought = self.by_core or self.continued or self.brightened or self.darkened
+            second_thought = any((self.by_core, self.by_middle, self.continued, self.brightened, self.darkened))
             certainty = certainty / 2 if second_thought else certainty
         return certainty / 2 if self.in_ghost else certainty
 
@@ -225,9 +230,9 @@ class Confidence:
 
     @property
     def brains_differ(self) -> bool:
-        """Whether two networks find brains that are not the same."""
+        """Whether two networks find brains that are not the same. A ball in the middle of the scan is none's brain."""
         overlaps = (
-            (self.brain_agreement, LEAST_BRAIN_AGREEMENT),
+            (None if self.by_middle else self.brain_agreement, LEAST_BRAIN_AGREEMENT),
             (self.upright_agreement, LEAST_UPRIGHT_AGREEMENT),
         )
         return any(overlap is not None and overlap < least for overlap, least in overlaps)

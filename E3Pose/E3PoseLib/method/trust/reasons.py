@@ -60,6 +60,8 @@ def _doubts(confidence: Confidence) -> Iterator[tuple[tuple[str, ...], str]]:
         yield names, "two networks find different brains: the centre may be off"
     if confidence.by_core:
         yield ("core",), "the brain was found on second thought only: what it touches looked like a part of it"
+    if confidence.by_middle:
+        yield (), "no brain was sure at first sight, so the middle of the scan was looked at: is the mask in the head?"
     if confidence.continued:
         yield ("continued",), "the head was read as if the scan went on beyond its end: it may be cut there"
     if confidence.brightened:
