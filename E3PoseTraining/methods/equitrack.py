@@ -57,6 +57,8 @@ class EquiTrack(Learned):
             If there is none in one of them.
         DependencyError
             If both are to be registered and SimpleITK is not installed.
+        VolumeError, DeviceError
+            See `PoseEstimator.estimate`.
         """
         frames = [self._find_brain.on_grid(each) for each in (volume, other)]
         turn = rotation_between(*(self._points(*frame) for frame in frames))[0].double().cpu().numpy()

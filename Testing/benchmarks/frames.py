@@ -1,6 +1,7 @@
 """The motion of a synthetic head between two frames by ``equitrack``, by its points alone, and by E(3)-Pose's poses.
 
-``python Testing/benchmarks/frames.py equitrack.safetensors`` makes its own frames, which takes some five minutes and needs SimpleITK:
+``python Testing/benchmarks/frames.py equitrack.safetensors`` makes its own frames, which takes some five
+minutes, and needs SimpleITK:
 
 * *turned*: one scan of a head at rest, and the same turned by up to 90 degrees and shifted; the frames differ in gain,
   exponent and noise as those do that it was trained on;

@@ -87,8 +87,8 @@ class PoseEstimator:
             Called with the step that begins and the fraction of the work done.
         thorough : bool
             Whether a doubtful scan is also read in other contrasts, by the core of its brain, and by what is in its
-            middle, which may take ten times as long; not worth it where the next scan of the same head comes soon. The second networks are asked
-            either way.
+            middle, which may take ten times as long; not worth it where the next scan of the same head comes soon. The
+            second networks are asked either way.
         halves : bool
             Whether odd and even slices are read apart where the head may have moved between them.
 

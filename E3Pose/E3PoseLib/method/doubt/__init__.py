@@ -1,4 +1,4 @@
-"""Doubtful poses: other ways to read the scan (halves, other networks, other brains, the core, the middle, other contrasts), and twins.
+"""Doubtful poses: other ways to read the scan (halves, other networks, brains, places and contrasts), and twins.
 
 May import the modules of `method` but `estimator`. Start with `reading.py`: the one interface of them all.
 """
