@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +52,11 @@ def main() -> None:
         before, after = (estimator.estimate(each).canonical_to_ras for each in (volume, other))
         return after @ invert_rigid(before)
 
-    def by_points(volume: Volume, other: Volume) -> np.ndarray:
-        return tracker.motion(volume, other, by_points_alone=True)
-
     pairs = list(frames(options.heads, options.seed))
     for kind in ("turned", "moved"):
         of_kind = [pair[1:] for pair in pairs if pair[0] == kind]
-        ways = {"equitrack": tracker.motion, "its points alone": by_points, "e3-pose": by_poses}
-        for name, motion in ways.items():
+        by_points = partial(tracker.motion, by_points_alone=True)
+        for name, motion in (("equitrack", tracker.motion), ("its points alone", by_points), ("e3-pose", by_poses)):
             print(f"{kind}, {name}: {summary(motion, of_kind)}", flush=True)
 
 

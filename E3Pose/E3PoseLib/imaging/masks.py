@@ -61,10 +61,15 @@ def thickest_part(mask: np.ndarray, reach: float) -> np.ndarray:
     box = filled_box(mask)
     depth = ndimage.distance_transform_edt(np.pad(mask[box], 1))[1:-1, 1:-1, 1:-1]
     centre = np.unravel_index(depth.argmax(), depth.shape)
-    from_centre = np.linalg.norm(np.moveaxis(np.indices(depth.shape), 0, -1) - centre, axis=-1)
     part = np.zeros_like(mask)
-    part[box] = mask[box] & (from_centre <= reach * depth.max())
+    part[box] = mask[box] & ball(depth.shape, np.array(centre), reach * depth.max())
     return part
+
+
+def ball(shape: tuple[int, ...], centre: np.ndarray, radius: float) -> np.ndarray:
+    """The voxels of an array of that shape that are no further than the radius from a centre, bool; all in voxels."""
+    from_centre = np.linalg.norm(np.moveaxis(np.indices(shape), 0, -1) - centre, axis=-1)
+    return from_centre <= radius
 
 
 def bounding_box(mask: np.ndarray) -> Box | None:

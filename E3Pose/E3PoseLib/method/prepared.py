@@ -9,9 +9,9 @@ import numpy as np
 from ..errors import VolumeError
 from ..imaging.brain_only import is_brain_only, with_surroundings
 from ..imaging.cropping import crop_or_pad, shown_box, whole_multiple
-from ..imaging.geometry import rigid
+from ..imaging.geometry import rigid, voxel_sizes
 from ..imaging.intensities import darken_fill, rescale
-from ..imaging.masks import bounding_box
+from ..imaging.masks import ball, bounding_box
 from ..imaging.resampling import GRID_TOLERANCE, nearest_on_grid, resample_isotropic, straighten
 from ..imaging.volume import Volume
 from ..models.catalog import ModelHeader
@@ -64,10 +64,9 @@ class PreparedScan:
         return np.array([edges.stop - edges.start for edges in self.field_of_view]) * self._spacing_mm
 
     def ball_in_the_middle(self, radius_mm: float) -> np.ndarray:
-        """A ball about the middle of the field of view, bool on the model's grid."""
-        middle = [(edges.start + edges.stop - 1) / 2 for edges in self.field_of_view]
-        from_middle = np.linalg.norm(np.moveaxis(np.indices(self.array.shape), 0, -1) - middle, axis=-1)
-        return from_middle * self._spacing_mm <= radius_mm
+        """What the scan shows of a ball about the middle of the field of view, bool on the model's grid."""
+        middle = np.array([edges.start + edges.stop - 1 for edges in self.field_of_view]) / 2
+        return self.shown_part(ball(self.array.shape, middle, radius_mm / self._spacing_mm))
 
     def on_grid(self, mask: np.ndarray) -> np.ndarray:
         """A mask of the scan's own voxels on the model's grid, by the nearest voxel; bool."""
@@ -105,7 +104,7 @@ class PreparedScan:
 
     @property
     def _spacing_mm(self) -> float:
-        return float(np.linalg.norm(self.grid_to_ras[:3, 0]))
+        return float(voxel_sizes(self.grid_to_ras)[0])
 
     def _by(self, contrast: np.ufunc) -> PreparedScan:
         above_least = self.oriented.array - self.oriented.array.min()

@@ -10,7 +10,6 @@ import numpy as np
 
 from ...imaging.geometry import pose_difference
 from ...imaging.masks import thickest_part
-from ..estimate import PoseEstimate
 from .reading import Doubt, Reading, with_opinions
 
 CORE_REACH, CORE_SHARE = 1.3, 0.75
@@ -112,19 +111,19 @@ class MiddleOfScan:
             return []
         if max(scan.shown_mm) > CUT_CLOSE_MM:
             return []
-        return [reading.again(scan, (scan.shown_part(scan.ball_in_the_middle(MIDDLE_MM)),))]
+        return [reading.again(scan, (scan.ball_in_the_middle(MIDDLE_MM),))]
 
     def decide(self, reading: Reading, others: list[Reading]) -> Reading:
         """The pose by the middle where it is surer, and likelier right than wrong."""
         for other in others:
             if other.estimate is None or not other.estimate.confidence.brain_agreement:
                 continue  # the ball is all there is
-            if reading.opinions is None and other.is_by_others_than(reading):
+            second = reading.estimate
+            if reading.opinions is None and second is not None and second.confidence.by_second_opinion:
                 other, reading = with_opinions(other, reading)
-            found = other.result
-            assert isinstance(found, PoseEstimate)
-            probability = found.confidence.probability
-            if probability is not None and probability >= LEAST_IN_MIDDLE and other.is_surer_than(reading):
+            found = other.estimate
+            is_likely = found is not None and (found.confidence.probability or 0.0) >= LEAST_IN_MIDDLE
+            if is_likely and other.is_surer_than(reading):
                 reading = replace(reading, outcome=found)
         return reading
 

@@ -110,11 +110,6 @@ class Reading:
         )
         return replace(self, outcome=NoHeadFoundError(f"{volume.name}: {message}"))
 
-    def is_by_others_than(self, other: Reading) -> bool:
-        """Whether one of both estimates is by the model's first and one by its second networks."""
-        by_second = [one.estimate.confidence.by_second_opinion for one in (self, other) if one.estimate is not None]
-        return len(set(by_second)) == 2
-
     def is_surer_than(self, other: Reading) -> bool:
         """Whether this outcome is the more certain one; any estimate is surer than none."""
         if self.estimate is None:
