@@ -2,6 +2,7 @@
 
 ``collect`` estimates scans whose poses are known and writes a table of the evidence; ``fit`` learns from such tables
 the chance that a pose is right and bounds of its error, judges them on other tables, and writes the model with them.
+From tables of real scans it learns by how much landmarks that a hand has set are off themselves.
 """
 
 import argparse
@@ -14,12 +15,19 @@ import numpy as np
 import torch
 
 from E3PoseLib.errors import OutputError, TrainingError
-from E3PoseLib.models.calibration import read_calibration
+from E3PoseLib.models.calibration import PARTS, Calibration, read_calibration
 from E3PoseLib.models.model import load_model
 from E3PoseLib.running.ending import exit_status
 
 from .calibration.evidence import Evidence, Scans, collect, read_evidence
-from .calibration.fitting import fit_calibration, fit_only, judge, out_of_fold
+from .calibration.fitting import (
+    fit_calibration,
+    fit_landmarks,
+    fit_only,
+    judge,
+    landmarks_out_of_fold,
+    out_of_fold,
+)
 from .calibration.report import draw_reliability, table
 
 
@@ -41,13 +49,16 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--model", default="default", help="name or .safetensors file")
     one.add_argument("--workers", type=int, default=1, help="processes")
     other = commands.add_parser("fit", help="learn from tables")
-    other.add_argument("tables", type=Path, nargs="+", help="of collect")
+    other.add_argument("tables", type=Path, nargs="*", help="of collect; none: the model's calibration stays")
     other.add_argument("--weight", type=float, action="append", help="of the poses of each table (default: 1 each)")
     other.add_argument(
         "--only",
         nargs="+",
         metavar="DOUBT",
         help="learn the weights of these doubts alone; all others stay as the model has them",
+    )
+    other.add_argument(
+        "--landmarks", type=Path, nargs="+", metavar="TABLE", help="of real scans, in which a hand has set landmarks"
     )
     other.add_argument("--judge", type=Path, nargs="*", default=[], help="tables of other scans, to judge on")
     other.add_argument("--model", default="default", help="name or .safetensors file that gets the calibration")
@@ -59,30 +70,41 @@ def build_parser() -> argparse.ArgumentParser:
 
 def fit(options: argparse.Namespace) -> None:
     """Fit, tell what it is worth, write the model."""
-    evidence = read_evidence(options.tables)
-    weights = np.array(options.weight or [1.0] * len(options.tables))[evidence.tables]
     model = load_model(options.model)
-    if options.only:
-        standing = read_calibration(model.header.calibration)
-        if standing is None:
-            raise TrainingError(f"{options.model}: has no calibration yet, so --only has nothing to keep")
-        calibration = fit_only(standing, options.only, evidence, weights)
-    else:
-        calibration = fit_calibration(evidence, weights)
-    for part, one in calibration.as_dict().items():
-        print(f"{part}: {one['constant']:+.2f}; " + ", ".join(f"{n} {w:+.2f}" for n, w in one["weights"].items()))
-    if options.only:
-        print("\nOn the tables it was fitted on:\n")
-        _tell(evidence, *judge(calibration, evidence), options.pictures, "reliability_fitted.png")
-    else:
-        print("\nOn the tables it was fitted on, each fetus by a fit without it:\n")
-        _tell(evidence, *out_of_fold(evidence, weights), options.pictures, "reliability_out_of_fold.png")
+    calibration = read_calibration(model.header.calibration)
+    if calibration is None and (options.only or not options.tables):
+        raise TrainingError(f"{options.model}: has no calibration yet, so there is nothing to keep")
+    if options.tables:
+        calibration = _fit_sums(calibration, options)
+    if options.landmarks:
+        real = read_evidence(options.landmarks)
+        calibration = fit_landmarks(calibration, real)
+        print(f"landmarks: {calibration.landmark_degrees:.2f}°, {calibration.landmark_mm:.2f} mm")
+        print("\nOn the scans with landmarks, each fetus by those of the others:\n")
+        _tell(real, *landmarks_out_of_fold(calibration, real), options.pictures, "reliability_landmarks.png")
     if options.judge:
         other = read_evidence(options.judge)
         print("\nOn other scans:\n")
         _tell(other, *judge(calibration, other), options.pictures, "reliability.png")
     precision = torch.float16 if options.half else torch.float32
     model.with_header(calibration=calibration.as_dict()).save(options.output, precision)
+
+
+def _fit_sums(standing: Calibration | None, options: argparse.Namespace) -> Calibration:
+    evidence = read_evidence(options.tables)
+    weights = np.array(options.weight or [1.0] * len(options.tables))[evidence.tables]
+    if options.only:
+        calibration = fit_only(standing, options.only, evidence, weights)
+        verdicts, how = judge(calibration, evidence), "fitted"
+    else:
+        calibration = fit_calibration(evidence, weights)
+        verdicts, how = out_of_fold(evidence, weights), "out_of_fold"
+    for part in PARTS:
+        one = getattr(calibration, part)
+        print(f"{part}: {one.constant:+.2f}; " + ", ".join(f"{n} {w:+.2f}" for n, w in one.weights.items()))
+    print(f"\nOn the tables it was fitted on{'' if options.only else ', each fetus by a fit without it'}:\n")
+    _tell(evidence, *verdicts, options.pictures, f"reliability_{how}.png")
+    return calibration
 
 
 def _tell(evidence: Evidence, probability: np.ndarray, bounds: np.ndarray, pictures: Path | None, name: str) -> None:
@@ -101,6 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "fit":
         if options.weight and len(options.weight) != len(options.tables):
             parser.error(f"{len(options.tables)} tables need as many --weight, got {len(options.weight)}")
+        if not options.tables and (options.only or not options.landmarks):
+            parser.error("give tables to learn from, or --landmarks")
         return exit_status("calibrate", lambda: fit(options))
     cores = os.cpu_count() or 1
     if not 1 <= options.workers <= cores:

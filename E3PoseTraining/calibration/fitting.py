@@ -7,7 +7,9 @@ what would get such a weight is left out, the worst first, until none is left.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -15,7 +17,7 @@ from sklearn.linear_model import LogisticRegression, QuantileRegressor
 from sklearn.model_selection import GroupKFold
 
 from E3PoseLib.errors import TrainingError
-from E3PoseLib.models.calibration import HOLDS, Calibration, Sum
+from E3PoseLib.models.calibration import HOLDS, PARTS, Calibration, Sum
 
 from .evidence import Evidence
 
@@ -91,7 +93,7 @@ def fit_only(calibration: Calibration, names: Sequence[str], evidence: Evidence,
         )
     rest = {
         part: Sum(one.constant, {name: weight for name, weight in one.weights.items() if name not in names})
-        for part, one in vars(calibration).items()
+        for part, one in ((part, getattr(calibration, part)) for part in PARTS)
     }
     features = np.stack([evidence.doubts[name] for name in names], axis=1)
     given = _evaluate(rest["right"], evidence)
@@ -108,7 +110,53 @@ def fit_only(calibration: Calibration, names: Sequence[str], evidence: Evidence,
         )
         for part, one in rest.items()
     }
-    return Calibration(**parts)
+    return replace(calibration, **parts)
+
+
+def fit_landmarks(calibration: Calibration, evidence: Evidence) -> Calibration:
+    """The same calibration with what landmarks are off besides: the least by which bounds hold for `HOLDS` of these.
+
+    As in conformal prediction (Vovk et al., 2005) the quantile is raised for a number of poses that is small, so that
+    the next pose is within its bounds with that chance.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    evidence : Evidence
+        Answers to real scans, in which landmarks were set by hand; poses that were not taken have no part in it.
+
+    Raises
+    ------
+    TrainingError
+        There are too few answers.
+    """
+    evidence = evidence.select(evidence.taken & ~np.isnan(evidence.degrees))
+    rank = math.ceil((len(evidence.right) + 1) * HOLDS)
+    if rank > len(evidence.right):
+        raise TrainingError(f"{len(evidence.right)} answers to scans with landmarks: at least 9 are needed")
+    _, bounds = judge(replace(calibration, landmark_degrees=0.0, landmark_mm=0.0), evidence)
+    errors = np.stack([evidence.degrees, evidence.mm], axis=1)
+    beyond = np.sqrt((errors**2 - bounds**2).clip(min=0))
+    degrees, mm = np.sort(beyond, axis=0)[rank - 1].round(2).tolist()
+    return replace(calibration, landmark_degrees=degrees, landmark_mm=mm)
+
+
+def landmarks_out_of_fold(calibration: Calibration, evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
+    """What each pose would be given with `fit_landmarks` of the other fetuses.
+
+    Returns
+    -------
+    probability : np.ndarray
+        ``[N]``.
+    bounds : np.ndarray
+        ``[N, 2]``, degrees and mm.
+    """
+    probability, bounds = np.empty(len(evidence.right)), np.empty((len(evidence.right), 2))
+    for fetus in np.unique(evidence.groups):
+        own = evidence.groups == fetus
+        of_others = fit_landmarks(calibration, evidence.select(~own))
+        probability[own], bounds[own] = judge(of_others, evidence.select(own))
+    return probability, bounds
 
 
 def out_of_fold(evidence: Evidence, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

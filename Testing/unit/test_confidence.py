@@ -1,5 +1,7 @@
 """What lowers the confidence in a pose, by how much, and what is said of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -130,6 +132,10 @@ def test_bounds_stay_within_what_can_be():
     sure = Calibration(Sum(3.0, {"axes": -100.0}), Sum(4.0, {}), Sum(4.0, {}))
     assert confidence(calibration=sure, axis_concentration=(1, 1, 1)).bounds == (15.0, 10.0)  # right with 95 %
     assert confidence(calibration=sure).bounds == pytest.approx((np.exp(4), np.exp(4)))
+    # What landmarks are off is added in quadrature: 3-4-5 triangles.
+    marked = Calibration(Sum(3.0, {}), Sum(np.log(3), {}), Sum(np.log(6), {}), landmark_degrees=4.0, landmark_mm=8.0)
+    assert confidence(calibration=marked).bounds == pytest.approx((5.0, 10.0))
+    assert confidence(calibration=replace(marked, landmark_mm=9.0)).bounds == pytest.approx((5.0, 10.0))
     wide = Calibration(Sum(0.0, {}), Sum(900.0, {}), Sum(-900.0, {}))
     assert confidence(calibration=wide).bounds == (180.0, 0.5)
     unknown = Calibration(Sum(0.0, {}), Sum(1.0, {"axes": 1.0}), Sum(1.0, {"axes": 1.0}))

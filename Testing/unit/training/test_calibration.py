@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +10,19 @@ from phantoms import BY_AXES, make_head, make_small_model
 
 from E3PoseLib.errors import DatasetError, ModelError, TrainingError
 from E3PoseLib.imaging.volume import write_volume
-from E3PoseLib.models.calibration import Calibration, problem_of_calibration, read_calibration
+from E3PoseLib.models.calibration import Calibration, Sum, problem_of_calibration, read_calibration
 from E3PoseLib.models.model import load_model
 from E3PoseTraining.calibrate import main
 from E3PoseTraining.calibration.copies import body_without_head, harder, thicker
 from E3PoseTraining.calibration.evidence import Evidence, Scans, collect, read_evidence
-from E3PoseTraining.calibration.fitting import fit_calibration, fit_only, judge, out_of_fold
+from E3PoseTraining.calibration.fitting import (
+    fit_calibration,
+    fit_landmarks,
+    fit_only,
+    judge,
+    landmarks_out_of_fold,
+    out_of_fold,
+)
 from E3PoseTraining.calibration.report import table
 from E3PoseTraining.data.tables import write_table
 
@@ -86,6 +94,40 @@ def test_weights_of_some_doubts_alone_are_learned_beside_the_others(learned):
         fit_only(learned, ["youth"], evidence, np.ones(1600))
 
 
+EXACT = Calibration(Sum(5.0, {}), Sum(np.log(1.645 * 4), {}), Sum(np.log(1.645 * 2), {}))
+"""Bounds that hold for nine in ten of the poses that `marked_by_hand` begins with."""
+
+
+def marked_by_hand(n: int, seed: int) -> Evidence:
+    """Poses 4° and 2 mm off (standard deviations), whose truth by landmarks is 3° and 4 mm off beside that."""
+    generator, evidence = np.random.default_rng(seed), made_evidence(n, seed)
+    degrees, mm = (np.hypot(*generator.normal(0, scale, (n, 2)).T) for scale in ((4, 3), (2, 4)))
+    return replace(evidence, degrees=degrees, mm=mm)
+
+
+def test_what_landmarks_are_off_is_learned_so_that_bounds_hold_for_them_too():
+    before, unseen = marked_by_hand(200, 7), marked_by_hand(800, 8)
+    _, too_narrow = judge(EXACT, unseen)
+    assert np.mean(unseen.degrees <= too_narrow[:, 0]) < 0.85 and np.mean(unseen.mm <= too_narrow[:, 1]) < 0.65
+    again = fit_landmarks(EXACT, before)
+    assert (again.right, again.degrees, again.mm) == (EXACT.right, EXACT.degrees, EXACT.mm)
+    assert fit_landmarks(again, before) == again  # it is not added to what stands
+    within = 3 * np.sqrt(0.9 * 0.1 * (1 / 200 + 1 / 800))
+    for probability, bounds in (judge(again, unseen), landmarks_out_of_fold(EXACT, unseen)):
+        assert np.array_equal(probability, judge(EXACT, unseen)[0])
+        assert np.mean(unseen.degrees <= bounds[:, 0]) == pytest.approx(0.9, abs=within)
+        assert np.mean(unseen.mm <= bounds[:, 1]) == pytest.approx(0.9, abs=within)
+
+
+def test_landmarks_are_learned_from_answers_alone_and_not_from_few():
+    evidence = marked_by_hand(200, 7)
+    others = fit_landmarks(EXACT, evidence.select(np.arange(200) > 1))
+    evidence.degrees[0], evidence.mm[1], evidence.taken[1] = np.nan, 1000, False  # no head, and not taken
+    assert fit_landmarks(EXACT, evidence) == others
+    with pytest.raises(TrainingError, match="8 answers to scans with landmarks: at least 9"):
+        fit_landmarks(EXACT, evidence.select(np.arange(200) >= 192))
+
+
 def test_poses_without_a_head_count_as_wrong_and_have_no_error():
     evidence = made_evidence(600, 3)
     evidence.degrees[:100] = evidence.mm[:100] = np.nan
@@ -111,6 +153,10 @@ def test_too_few_wrong_poses_teach_nothing():
         ({part: {"constant": 1.0, "weights": {"a": 1e9}} for part in ("right", "degrees", "mm")}, "too large"),
         ({part: {"constant": 1.0, "weights": {"a": 1.0}} for part in ("right", "degrees", "mm")}, "more certain"),
         ([], "without the parts"),
+        (BY_AXES.as_dict() | {"landmarks": {"degrees": 1.0}}, "has no degrees and mm"),
+        (BY_AXES.as_dict() | {"landmarks": {"degrees": 1.0, "mm": -1.0}}, "'landmarks' that is none, negative"),
+        (BY_AXES.as_dict() | {"landmarks": {"degrees": 1.0, "mm": float("nan")}}, "'landmarks' that is none"),
+        (BY_AXES.as_dict() | {"eyes": {}}, "without the parts"),
     ],
 )
 def test_a_calibration_that_cannot_be_is_refused(document, problem, tmp_path):
@@ -125,6 +171,10 @@ def test_a_model_file_carries_its_calibration(tmp_path):
     header = load_model(tmp_path / "model.safetensors").header
     assert read_calibration(header.calibration) == BY_AXES
     assert read_calibration({}) is None
+    # Files of before landmarks were learned from know none.
+    of_before = BY_AXES.as_dict()
+    del of_before["landmarks"]
+    assert problem_of_calibration(of_before) == "" and read_calibration(of_before) == BY_AXES
 
 
 def test_evidence_is_collected_from_scans_and_fitted_by_command(tmp_path, capsys):
@@ -150,8 +200,32 @@ def test_evidence_is_collected_from_scans_and_fitted_by_command(tmp_path, capsys
     assert "at least 30 right and 30 wrong" in capsys.readouterr().err
     only = ["fit", str(output), "-o", str(tmp_path / "out.safetensors"), "--model", str(model), "--only", "views"]
     assert main(only) == 2
-    assert "has no calibration yet, so --only has nothing to keep" in capsys.readouterr().err
+    assert "has no calibration yet, so there is nothing to keep" in capsys.readouterr().err
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def written(evidence: Evidence, path: Path) -> Path:
+    """The table of evidence that `collect` would write, of two doubts."""
+    n = len(evidence.right)
+    columns = {"frame_id": range(n), "kind": evidence.kinds, "group": evidence.groups, "taken": [1] * n}
+    columns |= {"degrees": evidence.degrees, "mm": evidence.mm, "views": evidence.doubts["views"]}
+    columns |= {"eyes": evidence.doubts["eyes"]}
+    write_table(path, tuple(columns), zip(*columns.values(), strict=True))
+    return path
+
+
+def test_landmarks_alone_are_fitted_by_command(tmp_path, capsys):
+    make_small_model().with_header(calibration=EXACT.as_dict()).save(tmp_path / "small.safetensors")
+    real = written(marked_by_hand(60, 9), tmp_path / "real.csv")
+    flags = ["--model", str(tmp_path / "small.safetensors"), "-o", str(tmp_path / "out.safetensors")]
+    assert main(["fit", *flags, "--landmarks", str(real)]) == 0
+    told = capsys.readouterr().out
+    again = read_calibration(load_model(tmp_path / "out.safetensors").header.calibration)
+    assert again == fit_landmarks(EXACT, read_evidence([real]))
+    assert f"landmarks: {again.landmark_degrees:.2f}°, {again.landmark_mm:.2f} mm" in told
+    with pytest.raises(SystemExit, match="2"):
+        main(["fit", *flags])
+    assert "give tables to learn from, or --landmarks" in capsys.readouterr().err
 
 
 def test_the_weight_of_one_doubt_alone_is_fitted_by_command(tmp_path):
@@ -160,10 +234,7 @@ def test_the_weight_of_one_doubt_alone_is_fitted_by_command(tmp_path):
     # The tables do not know it; it is no doubt about any of their poses.
     standing["right"]["weights"]["older"] = -3.0
     make_small_model().with_header(calibration=standing).save(tmp_path / "small.safetensors")
-    columns = {"frame_id": range(800), "kind": evidence.kinds, "group": evidence.groups, "taken": [1] * 800}
-    columns |= {"degrees": evidence.degrees, "mm": evidence.mm, "views": evidence.doubts["views"]}
-    columns |= {"eyes": evidence.doubts["eyes"]}
-    write_table(tmp_path / "table.csv", tuple(columns), zip(*columns.values(), strict=True))
+    written(evidence, tmp_path / "table.csv")
     flags = ["--only", "views", "--model", str(tmp_path / "small.safetensors"), "-o", str(tmp_path / "out.safetensors")]
     assert main(["fit", str(tmp_path / "table.csv"), *flags]) == 0
     learned = load_model(tmp_path / "out.safetensors").header.calibration
