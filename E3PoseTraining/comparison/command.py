@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from E3PoseLib.cli import add_device_option
+from E3PoseLib.cli import add_device_option, positive_int
 from E3PoseLib.errors import DatasetError, E3PoseError, MethodError, OutputError
 from E3PoseLib.running.ending import SOME_FAILED, SUCCESS
 from E3PoseLib.running.results.files import result_file
@@ -24,8 +24,8 @@ from ..evaluation.poses import Truth, read_poses
 from ..methods.command import settings_of_method, usable_method
 from ..methods.method import Means
 from ..methods.registry import E3_POSE, METHODS, label_of, weights_of
-from .measures import Outcome, outcome, row
-from .process import run_apart
+from .measures import Outcome, Row, outcome, row
+from .process import Job, run_apart
 from .writing import draw, markdown, write_tables
 
 FETUS = "fetus"
@@ -66,6 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="weights of learned methods (default: those of the project)",
     )
     parser.add_argument("--model", default="default", metavar="NAME|FILE", help="of E(3)-Pose (default: default)")
+    parser.add_argument(
+        "--workers",
+        type=positive_int,
+        default=1,
+        metavar="N",
+        help="methods at a time, each with its share of the cores: their seconds are then of that (default: 1)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace results that stand")
     add_device_option(parser)
 
@@ -85,37 +92,54 @@ def run(options: argparse.Namespace) -> int:
     output = prepare_folder(options.output)
     check_folder(output, tasks)
     _tell_of_others(output, methods)
-    outcomes, rows, failed = [], [], False
+    jobs, outcomes, failed = [], dict[str, Outcome](), False
     for label, name in methods.items():
-        print(f"{label}:", file=sys.stderr)
         means = Means(
             options.device, {"source": options.model}, options.templates, weights.get(label) or weights_of(name)
         )
-        own: list[Path] = []
+        job = Job(label, name, tasks, means, options.age, output / label, options.overwrite)
         try:
             usable_method(name, means, options.age)
             if not options.overwrite:
-                own_results(tasks, name, means, options.age, output / label)
+                own_results(job)
         except E3PoseError as error:
-            refused = str(error)
             failed |= options.methods is not None  # else nobody has asked for it
-            print(f"{label} was not run: {refused}", file=sys.stderr)
+            print(f"{label} was not run: {error}", file=sys.stderr)
+            outcomes[label] = read_outcome(label, [], truths, str(error))
         else:
-            refused = run_apart(tasks, name, means, options.age, output / label, options.overwrite)
-            if refused:
-                print(f"{label} was not run to its end: {refused}", file=sys.stderr)
-            try:
-                own = own_results(tasks, name, means, options.age, output / label)
-            except MethodError as error:  # somebody has changed them meanwhile
-                refused = refused or str(error)
-            failed |= bool(refused) or not own
-        outcomes.append(read_outcome(label, own, truths, refused))
-        reference = next((one for one in outcomes if one.method == E3_POSE and one.errors.answered.any()), None)
-        rows = [row(one, reference, fetuses) for one in outcomes]
-        write_tables(output, rows, outcomes, truths)  # after each: whatever ends the run, what is done can be read
-    draw(output, outcomes, truths, {task.name: task.path for task in tasks})
+            jobs.append(job)
+    rows = _tell(output, methods, outcomes, truths, fetuses) if outcomes else []
+    for job, refused in run_apart(jobs, options.workers):
+        if refused:
+            print(f"{job.label} was not run to its end: {refused}", file=sys.stderr)
+        own: list[Path] = []
+        try:
+            own = own_results(job)
+        except MethodError as error:  # somebody has changed them meanwhile
+            refused = refused or str(error)
+        failed |= bool(refused) or not own
+        outcomes[job.label] = read_outcome(job.label, own, truths, refused)
+        # After each: whatever ends the run, what is done can be read.
+        rows = _tell(output, methods, outcomes, truths, fetuses)
+    in_order = [outcomes[label] for label in methods]
+    draw(output, in_order, truths, {task.name: task.path for task in tasks})
     print(markdown(rows))
     return SOME_FAILED if failed else SUCCESS
+
+
+def _tell(
+    output: Path,
+    methods: Iterable[str],
+    outcomes: Mapping[str, Outcome],
+    truths: Sequence[Truth],
+    fetuses: Sequence[str],
+) -> list[Row]:
+    """Writes the tables of the methods that are done, in the order in which they were asked for."""
+    done = [outcomes[label] for label in methods if label in outcomes]
+    reference = next((one for one in done if one.method == E3_POSE and one.errors.answered.any()), None)
+    rows = [row(one, reference, fetuses) for one in done]
+    write_tables(output, rows, done, truths)
+    return rows
 
 
 def labelled(names: Iterable[str]) -> dict[str, str]:
@@ -179,7 +203,7 @@ def fetuses_of(truths: Sequence[Truth], table: Path | None) -> list[str]:
     return [of_scan[truth.frame_id] for truth in truths]
 
 
-def own_results(tasks: Sequence[Task], name: str, means: Means, age: str | None, folder: Path) -> list[Path]:
+def own_results(job: Job) -> list[Path]:
     """The documents in the folder of a method's results.
 
     Raises
@@ -187,17 +211,17 @@ def own_results(tasks: Sequence[Task], name: str, means: Means, age: str | None,
     MethodError
         If one is of other settings, or of another version of the method: it would be told as if it were this one's.
     """
-    settings, own = settings_of_method(name, means, age, Settings(model="")), []
-    for task in tasks:
+    settings, own = settings_of_method(job.name, job.means, job.age, Settings(model="")), []
+    for task in job.tasks:
         try:
             of_task = settings.for_task(task)
         except E3PoseError:  # it has no age, and so no results
             continue
         try:
-            state_of_results(task, folder, of_task)
+            state_of_results(task, job.folder, of_task)
         except OutputError as error:
             raise MethodError(str(error)) from error
-        own.append(result_file(folder, task, "json"))
+        own.append(result_file(job.folder, task, "json"))
     return [path for path in own if path.is_file()]
 
 

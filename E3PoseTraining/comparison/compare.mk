@@ -52,7 +52,7 @@ $(WORK)/scans/annotations.csv:
 # All methods but those that lack a package or their weights: networks that are not trained yet and of which none come with
 # the project.
 LEARNED := $(wildcard $(WORK)/networks*/*.safetensors)
-COMPARE = $(PYTHON) -m E3PoseLib compare -o $(WORK)/$@ --templates $(WORK)/templates \
+COMPARE = $(PYTHON) -m E3PoseLib compare -o $(WORK)/$@ --templates $(WORK)/templates --workers $(WORKERS) \
     $(if $(LEARNED),--weights $(foreach file,$(LEARNED),$(basename $(notdir $(file)))=$(file)))
 # Status 1 tells of a method that could not go on; its words stand below the table, and the next set is compared.
 GO_ON = || [ $$? -eq 1 ]

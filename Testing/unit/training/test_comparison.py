@@ -1,6 +1,7 @@
 """Several methods on the same scans: the table's numbers, and what becomes of it where one method fails."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -33,6 +34,20 @@ class Flipped(Right):
         return Answer(np.diag([-1.0, -1.0, 1.0, 1.0]))
 class Aged(Right):
     needs = frozenset({Need.AGE})
+class Meeting(Right):
+    other = "Other"
+    def __call__(self, volume, age_weeks):
+        # Each waits until the other one has begun.
+        import os, pathlib, time
+        (pathlib.Path(__file__).parent / type(self).__name__).touch()
+        until = time.monotonic() + 60
+        while not (pathlib.Path(__file__).parent / self.other).exists():
+            if time.monotonic() > until:
+                raise NoHeadFoundError("nobody came")
+            time.sleep(0.01)
+        return Answer(np.eye(4), figures={"threads": int(os.environ["OMP_NUM_THREADS"])})
+class Other(Meeting):
+    other = "Meeting"
 class Ending(Right):
     def __call__(self, volume, age_weeks):
         import os
@@ -99,6 +114,24 @@ def compare(scans, *arguments):
 def table(scans):
     rows = json.loads((scans / "out" / "comparison.json").read_text(encoding="utf-8"))
     return {one["method"]: one for one in rows}
+
+
+def test_methods_run_at_once_where_so_many_workers_are_allowed(scans, capfd, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    own = scans / "own.py"
+    methods = [f"{own}:{name}" for name in ("Meeting", "Other", "Ending")]
+    assert compare(scans, "--methods", *methods, "--workers", 2) == 1
+    said = capfd.readouterr().err
+    # In the order in which they were named, whichever was done first.
+    assert list(table(scans)) == ["Meeting", "Other", "Ending"]
+    assert [table(scans)[name]["figures"]["failures"] for name in ("Meeting", "Other")] == [0, 0]
+    assert "(status 3)" in table(scans)["Ending"]["not run"]
+    share = max(1, (os.cpu_count() or 1) // 2)
+    for name in ("Meeting", "Other"):
+        assert f"{name}: a word of its own" in said and f"{name}: 3 estimated" in said
+        document = json.loads((scans / "out" / name / "blob_0.json").read_text(encoding="utf-8"))
+        assert document["figures"]["threads"] == share
+    assert "OMP_NUM_THREADS" not in os.environ
 
 
 def test_an_age_told_later_or_of_some_scans_concerns_those_that_need_it(scans, capfd):
