@@ -1,17 +1,29 @@
 """What the networks that look closer make of their probabilities."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from phantoms import make_model_with_upright_eyes
 
 from E3PoseLib.imaging.geometry import rigid, transform_points
 from E3PoseLib.imaging.masks import centre_of_mass, dice_overlap
 from E3PoseLib.imaging.rotations import euler_to_matrix, geodesic_angle
 from E3PoseLib.imaging.volume import Volume
-from E3PoseLib.method.close_ups import HALF_TURN, close_up, posterior_in_any_pose, upright_close_up, upright_posterior
+from E3PoseLib.method.close_ups import (
+    HALF_TURN,
+    TILTED_DEGREES,
+    CloseUps,
+    close_up,
+    posterior_in_any_pose,
+    upright_close_up,
+    upright_posterior,
+)
 from E3PoseLib.method.crop import upright_cube
-from E3PoseLib.method.head import Head
+from E3PoseLib.method.head import Head, SeenAxes
 from E3PoseLib.method.prepared import PreparedScan
+from E3PoseLib.networks.inference import Inference
 from E3PoseLib.networks.unet.unet import UNet
 
 SPACING_MM = 3.0
@@ -151,3 +163,34 @@ def test_a_head_that_is_not_quite_upright_is_turned_back_by_its_voxels_places():
     assert upright_close_up(found(brain), few, cube_to_grid).turned is None
     nowhere = torch.cat([posterior_of(head(points) + 5), seen[3:]])
     assert upright_close_up(found(brain), nowhere, cube_to_grid).turned is None
+
+
+class AlwaysNodding(torch.nn.Module):
+    """An upright network that tells of all that it is shown that the head nods by so much from upright."""
+
+    def __init__(self, degrees: float) -> None:
+        super().__init__()
+        self.nod = euler_to_matrix(torch.tensor([degrees, 0, 0])).float()
+        self.n_shown = 0
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        self.n_shown += len(batch)
+        points = torch.from_numpy(voxels(batch.shape[2:])).float() - (batch.shape[-1] - 1) / 2
+        brain = 10 - points.norm(dim=-1)
+        classes = torch.stack([-brain, brain, torch.full_like(brain, -20)])
+        return torch.cat([classes, (points @ self.nod).movedim(-1, 0) / 10])[None].repeat(len(batch), 1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("degrees", [TILTED_DEGREES - 0.5, TILTED_DEGREES + 0.5, 30.0])
+def test_a_head_that_stood_tilted_is_shown_once_more_by_what_was_told(degrees):
+    model = make_model_with_upright_eyes()
+    model.upright_network = AlwaysNodding(degrees)
+    axes = SeenAxes(TURN.T, 0.0, (0.9, 0.9, 0.9))
+    tilted = replace(found(head(voxels(SHAPE)) < 1), axes=axes)
+    seen, other = CloseUps(model, Inference(torch.device("cpu"))).upright([tilted, replace(tilted, axes=None)])
+    # Each look is at the head and at its mirror image; nobody knows yet how the second one stands.
+    n_looks = 2 if degrees > TILTED_DEGREES else 1
+    assert model.upright_network.n_shown == 2 * n_looks and other.turned is None
+    # It nods again when it is shown as it was told to stand: what counts is what was seen last.
+    turned = geodesic_angle(torch.from_numpy(seen.turned), torch.from_numpy(TURN))
+    assert turned == pytest.approx(n_looks * degrees, abs=0.1)

@@ -6,7 +6,7 @@ may tell how far it is from upright: by the place in the head of each voxel.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -20,7 +20,7 @@ from ..imaging.geometry import rigid
 from ..imaging.intensities import rescale
 from ..imaging.masks import bounding_box, box_around, dice_overlap, largest_components
 from ..imaging.resampling import reached_box
-from ..imaging.rotations import trimmed_rotation
+from ..imaging.rotations import geodesic_angle, trimmed_rotation
 from ..imaging.sampling import sample_grids
 from ..models.model import N_EYES_CLASSES, Model
 from ..networks.inference import Inference
@@ -39,6 +39,9 @@ HALF_TURN = (2, 3)
 
 LEFT_AND_RIGHT = 2
 """The axis of the batch along which an upright head is mirrored: it looks alike from left and right."""
+
+TILTED_DEGREES = 8.0
+"""A head that stood this far from upright is shown once more (docs/making.md)."""
 
 EVERY_SECOND = slice(None, None, 2)
 """Along each edge of the cube, the voxels whose places tell the rotation: within 0.4° of what all tell, in an eighth of
@@ -94,21 +97,40 @@ class CloseUps:
     def upright(self, heads: Sequence[Head]) -> list[Head]:
         """Heads whose axes are known, with what the network tells that sees them upright: brain, eyes, rotation.
 
-        Brains without skull stay as they are.
+        A head that stood tilted, by what the network tells of its rotation, is shown once more as it tells. Brains
+        without skull stay as they are.
         """
+        shown = {
+            index: assemble_rotation(head.axes.axes)
+            for index, head in enumerate(heads)
+            if head.has_skull and head.axes is not None
+        }
+        seen = self._seen_upright(heads, shown)
+        tilted = {}
+        for index, rotation in shown.items():
+            told = seen[index].turned
+            if told is not None and _degrees_between(rotation, told) > TILTED_DEGREES:
+                tilted[index] = told
+        again = self._seen_upright(heads, tilted)
+        return [once if two.turned is None else two for once, two in zip(seen, again, strict=True)]
+
+    def _seen_upright(self, heads: Sequence[Head], rotations: Mapping[int, np.ndarray]) -> list[Head]:
+        """The heads, those for which a rotation ``[3, 3]`` is given as the network sees them, turned upright by it."""
         assert self._by_upright is not None
         edge = self._header.upright_edge
-        cubes, inputs = {}, []
-        for index, head in enumerate(heads):
-            if head.has_skull and head.axes is not None:
-                cube = upright_cube(head.brain, assemble_rotation(head.axes.axes), edge)
-                (turned,) = sample_grids(head.scan.array, cube[None], (edge,) * 3, device=self._infer.device)
-                cubes[index] = cube
-                inputs.append(rescale(turned.cpu().numpy(), self._header.clip_fraction))
+        cubes = {index: upright_cube(heads[index].brain, rotation, edge) for index, rotation in rotations.items()}
+        inputs = []
+        for index, cube in cubes.items():
+            (turned,) = sample_grids(heads[index].scan.array, cube[None], (edge,) * 3, device=self._infer.device)
+            inputs.append(rescale(turned.cpu().numpy(), self._header.clip_fraction))
         seen = list(heads)
         for index, posterior in zip(cubes, self._infer(self._by_upright, inputs), strict=True):
             seen[index] = upright_close_up(heads[index], posterior, cubes[index])
         return seen
+
+
+def _degrees_between(one: np.ndarray, other: np.ndarray) -> float:
+    return float(geodesic_angle(torch.from_numpy(one), torch.from_numpy(other)))
 
 
 def posterior_in_any_pose(network: UNet, batch: torch.Tensor) -> torch.Tensor:

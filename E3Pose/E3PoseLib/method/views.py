@@ -18,7 +18,7 @@ from .crop import crop_around, crop_views
 from .head import Head, SeenAxes
 from .trust.evidence import axis_concentration
 
-PLACES_WEIGHT = 2.0
+PLACES_WEIGHT = 4.0
 """Of the rotation by the places of the brain's voxels, in its mean with that by the axes; see docs/making.md."""
 
 SAME_ANSWER_DEGREES = 30.0
