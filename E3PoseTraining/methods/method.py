@@ -18,9 +18,12 @@ class Need(Enum):
     """What a method has to be told, and how."""
 
     AGE = "the gestational age: give --age WEEKS, or --age CSV with the columns frame_id and gestational_age_weeks"
-    TEMPLATES = "templates of heads, as its own documentation describes them: give --templates DIR"
+    TEMPLATES = "templates of heads, which E3PoseTraining.make_templates makes (docs/methods.md): give --templates DIR"
     MODEL = "a model of E(3)-Pose: give --model NAME"
-    WEIGHTS = "its weights, as its own documentation describes them: give --weights FILE"
+    WEIGHTS = (
+        "its weights; `make train-methods` trains those of the project's methods (docs/methods.md): give --weights "
+        "FILE, to compare METHOD=FILE"
+    )
 
 
 @dataclass(frozen=True)
