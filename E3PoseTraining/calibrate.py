@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="learn the weights of these doubts alone; all others stay as the model has them",
     )
     other.add_argument(
-        "--landmarks", type=Path, nargs="+", metavar="TABLE", help="of real scans, in which a hand has set landmarks"
+        "--landmarks",
+        type=Path,
+        action="append",
+        metavar="TABLE",
+        help="of real scans, in which a hand has set landmarks; may be given several times (default: what the model "
+        "knows of landmarks stays)",
     )
     other.add_argument("--judge", type=Path, nargs="*", default=[], help="tables of other scans, to judge on")
     other.add_argument("--model", default="default", help="name or .safetensors file that gets the calibration")
@@ -80,14 +86,23 @@ def fit(options: argparse.Namespace) -> None:
         real = read_evidence(options.landmarks)
         calibration = fit_landmarks(calibration, real)
         print(f"landmarks: {calibration.landmark_degrees:.2f}°, {calibration.landmark_mm:.2f} mm")
-        print("\nOn the scans with landmarks, each fetus by those of the others:\n")
-        _tell(real, *landmarks_out_of_fold(calibration, real), options.pictures, "reliability_landmarks.png")
+        _tell_of_landmarks(calibration, real, options.pictures)
     if options.judge:
         other = read_evidence(options.judge)
         print("\nOn other scans:\n")
         _tell(other, *judge(calibration, other), options.pictures, "reliability.png")
     precision = torch.float16 if options.half else torch.float32
     model.with_header(calibration=calibration.as_dict()).save(options.output, precision)
+
+
+def _tell_of_landmarks(calibration: Calibration, real: Evidence, pictures: Path | None) -> None:
+    try:
+        verdicts = landmarks_out_of_fold(calibration, real)
+    except TrainingError as error:
+        print(f"not judged, as without one of the fetuses there are too few: {error}")
+        return
+    print("\nOn the scans with landmarks, each fetus by those of the others:\n")
+    _tell(real, *verdicts, pictures, "reliability_landmarks.png")
 
 
 def _fit_sums(standing: Calibration | None, options: argparse.Namespace) -> Calibration:
@@ -98,11 +113,15 @@ def _fit_sums(standing: Calibration | None, options: argparse.Namespace) -> Cali
         verdicts, how = judge(calibration, evidence), "fitted"
     else:
         calibration = fit_calibration(evidence, weights)
+        if standing is not None:  # how well a hand sets landmarks is not the networks'
+            landmarks = {"landmark_degrees": standing.landmark_degrees, "landmark_mm": standing.landmark_mm}
+            calibration = replace(calibration, **landmarks)
         verdicts, how = out_of_fold(evidence, weights), "out_of_fold"
     for part in PARTS:
         one = getattr(calibration, part)
         print(f"{part}: {one.constant:+.2f}; " + ", ".join(f"{n} {w:+.2f}" for n, w in one.weights.items()))
-    print(f"\nOn the tables it was fitted on{'' if options.only else ', each fetus by a fit without it'}:\n")
+    told = "" if options.only else ", each fetus by a fit without it, bounds without landmarks"
+    print(f"\nOn the tables it was fitted on{told}:\n")
     _tell(evidence, *verdicts, options.pictures, f"reliability_{how}.png")
     return calibration
 

@@ -114,10 +114,11 @@ def fit_only(calibration: Calibration, names: Sequence[str], evidence: Evidence,
 
 
 def fit_landmarks(calibration: Calibration, evidence: Evidence) -> Calibration:
-    """The same calibration with what landmarks are off besides: the least by which bounds hold for `HOLDS` of these.
+    """The same calibration with what its bounds lack where landmarks are the truth.
 
-    As in conformal prediction (Vovk et al., 2005) the quantile is raised for a number of poses that is small, so that
-    the next pose is within its bounds with that chance.
+    The least with which the bounds hold for the smallest number of these answers that is `HOLDS` of one more than there
+    are, as in conformal prediction (Vovk et al., 2005): for another scan of these fetuses they then hold with that
+    chance. How far that is so for other fetuses, `landmarks_out_of_fold` shows.
 
     Parameters
     ----------
@@ -128,16 +129,23 @@ def fit_landmarks(calibration: Calibration, evidence: Evidence) -> Calibration:
     Raises
     ------
     TrainingError
-        There are too few answers.
+        There are too few answers, or too many of them are further off than a bound may be.
     """
-    evidence = evidence.select(evidence.taken & ~np.isnan(evidence.degrees))
-    rank = math.ceil((len(evidence.right) + 1) * HOLDS)
-    if rank > len(evidence.right):
-        raise TrainingError(f"{len(evidence.right)} answers to scans with landmarks: at least 9 are needed")
-    _, bounds = judge(replace(calibration, landmark_degrees=0.0, landmark_mm=0.0), evidence)
     errors = np.stack([evidence.degrees, evidence.mm], axis=1)
-    beyond = np.sqrt((errors**2 - bounds**2).clip(min=0))
-    degrees, mm = np.sort(beyond, axis=0)[rank - 1].round(2).tolist()
+    known = evidence.taken & np.isfinite(errors).all(axis=1)
+    errors, evidence = errors[known], evidence.select(known)
+    rank = math.ceil((len(errors) + 1) * HOLDS)
+    if rank > len(errors):
+        raise TrainingError(f"{len(errors)} answers to scans with landmarks: at least 9 are needed")
+    _, bounds = judge(calibration.without_landmarks(), evidence)
+    _, largest = judge(replace(calibration, landmark_degrees=np.inf, landmark_mm=np.inf), evidence)
+    lacking = np.where(errors > largest, np.inf, np.sqrt((errors**2 - bounds**2).clip(min=0)))
+    degrees, mm = (np.ceil(np.sort(lacking, axis=0)[rank - 1] * 100) / 100).tolist()
+    if not math.isfinite(max(degrees, mm)):
+        raise TrainingError(
+            f"more than {len(errors) - rank} of {len(errors)} answers are further off than a bound may be: the odds do "
+            "not suit these scans"
+        )
     return replace(calibration, landmark_degrees=degrees, landmark_mm=mm)
 
 
@@ -150,6 +158,11 @@ def landmarks_out_of_fold(calibration: Calibration, evidence: Evidence) -> tuple
         ``[N]``.
     bounds : np.ndarray
         ``[N, 2]``, degrees and mm.
+
+    Raises
+    ------
+    TrainingError
+        Without one of the fetuses there are too few answers.
     """
     probability, bounds = np.empty(len(evidence.right)), np.empty((len(evidence.right), 2))
     for fetus in np.unique(evidence.groups):

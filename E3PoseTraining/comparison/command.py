@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -109,18 +110,19 @@ def run(options: argparse.Namespace) -> int:
         else:
             jobs.append(job)
     rows = _tell(output, methods, outcomes, truths, fetuses) if outcomes else []
-    for job, refused in run_apart(jobs, options.workers):
-        if refused:
-            print(f"{job.label} was not run to its end: {refused}", file=sys.stderr)
-        own: list[Path] = []
-        try:
-            own = own_results(job)
-        except MethodError as error:  # somebody has changed them meanwhile
-            refused = refused or str(error)
-        failed |= bool(refused) or not own
-        outcomes[job.label] = read_outcome(job.label, own, truths, refused)
-        # After each: whatever ends the run, what is done can be read.
-        rows = _tell(output, methods, outcomes, truths, fetuses)
+    with closing(run_apart(jobs, options.workers)) as ended:
+        for job, refused in ended:
+            if refused:
+                print(f"{job.label} was not run to its end: {refused}", file=sys.stderr)
+            own: list[Path] = []
+            try:
+                own = own_results(job)
+            except MethodError as error:  # somebody has changed them meanwhile
+                refused = refused or str(error)
+            failed |= bool(refused) or not own
+            outcomes[job.label] = read_outcome(job.label, own, truths, refused)
+            # After each: whatever ends the run, what is done can be read.
+            rows = _tell(output, methods, outcomes, truths, fetuses)
     in_order = [outcomes[label] for label in methods]
     draw(output, in_order, truths, {task.name: task.path for task in tasks})
     print(markdown(rows))

@@ -8,6 +8,8 @@
 PYTHON ?= python3
 WORK ?= build/methods
 WORKERS ?= 2
+# Methods that are compared at a time: each loads networks of its own, and all share a GPU.
+AT_ONCE ?= 2
 HEADS ?= 1600
 SCANS ?= 200
 EPOCHS ?= 8
@@ -52,7 +54,7 @@ $(WORK)/scans/annotations.csv:
 # All methods but those that lack a package or their weights: networks that are not trained yet and of which none come with
 # the project.
 LEARNED := $(wildcard $(WORK)/networks*/*.safetensors)
-COMPARE = $(PYTHON) -m E3PoseLib compare -o $(WORK)/$@ --templates $(WORK)/templates --workers $(WORKERS) \
+COMPARE = $(PYTHON) -m E3PoseLib compare -o $(WORK)/$@ --templates $(WORK)/templates --workers $(AT_ONCE) \
     $(if $(LEARNED),--weights $(foreach file,$(LEARNED),$(basename $(notdir $(file)))=$(file)))
 # Status 1 tells of a method that could not go on; its words stand below the table, and the next set is compared.
 GO_ON = || [ $$? -eq 1 ]

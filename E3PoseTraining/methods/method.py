@@ -20,10 +20,7 @@ class Need(Enum):
     AGE = "the gestational age: give --age WEEKS, or --age CSV with the columns frame_id and gestational_age_weeks"
     TEMPLATES = "templates of heads, which E3PoseTraining.make_templates makes (docs/methods.md): give --templates DIR"
     MODEL = "a model of E(3)-Pose: give --model NAME"
-    WEIGHTS = (
-        "its weights; `make train-methods` trains those of the project's methods (docs/methods.md): give --weights "
-        "FILE, to compare METHOD=FILE"
-    )
+    WEIGHTS = "its weights: give --weights FILE (to compare: --weights METHOD=FILE; see docs/methods.md)"
 
 
 @dataclass(frozen=True)

@@ -191,11 +191,12 @@ $(WORK)/uncalibrated/default.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e
 	$(RUN).models.card $(WORK)/joined.safetensors $(RECIPE)card.yaml -o $@
 
 # With what the answers are worth; collected twice, as which of several poses is taken depends on the calibration. Tables
-# of other scans go into FURTHER, each counts twice; those of real scans whose landmarks a hand has set into LANDMARKS.
+# of other scans go into FURTHER, each counts twice; those of real scans whose landmarks a hand has set into LANDMARKS,
+# once `calibrate collect` has made them by WORK/calibrated_first.safetensors.
 FURTHER ?=
 LANDMARKS ?=
 CALIBRATE = $(RUN).calibrate fit $(1) $(FURTHER) --weight 1 $(FURTHER:%=--weight 2) --half \
-    $(if $(LANDMARKS),--landmarks $(LANDMARKS))
+    $(LANDMARKS:%=--landmarks %)
 COLLECT = $(RUN).calibrate collect $(WORK)/calibration/images $(WORK)/calibration/poses_ras.csv -o $@ --model $< \
     --copies 1 --labels $(WORK)/calibration/labels --strange 15 --workers $(WORKERS)
 $(WORK)/evidence_first.csv: $(WORK)/uncalibrated/default.safetensors $(WORK)/calibration/annotations.csv

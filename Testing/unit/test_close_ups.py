@@ -166,31 +166,60 @@ def test_a_head_that_is_not_quite_upright_is_turned_back_by_its_voxels_places():
 
 
 class AlwaysNodding(torch.nn.Module):
-    """An upright network that tells of all that it is shown that the head nods by so much from upright."""
+    """An upright network that tells of all that it is shown that the head nods by so much from upright.
+
+    The bright ones it sees so for the first time only, and nothing in them from then on.
+    """
 
     def __init__(self, degrees: float) -> None:
         super().__init__()
         self.nod = euler_to_matrix(torch.tensor([degrees, 0, 0])).float()
         self.n_shown = 0
+        self.is_bright_lost = False
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         self.n_shown += len(batch)
         points = torch.from_numpy(voxels(batch.shape[2:])).float() - (batch.shape[-1] - 1) / 2
         brain = 10 - points.norm(dim=-1)
         classes = torch.stack([-brain, brain, torch.full_like(brain, -20)])
-        return torch.cat([classes, (points @ self.nod).movedim(-1, 0) / 10])[None].repeat(len(batch), 1, 1, 1, 1)
+        told = torch.cat([classes, (points @ self.nod).movedim(-1, 0) / 10])[None].repeat(len(batch), 1, 1, 1, 1)
+        if self.is_bright_lost:
+            told[batch.amax(dim=(1, 2, 3, 4)) > 0, 1] = -20
+        return told
 
 
 @pytest.mark.parametrize("degrees", [TILTED_DEGREES - 0.5, TILTED_DEGREES + 0.5, 30.0])
 def test_a_head_that_stood_tilted_is_shown_once_more_by_what_was_told(degrees):
     model = make_model_with_upright_eyes()
     model.upright_network = AlwaysNodding(degrees)
-    axes = SeenAxes(TURN.T, 0.0, (0.9, 0.9, 0.9))
-    tilted = replace(found(head(voxels(SHAPE)) < 1), axes=axes)
-    seen, other = CloseUps(model, Inference(torch.device("cpu"))).upright([tilted, replace(tilted, axes=None)])
-    # Each look is at the head and at its mirror image; nobody knows yet how the second one stands.
+    tilted = replace(found(head(voxels(SHAPE)) < 1), axes=SeenAxes(TURN.T, 0.0, (0.9, 0.9, 0.9)))
+    other, seen = CloseUps(model, Inference(torch.device("cpu"))).upright([replace(tilted, axes=None), tilted])
+    # Each look is at the head and at its mirror image; nobody knows yet how the other one stands.
     n_looks = 2 if degrees > TILTED_DEGREES else 1
     assert model.upright_network.n_shown == 2 * n_looks and other.turned is None
     # It nods again when it is shown as it was told to stand: what counts is what was seen last.
     turned = geodesic_angle(torch.from_numpy(seen.turned), torch.from_numpy(TURN))
     assert turned == pytest.approx(n_looks * degrees, abs=0.1)
+
+
+def test_a_head_that_is_not_seen_any_more_stays_as_it_was_seen_first():
+    model = make_model_with_upright_eyes()
+    network = model.upright_network = AlwaysNodding(20.0)
+    dark = replace(found(head(voxels(SHAPE)) < 1), axes=SeenAxes(TURN.T, 0.0, (0.9, 0.9, 0.9)))
+    noise = np.random.default_rng(0).random(SHAPE, np.float32)
+    bright = replace(dark, scan=replace(dark.scan, array=noise))
+    close_ups = CloseUps(model, Inference(torch.device("cpu")))
+    look, looks = close_ups._seen_upright, []
+
+    def look_and_lose(heads, rotations):
+        looks.append(sorted(rotations))
+        seen = look(heads, rotations)
+        network.is_bright_lost = True
+        return seen
+
+    close_ups._seen_upright = look_and_lose
+    once, twice = close_ups.upright([bright, dark])
+    assert looks == [[0, 1], [0, 1]]
+    for seen, degrees in ((once, 20), (twice, 40)):
+        turned = geodesic_angle(torch.from_numpy(seen.turned), torch.from_numpy(TURN))
+        assert turned == pytest.approx(degrees, abs=0.1)

@@ -133,9 +133,10 @@ def test_bounds_stay_within_what_can_be():
     assert confidence(calibration=sure, axis_concentration=(1, 1, 1)).bounds == (15.0, 10.0)  # right with 95 %
     assert confidence(calibration=sure).bounds == pytest.approx((np.exp(4), np.exp(4)))
     # What landmarks are off is added in quadrature: 3-4-5 triangles.
-    marked = Calibration(Sum(3.0, {}), Sum(np.log(3), {}), Sum(np.log(6), {}), landmark_degrees=4.0, landmark_mm=8.0)
-    assert confidence(calibration=marked).bounds == pytest.approx((5.0, 10.0))
-    assert confidence(calibration=replace(marked, landmark_mm=9.0)).bounds == pytest.approx((5.0, 10.0))
+    marked = Calibration(Sum(3.0, {}), Sum(np.log(6), {}), Sum(np.log(3), {}), landmark_degrees=8.0, landmark_mm=4.0)
+    assert confidence(calibration=marked).bounds == pytest.approx((10.0, 5.0))
+    assert confidence(calibration=marked).bounds_without_landmarks == pytest.approx((6.0, 3.0))
+    assert confidence(calibration=replace(marked, landmark_mm=11.0)).bounds == pytest.approx((10.0, 10.0))
     wide = Calibration(Sum(0.0, {}), Sum(900.0, {}), Sum(-900.0, {}))
     assert confidence(calibration=wide).bounds == (180.0, 0.5)
     unknown = Calibration(Sum(0.0, {}), Sum(1.0, {"axes": 1.0}), Sum(1.0, {"axes": 1.0}))

@@ -112,7 +112,10 @@ class CloseUps:
             if told is not None and _degrees_between(rotation, told) > TILTED_DEGREES:
                 tilted[index] = told
         again = self._seen_upright(heads, tilted)
-        return [once if two.turned is None else two for once, two in zip(seen, again, strict=True)]
+        for index in tilted:
+            if again[index].turned is not None:
+                seen[index] = again[index]
+        return seen
 
     def _seen_upright(self, heads: Sequence[Head], rotations: Mapping[int, np.ndarray]) -> list[Head]:
         """The heads, those for which a rotation ``[3, 3]`` is given as the network sees them, turned upright by it."""

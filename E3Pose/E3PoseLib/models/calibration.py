@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 RIGHT_DEGREES, RIGHT_MM = 15.0, 10.0
@@ -59,8 +59,8 @@ class Calibration:
         The logarithms of the bounds that hold for a share of `HOLDS` of all poses: of the angle between estimated and
         true rotation, and of the distance between estimated and true centre.
     landmark_degrees, landmark_mm : float
-        By how much a pose that a hand has marked in a real scan is off besides, nine times in ten: the sums are learned
-        from synthetic scans, whose truth is exact. 0 where nothing was learned from real scans.
+        What the sums lack where the truth is by landmarks that a hand has set in real scans: they are learned mostly
+        from synthetic scans, whose truth is exact. 0 where nothing is known of it.
     """
 
     right: Sum
@@ -79,8 +79,8 @@ class Calibration:
     def bounds(self, doubts: Mapping[str, float]) -> tuple[float, float]:
         """Degrees and mm that a pose is at most off from landmarks that a hand has set, in nine of ten cases.
 
-        Errors of both are independent, so their squares add up. Where the pose is as likely right as that, bounds are
-        at most what a right pose may be off.
+        Squares of what the sums tell and of what landmarks are off are added, as if the two had nothing to do with each
+        other. Where the pose is as likely right as that, bounds are at most what a right pose may be off.
         """
         largest_degrees, largest_mm = LARGEST_BOUNDS
         if self.probability(doubts) >= HOLDS:
@@ -90,13 +90,17 @@ class Calibration:
             _bound(self.mm(doubts), self.landmark_mm, largest_mm),
         )
 
+    def without_landmarks(self) -> Calibration:
+        """The same, for bounds of how far the pose is from what is true, or from another estimate."""
+        return replace(self, landmark_degrees=0.0, landmark_mm=0.0)
+
     def as_dict(self) -> dict[str, dict]:
         """As a model file's header carries it."""
         sums = {part: getattr(self, part) for part in PARTS}
-        return {
-            **{part: {"constant": one.constant, "weights": dict(one.weights)} for part, one in sums.items()},
-            LANDMARKS: {"degrees": self.landmark_degrees, "mm": self.landmark_mm},
-        }
+        document = {part: {"constant": one.constant, "weights": dict(one.weights)} for part, one in sums.items()}
+        if self.landmark_degrees or self.landmark_mm:
+            document[LANDMARKS] = {"degrees": self.landmark_degrees, "mm": self.landmark_mm}
+        return document
 
 
 def _bound(logarithm: float, of_landmarks: float, largest: float) -> float:
@@ -144,5 +148,5 @@ def problem_of_calibration(document: Any) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_real and math.isfinite(value) and abs(value) <= LARGEST_NUMBER
+    # No number, and infinity, is not within either; `math.isfinite` fails at an integer of 400 digits.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER

@@ -193,7 +193,7 @@ def _deaf_to_ends() -> Iterator[None]:
 
 
 def _begin(places: SimpleQueue, processes: int, model: dict[str, Any], device: str, precision: str) -> None:
-    threading.Thread(target=_end_with_the_first, daemon=True).start()
+    threading.Thread(target=end_with_the_first, daemon=True).start()
     for end in ENDS:  # on Windows they are not born deaf to them
         signal.signal(end, signal.SIG_IGN)
     from .memory import keep_freed_memory, made_to_stay
@@ -222,8 +222,8 @@ def _begin(places: SimpleQueue, processes: int, model: dict[str, Any], device: s
     _own_estimator = make
 
 
-def _end_with_the_first() -> None:
-    """Where the first process is killed nobody is left to tell the others."""
+def end_with_the_first() -> None:
+    """For a thread of another process: ends it with the first one. Where that is killed nobody is left to tell it."""
     first = multiprocessing.parent_process()
     if first is not None:
         first.join()

@@ -1,6 +1,7 @@
 """What a calibration learns from poses whose errors are known, and what it refuses."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,10 +123,22 @@ def test_what_landmarks_are_off_is_learned_so_that_bounds_hold_for_them_too():
 def test_landmarks_are_learned_from_answers_alone_and_not_from_few():
     evidence = marked_by_hand(200, 7)
     others = fit_landmarks(EXACT, evidence.select(np.arange(200) > 1))
-    evidence.degrees[0], evidence.mm[1], evidence.taken[1] = np.nan, 1000, False  # no head, and not taken
+    evidence.mm[0], evidence.mm[1], evidence.taken[1] = np.nan, 1000, False  # no head, and not taken
     assert fit_landmarks(EXACT, evidence) == others
     with pytest.raises(TrainingError, match="8 answers to scans with landmarks: at least 9"):
         fit_landmarks(EXACT, evidence.select(np.arange(200) >= 192))
+    # A bound of a pose that is called right is 15° at most: no landmarks explain 20.
+    evidence.degrees[2:25] = 20
+    with pytest.raises(TrainingError, match="more than 18 of 198 answers are further off than a bound may be"):
+        fit_landmarks(EXACT, evidence)
+
+
+def test_the_answer_that_decides_is_within_its_own_bound():
+    evidence = marked_by_hand(10, 3)
+    again = fit_landmarks(EXACT, evidence)
+    _, bounds = judge(again, evidence)
+    assert (evidence.degrees <= bounds[:, 0]).all() and (evidence.mm <= bounds[:, 1]).all()
+    assert again.landmark_degrees == pytest.approx(np.sqrt(evidence.degrees.max() ** 2 - 6.58**2), abs=0.01)
 
 
 def test_poses_without_a_head_count_as_wrong_and_have_no_error():
@@ -153,6 +166,7 @@ def test_too_few_wrong_poses_teach_nothing():
         ({part: {"constant": 1.0, "weights": {"a": 1e9}} for part in ("right", "degrees", "mm")}, "too large"),
         ({part: {"constant": 1.0, "weights": {"a": 1.0}} for part in ("right", "degrees", "mm")}, "more certain"),
         ([], "without the parts"),
+        ({part: {"constant": 10**400, "weights": {}} for part in ("right", "degrees", "mm")}, "too large"),
         (BY_AXES.as_dict() | {"landmarks": {"degrees": 1.0}}, "has no degrees and mm"),
         (BY_AXES.as_dict() | {"landmarks": {"degrees": 1.0, "mm": -1.0}}, "'landmarks' that is none, negative"),
         (BY_AXES.as_dict() | {"landmarks": {"degrees": 1.0, "mm": float("nan")}}, "'landmarks' that is none"),
@@ -171,10 +185,10 @@ def test_a_model_file_carries_its_calibration(tmp_path):
     header = load_model(tmp_path / "model.safetensors").header
     assert read_calibration(header.calibration) == BY_AXES
     assert read_calibration({}) is None
-    # Files of before landmarks were learned from know none.
-    of_before = BY_AXES.as_dict()
-    del of_before["landmarks"]
-    assert problem_of_calibration(of_before) == "" and read_calibration(of_before) == BY_AXES
+    # What knows nothing of landmarks can be read by what was there before them.
+    assert set(BY_AXES.as_dict()) == {"right", "degrees", "mm"}
+    marked = replace(BY_AXES, landmark_degrees=4.0, landmark_mm=3.0)
+    assert problem_of_calibration(marked.as_dict()) == "" and read_calibration(marked.as_dict()) == marked
 
 
 def test_evidence_is_collected_from_scans_and_fitted_by_command(tmp_path, capsys):
@@ -204,10 +218,10 @@ def test_evidence_is_collected_from_scans_and_fitted_by_command(tmp_path, capsys
     assert not (tmp_path / "out.safetensors").exists()
 
 
-def written(evidence: Evidence, path: Path) -> Path:
+def written(evidence: Evidence, path: Path, fetuses: Sequence[str] | None = None) -> Path:
     """The table of evidence that `collect` would write, of two doubts."""
     n = len(evidence.right)
-    columns = {"frame_id": range(n), "kind": evidence.kinds, "group": evidence.groups, "taken": [1] * n}
+    columns = {"frame_id": range(n), "kind": evidence.kinds, "group": fetuses or evidence.groups, "taken": [1] * n}
     columns |= {"degrees": evidence.degrees, "mm": evidence.mm, "views": evidence.doubts["views"]}
     columns |= {"eyes": evidence.doubts["eyes"]}
     write_table(path, tuple(columns), zip(*columns.values(), strict=True))
@@ -226,6 +240,15 @@ def test_landmarks_alone_are_fitted_by_command(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["fit", *flags])
     assert "give tables to learn from, or --landmarks" in capsys.readouterr().err
+    # Of two fetuses there are too few without one of them: the model is made all the same.
+    few = written(marked_by_hand(12, 9), tmp_path / "few.csv", fetuses=["A", "B"] * 6)
+    assert main(["fit", *flags, "--landmarks", str(few)]) == 0
+    assert "not judged, as without one of the fetuses there are too few: 6 answers" in capsys.readouterr().out
+    # Networks that are fitted anew are compared with landmarks of the same hands.
+    flags = ["--model", str(tmp_path / "out.safetensors"), "-o", str(tmp_path / "anew.safetensors")]
+    assert main(["fit", str(written(made_evidence(800, 6), tmp_path / "table.csv")), *flags]) == 0
+    before, anew = (read_calibration(load_model(flags[k]).header.calibration) for k in (1, 3))
+    assert anew.right != before.right and anew.landmark_degrees == before.landmark_degrees > 0
 
 
 def test_the_weight_of_one_doubt_alone_is_fitted_by_command(tmp_path):

@@ -1,9 +1,12 @@
 """Several methods on the same scans: the table's numbers, and what becomes of it where one method fails."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from E3PoseLib.cli import main
 from E3PoseLib.imaging.rotations import random_rotations
 from E3PoseLib.imaging.volume import write_volume
 from E3PoseTraining.comparison.measures import SUCCESSES, mean_euler_difference, outcome, paired, row
+from E3PoseTraining.comparison.process import _Labelled
 from E3PoseTraining.data.tables import write_table
 from E3PoseTraining.evaluation.poses import MATRIX_COLUMNS
 
@@ -119,11 +123,13 @@ def table(scans):
 def test_methods_run_at_once_where_so_many_workers_are_allowed(scans, capfd, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     own = scans / "own.py"
-    methods = [f"{own}:{name}" for name in ("Meeting", "Other", "Ending")]
+    methods = [f"{own}:{name}" for name in ("Meeting", "Ending", "Other")]
     assert compare(scans, "--methods", *methods, "--workers", 2) == 1
-    said = capfd.readouterr().err
-    # In the order in which they were named, whichever was done first.
-    assert list(table(scans)) == ["Meeting", "Other", "Ending"]
+    table_alone, said = capfd.readouterr()
+    assert "a word of its own" not in table_alone and table_alone.count("Meeting") == 1
+    # In the order in which they were named, though the one that ends at once is done first.
+    assert said.index("Ending was not run to its end") < said.index("Meeting: 3 estimated")
+    assert list(table(scans)) == ["Meeting", "Ending", "Other"]
     assert [table(scans)[name]["figures"]["failures"] for name in ("Meeting", "Other")] == [0, 0]
     assert "(status 3)" in table(scans)["Ending"]["not run"]
     share = max(1, (os.cpu_count() or 1) // 2)
@@ -132,6 +138,61 @@ def test_methods_run_at_once_where_so_many_workers_are_allowed(scans, capfd, mon
         document = json.loads((scans / "out" / name / "blob_0.json").read_text(encoding="utf-8"))
         assert document["figures"]["threads"] == share
     assert "OMP_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody sends SIGTERM on Windows")
+def test_an_interrupt_ends_all_methods_and_what_is_done_stands(scans):
+    # The first is done with one scan when it waits for good, the other one with none.
+    (scans / "own.py").write_text(
+        OWN
+        + """
+class Lasting(Right):
+    def __call__(self, volume, age_weeks):
+        import os, pathlib, time
+        if "blob_0" in volume.name and type(self).__name__ == "Lasting":
+            return Answer(np.eye(4))
+        (pathlib.Path(__file__).parent / f"{type(self).__name__}.pid").write_text(str(os.getpid()))
+        time.sleep(600)
+class Longer(Lasting):
+    pass
+""",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "E3PoseLib", "compare", "--images", str(scans / "scans"), "--workers", "2"]
+    command += ["--truth", str(scans / "truth.csv"), "-o", str(scans / "out"), "--methods"]
+    command += [f"{scans / 'own.py'}:{name}" for name in ("Lasting", "Longer")]
+    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        files = [scans / f"{name}.pid" for name in ("Lasting", "Longer")]
+        until = time.monotonic() + 120
+        while not all(file.exists() and file.read_text(encoding="utf-8") for file in files):
+            assert time.monotonic() < until and first.poll() is None
+            time.sleep(0.05)
+        first.terminate()
+        _, said = first.communicate(timeout=60)
+    finally:
+        first.kill()
+    assert first.returncode == 130 and "interrupted" in said and "Traceback" not in said
+    for file in files:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(file.read_text(encoding="utf-8")), 0)
+    assert (scans / "out" / "Lasting" / "blob_0.json").is_file()
+
+
+def test_lines_of_methods_that_share_a_screen_are_whole_and_told_apart():
+    screen = io.StringIO()
+    one, other = _Labelled(screen, "one"), _Labelled(screen, "other")
+    print("half a", end="", file=one)
+    print("a line", file=other)
+    print(" line", file=one)
+    for share in range(100):
+        other.write(f"\r{share} %")
+    one.write("from Windows\r\nwithout an end")
+    for each in (one, other):
+        each.end_line()
+    told = ["other: a line", "one: half a line", "one: from Windows", "one: without an end", "other: 99 %"]
+    assert screen.getvalue().splitlines() == told
+    assert not one.isatty() and one.writable()
 
 
 def test_an_age_told_later_or_of_some_scans_concerns_those_that_need_it(scans, capfd):
@@ -251,4 +312,4 @@ def test_networks_that_are_trained_are_compared_and_the_next_set_follows(tmp_pat
     (tmp_path / "networks").mkdir()
     (tmp_path / "networks" / "6drep.safetensors").touch()
     (synthetic, _) = comparisons()
-    assert f"--templates {tmp_path}/templates --weights 6drep={tmp_path}/networks/6drep" in synthetic
+    assert f"--templates {tmp_path}/templates --workers 2 --weights 6drep={tmp_path}/networks/6drep" in synthetic

@@ -141,13 +141,19 @@ class Confidence:
 
     @cached_property
     def bounds(self) -> tuple[float, float] | None:
-        """Degrees and mm that the errors of rotation and centre stay below, nine times in ten; None where not known.
+        """Degrees and mm that rotation and centre are off at most, nine times in ten, by landmarks that a hand has set.
 
-        Of one half's pose no less than how far that of the other half is.
+        None where not known. Of one half's pose no less than how far that of the other half is.
         """
-        if self.calibration is None:
-            return None
-        degrees, mm = self.calibration.bounds(self.doubts)
+        return None if self.calibration is None else self._bounds_by(self.calibration)
+
+    @property
+    def bounds_without_landmarks(self) -> tuple[float, float] | None:
+        """The same for what has no landmarks' errors: another estimate of the same head."""
+        return None if self.calibration is None else self._bounds_by(self.calibration.without_landmarks())
+
+    def _bounds_by(self, calibration: Calibration) -> tuple[float, float]:
+        degrees, mm = calibration.bounds(self.doubts)
         if self.is_of_one_half:
             degrees, mm = max(degrees, self.halves_apart_degrees or 0.0), max(mm, self.halves_apart_mm or 0.0)
         return degrees, mm
@@ -185,7 +191,7 @@ class Confidence:
 
     @property
     def in_words(self) -> str:
-        """The level, and what it means: "high: within 5° and 3 mm, 9 times in 10"."""
+        """The level, and what it means: "high: within 7° and 6 mm, 9 times in 10"."""
         if self.probability is None or self.bounds is None:
             return "low: this model was never calibrated"
         if self.level == "low":

@@ -153,21 +153,20 @@ def _described(placed: Placed, estimate: PoseEstimate, worth: Quality | None, or
         "likeness": placed.likeness,
         "coverage": worth.coverage,
         "slices_at_place": worth.slices_at_place,
-        "result": _aligned(summarise(estimate), placed),
+        "result": _aligned(summarise(estimate), placed, estimate.confidence.bounds_without_landmarks),
     }
 
 
-def _aligned(result: dict, placed: Placed) -> dict:
+def _aligned(result: dict, placed: Placed, bounds: tuple[float, float] | None) -> dict:
     """The summary of an estimate with the pose of the alignment in place of its own.
 
-    Its confidence is that of the stack's own pose. Where the new one lies outside of the bounds of that, the confidence
-    has nothing to say of it, and is low.
+    Its confidence is that of the stack's own pose. Where the new one lies outside of the bounds of that, which are
+    `Confidence.bounds_without_landmarks`, the confidence has nothing to say of it, and is low.
     """
     degrees, mm = pose_difference(np.array(result["canonical_to_ras"]), placed.frame_to_ras)
     moved = f"the pose is that of the aligned stacks, {degrees:.1f}° and {mm:.1f} mm from the stack's own"
     confidence = result["confidence"]
-    bounds = [confidence[name] for name in ("bound_degrees", "bound_mm")]
-    is_outside = None not in bounds and (degrees > bounds[0] or mm > bounds[1])
+    is_outside = bounds is not None and (degrees > bounds[0] or mm > bounds[1])
     if placed.is_mended or is_outside:
         confidence = {**confidence, "level": "low", "probability": None, "bound_degrees": None, "bound_mm": None}
         moved += "; how sure that one was says nothing of this: look at the comparison"

@@ -22,8 +22,8 @@ COLUMNS = {
     "framewise_displacement": "mm, sum of the absolute changes from the frame before, rotations on a radius of 30 mm",
     "confidence": "probability that the pose is within 15 degrees and 10 mm; n/a where the model has no calibration",
     "confidence_level": "high, moderate or low",
-    "bound_degrees": "the rotation is off by no more 9 times in 10; n/a as above",
-    "bound_mm": "the centre is off by no more 9 times in 10; n/a as above",
+    "bound_degrees": "the rotation is off by no more 9 times in 10, by hand-set landmarks; n/a as above",
+    "bound_mm": "the centre is off by no more 9 times in 10, by hand-set landmarks; n/a as above",
     "doubtful": "1 where the frame has a mark",
     "marks": "failed (no pose), doubtful (low confidence), jump (farther than a head can move meanwhile)",
 }
