@@ -102,9 +102,8 @@ def find_sections(planes: Planes, size: HeadSize) -> Iterator[Section]:
         for number, image in enumerate(_grey_levels(deepened)):
             if image.min() == image.max():
                 continue
-            for points in detector.detectRegions(image)[0]:
-                # OpenCV counts columns first.
-                found = _measured(points[:, ::-1], kernel, planes.values[number], rims[number], size)
+            for points, box in zip(*detector.detectRegions(image), strict=True):
+                found = _measured(points, box, kernel, planes.values[number], rims[number], size)
                 if found is not None:
                     middle, *measures = found
                     middle_mm = np.array([number * planes.spacing[0], *(middle * planes.spacing[1:])])
@@ -123,15 +122,17 @@ def _grey_levels(array: np.ndarray) -> np.ndarray:
 
 
 def _measured(
-    points: np.ndarray, kernel: np.ndarray, values: np.ndarray, rim: np.ndarray, size: HeadSize
+    points: np.ndarray, box: np.ndarray, kernel: np.ndarray, values: np.ndarray, rim: np.ndarray, size: HeadSize
 ) -> tuple[np.ndarray, np.ndarray, float, float, float, float] | None:
     """Middle (pixels) of a region, its pixels, radius, level, rim and fill as in `Section`.
 
-    None if no section of a brain looks like that.
+    None if no section of a brain looks like that. OpenCV counts columns first in the region's points and in its box,
+    which is where it begins, then its size.
     """
-    corner = points.min(axis=0) - len(kernel) - 1
-    image = np.zeros(points.max(axis=0) - corner + len(kernel) + 2, np.uint8)
-    image[tuple((points - corner).T)] = 1
+    margin = len(kernel) + 1
+    corner = box[1::-1] - margin
+    image = np.zeros(box[:1:-1] + 2 * margin, np.uint8)
+    image[points[:, 1] - corner[0], points[:, 0] - corner[1]] = 1
     border, _ = cv2.findContours(image, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     region = np.zeros_like(image)
     cv2.drawContours(region, border, -1, 1, -1)
