@@ -91,10 +91,11 @@ def fit_only(calibration: Calibration, names: Sequence[str], evidence: Evidence,
             f"of {len(evidence.right)} poses about which {' or '.join(names)} says anything, at least {LEAST_ALONE} "
             "must be right and as many wrong"
         )
-    rest = {
-        part: Sum(one.constant, {name: weight for name, weight in one.weights.items() if name not in names})
-        for part, one in ((part, getattr(calibration, part)) for part in PARTS)
-    }
+    rest = {}
+    for part in PARTS:
+        one = getattr(calibration, part)
+        others = {name: weight for name, weight in one.weights.items() if name not in names}
+        rest[part] = Sum(one.constant, others)
     features = np.stack([evidence.doubts[name] for name in names], axis=1)
     given = _evaluate(rest["right"], evidence)
     found = {"right": _logistic_beside(features, evidence.right, weights, given)}
