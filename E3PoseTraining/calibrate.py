@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from E3PoseLib.errors import OutputError, TrainingError
-from E3PoseLib.models.calibration import PARTS, Calibration, read_calibration
+from E3PoseLib.models.calibration import Calibration, read_calibration
 from E3PoseLib.models.model import load_model
 from E3PoseLib.running.ending import exit_status
 
@@ -117,8 +117,7 @@ def _fit_sums(standing: Calibration | None, options: argparse.Namespace) -> Cali
             landmarks = {"landmark_degrees": standing.landmark_degrees, "landmark_mm": standing.landmark_mm}
             calibration = replace(calibration, **landmarks)
         verdicts, how = out_of_fold(evidence, weights), "out_of_fold"
-    for part in PARTS:
-        one = getattr(calibration, part)
+    for part, one in calibration.sums.items():
         print(f"{part}: {one.constant:+.2f}; " + ", ".join(f"{n} {w:+.2f}" for n, w in one.weights.items()))
     told = "" if options.only else ", each fetus by a fit without it, bounds without landmarks"
     print(f"\nOn the tables it was fitted on{told}:\n")

@@ -8,7 +8,7 @@ what would get such a weight is left out, the worst first, until none is left.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression, QuantileRegressor
 from sklearn.model_selection import GroupKFold
 
 from E3PoseLib.errors import TrainingError
-from E3PoseLib.models.calibration import HOLDS, PARTS, Calibration, Sum
+from E3PoseLib.models.calibration import HOLDS, Calibration, Sum
 
 from .evidence import Evidence
 
@@ -91,11 +91,10 @@ def fit_only(calibration: Calibration, names: Sequence[str], evidence: Evidence,
             f"of {len(evidence.right)} poses about which {' or '.join(names)} says anything, at least {LEAST_ALONE} "
             "must be right and as many wrong"
         )
-    rest = {}
-    for part in PARTS:
-        one = getattr(calibration, part)
-        others = {name: weight for name, weight in one.weights.items() if name not in names}
-        rest[part] = Sum(one.constant, others)
+    rest = {
+        part: Sum(one.constant, {name: weight for name, weight in one.weights.items() if name not in names})
+        for part, one in calibration.sums.items()
+    }
     features = np.stack([evidence.doubts[name] for name in names], axis=1)
     given = _evaluate(rest["right"], evidence)
     found = {"right": _logistic_beside(features, evidence.right, weights, given)}
@@ -165,12 +164,9 @@ def landmarks_out_of_fold(calibration: Calibration, evidence: Evidence) -> tuple
     TrainingError
         Without one of the fetuses there are too few answers.
     """
-    probability, bounds = np.empty(len(evidence.right)), np.empty((len(evidence.right), 2))
-    for fetus in np.unique(evidence.groups):
-        own = evidence.groups == fetus
-        of_others = fit_landmarks(calibration, evidence.select(~own))
-        probability[own], bounds[own] = judge(of_others, evidence.select(own))
-    return probability, bounds
+    fetuses = (evidence.groups == fetus for fetus in np.unique(evidence.groups))
+    folds = ((~own, own) for own in fetuses)
+    return _judge_unseen(evidence, folds, lambda seen: fit_landmarks(calibration, evidence.select(seen)))
 
 
 def out_of_fold(evidence: Evidence, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -183,10 +179,17 @@ def out_of_fold(evidence: Evidence, weights: np.ndarray) -> tuple[np.ndarray, np
     bounds : np.ndarray
         ``[N, 2]``, degrees and mm.
     """
+    folds = GroupKFold(FOLDS).split(evidence.right, groups=evidence.groups)
+    return _judge_unseen(evidence, folds, lambda seen: fit_calibration(evidence.select(seen), weights[seen]))
+
+
+def _judge_unseen(
+    evidence: Evidence, folds: Iterable[tuple[np.ndarray, np.ndarray]], fit: Callable[[np.ndarray], Calibration]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probability and bounds of each pose, `judge`, by the fit of the fold in which it is unseen."""
     probability, bounds = np.empty(len(evidence.right)), np.empty((len(evidence.right), 2))
-    for seen, unseen in GroupKFold(FOLDS).split(probability, groups=evidence.groups):
-        calibration = fit_calibration(evidence.select(seen), weights[seen])
-        probability[unseen], bounds[unseen] = judge(calibration, evidence.select(unseen))
+    for seen, unseen in folds:
+        probability[unseen], bounds[unseen] = judge(fit(seen), evidence.select(unseen))
     return probability, bounds
 
 

@@ -24,6 +24,7 @@ from E3PoseLib.running.team import end_with_the_first
 
 from ..methods.command import run_method
 from ..methods.method import Means
+from ..training.options import usable_cores
 
 THREADS = (
     "OMP_NUM_THREADS",
@@ -151,8 +152,7 @@ def _start(job: Job, at_once: int) -> _Running:
 def _share_of_threads(processes: int) -> Iterator[None]:
     """What begins inside has its share of the cores, where there are several and nobody has told another number."""
     told = [] if processes == 1 or THREADS[0] in os.environ else [name for name in THREADS if name not in os.environ]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.update(dict.fromkeys(told, str(max(1, cores // processes))))
+    os.environ.update(dict.fromkeys(told, str(max(1, usable_cores() // processes))))
     try:
         yield
     finally:
@@ -201,7 +201,8 @@ class _Labelled(io.TextIOBase):
     def write(self, text: str) -> int:
         with self._lock:
             *lines, begun = (self._begun + text).split("\n")
-            self._begun = _last_written(begun)
+            # What ends with a return is written over by what comes next.
+            self._begun = _last_written(begun) + "\r" * begun.endswith("\r")
             for line in lines:
                 self._screen.write(f"{self._label}: {_last_written(line)}\n")
             self._screen.flush()

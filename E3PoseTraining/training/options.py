@@ -159,13 +159,18 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argpa
         if not least <= getattr(options, flag, least) <= largest:
             wanted = f"{least} or more" if np.isinf(largest) else f"{least} to {largest}"
             raise TrainingError(f"--{flag} {getattr(options, flag)} makes no sense; give {wanted}.")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     if options.num_workers * options.devices > cores:
         raise TrainingError(
             f"--num_workers {options.num_workers} on each of {options.devices} device(s) is more than the {cores} "
             f"cores of this machine. Ask for {cores // options.devices} or fewer."
         )
     return options
+
+
+def usable_cores() -> int:
+    """How many cores this process may use: a scheduler may leave it fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def config_arguments(path: Path) -> list[str]:

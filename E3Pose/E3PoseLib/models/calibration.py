@@ -69,6 +69,11 @@ class Calibration:
     landmark_degrees: float = 0.0
     landmark_mm: float = 0.0
 
+    @property
+    def sums(self) -> dict[str, Sum]:
+        """The three, by name."""
+        return {part: getattr(self, part) for part in PARTS}
+
     def probability(self, doubts: Mapping[str, float]) -> float:
         """That the pose is right, in [0, 1]; 0 where a doubt is no number."""
         log_odds = self.right(doubts)
@@ -96,8 +101,7 @@ class Calibration:
 
     def as_dict(self) -> dict[str, dict]:
         """As a model file's header carries it."""
-        sums = {part: getattr(self, part) for part in PARTS}
-        document = {part: {"constant": one.constant, "weights": dict(one.weights)} for part, one in sums.items()}
+        document = {part: {"constant": one.constant, "weights": dict(one.weights)} for part, one in self.sums.items()}
         if self.landmark_degrees or self.landmark_mm:
             document[LANDMARKS] = {"degrees": self.landmark_degrees, "mm": self.landmark_mm}
         return document
