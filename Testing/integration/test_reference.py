@@ -19,10 +19,8 @@ from E3PoseTraining.inference import main as inference
 from E3PoseTraining.methods.official import official_matrix
 
 STAGED = ("ep2d_10", "ep2d_14", "ep2d_23", "ep2d_32")
-STACKS = tuple(f"ep2d_{number}" for number in (10, 12, 13, 14, 17, 18, 19, 23, 24, 27, 28, 31, 32, 40))
-ESTIMATED = tuple(f"ep2d_{number}" for number in (10, 14, 19, 23, 27, 28, 32))
+ESTIMATED = tuple(f"ep2d_{number}" for number in (10, 14, 19, 23, 32))
 LEFT_HANDED = ("ep2d_14", "ep2d_19")
-ILL_CONDITIONED = "ep2d_27"
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +83,8 @@ def test_the_rotation_networks_output(name, official_model, stages):
 
 def test_a_batch_gives_the_same(official_model, stages):
     names = ("ep2d_10", "ep2d_32")
-    size = [min(stages[f"{name}/crop"].shape[axis] for name in names) for axis in range(3)]
-    crops = torch.stack([torch.from_numpy(stages[f"{name}/crop"])[tuple(map(slice, size))] for name in names])[:, None]
+    middle = (slice(16, 48),) * 3
+    crops = torch.stack([torch.from_numpy(stages[f"{name}/crop"])[middle] for name in names])[:, None]
     with torch.inference_mode():
         together = official_model.rotation_network(crops)
         for index in range(len(names)):
@@ -100,11 +98,10 @@ def test_the_official_programs_poses(name, estimates, poses):
     expected = poses[f"voxel_canonical_to_input/{name}"]
     matrix = official_matrix(volume, estimate)
     assert np.abs(matrix[:3, 3] - expected[:3, 3]).max() <= 0.1
-    if name != ILL_CONDITIONED:
-        assert angle(matrix, expected) <= 0.5
+    assert angle(matrix, expected) <= 0.5
 
 
-@pytest.mark.parametrize(("name", "determinant"), [(ILL_CONDITIONED, 0.14), ("ep2d_28", -0.71)])
+@pytest.mark.parametrize(("name", "determinant"), [("ep2d_27", 0.14), ("ep2d_28", -0.71)])
 def test_the_poses_that_rounding_decides(name, determinant, epi, estimator):
     """Some choices of the longest vector hang on float32's last bits here, so our answer must be that of float64.
 

@@ -64,20 +64,20 @@ def pose_errors(generator, count):
 @pytest.mark.parametrize("brains", [None, pytest.param(BRAINS, marks=needs_brains)])
 def test_labels_show_the_pose(brains):
     degrees, millimetres = pose_errors(
-        FetalHeadGenerator(seed=3, brains=brains, field="head", spacing=1.5, motion=0), 8
+        FetalHeadGenerator(seed=3, brains=brains, field="head", spacing=1.5, motion=0), 5
     )
     assert degrees.max() < 2.0
     assert millimetres.max() < 1.0
 
 
 def test_pose_is_the_mean_of_what_moving_slices_show():
-    degrees, millimetres = pose_errors(FetalHeadGenerator(seed=3, field="head", spacing=2.0, motion=1), 12)
+    degrees, millimetres = pose_errors(FetalHeadGenerator(seed=3, field="head", spacing=2.0, motion=1), 8)
     assert np.median(degrees) < 2.0
     assert millimetres.max() < 1.0
 
 
 def test_pose_is_a_proper_rotation_whatever_the_storage():
-    generator = FetalHeadGenerator(seed=1, field="head")
+    generator = FetalHeadGenerator(seed=1, field="head", spacing=4.0)
     scans = [generator(index) for index in range(24)]
     orders, handed = set(), set()
     for scan in scans:

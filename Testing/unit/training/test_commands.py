@@ -156,7 +156,7 @@ def step_losses(run: Path) -> list[float]:
 
 def test_two_processes_train_as_one_does(data, tmp_path):
     flags = [*TINY_E3CNN, "--n_epochs", "3"]
-    run_apart("train_e3cnn", [*e3cnn_paths(data, tmp_path / "one"), *flags, "--batch_size", "4"])
+    assert train_e3cnn([*e3cnn_paths(data, tmp_path / "one"), *flags, "--batch_size", "4"]) == 0
     run_apart("train_e3cnn", [*e3cnn_paths(data, tmp_path / "two"), *flags, "--batch_size", "2", "--devices", "2"])
     one, two = step_losses(tmp_path / "one"), step_losses(tmp_path / "two")
     assert len(one) == len(two) == 6
