@@ -165,6 +165,23 @@ def test_a_head_that_is_not_quite_upright_is_turned_back_by_its_voxels_places():
     assert upright_close_up(found(brain), nowhere, cube_to_grid).turned is None
 
 
+def test_of_a_brain_without_skull_the_rotation_alone_is_told():
+    brain = head(voxels(SHAPE)) < 1
+    off = euler_to_matrix(torch.tensor([0.0, 12, -8], dtype=torch.float64)).numpy()
+    cube_to_grid = upright_cube(brain, TURN @ off, edge=40)
+    points = transform_points(cube_to_grid, voxels((40, 40, 40)))
+    places = torch.from_numpy(np.moveaxis((points - MIDDLE) @ TURN, -1, 0) / 10.3).float()
+    # It sees the brain smaller than the mask, which is the scan itself, and eyes where none can be.
+    seen = torch.cat([posterior_of(head(points) + 0.1), places])
+    with_skull = found(brain)
+    alone = replace(with_skull, scan=replace(with_skull.scan, brain=brain), brain_agreement=None)
+    after = upright_close_up(alone, seen, cube_to_grid)
+    assert geodesic_angle(torch.from_numpy(after.turned), torch.from_numpy(TURN)) < 0.01
+    assert after.brain is brain and after.eye_map is None and after.upright_agreement is None
+    other = upright_close_up(with_skull, seen, cube_to_grid)
+    assert other.brain.sum() < brain.sum() and other.eye_map is not None and other.upright_agreement > 0.8
+
+
 class AlwaysNodding(torch.nn.Module):
     """An upright network that tells of all that it is shown that the head nods by so much from upright.
 

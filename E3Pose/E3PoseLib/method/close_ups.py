@@ -97,14 +97,10 @@ class CloseUps:
     def upright(self, heads: Sequence[Head]) -> list[Head]:
         """Heads whose axes are known, with what the network tells that sees them upright: brain, eyes, rotation.
 
-        A head that stood tilted, by what the network tells of its rotation, is shown once more as it tells. Brains
-        without skull stay as they are.
+        A head that stood tilted, by what the network tells of its rotation, is shown once more as it tells. Of a brain
+        without skull the rotation alone is told: its mask is known, and it has no eyes.
         """
-        shown = {
-            index: assemble_rotation(head.axes.axes)
-            for index, head in enumerate(heads)
-            if head.has_skull and head.axes is not None
-        }
+        shown = {index: assemble_rotation(head.axes.axes) for index, head in enumerate(heads) if head.axes is not None}
         seen = self._seen_upright(heads, shown)
         tilted = {}
         for index, rotation in shown.items():
@@ -213,7 +209,8 @@ def upright_close_up(head: Head, posterior: torch.Tensor, cube_to_grid: np.ndarr
     Parameters
     ----------
     head : Head
-        Its brain mask stays where this network sees none in the scan, and then agrees with nothing.
+        Its brain mask stays where this network sees none in the scan, and then agrees with nothing. Of a brain without
+        skull the rotation alone is taken.
     posterior : torch.Tensor
         Shape ``[C, E, E, E]``, see `upright_posterior`, in a cube in which the head stands upright.
     cube_to_grid : np.ndarray
@@ -223,6 +220,8 @@ def upright_close_up(head: Head, posterior: torch.Tensor, cube_to_grid: np.ndarr
     -------
     Head
     """
+    if not head.has_skull:
+        return replace(head, turned=_turned(posterior, cube_to_grid))
     # The probability is carried to the grid, not a mask: the border of turned voxels would be a staircase.
     found = _carried_to_grid(_lead(posterior), cube_to_grid, head.brain.shape, posterior.device)
     brain = _first_in_scan([_without_lips(one) for one in largest_components(_filled(found))], head)
