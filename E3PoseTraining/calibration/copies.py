@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from E3PoseLib.imaging.geometry import rigid, transform_points
 from E3PoseLib.imaging.masks import bounding_box
@@ -87,7 +88,8 @@ def body_without_head(scan: Volume, label: Volume) -> Volume | None:
 
 
 def strange_volumes(count: int, generator: np.random.Generator) -> Iterator[tuple[str, Volume]]:
-    """Noise, smooth noise, and ellipsoids of adult size, each with the name of its kind."""
+    """Noise, smooth noise, ellipsoids of adult size, and such as lie bare; each with the name of its kind."""
+    (alone,) = generator.spawn(1)
     offset = np.stack(np.meshgrid(*[np.arange(90) - 44.5] * 3, indexing="ij"), axis=-1) * 3.0
     for _ in range(count):
         noise = np.abs(generator.normal(size=(90, 90, 90)))
@@ -96,3 +98,20 @@ def strange_volumes(count: int, generator: np.random.Generator) -> Iterator[tupl
         yield "noise", Volume((500 * noise).astype(np.int16), GRID)
         yield "smooth noise", Volume((500 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.int16), GRID)
         yield "adult ellipsoid", Volume((500 * (0.7 * ball + 0.05 * noise)).astype(np.int16), GRID)
+        yield "bare ellipsoid", _bare_ellipsoid(alone)
+
+
+def _bare_ellipsoid(generator: np.random.Generator) -> Volume:
+    """An ellipsoid as large as a fetal brain with nothing around it, as a skull-stripped brain is stored.
+
+    In any pose; of one tissue, mottled, or of several in shells.
+    """
+    offset = np.stack(np.meshgrid(*[np.arange(80) - 39.5] * 3, indexing="ij"), axis=-1) * 1.5
+    turn = Rotation.random(random_state=generator).as_matrix()
+    distance = np.linalg.norm(offset @ turn / generator.uniform(18, 50, size=3), axis=-1)
+    values = np.full(distance.shape, 500.0)
+    for border in generator.uniform(0.2, 0.95, size=generator.integers(0, 4)):
+        values[distance < border] *= generator.uniform(0.4, 1.8)
+    mottling = ndimage.gaussian_filter(generator.normal(size=distance.shape), generator.uniform(0.5, 4))
+    values *= np.exp(generator.uniform(0, 0.3) * mottling / mottling.std())
+    return Volume(np.where(distance < 1, values, 0).astype(np.int16), np.diag([1.5, 1.5, 1.5, 1.0]))

@@ -10,11 +10,12 @@ import pytest
 from phantoms import BY_AXES, make_head, make_small_model
 
 from E3PoseLib.errors import DatasetError, ModelError, TrainingError
+from E3PoseLib.imaging.brain_only import is_brain_only
 from E3PoseLib.imaging.volume import write_volume
 from E3PoseLib.models.calibration import Calibration, Sum, problem_of_calibration, read_calibration
 from E3PoseLib.models.model import load_model
 from E3PoseTraining.calibrate import main
-from E3PoseTraining.calibration.copies import body_without_head, harder, thicker
+from E3PoseTraining.calibration.copies import body_without_head, harder, strange_volumes, thicker
 from E3PoseTraining.calibration.evidence import Evidence, Scans, collect, read_evidence
 from E3PoseTraining.calibration.fitting import (
     fit_calibration,
@@ -284,3 +285,16 @@ def test_harder_copies_show_the_same_head_and_bodies_none():
     body = body_without_head(scan, replace(scan, array=label))
     first = (np.linalg.inv(scan.voxel_to_ras) @ body.voxel_to_ras)[:3, 3]
     assert first[0] > 10 and body.shape[0] == 60 - round(first[0])
+
+
+def test_of_strange_volumes_bare_ellipsoids_are_taken_for_brains_without_skull():
+    volumes = list(strange_volumes(4, np.random.default_rng(2)))
+    kinds = [kind for kind, _ in volumes]
+    assert kinds == ["noise", "smooth noise", "adult ellipsoid", "bare ellipsoid"] * 4
+    taken = [is_brain_only(volume.array, float(np.prod(volume.spacing)) / 1000) for _, volume in volumes]
+    assert taken == [kind == "bare ellipsoid" for kind in kinds]
+    # No two are alike, and the same seed gives the same.
+    millilitres = [np.count_nonzero(volume.array) for kind, volume in volumes if kind == "bare ellipsoid"]
+    assert len(set(millilitres)) == 4
+    again = [np.count_nonzero(volume.array) for _, volume in strange_volumes(4, np.random.default_rng(2))][3::4]
+    assert again == millilitres
