@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--kind", default="scans", help="what they are called, where no scans.csv tells")
     one.add_argument("--copies", type=int, default=0, help="that are harder to read, of each scan")
     one.add_argument("--labels", type=Path, help="folder of brain labels: each scan also without its head")
-    one.add_argument("--strange", type=int, default=0, help="volumes of noise, and so many balls, that show no head")
+    one.add_argument("--strange", type=int, default=0, help="so many of each kind of volume that shows no head")
     one.add_argument("--model", default="default", help="name or .safetensors file")
     one.add_argument("--workers", type=int, default=1, help="processes")
     other = commands.add_parser("fit", help="learn from tables")

@@ -89,6 +89,7 @@ def body_without_head(scan: Volume, label: Volume) -> Volume | None:
 
 def strange_volumes(count: int, generator: np.random.Generator) -> Iterator[tuple[str, Volume]]:
     """Noise, smooth noise, ellipsoids of adult size, and such as lie bare; each with the name of its kind."""
+    # Of its own, so that the other kinds are what they were for a seed before there were bare ones.
     (alone,) = generator.spawn(1)
     offset = np.stack(np.meshgrid(*[np.arange(90) - 44.5] * 3, indexing="ij"), axis=-1) * 3.0
     for _ in range(count):

@@ -2,7 +2,7 @@
 
 SCANS and LABELS are folders that `E3PoseTraining.synthesize` wrote (scans of the uterus). Each scan gives one without
 its head: the larger side of the cut through the scan that leaves the head on the other side. Beside these, as many
-volumes of noise, of smooth noise, and of a bright ellipsoid of adult size.
+volumes of noise, of smooth noise, of a bright ellipsoid of adult size, and of a bare one as large as a fetal brain.
 """
 
 from __future__ import annotations

@@ -4,13 +4,12 @@ Each FOLDER is one that `E3PoseTraining.synthesize` has made; for all that fetal
 t2-stack=6 t2-volume=4 bold=2 dwi=3 brain-only=3`. Three tables, by kind of scan, by the share of the brain that the
 scan shows, by gestational age: scans, of which refused; right ones, within 15° and 10 mm; the median errors of all that
 are answered; levels of the right ones; wrong ones by level; how often the bounds of both errors hold; seconds of a scan
-in the median and at most, which with several workers are those of one core each. Wrong ones are named below.
+in the median and at most, by what cores its worker has. Wrong ones are named below.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -24,9 +23,10 @@ import torch
 from harder import SUCCESS
 
 from E3PoseLib import PoseEstimate, PoseEstimator, load_model, read_volume
-from E3PoseLib.errors import NoHeadFoundError
+from E3PoseLib.errors import E3PoseError
 from E3PoseLib.imaging.geometry import pose_difference
 from E3PoseTraining.data.folders import volumes_by_id
+from E3PoseTraining.data.tables import read_table
 from E3PoseTraining.evaluation.poses import read_truth
 
 SHOWN = (0.0, 0.8, 0.9, 0.95, 0.99, 1.0)
@@ -62,8 +62,8 @@ class Answer:
 def scans_of(folder: Path) -> list[Scan]:
     """All scans of a folder."""
     files = volumes_by_id(folder / "images")
-    with (folder / "scans.csv").open(newline="") as file:
-        made = {row["frame_id"]: row for row in csv.DictReader(file)}
+    table = read_table(folder / "scans.csv", ("kind", "brain_visible", "gestational_age_weeks"))
+    made = {row["frame_id"]: row for row in table}
     return [
         Scan(
             files[truth.frame_id],
@@ -90,7 +90,7 @@ class _Worker:
     def answer(cls, scan: Scan) -> Answer:
         try:
             estimate: PoseEstimate = cls.estimator.estimate(read_volume(scan.file))
-        except NoHeadFoundError:
+        except E3PoseError:
             return Answer(scan)
         errors = pose_difference(estimate.canonical_to_ras, scan.truth)
         confidence = estimate.confidence
@@ -145,6 +145,8 @@ def main() -> None:
     parser.add_argument("--model", default="default", help="name or .safetensors file")
     parser.add_argument("--workers", type=int, default=1, help="processes")
     options = parser.parse_args()
+    if options.workers < 1:
+        parser.error("--workers: give 1 or more")
     answers = answers_to(
         [scan for folder in options.folders for scan in scans_of(folder)], options.model, options.workers
     )

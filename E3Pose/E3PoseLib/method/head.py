@@ -57,7 +57,8 @@ class Head:
         Dice overlap of the brain masks by the segmentation network and the close-up network; None before the
         close-up, or where the model has none.
     upright_agreement : float or None
-        Dice overlap of that brain mask and the one by the upright network; None before that, or without one.
+        Dice overlap of that brain mask and the one by the upright network; None before that, without one, and of a
+        brain without skull.
     eye_map : EyeMap or None
         None where no network has looked for eyes.
     axes : SeenAxes or None

@@ -48,7 +48,8 @@ class Confidence:
     brain_agreement : float or None
         Dice overlap of the brain masks of segmentation and close-up network; None without a close-up network.
     upright_agreement : float or None
-        Dice overlap of their common mask and that of the upright network; None without an upright network.
+        Dice overlap of their common mask and that of the upright network; None without an upright network, and of
+        a brain without skull.
     view_disagreement_degrees : float or None
         Mean angle between the rotation of each view and that of all views; None where there is one view.
     interleave_ratio : float
