@@ -90,7 +90,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.directionControl = DirectionControl(say)
         self.overlays = Overlays(self.views)
         shown = (self.views, self.overlays.axes, say, self._refreshResult, fail)
-        self.correction = Correction(self.ui, self.logic, *shown)
+        self.correction = Correction(self.ui, self.logic, *shown, lambda: self.isBusy)
         shown = (self.outputs, self._reslicingRun, self.views, self.maskControls, say, fail)
         self.resultSection = ResultSection(self.ui, self.logic, *shown)
         self.prescriptionSection = PrescriptionSection(self.ui, self.views, say)
@@ -131,11 +131,12 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
         self.modelSection.refresh()
         self.setupSection.refresh()
-        self.views.refresh()
+        self.views.enter()
         self._checkCanEstimate()
 
     def exit(self) -> None:
         """Called each time another module is opened; a run goes on."""
+        self.views.leave()
 
     def onReload(self) -> None:
         """Reload the library and the panel's parts with the module file."""
@@ -213,9 +214,11 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onEstimateButton(self, checked=False) -> None:
         """Start the estimation; the result comes by `_onWritten`."""
+        self.correction.stop()  # handles that a person holds would jump from under the hand
         if self.estimation.start():
             self.status.say("")
             self.status.showProgress(_("Starting"), 0.0)
+        self.correction.refresh()
         self._checkCanEstimate()
 
     def onCancelButton(self, checked=False) -> None:

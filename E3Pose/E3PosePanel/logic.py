@@ -143,13 +143,20 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         if not mrml.write_upright_mask(segmentationNode, uprightNode, target, reslicing.pose):
             mrml.remove_node(target)
 
+    @staticmethod
+    def poseFiles(file) -> list:
+        """The files that `savePose` writes: with ``.npy``, ``.tfm`` and ``.json`` behind a name that may have dots."""
+        file = Path(file)
+        stem = file.name[: -len(".json")] if file.name.lower().endswith(".json") else file.name
+        return [file.with_name(stem + suffix) for suffix in (".npy", ".tfm", ".json")]
+
     def savePose(self, transformNode, file) -> list:
         """Save a pose: with all that is known of it as JSON, and the matrix alone as ``.tfm`` and ``.npy`` beside it.
 
         Returns the files. The JSON says by its ``review`` whether the pose is as estimated, checked by eye or corrected
         by hand. Raises TransformError where there is no pose, OutputError where a file cannot be written.
         """
-        pose, file = mrml.head_pose(transformNode), Path(file).with_suffix(".json")
+        pose, files = mrml.head_pose(transformNode), self.poseFiles(file)
         volume = transformNode.GetNodeReference(mrml.VOLUME_REFERENCE)
         storage = volume.GetStorageNode() if volume is not None else None
         document = {
@@ -159,7 +166,6 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
             "canonical_to_ras": pose.tolist(),
             "ras_to_canonical": invert_rigid(pose).tolist(),
         }
-        files = [file.with_suffix(".npy"), file.with_suffix(".tfm"), file]
         for path, write, content in zip(files, (write_npy, write_itk, write_json), (pose, pose, document), strict=True):
             write(path, content)
         return files

@@ -16,7 +16,8 @@ OFFICIAL_NAME = "official"
 
 
 class ModelSection:
-    """Shows the named models; ``onChanged()`` is called when another one is selected or added.
+    """Shows the named models; ``onChanged()`` is called when another one is selected or added, or
+    begins to be imported.
 
     ``run`` is the `BackgroundRun` that reads official weights.
     """
@@ -126,6 +127,7 @@ class ModelSection:
             onFinished=lambda answer: self._added(target),
             onFailed=lambda error: self._showMessage(_("Not imported: {error}").format(error=error)),
         )
+        self._onChanged()
 
     def _added(self, file: Path) -> None:
         self._parameterNode.model = file.stem

@@ -116,9 +116,7 @@ class PrescriptionSection:
             frames = stack.slice_centres[:, None] + _corners(stack)
             mrml.write_slices(model, frames, stack.thickness * stack.normal, volume)
         self._model = model
-        for node in slicer.util.getNodesByClass(mrml.SLICES_CLASS):
-            if node.GetAttribute(mrml.SLICES_ATTRIBUTE) and node.GetDisplayNode():
-                node.GetDisplayNode().SetVisibility(node == model)
+        mrml.show_only(slicer.mrmlScene, mrml.SLICES_CLASS, model)
 
     @staticmethod
     def _mayWrite(model, volume) -> bool:

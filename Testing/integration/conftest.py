@@ -159,6 +159,44 @@ def in_two_steps(panel, button, waiting: list) -> Callable:
 
 
 @pytest.fixture
+def sequence(panel, scene):
+    """The phantom as a sequence, selected."""
+    from .sequences import Sequence
+
+    found = Sequence(scene)
+    panel.ui.inputVolumeSelector.setCurrentNode(found.scan)
+    return found
+
+
+@pytest.fixture
+def answers(panel, estimates, monkeypatch):
+    """``answers(count)`` lets the worker's next answers come, or all of them; no other process computes them."""
+    waiting = []
+
+    def estimate(scan, model, options, onFinished, onFailed, isWanted, series=None):
+        volume = scan.volume
+        waiting.append(lambda: (isWanted(), onFinished(*estimates(volume, model, options, series))))
+
+    monkeypatch.setattr(panel._run, "estimate", estimate)
+
+    def answer(count: int = 1000) -> None:
+        while waiting and count:
+            count -= 1
+            waiting.pop()()
+
+    return answer
+
+
+@pytest.fixture
+def tracked(panel, sequence, answers):
+    """The panel after all time points."""
+    panel.ui.estimateAllButton.click()
+    answers()
+    assert panel.ui.statusLabel.text.startswith("Done: 5 time points")
+    return panel
+
+
+@pytest.fixture
 def two_steps() -> Callable:
     """`in_two_steps`, for fixtures of other files."""
     return in_two_steps

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from .test_slicer_following import ball, turned
+from .theirs import clone
 
 pytestmark = pytest.mark.usefixtures("panel")
 
@@ -133,10 +134,8 @@ def test_a_scaled_scan_has_no_slices(planned, scan_node, scene):
 
 
 def drawn(scene) -> list:
-    from E3PoseLib import mrml
-
     nodes = [scene.GetNthNodeByClass(index, "vtkMRMLModelNode") for index in range(scene.GetNumberOfNodes())]
-    return [node for node in nodes if node is not None and node.GetAttribute(mrml.SLICES_ATTRIBUTE)]
+    return [node for node in nodes if node is not None and node.GetAttribute("E3Pose.Slices")]
 
 
 def test_slices_are_drawn_where_they_are_planned_and_follow(planned, scan_node, second_scan, scene):
@@ -165,6 +164,15 @@ def test_slices_are_drawn_where_they_are_planned_and_follow(planned, scan_node, 
     assert model.GetDisplayNode().GetVisibility() and drawn(scene) == [model]
     planned.ui.showStackCheckBox.checked = False
     assert not model.GetDisplayNode().GetVisibility()
+
+
+def test_a_copy_of_the_slices_is_a_person_s_own(planned, scene):
+    planned.ui.showStackCheckBox.checked = True
+    (slices,) = drawn(scene)
+    copy = clone(slices, "my slices")
+    planned._refreshResult()
+    planned.ui.showStackCheckBox.checked = False
+    assert copy.GetDisplayNode().GetVisibility() and not slices.GetDisplayNode().GetVisibility()
 
 
 def test_slices_that_were_deleted_do_not_come_again_and_models_of_others_stay(planned, scan_node, scene):

@@ -3,90 +3,13 @@
 import numpy as np
 import pytest
 
-from .conftest import add_blob, add_phantom
+from .conftest import add_blob
+from .sequences import SHIFTS, Sequence, outputs
 
 pytestmark = pytest.mark.usefixtures("panel")
 
-SHIFTS = (0.0, 3.0, 6.0, 9.0, 12.0)
-"""By how much the phantom lies further to the right at each time point, mm."""
-
 SPOILED = 2
 """The time point that has too few voxels for a scan, where a test wants one."""
-
-
-class Sequence:
-    """The phantom at five time points, 2.5 s apart, in a browser that shows the first; or another scan."""
-
-    def __init__(self, scene, spoiled: int | None = None, scan=None, shifts=SHIFTS):
-        import slicer
-
-        self.scene = scene
-        self.scan = scan or add_phantom(scene, "bold", step=3)
-        sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "bold sequence")
-        sequence.SetIndexName("time")
-        sequence.SetIndexUnit("s")
-        self.voxel_to_ras = slicer.util.arrayFromVTKMatrix(self._matrix())
-        for index, shift in enumerate(shifts):
-            moved = self.voxel_to_ras.copy()
-            moved[0, 3] += shift
-            self.scan.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(moved))
-            sequence.SetDataNodeAtValue(self.scan, str(2.5 * index))
-            if index == spoiled:
-                item = sequence.GetNthDataNode(index)
-                slicer.util.updateVolumeFromArray(item, np.ones((4, 4, 4), np.int16))
-        self.browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "bold browser")
-        self.browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
-        self.browser.AddProxyNode(self.scan, sequence, False)
-        self.browser.SetSelectedItemNumber(0)
-
-    def _matrix(self):
-        import vtk
-
-        matrix = vtk.vtkMatrix4x4()
-        self.scan.GetIJKToRASMatrix(matrix)
-        return matrix
-
-    def play(self, index: int) -> None:
-        self.browser.SetSelectedItemNumber(index)
-
-
-@pytest.fixture
-def sequence(panel, scene):
-    found = Sequence(scene)
-    panel.ui.inputVolumeSelector.setCurrentNode(found.scan)
-    return found
-
-
-@pytest.fixture
-def answers(panel, estimates, monkeypatch):
-    """``answers(count)`` lets the worker's next answers come, or all of them; no other process computes them."""
-    waiting = []
-
-    def estimate(scan, model, options, onFinished, onFailed, isWanted, series=None):
-        volume = scan.volume
-        waiting.append(lambda: (isWanted(), onFinished(*estimates(volume, model, options, series))))
-
-    monkeypatch.setattr(panel._run, "estimate", estimate)
-
-    def answer(count: int = 1000) -> None:
-        while waiting and count:
-            count -= 1
-            waiting.pop()()
-
-    return answer
-
-
-@pytest.fixture
-def tracked(panel, sequence, answers):
-    """The panel after all time points."""
-    panel.ui.estimateAllButton.click()
-    answers()
-    assert panel.ui.statusLabel.text.startswith("Done: 5 time points")
-    return panel
-
-
-def outputs(panel):
-    return panel.ui.outputTransformSelector.currentNode(), panel.ui.outputSegmentationSelector.currentNode()
 
 
 def column(scene, name: str) -> list:
@@ -276,13 +199,16 @@ def test_a_scan_that_is_moved_in_between_is_no_motion_of_the_head(panel, sequenc
         assert np.allclose(column(scene, name), expected, atol=0.7), name
 
 
-def test_other_settings_estimate_all_anew(tracked, sequence, answers):
+def test_other_settings_estimate_all_anew(app, tracked, sequence, answers):
+    import qt
+
     from E3PoseLib import mrml
 
     transform, _ = outputs(tracked)
     tracked.ui.directionComboBox.currentIndex = 1
     assert "all time points again" in tracked.ui.statusLabel.text and tracked.ui.directionComboBox.currentIndex == 0
     results = mrml.series_results_of(sequence.scan, mrml.find_time_points(sequence.scan))
+    app.answers.append(qt.QMessageBox.Ok)  # it asks before what there is goes
     tracked.ui.estimateAllButton.click()
     assert results.missing() == [0, 1, 2, 3, 4]
     answers()

@@ -58,6 +58,19 @@ def add_segment(segmentation_node, name: str, volume_node) -> None:
     segmentation_node.GetSegmentation().AddSegment(segment)
 
 
+def clone(node, name: str):
+    """As the subject hierarchy clones: with a display node of its own."""
+    scene = node.GetScene()
+    copy = scene.AddNewNodeByClass(node.GetClassName())
+    copy.CopyContent(node)
+    copy.Copy(node)
+    copy.SetName(name)
+    display = scene.AddNewNodeByClass(node.GetDisplayNode().GetClassName())
+    copy.SetAndObserveDisplayNodeID(display.GetID())
+    display.SetVisibility(True)
+    return copy
+
+
 class Theirs:
     """The nodes of a person: two scans, a registration, a segmentation of the placenta."""
 

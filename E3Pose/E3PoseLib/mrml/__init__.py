@@ -7,22 +7,19 @@ parent frame. Nothing here needs more than Slicer itself brings, `Scan.volume` a
 
 from E3PoseLib.mrml.drawn.axes import HeadAxes
 from E3PoseLib.mrml.drawn.box import BOX_CLASS, move_box, write_box
-from E3PoseLib.mrml.drawn.slices import SLICES_ATTRIBUTE, SLICES_CLASS, is_edited_slices, write_slices
-from E3PoseLib.mrml.following import follow_scan
+from E3PoseLib.mrml.drawn.slices import SLICES_CLASS, is_edited_slices, write_slices
 from E3PoseLib.mrml.hierarchy import place_beside, place_under
-from E3PoseLib.mrml.mask import (
+from E3PoseLib.mrml.masks.following import follow_scan, is_edited_mask
+from E3PoseLib.mrml.masks.segment import (
     check_mask_node,
     has_mask,
-    is_edited_mask,
-    is_put_aside,
+    holds_other_segments,
     make_surface,
     mask_to_world,
-    mask_visibility,
     mask_voxels,
-    show_mask,
-    show_only_masks_of,
     write_mask,
 )
+from E3PoseLib.mrml.masks.shown import is_put_aside, mask_visibility, show_mask, show_only_masks_of
 from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk, voxel_to_parent, voxel_to_world, voxels
 from E3PoseLib.mrml.outputs import (
     VOLUME_REFERENCE,
@@ -34,6 +31,7 @@ from E3PoseLib.mrml.outputs import (
     is_result_of,
     remove_node,
     result_of,
+    show_only,
 )
 from E3PoseLib.mrml.pose import (
     ALIGN_VOLUME,
@@ -105,6 +103,7 @@ from E3PoseLib.mrml.upright import (
     HEAD_MM,
     UprightReslicing,
     head_in_upright,
+    is_edited_upright,
     reslice_upright,
     scan_state,
     upright_mask,
@@ -139,7 +138,6 @@ __all__ = [
     "PLACE_AXES",
     "RESULT_ATTRIBUTE",
     "SCAN_EVENTS",
-    "SLICES_ATTRIBUTE",
     "SLICES_CLASS",
     "VOLUME_REFERENCE",
     "AlignedStack",
@@ -164,10 +162,12 @@ __all__ = [
     "has_mask",
     "head_in_upright",
     "head_pose",
+    "holds_other_segments",
     "is_compared",
     "is_edited_mask",
     "is_edited_pose",
     "is_edited_slices",
+    "is_edited_upright",
     "is_empty",
     "is_in_sequence",
     "is_of",
@@ -217,6 +217,7 @@ __all__ = [
     "show_compared_masks",
     "show_comparison",
     "show_mask",
+    "show_only",
     "show_only_masks_of",
     "show_scan",
     "show_standard_planes",

@@ -9,7 +9,7 @@ import slicer
 import vtk
 
 from E3PoseLib.errors import OutputError
-from E3PoseLib.mrml.matrices import to_numpy
+from E3PoseLib.mrml.matrices import nodes_of_class, to_numpy
 
 VOLUME_REFERENCE = "E3Pose.InputVolume"
 """Role of the node reference by which each result knows its scan."""
@@ -67,6 +67,13 @@ def result_of(volume_node, class_name: str):
     found = [node for node in nodes if is_of(node, volume_node)]
     originals = [node for node in found if is_result_of(node, volume_node)]
     return (originals or found or [None])[-1]
+
+
+def show_only(scene, class_name: str, shown) -> None:
+    """Hide all results of a class but one, which may be None; copies of results are a person's own, and stay."""
+    for node in nodes_of_class(scene, class_name):
+        if node.GetNodeReferenceID(SELF_REFERENCE) == node.GetID() and node.GetDisplayNode() is not None:
+            node.GetDisplayNode().SetVisibility(node == shown)
 
 
 def is_empty(node) -> bool:

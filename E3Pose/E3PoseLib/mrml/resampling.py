@@ -11,9 +11,9 @@ from vtk.util.numpy_support import vtk_to_numpy
 from E3PoseLib.imaging.geometry import transform_points
 from E3PoseLib.mrml.matrices import to_vtk, voxel_to_parent, voxel_to_world
 
-LARGEST_GRID = 2**26
-"""Voxels of the largest grid that a warped volume is resampled to."""
-
+FINEST_MM, LARGEST_GRID = 1.5, 2**24
+"""Spacing and voxels of the finest grid that a warped volume is resampled to, while the window stands still: networks
+see 3 mm."""
 
 FIRST_VOXELS_A_SECOND = 5e6
 """How quick resampling is taken to be before it has been timed; a warp takes longer than a matrix."""
@@ -26,7 +26,7 @@ def resample_to_world(node) -> tuple[np.ndarray, np.ndarray]:
     bounds = np.zeros(6)
     node.GetRASBounds(bounds)
     low, high = bounds[::2], bounds[1::2]
-    spacing = max(min(node.GetSpacing()), (np.prod(high - low) / LARGEST_GRID) ** (1 / 3))
+    spacing = max(min(node.GetSpacing()), FINEST_MM, (np.prod(high - low) / LARGEST_GRID) ** (1 / 3))
     shape = np.maximum(1, np.ceil((high - low) / spacing)).astype(int)
     grid_to_world = np.diag([spacing, spacing, spacing, 1.0])
     grid_to_world[:3, 3] = low + spacing / 2

@@ -1,20 +1,25 @@
 """Resliced volumes out: the scan along the head's axes."""
 
 import json
+import zlib
 
 import numpy as np
+from vtk.util.numpy_support import vtk_to_numpy
 
 from E3PoseLib.errors import OutputError, VolumeError
 from E3PoseLib.imaging.geometry import transform_points
-from E3PoseLib.mrml.mask import copy_mask, mask_to_world, note_places
-from E3PoseLib.mrml.matrices import is_set, to_vtk, voxel_to_world
-from E3PoseLib.mrml.outputs import MASK_REFERENCE, check_output, mark_result
+from E3PoseLib.mrml.masks.segment import copy_mask, mask_to_world, note_places
+from E3PoseLib.mrml.matrices import is_set, to_vtk, voxel_to_parent, voxel_to_world
+from E3PoseLib.mrml.outputs import MASK_REFERENCE, check_output, is_result_of, mark_result
 from E3PoseLib.mrml.pose import head_pose
 from E3PoseLib.mrml.resampling import Reslicing
-from E3PoseLib.mrml.scan import check_volume_node, place
+from E3PoseLib.mrml.scan import SAME_PLACE_MM, check_volume_node, place
 
 GRID_ATTRIBUTE = "E3Pose.GridToHead"
 """Of an upright volume: its voxel indices -> the head's frame, as JSON."""
+
+VOXELS_ATTRIBUTE = "E3Pose.UprightVoxels"
+"""Of an upright volume: how many voxels it had along each axis when it was written, and their checksum, as JSON."""
 
 HEAD_MM = 180.0
 """Edge of the cube about the head's centre that is resliced: a term fetus's head and what surrounds it."""
@@ -86,13 +91,15 @@ class UprightReslicing:
         # First how it is displayed: Slicer would look for a window in voxels that are shown in that of the scan.
         output_node.CreateDefaultDisplayNodes()
         source_display, display = scan_node.GetDisplayNode(), output_node.GetDisplayNode()
-        if source_display is not None and display is not None:
+        # Once: the window that it has later may be a person's.
+        if source_display is not None and display is not None and not is_result_of(output_node, scan_node):
             display.SetAutoWindowLevel(False)
             display.SetWindowLevel(source_display.GetWindow(), source_display.GetLevel())
         output_node.SetIJKToRASMatrix(to_vtk(self._grid_to_canonical))
         output_node.SetAndObserveTransformNodeID(None)
         output_node.SetAndObserveImageData(self._reslicing.image)
         output_node.SetAttribute(GRID_ATTRIBUTE, json.dumps(self._grid_to_canonical.tolist()))
+        output_node.SetAttribute(VOXELS_ATTRIBUTE, json.dumps(_voxels_in_short(output_node)))
         mark_result(output_node, scan_node.GetID())
 
 
@@ -122,13 +129,34 @@ def upright_mask(upright_node):
     return upright_node.GetNodeReference(MASK_REFERENCE)
 
 
+def is_edited_upright(upright_node) -> bool:
+    """Whether somebody has gone on with an upright volume: changed its voxels, or moved it, cropped or not."""
+    grid, written = upright_node.GetAttribute(GRID_ATTRIBUTE), upright_node.GetAttribute(VOXELS_ATTRIBUTE)
+    if grid is None:
+        return False
+    if written is None or upright_node.GetImageData() is None or upright_node.GetTransformNodeID() is not None:
+        return True
+    is_in_place = np.allclose(voxel_to_parent(upright_node), json.loads(grid), atol=SAME_PLACE_MM)
+    return not is_in_place or json.loads(written) != _voxels_in_short(upright_node)
+
+
+def _voxels_in_short(volume_node) -> dict:
+    """How many voxels there are along each axis, and their checksum."""
+    image = volume_node.GetImageData()
+    scalars = np.ascontiguousarray(vtk_to_numpy(image.GetPointData().GetScalars()))
+    return {"shape": list(image.GetDimensions()), "crc32": zlib.crc32(scalars)}
+
+
 def head_in_upright(upright_node) -> np.ndarray | None:
     """The canonical_to_world pose of the head in a volume that was resliced upright, wherever it was moved since.
 
-    None in another volume, in one under a warp, and in one whose grid is another now.
+    None in another volume, in one under a warp, and in one whose grid is another now, as by cropping.
     """
     text, to_world = upright_node.GetAttribute(GRID_ATTRIBUTE), voxel_to_world(upright_node)
     if text is None or to_world is None:
+        return None
+    written = upright_node.GetAttribute(VOXELS_ATTRIBUTE)
+    if written is not None and json.loads(written)["shape"] != list(upright_node.GetImageData().GetDimensions()):
         return None
     pose = to_world @ np.linalg.inv(np.array(json.loads(text)))
     return pose if np.allclose(pose[:3, :3].T @ pose[:3, :3], np.eye(3), atol=1e-4) else None

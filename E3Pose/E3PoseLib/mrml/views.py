@@ -155,7 +155,8 @@ def restore_planes(scene, before: dict) -> None:
             plane = before[name]
             _, height, depth = plane["field_of_view"]
             columns, rows, _ = node.GetDimensions()
-            set_plane(node, plane["slice_to_ras"], (height * columns / rows, height, depth), plane["xyz_origin"])
+            width = height * columns / max(rows, 1)  # a view that is shut has none
+            set_plane(node, plane["slice_to_ras"], (width, height, depth), plane["xyz_origin"])
 
 
 def set_plane(node, slice_to_ras: np.ndarray, field_of_view, xyz_origin) -> None:

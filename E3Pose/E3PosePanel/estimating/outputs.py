@@ -114,6 +114,8 @@ class Outputs:
         elif name == "outputSegmentation":
             mrml.check_mask_node(node, parentId)
             isEdited = mrml.is_edited_mask(node)
+        else:
+            isEdited = mrml.is_edited_upright(node)
         mrml.check_output(node, volume, chosen)
         if isEdited:
             raise OutputError(_("'{name}' was checked or changed by hand").format(name=node.GetName()))

@@ -72,12 +72,17 @@ class SeriesEstimation:
         except E3PoseError as error:
             panel.status.sayFailed(error)
             return
-        settings = mrml.settings_text(model=model, options=options, direction=parameters.direction.value)
+        # Not the device: another one gives the same poses.
+        what = {name: value for name, value in options.items() if name != "device"}
+        settings = mrml.settings_text(model=model, options=what, direction=parameters.direction.value)
         results = mrml.series_results_of(volume, points) or self._make(points, settings)
         if results.settings != settings or not results.missing():
+            if not self._mayReplace(results):
+                return
             results.start_anew(settings)
         self._results, self._asked = results, (model, options, parameters.direction.value)
-        self._waiting = collections.deque(results.missing())
+        # By their values: a person may take items out of the sequence meanwhile.
+        self._waiting = collections.deque(points.value(index) for index in results.missing())
         self._count, self._begin = len(self._waiting), time.monotonic()
         self._nBegun += 1
         self._name = f"series {self._nBegun}"
@@ -92,7 +97,11 @@ class SeriesEstimation:
         if not self.busy or not self._waiting:
             return stage, fraction
         done = self._count - len(self._waiting)
-        words = _("Time point {index} of {count}").format(index=self._waiting[0] + 1, count=len(self._results.points))
+        points = self._results.points
+        index = points.index_of(self._waiting[0])
+        if index is None:
+            return stage, fraction
+        words = _("Time point {index} of {count}").format(index=index + 1, count=len(points))
         if done:
             left = (time.monotonic() - self._begin) / done * len(self._waiting)
             words += _(", {time} left").format(time=f"{left / 60:.0f} min" if left > 90 else f"{left:.0f} s")
@@ -103,13 +112,24 @@ class SeriesEstimation:
         if self.busy:
             self._finish(_("Cancelled"))
 
+    def _mayReplace(self, results) -> bool:
+        """Ask before the poses and masks that there are give way to new ones, which come one by one."""
+        count = sum(one is not None for one in results.results())
+        if not count:
+            return True
+        question = _(
+            "{count} time points of '{scan}' have a pose. Estimate all of them anew?\n\n"
+            "Their poses, and masks as they are now, are lost at once."
+        ).format(count=count, scan=results.points.volume_node.GetName())
+        return slicer.util.confirmOkCancelDisplay(question)
+
     def _make(self, points, settings: str):
         """New sequences, shown by nodes of the scan's own."""
         logic, outputs, volume = self._panel.logic, self._panel.outputs, points.volume_node
         transform, _reason = outputs.place("outputTransform", volume)
         segmentation, _reason = outputs.place("outputSegmentation", volume, volume.GetTransformNodeID())
-        if segmentation is not None and segmentation.GetSegmentation().GetNumberOfSegments() > 1:
-            segmentation = None  # what a browser writes there would replace the other segments
+        if segmentation is not None and mrml.holds_other_segments(segmentation):
+            segmentation = None  # what a browser writes there would replace them
         transform = transform or logic.addOutput(TRANSFORM, volume)
         segmentation = segmentation or logic.addOutput(SEGMENTATION, volume)
         return mrml.make_series_results(points, transform, segmentation, settings)
@@ -118,9 +138,13 @@ class SeriesEstimation:
         """Ask for the next time point that can be read; finish where there is none."""
         model, options, _direction = self._asked
         while self.busy and self._waiting:
-            index = self._waiting[0]
+            value = self._waiting[0]
             try:
                 self._checkStillThere()
+                index = self._results.points.index_of(value)
+                if index is None:  # taken out of the sequence
+                    self._waiting.popleft()
+                    continue
                 scan = self._results.points.read(index)
             except VolumeError as error:
                 self._onFailed(error, goOn=False)
@@ -144,8 +168,14 @@ class SeriesEstimation:
     def _onFinished(self, scan, answer: dict, mask) -> None:
         if not self.busy:
             return
-        self._results.write(self._waiting.popleft(), scan, answer, mask, self._asked[2])
-        self._tell()
+        index = self._results.points.index_of(self._waiting.popleft())
+        if index is not None:
+            try:
+                self._results.write(index, scan, answer, mask, self._asked[2])
+                self._tell()
+            except Exception as error:
+                self._finish(_("Stopped: {reason}").format(reason=str(error).rstrip(".")))
+                raise
         self._next()
 
     def _onFailed(self, error: Exception, goOn: bool = True) -> None:
@@ -153,8 +183,10 @@ class SeriesEstimation:
         if not self.busy:
             return
         if isinstance(error, VolumeError | NoHeadFoundError) and self._isThere():
-            self._results.write_failure(self._waiting.popleft(), str(error).rstrip("."))
-            self._tell()
+            index = self._results.points.index_of(self._waiting.popleft())
+            if index is not None:
+                self._results.write_failure(index, str(error).rstrip("."))
+                self._tell()
             if goOn:
                 self._next()
         else:

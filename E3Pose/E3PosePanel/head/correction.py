@@ -1,5 +1,6 @@
 """The section Check: the pose looked at, corrected by hand, taken back to the estimate, saved."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,23 @@ REST_MS = 300
 """Once the handles have rested for so long, the pose follows them; meanwhile only the arrows do."""
 
 
+UNFIT_FOR_FILES = r'[<>:"/\\|?*\x00-\x1f]'
+"""What some system forbids in the name of a file; nodes that come from DICOM are called "3: T2/HASTE"."""
+
+
+def fileName(name: str) -> str:
+    """A node's name as that of a file."""
+    return re.sub(UNFIT_FOR_FILES, "_", name).strip(" .") or "pose"
+
+
 class Correction:
     """Lets a person move the head's axes by handles and say that the pose is right.
 
     ``onChanged()`` is called when the pose or what is said of it has changed, ``onFailed(error)`` where a button can do
-    nothing.
+    nothing; ``isBusy()`` tells whether an answer is under way, which would take the pose from under the hand.
     """
 
-    def __init__(self, ui, logic, views, axes, showMessage, onChanged, onFailed):
+    def __init__(self, ui, logic, views, axes, showMessage, onChanged, onFailed, isBusy):
         self._ui = ui
         self._logic = logic
         self._views = views
@@ -29,6 +39,7 @@ class Correction:
         self._showMessage = showMessage
         self._onChanged = onChanged
         self._onFailed = onFailed
+        self._isBusy = isBusy
         self._parameterNode = None
         self._corrected = None
         self._tag = None
@@ -57,7 +68,7 @@ class Correction:
         # Of a time point of many: what is changed there would be lost at the next one.
         isOneOfMany = result is not None and mrml.is_in_sequence(transform)
         self._ui.savePoseButton.enabled = isKnown
-        self._ui.correctButton.enabled = isKnown and not isOneOfMany
+        self._ui.correctButton.enabled = isKnown and not isOneOfMany and not self._isBusy()
         self._ui.checkedCheckBox.enabled = isKnown and not isOneOfMany and state != mrml.CORRECTED
         self._ui.checkedCheckBox.checked = state != mrml.ESTIMATED
         self._ui.resetPoseButton.enabled = result is not None and (
@@ -84,12 +95,14 @@ class Correction:
 
     def onCheckedCheckBox(self, checked: bool) -> None:
         """Note that the pose was looked at and is right."""
-        mrml.mark_checked(self._transform(), checked)
+        with mrml.one_step(slicer.mrmlScene, [self._transform()]):
+            mrml.mark_checked(self._transform(), checked)
         self._onChanged()
 
     def onResetPoseButton(self, checked=False) -> None:
         """Go back to the estimate."""
-        mrml.reset_pose(self._transform())
+        with mrml.one_step(slicer.mrmlScene, [self._transform()]):
+            mrml.reset_pose(self._transform())
         self._showMessage(_("Back to the estimate."))
         self._onChanged()
 
@@ -98,14 +111,22 @@ class Correction:
         name = qt.QFileDialog.getSaveFileName(
             slicer.util.mainWindow(),
             _("Save the pose as .json, with .tfm and .npy beside it"),
-            f"{self._parameterNode.inputVolume.GetName()}.json",
+            f"{fileName(self._parameterNode.inputVolume.GetName())}.json",
             _("Pose") + " (*.json)",
         )
         if name:
             self.saveTo(Path(name))
 
     def saveTo(self, file: Path) -> None:
-        """Save the pose: all of it as JSON, the matrix alone as ``.tfm`` and ``.npy`` beside it."""
+        """Save the pose: all of it as JSON, the matrix alone as ``.tfm`` and ``.npy`` beside it.
+
+        The dialog has asked about the file that was named alone; of the others that are there it is asked here.
+        """
+        others = [path for path in self._logic.poseFiles(file) if path != file and path.exists()]
+        if others:
+            names = ", ".join(path.name for path in others)
+            if not slicer.util.confirmOkCancelDisplay(_("Replace {names} too?").format(names=names)):
+                return
         try:
             written = self._logic.savePose(self._transform(), file)
         except E3PoseError as error:
@@ -143,7 +164,8 @@ class Correction:
             return
         try:
             # In the upright volume the handles move the head as seen there.
-            mrml.correct_pose(self._corrected, scanPose @ np.linalg.inv(shownPose) @ self._axes.pose())
+            with mrml.one_step(slicer.mrmlScene, [self._corrected]):
+                mrml.correct_pose(self._corrected, scanPose @ np.linalg.inv(shownPose) @ self._axes.pose())
         except E3PoseError as error:
             self._onFailed(error)
             return

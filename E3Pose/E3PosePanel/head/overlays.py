@@ -54,13 +54,13 @@ class Overlays:
             self._box, parameters.showBox = None, False  # deleted: it does not come again unasked
         volume = parameters.inputVolume
         if pose is not None and parameters.showBox and not self._views.showsUpright:
-            self._box = mrml.result_of(volume, mrml.BOX_CLASS) or self._makeBox(volume, pose)
+            box = mrml.result_of(volume, mrml.BOX_CLASS)
+            # A copy is a person's own.
+            self._box = box if box is not None and mrml.is_result_of(box, volume) else self._makeBox(volume, pose)
             self._followHead(self._box, pose)
         else:
             self._box = None
-        for node in slicer.util.getNodesByClass(mrml.BOX_CLASS):
-            if node.GetNodeReferenceID(mrml.VOLUME_REFERENCE) and node.GetDisplayNode():
-                node.GetDisplayNode().SetVisibility(node == self._box)
+        mrml.show_only(slicer.mrmlScene, mrml.BOX_CLASS, self._box)
 
     def _makeBox(self, volume, pose: np.ndarray):
         name = slicer.mrmlScene.GenerateUniqueName(f"{volume.GetName()} {_('head box')}")

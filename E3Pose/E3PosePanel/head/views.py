@@ -14,8 +14,9 @@ class Views(VTKObservationMixin):
     """Brings the selected scan before the eye: as it was acquired, in the head's standard planes, or resliced upright.
 
     With it goes its mask. Masks of other scans are hidden, not deleted: selecting their scan shows them again. What a
-    person has arranged stays, and the panel says which view shows something else. ``onShown()`` is called when the
-    volume shown is another, ``onFailed(error)`` where a button can do nothing.
+    person has arranged stays, and the panel says which view shows something else; what comes while another module is
+    open is shown when the panel is opened again. ``onShown()`` is called when the volume shown is another,
+    ``onFailed(error)`` where a button can do nothing.
     """
 
     def __init__(self, ui, onShown, onFailed):
@@ -29,6 +30,7 @@ class Views(VTKObservationMixin):
         self._uprightTags = []
         self._planesBefore = None
         self._poseInViews = None
+        self._isOpen, self._showLater = True, None
         ui.standardPlanesButton.connect("toggled(bool)", self.onStandardPlanesButton)
         ui.showUprightButton.connect("toggled(bool)", self.onShowUprightButton)
 
@@ -39,6 +41,7 @@ class Views(VTKObservationMixin):
         """
         self._parameterNode = parameterNode
         self._volume = parameterNode.inputVolume if parameterNode else None
+        self._showLater = None
         if parameterNode:
             self._takeOverPlanes()
         if self._volume and not any(node.GetBackgroundVolumeID() for node in self._composites()):
@@ -50,20 +53,40 @@ class Views(VTKObservationMixin):
     def select(self, volume) -> None:
         """Show another scan where the one selected before was shown."""
         previous, self._volume = self._volume, volume
+        self._showLater = None
         if volume:
             self._present(previous)
         else:
             self.turnBack()
         self.refresh()
 
+    def enter(self) -> None:
+        """The panel was opened: show what came meanwhile."""
+        self._isOpen, show, self._showLater = True, self._showLater, None
+        if show is not None:
+            show()
+        self.refresh()
+
+    def leave(self) -> None:
+        """Another module was opened, to which the views belong now."""
+        self._isOpen = False
+
     def showResult(self) -> None:
         """Show the selected scan with the result that has just come."""
+        if not self._isOpen:
+            self._showLater = self.showResult
+            return
         self._present()
         self.refresh()
 
     def showUpright(self) -> None:
         """Show the upright volume in its own planes instead of the scan, with the mask in its place."""
         volume = self._parameterNode.reslicedVolume
+        if not self._isOpen:
+            self._showLater = self.showUpright
+            return
+        if not self._isUpright(volume):  # it has gone, or changed, before it could be shown
+            return
         self._rememberPlanes(self._planesBefore or mrml.slice_planes(slicer.mrmlScene))
         self._poseInViews = None
         self._takeUpright(volume)

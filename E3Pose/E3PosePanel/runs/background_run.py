@@ -78,10 +78,10 @@ class BackgroundRun:
 
     def stop(self) -> None:
         """End the worker, and with it what it does: its memory is given back at once."""
-        self._timer.stop()
         wasBusy = self.busy
         if self._worker is not None:
             self._worker.stop()
+        self._endRequest()
         if wasBusy:
             self._onEnd()
 
@@ -101,20 +101,29 @@ class BackgroundRun:
         self._onFinished, self._onFailed, self._isWanted = onFinished, onFailed, isWanted
         self._timer.start()
 
+    def _endRequest(self) -> None:
+        """Ask no more, and let go of what the callbacks hold: the voxels of the scan are among it."""
+        self._timer.stop()
+        self._onFinished = self._onFailed = self._isWanted = None
+
     def _poll(self) -> None:
+        scene = slicer.mrmlScene
+        if scene.IsImporting() or scene.IsClosing() or scene.IsRestoring():
+            return  # Slicer lives on while it loads a scene; the answer waits until the nodes are all there
+        onFinished, onFailed = self._onFinished, self._onFailed
         try:
             self._isWanted()
         except E3PoseError as error:
             self.stop()
-            self._onFailed(error)
+            onFailed(error)
             return
         for event in self._worker.poll():
             if isinstance(event, Progress):
                 self._onProgress(event.stage, event.fraction)
                 continue
-            self._timer.stop()
+            self._endRequest()
             self._onEnd()
             if isinstance(event, Failed):
-                self._onFailed(event.error)
+                onFailed(event.error)
             else:
-                self._onFinished(event.answer, *event.masks)
+                onFinished(event.answer, *event.masks)

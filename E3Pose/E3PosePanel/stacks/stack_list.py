@@ -20,6 +20,7 @@ class StackList(VTKObservationMixin):
         self._onChanged = onChanged
         self._parameterNode = None
         self._followed = []
+        self._tags = []
         listWidget.connect("itemChanged(QListWidgetItem*)", self._onItemChanged)
 
     def setParameterNode(self, parameterNode) -> None:
@@ -31,6 +32,8 @@ class StackList(VTKObservationMixin):
                 self.removeObserver(scene, event, self.refresh)
             if self._parameterNode is not None:
                 self.addObserver(scene, event, self.refresh)
+        if self._parameterNode is None:
+            self._follow([])  # also while the scene closes, whose volumes are to go
         self.refresh()
 
     def checked(self) -> list:
@@ -67,10 +70,10 @@ class StackList(VTKObservationMixin):
         """Hear of new names."""
         if volumes == self._followed:
             return
-        for volume in self._followed:
-            self.removeObserver(volume, vtk.vtkCommand.ModifiedEvent, self._onModified)
-        for volume in volumes:
-            self.addObserver(volume, vtk.vtkCommand.ModifiedEvent, self._onModified)
+        # Not by the mixin, which would keep each node, and so its voxels, for as long as the panel lives.
+        for volume, tag in zip(self._followed, self._tags, strict=True):
+            volume.RemoveObserver(tag)
+        self._tags = [volume.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onModified) for volume in volumes]
         self._followed = volumes
 
     def _onModified(self, volume, event) -> None:

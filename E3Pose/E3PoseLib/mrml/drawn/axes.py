@@ -7,6 +7,7 @@ import numpy as np
 import vtk
 
 from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk
+from E3PoseLib.mrml.outputs import remove_node
 
 AXES = {"R": (0.9, 0.25, 0.25), "A": (0.3, 0.75, 0.3), "S": (0.35, 0.55, 1.0)}
 """Letter and colour of the head's right, anterior and superior axis."""
@@ -58,13 +59,14 @@ class HeadAxes:
         """Take all of it out of the scene."""
         for node in [*self._shown, self._transform]:
             if is_set(node):
-                node.GetScene().RemoveNode(node)
+                remove_node(node)
         self._transform, self._shown = None, []
 
     def _make(self, scene) -> None:
         self._transform = _add_hidden(scene, "vtkMRMLLinearTransformNode", "Head axes")
         self._transform.CreateDefaultDisplayNodes()
         display = self._transform.GetDisplayNode()
+        display.SetSaveWithScene(False)
         for enable in (
             display.SetEditorTranslationEnabled,
             display.SetEditorTranslationSliceEnabled,

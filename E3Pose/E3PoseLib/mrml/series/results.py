@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from E3PoseLib.mrml.mask import write_mask
+from E3PoseLib.mrml.masks.segment import write_mask
 from E3PoseLib.mrml.matrices import is_set, nodes_of_class
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, mark_result, remove_node
 from E3PoseLib.mrml.pose import NO_POSE_ATTRIBUTE, noted_place, read_result, write_pose

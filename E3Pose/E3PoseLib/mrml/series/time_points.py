@@ -37,6 +37,11 @@ class TimePoints:
         """The index value of a time point, as sequences name it."""
         return self.sequence.GetNthIndexValue(index)
 
+    def index_of(self, value: str) -> int | None:
+        """Which time point has an index value; None where it was taken out of the sequence."""
+        index = self.sequence.GetItemNumberFromIndexValue(value)
+        return index if index >= 0 else None
+
     @property
     def times(self) -> np.ndarray:
         """The index values as numbers ``[T]``; counted from 0 where they are none."""
@@ -64,8 +69,7 @@ class TimePoints:
         master = self.browser.GetMasterSequenceNode()
         if selected < 0 or master is None:
             return None
-        index = self.sequence.GetItemNumberFromIndexValue(master.GetNthIndexValue(selected))
-        return index if index >= 0 else None
+        return self.index_of(master.GetNthIndexValue(selected))
 
     def read(self, index: int) -> Scan:
         """One time point as a scan, in the world where its volume node lies now.

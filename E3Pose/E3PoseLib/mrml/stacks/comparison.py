@@ -3,7 +3,7 @@
 import numpy as np
 
 from E3PoseLib.errors import TransformError
-from E3PoseLib.mrml.mask import show_only_masks
+from E3PoseLib.mrml.masks.shown import show_only_masks
 from E3PoseLib.mrml.pose import head_pose
 from E3PoseLib.mrml.saved_views import of_layout
 from E3PoseLib.mrml.stacks.results import AlignedStack, Alignment

@@ -13,7 +13,8 @@ import slicer
 import vtk
 
 from E3PoseLib.mrml.hierarchy import common_parent
-from E3PoseLib.mrml.mask import has_mask, is_edited_mask, write_mask
+from E3PoseLib.mrml.masks.following import is_edited_mask
+from E3PoseLib.mrml.masks.segment import holds_other_segments, write_mask
 from E3PoseLib.mrml.matrices import nodes_of_class
 from E3PoseLib.mrml.outputs import ALIGNMENT_ATTRIBUTE, SELF_REFERENCE, VOLUME_REFERENCE, remove_node
 from E3PoseLib.mrml.pose import ALIGN_VOLUME, is_edited_pose, write_pose
@@ -176,8 +177,7 @@ def _alignment(identity: str, nodes: list) -> Alignment:
 def _is_used(node) -> bool:
     """Whether a person has gone on with a node of an alignment."""
     if node.IsA("vtkMRMLSegmentationNode"):
-        others = node.GetSegmentation().GetNumberOfSegments() - int(has_mask(node))
-        return is_edited_mask(node) or others > 0
+        return is_edited_mask(node) or holds_other_segments(node)
     if is_edited_pose(node) or is_reviewed(node):
         return True
     volume = node.GetNodeReference(VOLUME_REFERENCE)

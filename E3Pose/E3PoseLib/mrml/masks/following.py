@@ -5,8 +5,16 @@ import json
 import numpy as np
 import vtk
 
-from E3PoseLib.errors import OutputError
-from E3PoseLib.mrml.mask import FOLLOWED_ATTRIBUTE, has_surface, make_surface, mask_to_world, note_places
+from E3PoseLib.errors import OutputError, TransformError
+from E3PoseLib.mrml.masks.segment import (
+    FOLLOWED_ATTRIBUTE,
+    has_edited_voxels,
+    has_surface,
+    holds_other_segments,
+    make_surface,
+    mask_to_world,
+    note_places,
+)
 from E3PoseLib.mrml.matrices import is_set, parent_to_world, to_vtk
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
 from E3PoseLib.mrml.pose import motion
@@ -25,23 +33,48 @@ def follow_scan(segmentation_node) -> None:
     OutputError
         The segmentation holds other segments, which would move too.
     """
-    text = segmentation_node.GetAttribute(FOLLOWED_ATTRIBUTE) if is_set(segmentation_node) else None
-    scan_node = segmentation_node.GetNodeReference(VOLUME_REFERENCE) if text else None
-    here = mask_to_world(segmentation_node) if scan_node is not None and scan_node.GetImageData() else None
-    if here is None:
+    found = _places(segmentation_node)
+    if found is None:
         return
-    then = json.loads(text)
+    scan_node, then, here = found
     moved = motion(then["scan"], scan_node)
     if np.array_equal(moved, np.eye(4)):
         return
     if np.allclose(here, then["mask"], atol=SAME_PLACE_MM):
         _move_to(segmentation_node, scan_node, moved @ here)
+    elif not np.allclose(here, moved @ then["mask"], atol=SAME_PLACE_MM):
+        return
     note_places(segmentation_node, place(scan_node), mask_to_world(segmentation_node))
+
+
+def is_edited_mask(segmentation_node) -> bool:
+    """Whether somebody has changed a mask since it was written, or moved it other than with its scan."""
+    if has_edited_voxels(segmentation_node):
+        return True
+    found = _places(segmentation_node)
+    if found is None:
+        return False
+    scan_node, then, here = found
+    if np.allclose(here, then["mask"], atol=SAME_PLACE_MM):
+        return False
+    try:
+        moved = motion(then["scan"], scan_node)
+    except TransformError:
+        return True
+    return not np.allclose(here, moved @ then["mask"], atol=SAME_PLACE_MM)
+
+
+def _places(segmentation_node) -> tuple | None:
+    """A mask's scan, where both were seen together, and where the mask is now; None where that is not known."""
+    text = segmentation_node.GetAttribute(FOLLOWED_ATTRIBUTE) if is_set(segmentation_node) else None
+    scan_node = segmentation_node.GetNodeReference(VOLUME_REFERENCE) if text else None
+    here = mask_to_world(segmentation_node) if scan_node is not None and scan_node.GetImageData() else None
+    return None if here is None else (scan_node, json.loads(text), here)
 
 
 def _move_to(segmentation_node, scan_node, to_world: np.ndarray) -> None:
     """Bring a mask to a place in the world, under the transform that its scan sits under."""
-    if segmentation_node.GetSegmentation().GetNumberOfSegments() > 1:
+    if holds_other_segments(segmentation_node):
         raise OutputError(f"the mask stays where the scan was: '{segmentation_node.GetName()}' holds other segments")
     segmentation = segmentation_node.GetSegmentation()
     had_surface = has_surface(segmentation_node)

@@ -1,4 +1,4 @@
-"""Brain masks out: segmentation nodes with one segment, and where it is shown."""
+"""Brain masks out: one segment of a segmentation node, which a person may have changed since."""
 
 import json
 
@@ -9,8 +9,8 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from E3PoseLib.errors import OutputError
 from E3PoseLib.imaging.geometry import transform_points
-from E3PoseLib.mrml.matrices import nodes_of_class, parent_to_world, to_numpy, to_vtk
-from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, is_in_sequence, is_result_of, mark_result
+from E3PoseLib.mrml.matrices import parent_to_world, to_numpy, to_vtk
+from E3PoseLib.mrml.outputs import mark_result
 from E3PoseLib.mrml.scan import Scan
 
 SEGMENT_NAME = "Brain"
@@ -47,7 +47,7 @@ def check_mask_node(segmentation_node, parent_id: str | None) -> None:
         as the node is kept in another form than label maps (surfaces, contours).
     """
     segmentation = segmentation_node.GetSegmentation()
-    if set(segmentation.GetSegmentIDs()) <= {_mask_id(segmentation)}:
+    if not holds_other_segments(segmentation_node):
         return
     binary = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     if segmentation.GetSourceRepresentationName() != binary:
@@ -81,7 +81,7 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
     mark_result(segmentation_node, scan.volume_id)
     note_places(segmentation_node, scan.place, scan.grid_to_world)
     volume_node = segmentation_node.GetScene().GetNodeByID(scan.volume_id)
-    if volume_node is not None:
+    if volume_node is not None and not holds_other_segments(segmentation_node):  # theirs may be of a finer grid
         segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
 
 
@@ -95,7 +95,7 @@ def copy_mask(source_node, target_node, world_to_target: np.ndarray) -> bool:
     if to_world is None:
         return False
     image = slicer.vtkOrientedImageData()
-    source_node.GetBinaryLabelmapRepresentation(_mask_id(source_node.GetSegmentation()), image)
+    source_node.GetBinaryLabelmapRepresentation(mask_id(source_node.GetSegmentation()), image)
     image.SetGeometryFromImageToWorldMatrix(to_vtk(world_to_target @ to_world))
     _put_segment(target_node, image)
     target_node.SetAndObserveTransformNodeID(None)
@@ -116,17 +116,25 @@ def mask_voxels(segmentation_node) -> tuple[np.ndarray, np.ndarray] | None:
     if to_world is None:
         return None
     segmentation = segmentation_node.GetSegmentation()
-    segment = segmentation.GetSegment(_mask_id(segmentation))
+    segment = segmentation.GetSegment(mask_id(segmentation))
     image = segment.GetRepresentation(slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName())
     corner = np.eye(4)
     corner[:3, 3] = image.GetExtent()[::2]
     return _labels(image) == segment.GetLabelValue(), to_world @ corner
 
 
-def mask_points(segmentation_node) -> np.ndarray | None:
-    """The mask's voxels as points [N, 3] in world RAS; None where `mask_to_world` is."""
+def mask_ends(segmentation_node) -> np.ndarray | None:
+    """Where the mask begins and ends on each of its lines of voxels, as points [N, 3] in world RAS: it reaches no
+    further than these in any direction. None where `mask_to_world` is.
+    """
     found = mask_voxels(segmentation_node)
-    return None if found is None else transform_points(found[1], np.argwhere(found[0]))
+    if found is None:
+        return None
+    voxels, to_world = found
+    lines = np.argwhere(voxels.any(axis=0))
+    on_lines = voxels[:, lines[:, 0], lines[:, 1]]
+    first, last = on_lines.argmax(axis=0), len(voxels) - 1 - on_lines[::-1].argmax(axis=0)
+    return transform_points(to_world, np.concatenate([np.column_stack([end, lines]) for end in (first, last)]))
 
 
 def mask_to_world(segmentation_node) -> np.ndarray | None:
@@ -134,7 +142,7 @@ def mask_to_world(segmentation_node) -> np.ndarray | None:
     warp.
     """
     segmentation, to_world = segmentation_node.GetSegmentation(), parent_to_world(segmentation_node)
-    segment = segmentation.GetSegment(_mask_id(segmentation) or "")
+    segment = segmentation.GetSegment(mask_id(segmentation) or "")
     binary = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     image = segment.GetRepresentation(binary) if segment is not None else None
     if image is None or to_world is None:
@@ -145,22 +153,24 @@ def mask_to_world(segmentation_node) -> np.ndarray | None:
 
 
 def _put_segment(segmentation_node, image) -> None:
-    """Make an oriented image the segment of the brain; the one before goes, and a surface is made anew."""
+    """Make an oriented image the segment of the brain, and a surface anew where one was; the one before goes, but its
+    name, its colour and its tags stay.
+    """
     segmentation, had_surface = segmentation_node.GetSegmentation(), has_surface(segmentation_node)
-    segment_id = _mask_id(segmentation)
+    segment, segment_id = slicer.vtkSegment(), mask_id(segmentation)
     if segment_id is None:
         segment_id = segmentation.GenerateUniqueSegmentID(SEGMENT_NAME)
+        segment.SetName(SEGMENT_NAME)
+        segment.SetTerminology(BRAIN_TERMINOLOGY)
+        segment.SetColor(*BRAIN_COLOR)
     else:
+        segment.DeepCopyMetadata(segmentation.GetSegment(segment_id))
         segmentation.RemoveSegment(segment_id)
     binary = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     if segmentation.GetNumberOfSegments() == 0:
         segmentation.SetSourceRepresentationName(binary)
-    segment = slicer.vtkSegment()
-    segment.SetName(SEGMENT_NAME)
     segment.SetTag(SEGMENT_TAG, "1")
     segment.SetTag(SHAPE_TAG, json.dumps(_shape(_labels(image) > 0)))
-    segment.SetTerminology(BRAIN_TERMINOLOGY)
-    segment.SetColor(*BRAIN_COLOR)
     segment.AddRepresentation(binary, image)
     segmentation.AddSegment(segment, segment_id)
     segmentation_node.CreateDefaultDisplayNodes()
@@ -174,51 +184,19 @@ def _put_segment(segmentation_node, image) -> None:
 
 def has_mask(segmentation_node) -> bool:
     """Whether `write_mask` has filled a segmentation node."""
-    return _mask_id(segmentation_node.GetSegmentation()) is not None
+    return mask_id(segmentation_node.GetSegmentation()) is not None
 
 
-def show_only_masks_of(scene, volume_node) -> None:
-    """Hide the brain masks of all other scans; those of this scan that were hidden so are shown again.
-
-    What else a segmentation holds stays as it is, and so does a mask that a person has hidden.
-    """
-    show_only_masks(scene, lambda segmentation_node, scan: scan == volume_node)
+def holds_other_segments(segmentation_node) -> bool:
+    """Whether a segmentation node has segments that `write_mask` has not made."""
+    segmentation = segmentation_node.GetSegmentation()
+    return not set(segmentation.GetSegmentIDs()) <= {mask_id(segmentation)}
 
 
-def show_only_masks(scene, is_wanted) -> None:
-    """Hide the brain masks for which ``is_wanted(segmentation_node, scan)`` is false, as `show_only_masks_of` does."""
-    for node in nodes_of_class(scene, "vtkMRMLSegmentationNode"):
-        scan, display_node = node.GetNodeReference(VOLUME_REFERENCE), node.GetDisplayNode()
-        segment_id = _mask_id(node.GetSegmentation())
-        if scan is None or display_node is None or segment_id is None or not is_result_of(node, scan):
-            continue
-        if not is_wanted(node, scan):
-            if display_node.GetSegmentVisibility(segment_id):
-                node.SetAttribute(HIDDEN_ATTRIBUTE, "1")
-                display_node.SetSegmentVisibility(segment_id, False)
-        elif node.GetAttribute(HIDDEN_ATTRIBUTE):
-            node.RemoveAttribute(HIDDEN_ATTRIBUTE)
-            display_node.SetSegmentVisibility(segment_id, True)
-
-
-def is_put_aside(segmentation_node) -> bool:
-    """Whether `show_only_masks_of` has hidden a mask with its scan."""
-    return segmentation_node.GetAttribute(HIDDEN_ATTRIBUTE) is not None
-
-
-def mask_visibility(segmentation_node) -> tuple[bool, bool]:
-    """Whether the brain mask is shown in the slice views, and in the 3-D views."""
-    display_node, segment_id = segmentation_node.GetDisplayNode(), _mask_id(segmentation_node.GetSegmentation())
-    if display_node is None or segment_id is None:
-        return False, False
-    is_shown = display_node.GetVisibility() and display_node.GetSegmentVisibility(segment_id)
-    return bool(is_shown and display_node.GetVisibility2D()), bool(is_shown and display_node.GetVisibility3D())
-
-
-def is_edited_mask(segmentation_node) -> bool:
+def has_edited_voxels(segmentation_node) -> bool:
     """Whether the brain mask was painted on, or otherwise changed, since `write_mask` has written it."""
     segmentation = segmentation_node.GetSegmentation()
-    segment = segmentation.GetSegment(_mask_id(segmentation) or "")
+    segment = segmentation.GetSegment(mask_id(segmentation) or "")
     if segment is None:
         return False
     then = vtk.reference("")
@@ -259,31 +237,10 @@ def _shape(mask: np.ndarray) -> list[float]:
     return [count, *spreads]
 
 
-def _mask_id(segmentation) -> str | None:
+def mask_id(segmentation) -> str | None:
     """The ID of the segment that `write_mask` made, or None."""
     ids = segmentation.GetSegmentIDs()
     return next((one for one in ids if segmentation.GetSegment(one).HasTag(SEGMENT_TAG)), None)
-
-
-def show_mask(segmentation_node, in_slices: bool, in_3d: bool, opacity: float = 1.0) -> None:
-    """Show or hide the brain mask: its outline in the slice views, its surface in the 3-D views.
-
-    ``opacity``, in [0, 1], is that of the mask alone, not of other segments in the node.
-    """
-    segmentation_node.CreateDefaultDisplayNodes()
-    display_node = segmentation_node.GetDisplayNode()
-    display_node.SetVisibility(in_slices or in_3d)
-    display_node.SetVisibility2D(in_slices)
-    display_node.SetVisibility3D(in_3d)
-    segment_id = _mask_id(segmentation_node.GetSegmentation())
-    if is_in_sequence(segmentation_node):  # which brings a new segment at each time point; the node is the mask's alone
-        display_node.SetOpacity2DOutline(opacity)
-        display_node.SetOpacity3D(opacity)
-    elif segment_id is not None:
-        display_node.SetSegmentOpacity2DOutline(segment_id, opacity)
-        display_node.SetSegmentOpacity3D(segment_id, opacity)
-    if in_3d:
-        make_surface(segmentation_node)
 
 
 def has_surface(segmentation_node) -> bool:
