@@ -131,8 +131,8 @@ def run(chosen: argparse.Namespace) -> int:
         model_file=estimators.file_hash,
     )
 
-    def tell(task, message: str) -> None:
-        print(f"{task.name}: failed: {message}" if message else f"{task.name}: done", flush=True)
+    def tell(task, failed) -> None:
+        print(f"{task.name}: {'done' if failed is None else failed.in_words()}", flush=True)
 
     report = run_batch(
         tasks,

@@ -19,18 +19,12 @@ def read_table(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
     DatasetError
         The file is missing or unreadable, a column is missing, or a frame is listed twice.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            columns = reader.fieldnames or []
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read as a CSV file: {error}.") from error
+    columns, rows = _read(path)
     missing = [name for name in ("frame_id", *required) if name not in columns]
     if missing:
         raise DatasetError(
             f"{path} has no column {', '.join(missing)}; its header names {', '.join(columns) or 'nothing'}. "
-            f"Needed are {', '.join(('frame_id', *required))}, with commas between them."
+            f"Its header must have {', '.join(('frame_id', *required))}, with commas between them{_separator(columns)}."
         )
     seen: dict[str, int] = {}
     for line, row in enumerate(rows, start=2):
@@ -43,6 +37,34 @@ def read_table(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
             )
         seen[frame] = line
     return rows
+
+
+def columns_of(path: Path) -> Sequence[str]:
+    """The names in the header of a CSV.
+
+    Raises
+    ------
+    DatasetError
+        The file is missing or unreadable.
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            return reader.fieldnames or [], list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise DatasetError(f"{path} cannot be read as a CSV file: {reason}.") from error
+
+
+def _separator(columns: Sequence[str]) -> str:
+    """What stands between the columns of a header that has no commas."""
+    names = {";": "semicolons", "\t": "tabs"}
+    found = [name for sign, name in names.items() if len(columns) == 1 and sign in columns[0]]
+    return f", not {found[0]}" if found else ""
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from .figures import draw_confidence, draw_cumulative_errors, draw_worst_cases
 from .metrics import PoseErrors, pose_errors, summarise
 from .poses import Truth, read_estimates, read_probabilities, read_truth
 from .report import Summary, format_table, write_cases, write_summary
+
+FILES = ("cases.csv", "summary.json", "cumulative_error.png", "confidence.png", "worst_cases.png")
+"""What is written into the output folder; the last two where there is something to draw."""
 
 DEFAULT_THRESHOLDS = ["5", "10", "20", "30", "10/10", "20/10"]
 
@@ -50,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--worst", type=positive_int, default=6, help="cases in the picture (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for cases.csv, summary.json, figures")
+    parser.add_argument("--overwrite", action="store_true", help="replace what stands in that folder")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,6 +65,10 @@ def run(options: argparse.Namespace) -> int:
     DatasetError, OutputError
         What is wrong with the input or the output folder.
     """
+    if options.output and not options.overwrite:
+        for path in (options.output / name for name in FILES):
+            if os.path.lexists(path):
+                raise OutputError(f"{path}: stands already; choose another folder, or replace it by --overwrite")
     thresholds = [parse_threshold(text) for text in options.threshold]
     truths = read_truth(options.truth, options.images, options.labels)
     if not truths:
@@ -79,16 +88,16 @@ def run(options: argparse.Namespace) -> int:
     if options.output:
         try:
             options.output.mkdir(parents=True, exist_ok=True)
-            write_cases(options.output / "cases.csv", truths, errors)
-            write_summary(options.output / "summary.json", summaries)
+            cases, summary, cumulative, confidence, worst = (options.output / name for name in FILES)
+            write_cases(cases, truths, errors)
+            write_summary(summary, summaries)
             curves = {name: errors.select(members) for name, members in groups.items()}
-            draw_cumulative_errors(curves, options.output / "cumulative_error.png")
+            draw_cumulative_errors(curves, cumulative)
             probabilities = read_probabilities(options.poses, frames)
             if not np.isnan(probabilities).all():
-                draw_confidence(probabilities, errors, options.output / "confidence.png")
+                draw_confidence(probabilities, errors, confidence)
             if options.images:
-                picture = options.output / "worst_cases.png"
-                draw_worst_cases(truths, estimates, errors, volumes_by_id(options.images), options.worst, picture)
+                draw_worst_cases(truths, estimates, errors, volumes_by_id(options.images), options.worst, worst)
         except OSError as error:
             raise OutputError(f"The results cannot be written to {options.output}: {error}") from error
     return 0

@@ -16,7 +16,7 @@ from E3PoseLib.running.results.record import FORMAT
 from ..augmentation.sample import OBJECT_LABEL
 from ..data.annotations import ANGLE_COLUMNS, angles_to_axes, pose_rotation_from_axes
 from ..data.folders import volumes_by_id
-from ..data.tables import number, read_table
+from ..data.tables import columns_of, number, read_table
 
 MATRIX_COLUMNS = tuple(f"m{i}{j}" for i in range(4) for j in range(4))
 TOLERANCE = 1e-3
@@ -54,10 +54,10 @@ def read_truth(table: Path, images: Path | None = None, labels: Path | None = No
     DatasetError
         A column, image or label is missing, a value is no number, or a matrix is no rigid pose.
     """
-    columns = read_table(table, ())[:1]
-    if columns and set(MATRIX_COLUMNS) <= columns[0].keys():
+    columns = set(columns_of(table))
+    # Where neither is whole, what there is of a matrix tells which was meant.
+    if columns >= set(MATRIX_COLUMNS) or (columns & set(MATRIX_COLUMNS) and not columns >= set(ANGLE_COLUMNS)):
         return read_poses(table)
-
     rows = read_table(table, ANGLE_COLUMNS)
     if images is None:
         raise DatasetError(f"{table} holds Euler angles in the scans' own axes. Give the scans with --images.")

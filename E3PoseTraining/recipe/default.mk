@@ -236,7 +236,7 @@ $(WORK)/model_%.safetensors: $(WORK)/e3cnn_%/e3cnn.pth $(BASE)
 ESTIMATE = $(PYTHON) -m E3PoseLib estimate -o $(@D) --model $< \
     $$(awk -F, '$(1) { print "$(SCOUTS)/" $$1 ".nii.gz" }' $(SCOUTS)/landmarks.csv) || [ $$? -eq 1 ]
 EVALUATE = $(PYTHON) -m E3PoseLib evaluate --truth $(SCOUTS)/poses_ras.csv --images $(SCOUTS) \
-    --threshold 15/10 30/15 --worst 15
+    --threshold 15/10 30/15 --worst 15 --overwrite
 $(WORK)/cross_validation/%.done: $(WORK)/model_without_%.safetensors
 	$(call ESTIMATE,$$2 == "$*")
 	touch $@

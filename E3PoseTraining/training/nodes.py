@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TypeVar
 
 from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import (
+    LSFEnvironment,
+    MPIEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from lightning.fabric.strategies import DDPStrategy
 
+from E3PoseLib.errors import TrainingError
+
 Item = TypeVar("Item")
+
+OTHER_STARTERS = (TorchElasticEnvironment, MPIEnvironment, LSFEnvironment)
+"""Beside SLURM what Lightning knows to start a process on each node; by hand each is told its ``NODE_RANK``."""
+
+
+def check_nodes(num_nodes: int) -> None:
+    """Whether something has started one process on each of several nodes; else each would wait for the others for ever.
+
+    Raises
+    ------
+    TrainingError
+        Nothing has, or not as many.
+    """
+    if num_nodes == 1:
+        return
+    if SLURMEnvironment.detect():
+        started = int(os.environ.get("SLURM_NNODES", num_nodes))
+        if started != num_nodes:
+            raise TrainingError(f"{num_nodes} nodes were asked for, but SLURM has {started}: make them the same")
+    elif "NODE_RANK" not in os.environ and not any(kind.detect() for kind in OTHER_STARTERS):
+        raise TrainingError(
+            f"{num_nodes} nodes were asked for, but nothing has started this command on several: run it in a SLURM job "
+            f"by srun --nodes={num_nodes} --ntasks-per-node=1"
+        )
 
 
 class Nodes:
@@ -19,9 +52,15 @@ class Nodes:
     ----------
     num_nodes : int
         How many.
+
+    Raises
+    ------
+    TrainingError
+        See `check_nodes`.
     """
 
     def __init__(self, num_nodes: int) -> None:
+        check_nodes(num_nodes)
         # Nobody talks until all are done, which on a large folder takes longer than the usual half hour.
         strategy = DDPStrategy(timeout=timedelta(days=30), process_group_backend="gloo")
         self._fabric = Fabric(accelerator="cpu", devices=1, num_nodes=num_nodes, strategy=strategy)

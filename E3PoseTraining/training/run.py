@@ -31,6 +31,7 @@ from ..models.join import MUST_AGREE
 from ..models.weights import read_network
 from .checkpoints import AtomicCheckpointIO
 from .folder import RunFolder
+from .nodes import check_nodes
 from .options import plain
 from .progress import LearningCurves, RunProgressBar
 
@@ -96,6 +97,7 @@ def build_trainer(
         callbacks.append(EMAWeightAveraging(decay=options.ema))
     if options.early_stopping:
         callbacks.append(EarlyStopping(monitor=monitor, mode=mode, patience=options.early_stopping))
+    check_nodes(options.num_nodes)
     parallel = options.devices * options.num_nodes > 1
     plugins: list[Any] = [AtomicCheckpointIO()]
     if SLURMEnvironment.detect():

@@ -107,6 +107,14 @@ def test_what_cannot_be_used_is_said_and_the_rest_is_done(align, tmp_path, capsy
     assert "already there" in said.out and "other: left out: its head lies" in said.err and "broken: " in said.err
 
 
+def test_a_stack_under_two_names_counts_once(align, tmp_path, capsys):
+    copy = tmp_path / "in" / "copy.nii.gz"
+    copy.write_bytes((tmp_path / "in" / "a.nii.gz").read_bytes())
+    assert align(stacks=("a.nii.gz", "copy.nii.gz")) == 1
+    said = capsys.readouterr()
+    assert "copy.nii.gz: is the same stack as a" in said.err and "nothing to compare its pose with" in said.out
+
+
 def test_one_stack_is_turned_upright_and_two_that_disagree_are_not(align, tmp_path, capsys):
     assert align(stacks=("a.nii.gz",)) == 0
     assert "nothing to compare its pose with" in capsys.readouterr().out

@@ -292,7 +292,12 @@ def test_wrong_usage_is_status_2(scans, estimate, small_model_file, tmp_path, ca
         (["estimate", str(tmp_path / "empty"), "-o", str(tmp_path / "o"), *model], "no .nii"),
         (["estimate", str(scans), "-o", str(tmp_path / "file" / "o"), *model], "cannot be made"),
         (["estimate", str(scans), "-o", str(tmp_path / "o"), "--model", "nobody"], "no model named 'nobody'"),
-        (["estimate", str(scans), "-o", str(tmp_path / "o"), "--model", ""], "no model named ''"),
+        (["estimate", str(scans), "-o", str(tmp_path / "o"), "--model", ""], "an argument is empty"),
+        (["estimate", str(scans), "-o", ""], "an argument is empty"),
+        (["estimate", str(scans), "--output=", *model], "an argument is empty"),
+        (["estimate", str(scans), "-o", str(tmp_path / "o"), *model, "--num-nodes", "2"], "by srun --nodes=2"),
+        (["estimate", str(scans.parent), "-o", str(tmp_path / "o"), *model], "take those with --recursive"),
+        (["reorient", str(scans.parent), "-o", str(tmp_path / "o"), *model], "in its subfolders: name one of these"),
         (["demo", str(scans), "-o", str(tmp_path / "o"), *model], "holds 3 scans"),
         (["estimate", str(scans), "-o", str(tmp_path / "o"), "--unet", "a.ckpt"], "pairs"),
         (["estimate", str(scans), "-o", str(tmp_path / "o"), *model, "--unet", "a.ckpt"], "not both"),
@@ -310,8 +315,12 @@ def test_wrong_usage_is_status_2(scans, estimate, small_model_file, tmp_path, ca
         with pytest.raises(SystemExit) as status:
             main(arguments)
         assert status.value.code == 2
-    # A file that is not there is one scan's failure, not a mistake in the command.
+    # A file that is not there is one scan's failure, not a mistake in the command; nothing of it stays.
     assert estimate(tmp_path / "missing.nii.gz") == 1
+    out = tmp_path / "out"
+    assert "missing" in (out / "failures.csv").read_text() and not list(out.glob("*.failed"))
+    assert estimate(scans / "scan0.nii.gz") == 0
+    assert not (out / "failures.csv").exists()
 
 
 def test_import_and_list_models(reference, tmp_path, monkeypatch, capsys):

@@ -119,7 +119,7 @@ def test_where_a_process_is_killed_the_run_ends_and_what_is_done_stays(scans, sm
             read=read_but_die_at_scan3,
             on_result=lambda *result: told.append(result),
         )
-    assert [(task.name, message) for task, message in told][:3] == [(f"scan{n}", "") for n in range(3)]
+    assert [(task.name, failed) for task, failed in told][:3] == [(f"scan{n}", None) for n in range(3)]
     done = [row["frame_id"] for row in rows_of(out / "poses.csv")]
     assert {"scan0", "scan1", "scan2"} <= set(done) < {task.name for task in tasks}
     assert not (out / "failures.csv").exists()

@@ -48,6 +48,8 @@ def test_scans_of_subfolders_are_named_by_their_paths(tmp_path):
     assert names(scans) == {"top.nii": "top"}
     (scans / "top.nii").unlink()
     with pytest.raises(E3PoseError, match="some in its subfolders: take those with --recursive"):
+        find_tasks([scans], recursive=False)
+    with pytest.raises(E3PoseError, match="some in its subfolders: name one of these"):  # by a command without it
         find_tasks([scans])
 
 

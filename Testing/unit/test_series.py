@@ -63,7 +63,9 @@ def test_scaling_and_units_of_time_are_those_of_the_header(tmp_path):
         ("msec", 2500.0, 2.5),
         ("usec", 2.5e6, 2.5),
         ("unknown", 2.5, 2.5),
+        ("sec", 1.0, 1.0),
         ("sec", 0.0, None),
+        ("unknown", 1.0, None),  # what stands in a header in which nobody has written a time
     ):
         image.header["pixdim"][4] = stated
         image.header.set_xyzt_units("mm", unit)

@@ -6,10 +6,13 @@ A face: nothing below may import it. Start with `main`; each command has its opt
 from __future__ import annotations
 
 import argparse
+import re
+import sys
 from collections.abc import Sequence
 from functools import partial
 
 from .. import __version__
+from ..errors import E3PoseError
 from ..running.ending import SAME_COMMAND, SUCCESS, exit_status
 from ..running.live.command import add_serve_arguments, run_serve
 from ..running.prescribe.command import add_prescribe_arguments, run_prescribe
@@ -25,8 +28,16 @@ __all__ = ["add_device_option", "main", "positive_int", "voxel_size"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 all good, 1 some scans failed, 2 wrong usage, 130 interrupted."""
-    options = _parser().parse_args(arguments)
-    return exit_status("e3pose", lambda: options.run(options), getattr(options, "after_interrupt", SAME_COMMAND))
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser().parse_args(given)
+
+    def run() -> int:
+        if not all(given) or any(re.fullmatch(r"--[\w-]+=", one) for one in given):
+            # An empty name would be the folder where one happens to be.
+            raise E3PoseError("an argument is empty: is a variable not set?")
+        return options.run(options)
+
+    return exit_status("e3pose", run, getattr(options, "after_interrupt", SAME_COMMAND))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -40,7 +41,7 @@ def run_batch(
     overwrite: bool = False,
     read: Callable[[Task], Volume] | None = None,
     further: Writers = MappingProxyType({}),
-    on_result: Callable[[Task, str], None] = lambda task, message: None,
+    on_result: Callable[[Task, Failure | None], None] = lambda task, failed: None,
 ) -> Report:
     """Estimate the pose in each scan; what stands already is skipped, and a scan that fails does not stop the rest.
 
@@ -64,7 +65,7 @@ def run_batch(
         Endings of further files, without which a scan's results do not stand, and what writes them: given the path, the
         scan and its estimate.
     on_result : callable, optional
-        Told of each scan, and why it failed ("" where it did not): first of those whose results stand or cannot be
+        Told of each scan, and why it failed (None where it did not): first of those whose results stand or cannot be
         replaced, then of the others, in their order.
 
     Returns
@@ -108,7 +109,7 @@ class _Run:
         overwrite: bool,
         read: Callable[[Task], Volume] | None,
         further: Writers,
-        on_result: Callable[[Task, str], None],
+        on_result: Callable[[Task, Failure | None], None],
     ) -> None:
         self.report = Report()
         self.unrecorded: list[dict] = []
@@ -173,16 +174,18 @@ class _Run:
         if failed.is_no_scan and not task.named:
             self.report.left_out.append(task.name)
             forget_failure(self._folder, task)
+            failed = replace(failed, is_left_out=True)
         else:
             self.report.failed[task.name] = failed.message
             document = failure(task, failed.message, is_outdated(task, self._folder))
-            if not record_failure(self._folder, task, document):
+            # Of a file that is not there, as its name is mistyped, nothing stays: no run would ever take it away.
+            if not os.path.lexists(task.path) or not record_failure(self._folder, task, document):
                 self.unrecorded.append(document)
-        self._on_result(task, failed.message)
+        self._on_result(task, failed)
 
     def _succeed(self, task: Task) -> None:
         forget_failure(self._folder, task)
-        self._on_result(task, "")
+        self._on_result(task, None)
 
 
 def estimate_one(

@@ -63,10 +63,17 @@ class Failure:
     message : str
     is_no_scan : bool
         Whether there is nothing to be done: the image is a label map.
+    is_left_out : bool
+        Whether it counts as none: a label map that nobody has named.
     """
 
     message: str
     is_no_scan: bool = False
+    is_left_out: bool = False
+
+    def in_words(self) -> str:
+        """What became of the scan, and why."""
+        return f"{'left out' if self.is_left_out else 'failed'}: {self.message}"
 
 
 Result = TypeVar("Result")
@@ -93,7 +100,7 @@ def attempt(task: Task, work: Callable[[], Result]) -> Result | Failure:
 def run_each(
     tasks: Iterable[Task],
     work: Callable[[Task], None],
-    on_result: Callable[[Task, str], None] = lambda task, message: None,
+    on_result: Callable[[Task, Failure | None], None] = lambda task, failed: None,
 ) -> Report:
     """Do something with each scan; one that fails does not stop the rest.
 
@@ -113,8 +120,8 @@ def run_each(
         outcome = attempt(task, partial(work, task))
         if isinstance(outcome, Failure):
             report.failed[task.name] = outcome.message
-            on_result(task, outcome.message)
+            on_result(task, outcome)
         else:
             report.done.append(task.name)
-            on_result(task, "")
+            on_result(task, None)
     return report

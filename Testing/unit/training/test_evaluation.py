@@ -18,7 +18,13 @@ from E3PoseTraining.data.annotations import pose_rotation_from_axes, read_rotati
 from E3PoseTraining.evaluation.__main__ import main as evaluate
 from E3PoseTraining.evaluation.figures import middle_planes
 from E3PoseTraining.evaluation.metrics import bootstrap, pose_errors, share, summarise
-from E3PoseTraining.evaluation.poses import centre_of_label, pose_from_voxel_pose, read_probabilities, read_truth
+from E3PoseTraining.evaluation.poses import (
+    MATRIX_COLUMNS,
+    centre_of_label,
+    pose_from_voxel_pose,
+    read_probabilities,
+    read_truth,
+)
 
 SHARED = Path(__file__).parents[4] / "shared"
 OFFICIAL_POSES = SHARED / "reference" / "poses.npz"
@@ -141,7 +147,7 @@ def test_euler_truth_of_left_and_right_handed_scans(data, tmp_path, capsys):
     assert summary["rotation median (°)"]["value"] == pytest.approx(7, abs=1e-3)
     assert summary["centre mean (mm)"]["value"] == pytest.approx(0, abs=1e-6)
     assert (tmp_path / "out" / "worst_cases.png").is_file()
-    assert evaluate(arguments) == 2  # Euler angles without the scans mean nothing
+    assert evaluate([*arguments, "--overwrite"]) == 2  # Euler angles without the scans mean nothing
     assert "Give the scans with --images" in capsys.readouterr().err
 
 
@@ -191,6 +197,35 @@ def test_missing_column_is_named(tmp_path):
         read_truth(tmp_path / "truth.csv")
 
 
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (",".join(["frame_id", *MATRIX_COLUMNS]), "lists no case"),
+        (",".join(["frame_id", *MATRIX_COLUMNS[:-3]]), "has no column m31, m32, m33"),
+        (";".join(["frame_id", *MATRIX_COLUMNS]), "not semicolons"),
+        ("frame_id", "has no column rot_x, rot_y, rot_z"),
+    ],
+)
+def test_what_a_table_lacks_is_named(tmp_path, capsys, header, message):
+    (tmp_path / "truth.csv").write_text(header + "\n")
+    assert evaluate(["--poses", str(tmp_path), "--truth", str(tmp_path / "truth.csv")]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_files_that_stand_are_not_replaced_unasked(tmp_path, capsys):
+    write_npy(tmp_path / "a.npy", np.eye(4))
+    write_matrices(tmp_path / "truth.csv", {"a": np.eye(4)}, {"a": "A"})
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "summary.json").write_text("mine")
+    arguments = ["--poses", str(tmp_path), "--truth", str(tmp_path / "truth.csv"), "-o", str(out)]
+    assert evaluate(arguments) == 2
+    assert "summary.json: stands already" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["summary.json"] and (out / "summary.json").read_text() == "mine"
+    assert evaluate([*arguments, "--overwrite"]) == 0
+    assert json.loads((out / "summary.json").read_text())["all"]
+
+
 def test_a_row_that_ends_before_a_column_is_named(tmp_path, capsys):
     truths = {"a": pose([0, 0, 0]), "b": pose([5, 0, 0])}
     write_matrices(tmp_path / "truth.csv", truths, {"a": "A", "b": "B"})
@@ -215,7 +250,7 @@ def test_confidence_is_drawn_from_the_probabilities_that_stand_beside_the_poses(
     (tmp_path / "scan_2.json").write_text('{"of": "another program"}')
     probabilities = read_probabilities(tmp_path, list(truths))
     assert np.isnan(probabilities[[0, 2]]).all() and probabilities[1] == 0.25
-    assert evaluate(arguments) == 0
+    assert evaluate([*arguments, "--overwrite"]) == 0
     assert (tmp_path / "out" / "confidence.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -232,4 +267,4 @@ def test_poses_of_this_program_are_taken_as_what_they_are(small_model_file, tmp_
     assert summary["rotation median (°)"]["value"] < 1e-3 and summary["centre median (mm)"]["value"] < 1e-3
     # Another program has written its pose over this one's, whose JSON is left.
     write_npy(tmp_path / "other" / "head.npy", np.eye(4))
-    assert evaluate(["--poses", str(tmp_path / "other"), "--truth", str(truth), "-o", str(out)]) == 2
+    assert evaluate(["--poses", str(tmp_path / "other"), "--truth", str(truth)]) == 2

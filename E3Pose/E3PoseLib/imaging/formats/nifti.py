@@ -48,6 +48,9 @@ _NO_SCANS = {1004, 1005, 1006, 1007, 1008, 1009, 1010, 2003, 2004}
 _SECONDS = {0: 1.0, 8: 1.0, 16: 1e-3, 24: 1e-6}
 """By the header's code of the unit of time; unknown ones are seconds, as nearly all programs have them."""
 
+_NOT_STATED = (0, 1.0)
+"""Unit and time of a header in which no program has written any."""
+
 LEAST_SECONDS, MOST_SECONDS = 0.05, 120.0
 """Between two volumes of a series: what is beyond is no repetition time, but a unit that is wrong."""
 
@@ -125,8 +128,10 @@ def seconds_between_frames(path: Path) -> float | None:
     header = _open(path).header
     if not isinstance(header, nib.Nifti1Header):
         return None
-    unit = _SECONDS.get(int(header["xyzt_units"]) & 0x38, 0.0)
-    seconds = float(header["pixdim"][4]) * unit
+    code, time = int(header["xyzt_units"]) & 0x38, float(header["pixdim"][4])
+    if (code, time) == _NOT_STATED:
+        return None
+    seconds = time * _SECONDS.get(code, 0.0)
     return seconds if LEAST_SECONDS <= seconds <= MOST_SECONDS else None
 
 

@@ -65,10 +65,11 @@ def read_stacks(
     E3PoseError
         If the device fails.
     """
-    stacks, failed = [], {}
+    stacks: list[ReadStack] = []
+    failed: dict[str, str] = {}
     for task, mask in zip(tasks, masks, strict=True):
         try:
-            stacks.append(_read(task, mask, estimator))
+            stacks.append(_read(task, mask, estimator, stacks))
         except (VolumeError, NoHeadFoundError) as error:
             failed[task.name] = str(error)
             print(f"{task.name}: left out: {error}", file=sys.stderr)
@@ -80,8 +81,12 @@ def read_stacks(
     return stacks, failed
 
 
-def _read(task: Task, mask: Path | None, estimator: PoseEstimator) -> ReadStack:
+def _read(task: Task, mask: Path | None, estimator: PoseEstimator, others: Sequence[ReadStack]) -> ReadStack:
     volume, source = read_scan(task)
+    for other in others:
+        if _is_same(volume, other.posed.volume):
+            # It would agree with itself, and count twice in a reconstruction.
+            raise VolumeError(f"{task.path}: is the same stack as {other.task.name}, which is taken once")
     brain, refused = None, ""
     if mask is not None:
         try:
@@ -91,6 +96,11 @@ def _read(task: Task, mask: Path | None, estimator: PoseEstimator) -> ReadStack:
     estimate = estimator.estimate(volume)
     posed = PosedStack(task.name, volume, estimate.canonical_to_ras, estimate.mask if brain is None else brain)
     return ReadStack(task, posed, estimate, source.record(), refused)
+
+
+def _is_same(one: Volume, other: Volume) -> bool:
+    """Whether two files hold the same voxels in the same place."""
+    return np.array_equal(one.voxel_to_ras, other.voxel_to_ras) and np.array_equal(one.array, other.array)
 
 
 def mask_on(volume: Volume, path: Path) -> np.ndarray:

@@ -6,6 +6,7 @@ client that has left, and for the rest of a message that never comes.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -63,9 +64,9 @@ class ImageServer(pyigtl.OpenIGTLinkServer):
                 super().__init__(port=port, start_now=False)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise E3PoseError(
-                f"{host}:{port}: cannot listen there ({reason}); another program may have it: choose a port by --port"
-            ) from error
+            is_taken = isinstance(error, OverflowError) or error.errno in (errno.EADDRINUSE, errno.EACCES)
+            way = "another program may have it: choose a port by --port" if is_taken else "is --host this computer's?"
+            raise E3PoseError(f"{host}:{port}: cannot listen there ({reason}); {way}") from error
         self.RequestHandlerClass = cast(Any, _Client)
         self.port = int(self.server_address[1])
         self._serving = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

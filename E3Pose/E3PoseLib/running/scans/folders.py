@@ -42,7 +42,7 @@ class Image:
 def images_of(
     folder: Path,
     suffixes: tuple[str, ...],
-    recursive: bool,
+    recursive: bool | None,
     apart_from: str | os.PathLike | None,
     on_left_out: LeftOut,
 ) -> list[Image]:
@@ -87,7 +87,8 @@ def images_of(
     if n_left_out:
         message += f" but {n_left_out} that are no scans (label maps, masks, results); a file named itself is tried"
     elif not recursive and _some_below(folder, suffixes, apart_from):
-        message += "; there are some in its subfolders: take those with --recursive"
+        way = "name one of these" if recursive is None else "take those with --recursive"
+        message += f"; there are some in its subfolders: {way}"
     raise E3PoseError(message)
 
 
@@ -109,7 +110,7 @@ def folder_identity(folder: Path) -> Hashable:
         return folder
 
 
-def _folders(folder: Path, recursive: bool, apart_from: str | os.PathLike | None) -> Iterator[Path]:
+def _folders(folder: Path, recursive: bool | None, apart_from: str | os.PathLike | None) -> Iterator[Path]:
     """The folder and, by name, those in it, each once, wherever links lead."""
     seen: set[Hashable] = set()
     if apart_from is not None and is_folder(Path(apart_from)):

@@ -51,7 +51,7 @@ def find_tasks(
     all_frames: bool = False,
     suffixes: tuple[str, ...] = SUFFIXES,
     *,
-    recursive: bool = False,
+    recursive: bool | None = None,
     bids: bool = False,
     apart_from: str | os.PathLike | None = None,
     on_left_out: Callable[[Path, str], None] = lambda path, reason: None,
@@ -68,8 +68,9 @@ def find_tasks(
         Take every frame of a 4-D file as a scan of its own.
     suffixes : tuple of str
         How the names of image files end, in lower case; DICOM files may be named anything.
-    recursive : bool
-        Take the images of all subfolders as well; each is named by its path from the folder given.
+    recursive : bool, optional
+        Take the images of all subfolders as well; each is named by its path from the folder given. None where the
+        command offers no such thing.
     bids : bool
         The inputs are BIDS data sets: take the images of their subjects.
     apart_from : path-like, optional

@@ -13,6 +13,7 @@ from ...errors import OutputError
 from ...imaging.volume import Volume
 from ..batch import run_batch
 from ..ending import SOME_FAILED, SUCCESS
+from ..report import Failure
 from ..results.settings import Settings
 from ..results.tables import FAILURES, POSES, write_tables
 from ..scans.tasks import Task
@@ -44,15 +45,15 @@ class LeftOut:
 
 
 @contextmanager
-def progress(n_scans: int) -> Iterator[Callable[[Task, str], None]]:
-    """A progress bar; inside, a function to be told of each task and why it failed, or "" where it did not."""
+def progress(n_scans: int) -> Iterator[Callable[[Task, Failure | None], None]]:
+    """A progress bar; inside, a function to be told of each task and why it failed, or None where it did not."""
     from tqdm import tqdm
 
     with tqdm(total=n_scans, unit="scan", desc="poses", disable=None) as bar:
 
-        def tell(task: Task, message: str) -> None:
-            if message:
-                bar.write(f"{task.name}: failed: {message}", file=sys.stderr)
+        def tell(task: Task, failed: Failure | None) -> None:
+            if failed is not None:
+                bar.write(f"{task.name}: {failed.in_words()}", file=sys.stderr)
             bar.update()
 
         yield tell
