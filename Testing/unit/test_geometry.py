@@ -10,6 +10,7 @@ from E3PoseLib.imaging.geometry import (
     check_rigid,
     head_axes_to_ras,
     invert_rigid,
+    outermost_voxels,
     pose_difference,
     read_itk,
     read_json,
@@ -27,6 +28,16 @@ from E3PoseLib.imaging.rotations import random_rotations
 def pose():
     rotation = random_rotations(1, torch.Generator().manual_seed(0), torch.float64)[0].numpy()
     return rigid(rotation, [12.5, -40.25, 7.0])
+
+
+def test_no_voxel_of_a_mask_lies_further_out_than_the_outermost_ones():
+    generator = np.random.default_rng(0)
+    mask = generator.random((9, 8, 7)) < 0.7
+    directions = generator.normal(size=(20, 3))
+    every, outermost = np.argwhere(mask) @ directions.T, outermost_voxels(mask) @ directions.T
+    np.testing.assert_allclose(outermost.max(axis=0), every.max(axis=0))
+    assert len(outermost) < len(every)
+    assert outermost_voxels(np.zeros((4, 4, 4), bool)).shape == (0, 3)
 
 
 def test_a_pose_there_and_back_is_the_identity(pose):

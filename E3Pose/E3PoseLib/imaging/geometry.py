@@ -100,6 +100,25 @@ def pose_difference(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     return float(np.rad2deg(2 * np.arcsin(min(apart, 1.0)))), float(np.linalg.norm(one[:3, 3] - other[:3, 3]))
 
 
+def outermost_voxels(mask: np.ndarray) -> np.ndarray:
+    """The first and the last voxel of each line of a mask: in any direction it reaches no further than these.
+
+    Parameters
+    ----------
+    mask : np.ndarray
+        Shape ``[I, J, K]``, bool.
+
+    Returns
+    -------
+    np.ndarray
+        Shape ``[N, 3]``, indices.
+    """
+    in_line = mask.any(axis=2)
+    lines = mask[in_line]
+    ends = (lines.argmax(axis=1), mask.shape[2] - 1 - lines[:, ::-1].argmax(axis=1))
+    return np.concatenate([np.column_stack([np.argwhere(in_line), end]) for end in ends])
+
+
 def transform_points(matrix: np.ndarray, points: ArrayLike) -> np.ndarray:
     """Apply a 4×4 matrix to points of shape ``[..., 3]``."""
     return np.asarray(points) @ matrix[:3, :3].T + matrix[:3, 3]

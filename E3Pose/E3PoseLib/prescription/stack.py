@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import PrescriptionError
-from ..imaging.geometry import check_rigid, invert_rigid, transform_points
+from ..imaging.geometry import check_rigid, invert_rigid, outermost_voxels, transform_points
 from .settings import PLANES, StackSettings
 
 ROUNDING_SLICES = 1e-6
@@ -142,14 +142,9 @@ def brain_box(
     TransformError
         If the pose is not rigid.
     """
-    inside = np.asarray(mask) != 0
-    in_line = inside.any(axis=2)
-    lines = inside[in_line]
-    if not len(lines):
+    index = outermost_voxels(np.asarray(mask) != 0)
+    if not len(index):
         raise PrescriptionError("the brain mask is empty: no slices can be planned around it")
-    # What reaches furthest in any direction is the first or the last voxel of a line.
-    ends = (lines.argmax(axis=1), lines.shape[1] - 1 - lines[:, ::-1].argmax(axis=1))
-    index = np.concatenate([np.column_stack([np.argwhere(in_line), end]) for end in ends])
     voxel_to_canonical = invert_rigid(canonical_to_ras) @ voxel_to_ras
     centres = transform_points(voxel_to_canonical, index)
     half_voxel = np.abs(voxel_to_canonical[:3, :3]).sum(axis=1) / 2

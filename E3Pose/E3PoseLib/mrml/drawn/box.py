@@ -3,7 +3,7 @@
 import numpy as np
 
 from E3PoseLib.imaging.geometry import transform_points
-from E3PoseLib.mrml.masks.segment import mask_ends
+from E3PoseLib.mrml.masks.segment import outermost_points
 from E3PoseLib.mrml.matrices import to_numpy, to_vtk
 from E3PoseLib.mrml.outputs import mark_result
 
@@ -22,7 +22,7 @@ def write_box(roi_node, canonical_to_world: np.ndarray, segmentation_node, volum
     Its axes are the head's. It holds the brain mask of ``segmentation_node``, which may be None, with skull and scalp
     around.
     """
-    points = mask_ends(segmentation_node) if segmentation_node is not None else None
+    points = outermost_points(segmentation_node) if segmentation_node is not None else None
     if points is None or not len(points):
         centre, size = np.zeros(3), np.full(3, BOX_WITHOUT_MASK_MM)
     else:

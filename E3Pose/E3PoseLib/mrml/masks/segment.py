@@ -8,7 +8,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from E3PoseLib.errors import OutputError
-from E3PoseLib.imaging.geometry import transform_points
+from E3PoseLib.imaging.geometry import outermost_voxels, transform_points
 from E3PoseLib.mrml.matrices import parent_to_world, to_numpy, to_vtk
 from E3PoseLib.mrml.outputs import mark_result
 from E3PoseLib.mrml.scan import Scan
@@ -123,18 +123,10 @@ def mask_voxels(segmentation_node) -> tuple[np.ndarray, np.ndarray] | None:
     return _labels(image) == segment.GetLabelValue(), to_world @ corner
 
 
-def mask_ends(segmentation_node) -> np.ndarray | None:
-    """Where the mask begins and ends on each of its lines of voxels, as points [N, 3] in world RAS: it reaches no
-    further than these in any direction. None where `mask_to_world` is.
-    """
+def outermost_points(segmentation_node) -> np.ndarray | None:
+    """The mask's `outermost_voxels` as points [N, 3] in world RAS; None where `mask_to_world` is."""
     found = mask_voxels(segmentation_node)
-    if found is None:
-        return None
-    voxels, to_world = found
-    lines = np.argwhere(voxels.any(axis=0))
-    on_lines = voxels[:, lines[:, 0], lines[:, 1]]
-    first, last = on_lines.argmax(axis=0), len(voxels) - 1 - on_lines[::-1].argmax(axis=0)
-    return transform_points(to_world, np.concatenate([np.column_stack([end, lines]) for end in (first, last)]))
+    return None if found is None else transform_points(found[1], outermost_voxels(found[0]))
 
 
 def mask_to_world(segmentation_node) -> np.ndarray | None:

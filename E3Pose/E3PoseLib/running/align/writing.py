@@ -117,7 +117,7 @@ def table(stacks: Sequence[Aligned], failed: Mapping[str, str]) -> str:
             "name": one.read.task.name,
             "kept": "yes" if one.placed.is_kept else "no",
             "remarks": "; ".join(remarks(one)),
-            "input": str(one.read.task.path),
+            "input": str(one.read.task.real_path),
         }
         writer.writerow(["" if row[column] is None else plain(_short(row[column])) for column in COLUMNS])
     for name, reason in failed.items():
