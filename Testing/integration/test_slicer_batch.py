@@ -30,10 +30,25 @@ def start(*arguments, cwd=REPOSITORY) -> subprocess.Popen:
     )
 
 
-def run(*arguments, cwd=REPOSITORY) -> tuple[int, str]:
+def run_apart(*arguments, cwd=REPOSITORY) -> tuple[int, str]:
+    """As Slicer runs it: in a process of its own, which takes ten seconds to begin."""
     process = start(*arguments, cwd=cwd)
     output, _ = process.communicate(timeout=900)
     return process.returncode, output
+
+
+@pytest.fixture
+def run(app, capsys):
+    """``run(*arguments)`` runs the script in this process; returns its status and what it has said."""
+    main = runpy.run_path(str(SCRIPT))["main"]
+
+    def in_this_process(*arguments) -> tuple[int, str]:
+        capsys.readouterr()
+        status = main([*map(str, arguments)])
+        said = capsys.readouterr()
+        return status, said.out + said.err
+
+    return in_this_process
 
 
 def start_until(file, *arguments) -> subprocess.Popen:
@@ -70,13 +85,13 @@ def scans(app, tmp_path_factory):
     return folder
 
 
-def test_batch_of_formats_with_a_bad_one_then_resume(scans, installed_model, tmp_path):
+def test_batch_of_formats_with_a_bad_one_then_resume(scans, installed_model, tmp_path, run):
     from E3PoseLib.imaging.volume import read_volume
     from E3PoseLib.running.session import Session
 
     every = [scans / "a.nii.gz", scans / "b.nrrd", scans / "deeper" / "c.mha", scans / "d.nii"]
     wanted = ("--output", tmp_path, "--save-mask", "--save-resliced", 4, "--save-scene")
-    status, output = run("--input", *every, *wanted)
+    status, output = run_apart("--input", *every, *wanted)
     assert status == 1, output
     assert "d: failed" in output and "Slicer cannot read it" in output
     assert "3 estimated, 0 already there, 1 failed; 3 of low confidence" in output
@@ -102,7 +117,7 @@ def test_batch_of_formats_with_a_bad_one_then_resume(scans, installed_model, tmp
     assert (tmp_path / "a.npy").stat().st_mtime_ns == untouched
 
 
-def test_a_saved_scene_opens_on_the_head(scans, panel, scene, tmp_path):
+def test_a_saved_scene_opens_on_the_head(scans, panel, scene, tmp_path, run):
     """The batch has no window, and so no views; the scene brings them."""
     import slicer
 
@@ -138,7 +153,7 @@ def test_a_saved_scene_opens_on_the_head(scans, panel, scene, tmp_path):
     assert scene.GetSingletonNode("Red", "vtkMRMLSliceNode").GetOrientation() == "Axial"
 
 
-def test_another_scan_at_the_same_path_is_estimated_anew(scans, installed_model, tmp_path):
+def test_another_scan_at_the_same_path_is_estimated_anew(scans, installed_model, tmp_path, run):
     scan = tmp_path / "scans" / "scan.nii.gz"
     scan.parent.mkdir()
     scan.write_bytes((scans / "a.nii.gz").read_bytes())
@@ -157,7 +172,7 @@ def test_another_scan_at_the_same_path_is_estimated_anew(scans, installed_model,
     assert "0 estimated, 1 already there" in run(*inputs)[1]
 
 
-def test_a_scene_goes_with_its_pose_and_never_takes_anothers_place_unasked(scans, installed_model, tmp_path):
+def test_a_scene_goes_with_its_pose_and_never_takes_anothers_place_unasked(scans, installed_model, tmp_path, run):
     scene = tmp_path / "b.mrb"
     scene.write_text("a person's own")
     inputs = ("--input", scans / "b.nrrd", "--output", tmp_path)
@@ -171,7 +186,7 @@ def test_a_scene_goes_with_its_pose_and_never_takes_anothers_place_unasked(scans
     assert run(*inputs, "--overwrite")[0] == 0 and not scene.exists()
 
 
-def test_killed_half_way_and_rerun_computes_only_the_rest(scans, installed_model, tmp_path):
+def test_killed_half_way_and_rerun_computes_only_the_rest(scans, installed_model, tmp_path, run):
     inputs = ["--input", scans / "a.nii.gz", scans / "b.nrrd", scans / "deeper" / "c.mha", "--output", tmp_path]
     process = start_until(tmp_path / "a.json", *inputs)
     while list(tmp_path.glob(".part-*")):  # that what was written is in its place is not yet the end of writing it
@@ -201,7 +216,7 @@ def test_a_file_of_several_frames_says_so_and_the_rest_goes_on(scans, installed_
     array = np.random.default_rng(0).random((12, 12, 12, 3)).astype(np.float32)
     nib.save(nib.Nifti1Image(array, np.diag([3, 3, 3, 1])), tmp_path / "series.nii.gz")
     (tmp_path / "b.nrrd").write_bytes((scans / "b.nrrd").read_bytes())
-    status, output = run("--input", "series.nii.gz", "b.nrrd", "--output", "poses", cwd=tmp_path)
+    status, output = run_apart("--input", "series.nii.gz", "b.nrrd", "--output", "poses", cwd=tmp_path)
     assert status == 1, output
     assert "holds 3 frames; 'e3pose estimate' takes one with --frame N" in output
     assert "1 estimated, 0 already there, 1 failed" in output
@@ -209,7 +224,7 @@ def test_a_file_of_several_frames_says_so_and_the_rest_goes_on(scans, installed_
 
 
 @pytest.mark.parametrize("kept", [0.75, 20_000])
-def test_a_file_cut_short_is_refused_by_name(installed_model, tmp_path, kept):
+def test_a_file_cut_short_is_refused_by_name(installed_model, tmp_path, kept, run):
     """Slicer's own reader fills with zeros what is missing."""
     content = sample_scan().read_bytes()
     file = tmp_path / "damaged.nii.gz"
@@ -241,7 +256,7 @@ def test_the_stand_in_knows_a_script_that_slicer_would_not_end_after(app, tmp_pa
         assert process.returncode == expected
 
 
-def test_wrong_usage(scans, installed_model, tmp_path):
+def test_wrong_usage(scans, installed_model, tmp_path, run):
     status, output = run()
     assert status == 2 and "--save-scene" in output
     status, output = run("--output", tmp_path)
@@ -265,7 +280,7 @@ def test_clinical_scan_as_by_the_library(app, tmp_path):
     from E3PoseLib.running.session import Session
 
     scan = SHARED / "data" / "epi" / "ep2d_14.nii.gz"
-    status, output = run("--input", scan, "--output", tmp_path / "out", "--model", BUNDLED, "--device", "cpu")
+    status, output = run_apart("--input", scan, "--output", tmp_path / "out", "--model", BUNDLED, "--device", "cpu")
     assert status == 0, output
     expected = Session().estimate(read_volume(scan), {"model": str(BUNDLED)}, "cpu").canonical_to_ras
     found = np.load(tmp_path / "out" / "ep2d_14.npy")
