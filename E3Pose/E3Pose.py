@@ -214,7 +214,6 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onEstimateButton(self, checked=False) -> None:
         """Start the estimation; the result comes by `_onWritten`."""
-        self.correction.stop()  # handles that a person holds would jump from under the hand
         if self.estimation.start():
             self.status.say("")
             self.status.showProgress(_("Starting"), 0.0)

@@ -146,9 +146,9 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
     @staticmethod
     def poseFiles(file) -> list:
         """The files that `savePose` writes: with ``.npy``, ``.tfm`` and ``.json`` behind a name that may have dots."""
-        file = Path(file)
-        stem = file.name[: -len(".json")] if file.name.lower().endswith(".json") else file.name
-        return [file.with_name(stem + suffix) for suffix in (".npy", ".tfm", ".json")]
+        file, endings = Path(file), (".npy", ".tfm", ".json")
+        stem = file.stem if file.suffix.lower() in endings else file.name
+        return [file.with_name(stem + ending) for ending in endings]
 
     def savePose(self, transformNode, file) -> list:
         """Save a pose: with all that is known of it as JSON, and the matrix alone as ``.tfm`` and ``.npy`` beside it.

@@ -21,7 +21,7 @@ import slicer
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from E3PoseLib import dependencies, mrml
-from E3PoseLib.cli import voxel_size
+from E3PoseLib.cli import check_none_empty, voxel_size
 from E3PoseLib.errors import DependencyError, OutputError, VolumeError
 from E3PoseLib.models.catalog import find_model
 from E3PoseLib.running.ending import SAME_COMMAND, SOME_FAILED, SUCCESS, WRONG_USAGE, exit_status, interrupts_wait
@@ -171,6 +171,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     if not arguments:
         parser.print_help()
         parser.exit(WRONG_USAGE)
+    check_none_empty(arguments)
     return parser.parse_args(arguments)
 
 

@@ -89,6 +89,8 @@ def run(options: argparse.Namespace) -> int:
         try:
             options.output.mkdir(parents=True, exist_ok=True)
             cases, summary, cumulative, confidence, worst = (options.output / name for name in FILES)
+            for picture in (confidence, worst):  # one of an earlier evaluation is none of this one
+                picture.unlink(missing_ok=True)
             write_cases(cases, truths, errors)
             write_summary(summary, summaries)
             curves = {name: errors.select(members) for name, members in groups.items()}

@@ -11,7 +11,6 @@ from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import (
     LSFEnvironment,
     MPIEnvironment,
-    SLURMEnvironment,
     TorchElasticEnvironment,
 )
 from lightning.fabric.strategies import DDPStrategy
@@ -24,8 +23,13 @@ OTHER_STARTERS = (TorchElasticEnvironment, MPIEnvironment, LSFEnvironment)
 """Beside SLURM what Lightning knows to start a process on each node; by hand each is told its ``NODE_RANK``."""
 
 
-def check_nodes(num_nodes: int) -> None:
-    """Whether something has started one process on each of several nodes; else each would wait for the others for ever.
+def check_nodes(num_nodes: int, per_node: int = 1) -> None:
+    """Whether something has started processes on several nodes; else one would wait for the others for ever.
+
+    Parameters
+    ----------
+    num_nodes, per_node : int
+        How many nodes, and how many processes on each.
 
     Raises
     ------
@@ -34,14 +38,14 @@ def check_nodes(num_nodes: int) -> None:
     """
     if num_nodes == 1:
         return
-    if SLURMEnvironment.detect():
-        started = int(os.environ.get("SLURM_NNODES", num_nodes))
-        if started != num_nodes:
-            raise TrainingError(f"{num_nodes} nodes were asked for, but SLURM has {started}: make them the same")
-    elif "NODE_RANK" not in os.environ and not any(kind.detect() for kind in OTHER_STARTERS):
+    # What srun sets; in the script of a job without it there is but this one process.
+    started = os.environ.get("SLURM_STEP_NUM_NODES")
+    if started is None and ("NODE_RANK" in os.environ or any(kind.detect() for kind in OTHER_STARTERS)):
+        return
+    if started != str(num_nodes):
         raise TrainingError(
-            f"{num_nodes} nodes were asked for, but nothing has started this command on several: run it in a SLURM job "
-            f"by srun --nodes={num_nodes} --ntasks-per-node=1"
+            f"{num_nodes} nodes were asked for, but this command was started on {started or 'one'}: run it in a SLURM "
+            f"job by srun --nodes={num_nodes} --ntasks-per-node={per_node}"
         )
 
 

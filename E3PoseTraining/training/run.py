@@ -97,7 +97,7 @@ def build_trainer(
         callbacks.append(EMAWeightAveraging(decay=options.ema))
     if options.early_stopping:
         callbacks.append(EarlyStopping(monitor=monitor, mode=mode, patience=options.early_stopping))
-    check_nodes(options.num_nodes)
+    check_nodes(options.num_nodes, options.devices)
     parallel = options.devices * options.num_nodes > 1
     plugins: list[Any] = [AtomicCheckpointIO()]
     if SLURMEnvironment.detect():

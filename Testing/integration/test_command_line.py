@@ -321,6 +321,11 @@ def test_wrong_usage_is_status_2(scans, estimate, small_model_file, tmp_path, ca
     assert "missing" in (out / "failures.csv").read_text() and not list(out.glob("*.failed"))
     assert estimate(scans / "scan0.nii.gz") == 0
     assert not (out / "failures.csv").exists()
+    (tmp_path / "missing.nii.gz").write_bytes(b"no scan")
+    assert estimate(tmp_path / "missing.nii.gz") == 1 and (out / "missing.failed").exists()
+    (tmp_path / "missing.nii.gz").unlink()
+    assert estimate(tmp_path / "missing.nii.gz") == 1
+    assert (out / "failures.csv").read_text().count("missing,") == 1 and not (out / "missing.failed").exists()
 
 
 def test_import_and_list_models(reference, tmp_path, monkeypatch, capsys):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from .sequences import Sequence, outputs
 from .theirs import add_segment, clone, content
 
 pytestmark = pytest.mark.usefixtures("panel")
@@ -96,6 +95,33 @@ def test_a_segmentation_with_other_segments_keeps_its_grid_and_is_not_hidden_wit
         assert display.GetSegmentVisibility(placenta) and display.GetSegmentVisibility2DOutline(placenta)
 
 
+def test_a_mask_beside_another_segment_can_be_written_again_after_the_scene_was_saved(
+    app, panel, scene, scan_node, estimate_at_once, tmp_path
+):
+    """Segments on one grid share a label map once they are saved: the mask is no longer 1 in it."""
+    import slicer
+
+    from E3PoseLib import mrml
+
+    theirs = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "placenta")
+    theirs.SetReferenceImageGeometryParameterFromVolumeNode(scan_node)
+    add_segment(theirs, "Placenta", scan_node)
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    panel.ui.outputSegmentationSelector.setCurrentNode(theirs)
+    estimate_at_once()
+    panel.ui.showMask3DCheckBox.checked = False
+    count = np.count_nonzero(mrml.mask_voxels(theirs)[0])
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), {})
+    scene.Clear(0)
+    app.coreIOManager().loadNodes("SceneFile", {"fileName": str(tmp_path / "scene.mrb")}, None)
+    theirs = scene.GetFirstNodeByName("placenta")
+    assert not mrml.is_edited_mask(theirs)
+    estimate_at_once()
+    assert panel.ui.outputSegmentationSelector.currentNode() == theirs
+    assert np.count_nonzero(mrml.mask_voxels(theirs)[0]) == count > 0
+    assert not mrml.is_edited_mask(theirs) and not mrml.mask_visibility(theirs)[1]
+
+
 @pytest.fixture
 def upright(panel, estimated, reslice):
     """The upright volume of the phantom."""
@@ -163,6 +189,18 @@ def test_an_upright_volume_that_nobody_has_touched_is_written_anew_in_the_window
     assert not mrml.is_edited_mask(scene.GetFirstNodeByName(mask))
 
 
+def test_an_upright_volume_whose_file_is_gone_does_no_harm(app, panel, upright):
+    import slicer
+
+    from E3PoseLib import mrml
+
+    upright.SetAndObserveImageData(None)
+    slicer.modules.e3pose.exit()
+    slicer.modules.e3pose.enter()
+    assert mrml.head_in_upright(upright) is None and mrml.is_edited_upright(upright)
+    assert not panel.ui.showUprightButton.enabled
+
+
 def test_a_copy_of_the_box_is_a_person_s_own(panel, estimated, scene):
     import slicer
 
@@ -183,63 +221,6 @@ def test_a_copy_of_the_box_is_a_person_s_own(panel, estimated, scene):
     mrml.correct_pose(transform, pose)
     panel._refreshResult()
     assert len(slicer.util.getNodesByClass(mrml.BOX_CLASS)) == 2 and list(copy.GetCenter()) == centre
-
-
-def test_a_series_takes_no_segment_of_others(panel, scene, answers):
-    sequence = Sequence(scene)
-    panel.ui.inputVolumeSelector.setCurrentNode(sequence.scan)
-    theirs = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "placenta")
-    add_segment(theirs, "Placenta", sequence.scan)
-    before = content(theirs)
-    panel.ui.outputSegmentationSelector.setCurrentNode(theirs)
-    panel.ui.estimateAllButton.click()
-    answers()
-    assert content(theirs) == before and outputs(panel)[1] != theirs
-
-
-def test_a_series_that_has_poses_is_estimated_anew_only_if_a_person_says_so(app, tracked, sequence, answers):
-    import qt
-
-    from E3PoseLib import mrml
-
-    results = mrml.series_results_of(sequence.scan, mrml.find_time_points(sequence.scan))
-    first = results.poses.GetNthDataNode(0)
-    tracked.ui.estimateAllButton.click()  # answered by Cancel
-    assert len(app.message_boxes) == 1
-    assert "5 time points of 'bold' have a pose. Estimate all of them anew?" in app.message_boxes[0]
-    assert not tracked.isBusy and results.missing() == [] and results.poses.GetNthDataNode(0) == first
-    app.answers.append(qt.QMessageBox.Ok)
-    tracked.ui.estimateAllButton.click()
-    assert results.missing() == [0, 1, 2, 3, 4]
-    answers()
-    assert results.missing() == []
-
-
-def test_another_device_goes_on_with_a_series(app, panel, sequence, answers):
-    from E3PoseLib import mrml
-
-    panel.ui.estimateAllButton.click()
-    answers(3)
-    panel.ui.cancelButton.click()
-    panel.ui.deviceComboBox.currentIndex = 1
-    panel.ui.estimateAllButton.click()
-    results = mrml.series_results_of(sequence.scan, mrml.find_time_points(sequence.scan))
-    assert app.message_boxes == [] and results.missing() == [3, 4]
-
-
-def test_a_time_point_that_is_taken_out_meanwhile_is_no_other_one(panel, sequence, answers):
-    from E3PoseLib import mrml
-
-    panel.ui.estimateAllButton.click()
-    answers(2)
-    items = sequence.browser.GetMasterSequenceNode()
-    items.RemoveDataNodeAtValue(items.GetNthIndexValue(0))
-    items.RemoveDataNodeAtValue(items.GetNthIndexValue(items.GetNumberOfDataNodes() - 1))
-    answers()
-    assert not panel.series.busy and panel.ui.statusLabel.text.startswith("Done: 3 time points")
-    results = mrml.series_results_of(sequence.scan, mrml.find_time_points(sequence.scan))
-    centres = [result["canonical_to_ras"][0][3] for result in results.results()]
-    assert np.allclose(np.diff(centres), 3.0, atol=0.7)  # each lies where its own image shows it
 
 
 def test_files_beside_the_one_that_was_named_are_asked_about(app, panel, estimated, tmp_path):
@@ -287,10 +268,12 @@ def test_what_a_person_has_set_can_be_taken_back_by_undo(panel, estimated, scene
         scene.SetUndoOff()
 
 
-def test_an_answer_does_not_come_under_the_hand_that_corrects(panel, estimated, estimate_at_once):
+def test_handles_are_let_go_where_a_pose_is_on_its_way(panel, estimated, monkeypatch):
     panel.ui.correctButton.checked = True
-    estimate_at_once.begin()
-    panel.correction.refresh()
-    assert not panel.ui.correctButton.checked
-    estimate_at_once.end()
-    assert panel.ui.correctButton.enabled
+    monkeypatch.setattr(type(panel._run), "busy", property(lambda run: True))
+    panel._onBusy()
+    buttons = (panel.ui.correctButton, panel.ui.checkedCheckBox, panel.ui.resetPoseButton)
+    assert not panel.ui.correctButton.checked and not any(button.enabled for button in buttons)
+    monkeypatch.undo()
+    panel._onBusy()
+    assert panel.ui.correctButton.enabled and panel.ui.checkedCheckBox.enabled

@@ -16,13 +16,14 @@ from phantoms import make_head
 from team_work import process_and_threads, read_but_die_at_scan3
 
 from E3PoseLib.cli import main
-from E3PoseLib.errors import DeviceError, ModelError, WorkerError
+from E3PoseLib.errors import DeviceError, ModelError, TrainingError, WorkerError
 from E3PoseLib.imaging.volume import write_volume
 from E3PoseLib.running import team as team_module
 from E3PoseLib.running.batch import run_batch
 from E3PoseLib.running.results.settings import Settings
 from E3PoseLib.running.scans.tasks import find_tasks
 from E3PoseLib.running.team import Team
+from E3PoseTraining.training.nodes import check_nodes
 
 
 @pytest.fixture
@@ -207,6 +208,21 @@ def test_the_others_end_with_the_first(small_model_file):
     while member.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not member.exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "started"),
+    [({}, "one"), ({"SLURM_NTASKS": "2", "SLURM_NNODES": "2"}, "one"), ({"SLURM_STEP_NUM_NODES": "4"}, "4")],
+    ids=["nothing", "in a job, without srun", "on others"],
+)
+def test_nodes_that_nobody_has_started_are_not_waited_for(environment, started, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrainingError, match=f"started on {started}: .* srun --nodes=2 --ntasks-per-node=8"):
+        check_nodes(2, 8)
+    check_nodes(1)
+    monkeypatch.setenv("SLURM_STEP_NUM_NODES", "2")
+    check_nodes(2, 8)
 
 
 def test_nodes_share_a_folder_and_the_first_lists_what_all_did(scans, small_model_file, tmp_path):

@@ -6,24 +6,29 @@ A face: nothing below may import it. Start with `main`; each command has its opt
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from functools import partial
 
 from .. import __version__
-from ..errors import E3PoseError
 from ..running.ending import SAME_COMMAND, SUCCESS, exit_status
 from ..running.live.command import add_serve_arguments, run_serve
 from ..running.prescribe.command import add_prescribe_arguments, run_prescribe
 from ..running.tracking.command import add_track_arguments, run_track
 from .estimate import add_estimate
 from .models import add_models
-from .options import add_device_option, add_model_options, model_asked_for, positive_int, voxel_size
+from .options import (
+    add_device_option,
+    add_model_options,
+    check_none_empty,
+    model_asked_for,
+    positive_int,
+    voxel_size,
+)
 from .stacks import add_stacks
 from .training import training_part
 
-__all__ = ["add_device_option", "main", "positive_int", "voxel_size"]
+__all__ = ["add_device_option", "check_none_empty", "main", "positive_int", "voxel_size"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,9 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(given)
 
     def run() -> int:
-        if not all(given) or any(re.fullmatch(r"--[\w-]+=", one) for one in given):
-            # An empty name would be the folder where one happens to be.
-            raise E3PoseError("an argument is empty: is a variable not set?")
+        check_none_empty(given)
         return options.run(options)
 
     return exit_status("e3pose", run, getattr(options, "after_interrupt", SAME_COMMAND))

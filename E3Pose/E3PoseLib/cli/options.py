@@ -3,6 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Sequence
+
+from ..errors import E3PoseError
+
+
+def check_none_empty(arguments: Sequence[str]) -> None:
+    """Refuse an empty argument: as the name of a folder it would be the one where one happens to be.
+
+    Raises
+    ------
+    E3PoseError
+        One is empty.
+    """
+    if not all(arguments) or any(re.fullmatch(r"--[\w-]+=", one) for one in arguments):
+        raise E3PoseError("an argument is empty: is a variable not set?")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

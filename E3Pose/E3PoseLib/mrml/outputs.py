@@ -47,7 +47,11 @@ def mark_result(node, volume_id: str) -> None:
 
 def is_result_of(node, volume_node) -> bool:
     """Whether `mark_result` has marked this very node for a scan; a copy of it was not marked."""
-    return is_of(node, volume_node) and node.GetNodeReferenceID(SELF_REFERENCE) == node.GetID()
+    return is_of(node, volume_node) and _is_original(node)
+
+
+def _is_original(node) -> bool:
+    return node.GetNodeReferenceID(SELF_REFERENCE) == node.GetID()
 
 
 def is_of(node, volume_node) -> bool:
@@ -72,7 +76,7 @@ def result_of(volume_node, class_name: str):
 def show_only(scene, class_name: str, shown) -> None:
     """Hide all results of a class but one, which may be None; copies of results are a person's own, and stay."""
     for node in nodes_of_class(scene, class_name):
-        if node.GetNodeReferenceID(SELF_REFERENCE) == node.GetID() and node.GetDisplayNode() is not None:
+        if _is_original(node) and node.GetDisplayNode() is not None:
             node.GetDisplayNode().SetVisibility(node == shown)
 
 

@@ -21,6 +21,9 @@ GRID_ATTRIBUTE = "E3Pose.GridToHead"
 VOXELS_ATTRIBUTE = "E3Pose.UprightVoxels"
 """Of an upright volume: how many voxels it had along each axis when it was written, and their checksum, as JSON."""
 
+MOST_CHECKED = 2**24
+"""Voxels in a checksum: the window waits for it."""
+
 HEAD_MM = 180.0
 """Edge of the cube about the head's centre that is resliced: a term fetus's head and what surrounds it."""
 
@@ -99,7 +102,7 @@ class UprightReslicing:
         output_node.SetAndObserveTransformNodeID(None)
         output_node.SetAndObserveImageData(self._reslicing.image)
         output_node.SetAttribute(GRID_ATTRIBUTE, json.dumps(self._grid_to_canonical.tolist()))
-        output_node.SetAttribute(VOXELS_ATTRIBUTE, json.dumps(_voxels_in_short(output_node)))
+        output_node.SetAttribute(VOXELS_ATTRIBUTE, json.dumps(_checksum(output_node)))
         mark_result(output_node, scan_node.GetID())
 
 
@@ -134,17 +137,24 @@ def is_edited_upright(upright_node) -> bool:
     grid, written = upright_node.GetAttribute(GRID_ATTRIBUTE), upright_node.GetAttribute(VOXELS_ATTRIBUTE)
     if grid is None:
         return False
-    if written is None or upright_node.GetImageData() is None or upright_node.GetTransformNodeID() is not None:
+    if written is None or not _has_voxels(upright_node) or upright_node.GetTransformNodeID() is not None:
         return True
     is_in_place = np.allclose(voxel_to_parent(upright_node), json.loads(grid), atol=SAME_PLACE_MM)
-    return not is_in_place or json.loads(written) != _voxels_in_short(upright_node)
+    return not is_in_place or json.loads(written) != _checksum(upright_node)
 
 
-def _voxels_in_short(volume_node) -> dict:
-    """How many voxels there are along each axis, and their checksum."""
+def _has_voxels(volume_node) -> bool:
+    """Whether there are any: not where the file that a scene names is gone."""
     image = volume_node.GetImageData()
-    scalars = np.ascontiguousarray(vtk_to_numpy(image.GetPointData().GetScalars()))
-    return {"shape": list(image.GetDimensions()), "crc32": zlib.crc32(scalars)}
+    return image is not None and image.GetPointData().GetScalars() is not None
+
+
+def _checksum(volume_node) -> dict:
+    """How many voxels there are along each axis, and a checksum of them, or of every n-th of very many."""
+    image = volume_node.GetImageData()
+    scalars = vtk_to_numpy(image.GetPointData().GetScalars())
+    every = scalars[:: max(1, scalars.size // MOST_CHECKED)]
+    return {"shape": list(image.GetDimensions()), "crc32": zlib.crc32(np.ascontiguousarray(every))}
 
 
 def head_in_upright(upright_node) -> np.ndarray | None:
@@ -153,7 +163,7 @@ def head_in_upright(upright_node) -> np.ndarray | None:
     None in another volume, in one under a warp, and in one whose grid is another now, as by cropping.
     """
     text, to_world = upright_node.GetAttribute(GRID_ATTRIBUTE), voxel_to_world(upright_node)
-    if text is None or to_world is None:
+    if text is None or to_world is None or not _has_voxels(upright_node):
         return None
     written = upright_node.GetAttribute(VOXELS_ATTRIBUTE)
     if written is not None and json.loads(written)["shape"] != list(upright_node.GetImageData().GetDimensions()):

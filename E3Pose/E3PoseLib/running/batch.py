@@ -178,8 +178,11 @@ class _Run:
         else:
             self.report.failed[task.name] = failed.message
             document = failure(task, failed.message, is_outdated(task, self._folder))
-            # Of a file that is not there, as its name is mistyped, nothing stays: no run would ever take it away.
-            if not os.path.lexists(task.path) or not record_failure(self._folder, task, document):
+            if not os.path.lexists(task.path):
+                # A name that is mistyped, for example: no later run would ever take its record away.
+                forget_failure(self._folder, task)
+                self.unrecorded.append(document)
+            elif not record_failure(self._folder, task, document):
                 self.unrecorded.append(document)
         self._on_result(task, failed)
 

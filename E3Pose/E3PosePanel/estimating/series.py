@@ -72,9 +72,7 @@ class SeriesEstimation:
         except E3PoseError as error:
             panel.status.sayFailed(error)
             return
-        # Not the device: another one gives the same poses.
-        what = {name: value for name, value in options.items() if name != "device"}
-        settings = mrml.settings_text(model=model, options=what, direction=parameters.direction.value)
+        settings = mrml.settings_text(model=model, options=options, direction=parameters.direction.value)
         results = mrml.series_results_of(volume, points) or self._make(points, settings)
         if results.settings != settings or not results.missing():
             if not self._mayReplace(results):

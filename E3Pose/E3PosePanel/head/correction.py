@@ -60,20 +60,20 @@ class Correction:
     def refresh(self) -> None:
         """Show what was said of the selected pose; handles of another pose go."""
         transform = self._transform()
-        if self._corrected is not None and transform != self._corrected:
-            self._ui.correctButton.checked = False
+        isBusy = self._isBusy()
+        if self._corrected is not None and (isBusy or transform != self._corrected):
+            self.stop()
         result = mrml.read_result(transform)
         state = mrml.review_state(result) if result else mrml.ESTIMATED
         isKnown = result is not None and self._views.scanPose() is not None
         # Of a time point of many: what is changed there would be lost at the next one.
         isOneOfMany = result is not None and mrml.is_in_sequence(transform)
         self._ui.savePoseButton.enabled = isKnown
-        self._ui.correctButton.enabled = isKnown and not isOneOfMany and not self._isBusy()
-        self._ui.checkedCheckBox.enabled = isKnown and not isOneOfMany and state != mrml.CORRECTED
+        self._ui.correctButton.enabled = isKnown and not isOneOfMany and not isBusy
+        self._ui.checkedCheckBox.enabled = isKnown and not isOneOfMany and not isBusy and state != mrml.CORRECTED
         self._ui.checkedCheckBox.checked = state != mrml.ESTIMATED
-        self._ui.resetPoseButton.enabled = result is not None and (
-            state == mrml.CORRECTED or mrml.is_edited_pose(transform)
-        )
+        isOther = result is not None and (state == mrml.CORRECTED or mrml.is_edited_pose(transform))
+        self._ui.resetPoseButton.enabled = isOther and not isBusy
 
     def stop(self) -> None:
         """Let go of the handles."""

@@ -41,7 +41,6 @@ class Views(VTKObservationMixin):
         """
         self._parameterNode = parameterNode
         self._volume = parameterNode.inputVolume if parameterNode else None
-        self._showLater = None
         if parameterNode:
             self._takeOverPlanes()
         if self._volume and not any(node.GetBackgroundVolumeID() for node in self._composites()):
@@ -53,7 +52,6 @@ class Views(VTKObservationMixin):
     def select(self, volume) -> None:
         """Show another scan where the one selected before was shown."""
         previous, self._volume = self._volume, volume
-        self._showLater = None
         if volume:
             self._present(previous)
         else:
@@ -62,30 +60,38 @@ class Views(VTKObservationMixin):
 
     def enter(self) -> None:
         """The panel was opened: show what came meanwhile."""
-        self._isOpen, show, self._showLater = True, self._showLater, None
-        if show is not None:
-            show()
+        self._isOpen, later, self._showLater = True, self._showLater, None
+        if later is not None and later[1] == self._volume:
+            later[0]()
         self.refresh()
 
     def leave(self) -> None:
         """Another module was opened, to which the views belong now."""
         self._isOpen = False
 
+    def whenOpen(self, show) -> None:
+        """Call what changes the views: now, or once the panel is opened again and the same scan is selected."""
+        if self._isOpen:
+            show()
+        else:
+            self._showLater = show, self._volume
+
     def showResult(self) -> None:
         """Show the selected scan with the result that has just come."""
-        if not self._isOpen:
-            self._showLater = self.showResult
-            return
+        self.whenOpen(self._showResult)
+
+    def _showResult(self) -> None:
         self._present()
         self.refresh()
 
     def showUpright(self) -> None:
-        """Show the upright volume in its own planes instead of the scan, with the mask in its place."""
+        """Show the upright volume that has just come in its own planes instead of the scan, its mask in its place."""
+        self.whenOpen(self._showUpright)
+
+    def _showUpright(self) -> None:
         volume = self._parameterNode.reslicedVolume
-        if not self._isOpen:
-            self._showLater = self.showUpright
-            return
         if not self._isUpright(volume):  # it has gone, or changed, before it could be shown
+            self._press(planes=self._poseInViews is not None, upright=False)
             return
         self._rememberPlanes(self._planesBefore or mrml.slice_planes(slicer.mrmlScene))
         self._poseInViews = None
@@ -151,7 +157,8 @@ class Views(VTKObservationMixin):
         self._ui.standardPlanesButton.enabled = mrml.read_result(pose) is not None
         self._ui.showUprightButton.enabled = self._isUpright(upright)
         if parameters:
-            if self._upright is not None and not (upright == self._upright and self._isUpright(upright)):
+            isShown = self._upright is None or (upright == self._upright and self._isUpright(upright))
+            if not isShown and (self._isOpen or not mrml.is_set(self._upright)):
                 self.turnBack()
             self._turnAlong()
         self._tellOthers()
@@ -174,7 +181,7 @@ class Views(VTKObservationMixin):
     def onShowUprightButton(self, checked: bool) -> None:
         """Show the upright volume, and the scan again."""
         if checked:
-            self.showUpright()
+            self._showUpright()
         else:
             self.turnBack()
 

@@ -127,7 +127,7 @@ class AlignSection:
                 mrml.write_alignment(scene, scans, answer, masks, made)
             panel.outputs.selectThoseOf(self._parameterNode.inputVolume)
             self.refresh()
-            self._comparison.show()
+            panel.views.whenOpen(self._comparison.show)
             left_out = [one for one in answer["stacks"] if not one["kept"]]
             words = [
                 _("Done: {count} of {all} stacks aligned.").format(count=len(scans) - len(left_out), all=len(scans))

@@ -59,8 +59,8 @@ def is_edited_mask(segmentation_node) -> bool:
         return False
     try:
         moved = motion(then["scan"], scan_node)
-    except TransformError:
-        return True
+    except TransformError:  # what both lie under was sheared, for example
+        return segmentation_node.GetTransformNodeID() != scan_node.GetTransformNodeID()
     return not np.allclose(here, moved @ then["mask"], atol=SAME_PLACE_MM)
 
 

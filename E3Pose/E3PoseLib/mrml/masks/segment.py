@@ -9,7 +9,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from E3PoseLib.errors import OutputError
 from E3PoseLib.imaging.geometry import outermost_voxels, transform_points
-from E3PoseLib.mrml.matrices import parent_to_world, to_numpy, to_vtk
+from E3PoseLib.mrml.matrices import parent_to_world, to_numpy, to_vtk, voxel_to_parent
 from E3PoseLib.mrml.outputs import mark_result
 from E3PoseLib.mrml.scan import Scan
 
@@ -26,6 +26,9 @@ BRAIN_TERMINOLOGY = (
 
 BRAIN_COLOR = (250 / 255, 250 / 255, 225 / 255)
 """Of the brain in that list."""
+
+DRAWN = ("Visibility2DOutline", "Visibility3D", "Opacity2DOutline", "Opacity3D")
+"""What a display node keeps of each segment, by the names of its methods."""
 
 HIDDEN_ATTRIBUTE = "E3Pose.MaskHidden"
 """Of a segmentation whose mask `show_only_masks_of` has hidden, and not a person."""
@@ -81,8 +84,18 @@ def write_mask(segmentation_node, mask: np.ndarray, scan: Scan) -> None:
     mark_result(segmentation_node, scan.volume_id)
     note_places(segmentation_node, scan.place, scan.grid_to_world)
     volume_node = segmentation_node.GetScene().GetNodeByID(scan.volume_id)
-    if volume_node is not None and not holds_other_segments(segmentation_node):  # theirs may be of a finer grid
+    if volume_node is None or holds_other_segments(segmentation_node):  # theirs may be of a finer grid
+        return
+    if np.allclose(scan.grid_to_parent, voxel_to_parent(volume_node)):
         segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+    else:  # it was resampled; on the grid of the volume, saving would resample the mask
+        converter = slicer.vtkSegmentationConverter
+        grid = slicer.vtkOrientedImageData()
+        grid.SetDimensions(mask.shape)
+        grid.SetGeometryFromImageToWorldMatrix(to_vtk(scan.grid_to_parent))
+        segmentation_node.GetSegmentation().SetConversionParameter(
+            converter.GetReferenceImageGeometryParameterName(), converter.SerializeImageGeometry(grid)
+        )
 
 
 def copy_mask(source_node, target_node, world_to_target: np.ndarray) -> bool:
@@ -146,10 +159,13 @@ def mask_to_world(segmentation_node) -> np.ndarray | None:
 
 def _put_segment(segmentation_node, image) -> None:
     """Make an oriented image the segment of the brain, and a surface anew where one was; the one before goes, but its
-    name, its colour and its tags stay.
+    name, its colour, its tags and how it is drawn stay.
     """
     segmentation, had_surface = segmentation_node.GetSegmentation(), has_surface(segmentation_node)
     segment, segment_id = slicer.vtkSegment(), mask_id(segmentation)
+    segmentation_node.CreateDefaultDisplayNodes()
+    display_node = segmentation_node.GetDisplayNode()
+    drawn = {what: getattr(display_node, f"GetSegment{what}")(segment_id) for what in DRAWN if segment_id is not None}
     if segment_id is None:
         segment_id = segmentation.GenerateUniqueSegmentID(SEGMENT_NAME)
         segment.SetName(SEGMENT_NAME)
@@ -157,6 +173,7 @@ def _put_segment(segmentation_node, image) -> None:
         segment.SetColor(*BRAIN_COLOR)
     else:
         segment.DeepCopyMetadata(segmentation.GetSegment(segment_id))
+        segment.SetLabelValue(1)  # as in the image; in a label map shared with others it had another
         segmentation.RemoveSegment(segment_id)
     binary = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     if segmentation.GetNumberOfSegments() == 0:
@@ -165,8 +182,8 @@ def _put_segment(segmentation_node, image) -> None:
     segment.SetTag(SHAPE_TAG, json.dumps(_shape(_labels(image) > 0)))
     segment.AddRepresentation(binary, image)
     segmentation.AddSegment(segment, segment_id)
-    segmentation_node.CreateDefaultDisplayNodes()
-    display_node = segmentation_node.GetDisplayNode()
+    for what, value in drawn.items():
+        getattr(display_node, f"SetSegment{what}")(segment_id, value)
     display_node.SetSegmentVisibility(segment_id, True)
     display_node.SetSegmentVisibility2DFill(segment_id, False)  # it would hide the anatomy
     segmentation_node.RemoveAttribute(HIDDEN_ATTRIBUTE)

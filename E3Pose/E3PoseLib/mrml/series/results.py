@@ -42,8 +42,8 @@ class SeriesResults:
 
     @property
     def settings(self) -> str:
-        """What the poses were estimated with, as JSON."""
-        return self.poses.GetAttribute(SETTINGS_ATTRIBUTE)
+        """What the poses were estimated with, see `settings_text`."""
+        return settings_text(**json.loads(self.poses.GetAttribute(SETTINGS_ATTRIBUTE)))
 
     def results(self) -> list[dict | None]:
         """The results of all time points; None where there is no pose."""
@@ -168,6 +168,7 @@ def _add_sequence(points: TimePoints, shown_by, role: str):
     return sequence
 
 
-def settings_text(**settings) -> str:
-    """What poses are estimated with, so that it can be compared."""
-    return json.dumps(settings, sort_keys=True, default=str)
+def settings_text(options: dict, **settings) -> str:
+    """What poses are estimated with, so that it can be compared; but for the device, as another one gives the same."""
+    options = {name: value for name, value in options.items() if name != "device"}
+    return json.dumps({**settings, "options": options}, sort_keys=True, default=str)

@@ -16,6 +16,7 @@ from ...method.estimate import PoseEstimate
 from ...method.estimator import PoseEstimator
 from ..scans.reading import read_scan
 from ..scans.tasks import Task
+from .together import check_another
 
 _SAME_GRID_MM = 0.1
 
@@ -84,9 +85,7 @@ def read_stacks(
 def _read(task: Task, mask: Path | None, estimator: PoseEstimator, others: Sequence[ReadStack]) -> ReadStack:
     volume, source = read_scan(task)
     for other in others:
-        if _is_same(volume, other.posed.volume):
-            # It would agree with itself, and count twice in a reconstruction.
-            raise VolumeError(f"{task.path}: is the same stack as {other.task.name}, which is taken once")
+        check_another(volume, other.posed.volume)
     brain, refused = None, ""
     if mask is not None:
         try:
@@ -96,11 +95,6 @@ def _read(task: Task, mask: Path | None, estimator: PoseEstimator, others: Seque
     estimate = estimator.estimate(volume)
     posed = PosedStack(task.name, volume, estimate.canonical_to_ras, estimate.mask if brain is None else brain)
     return ReadStack(task, posed, estimate, source.record(), refused)
-
-
-def _is_same(one: Volume, other: Volume) -> bool:
-    """Whether two files hold the same voxels in the same place."""
-    return np.array_equal(one.voxel_to_ras, other.voxel_to_ras) and np.array_equal(one.array, other.array)
 
 
 def mask_on(volume: Volume, path: Path) -> np.ndarray:

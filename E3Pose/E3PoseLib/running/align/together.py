@@ -73,6 +73,18 @@ def bring_together(stacks: Sequence[PosedStack], refine: bool = True, furthest_m
     return Together(placed, seen_together(placed), refine, remarks)
 
 
+def check_another(volume: Volume, other: Volume) -> None:
+    """Refuse a stack that is there already: it would agree with itself, and count twice in a reconstruction.
+
+    Raises
+    ------
+    VolumeError
+        Both have the same voxels in the same place.
+    """
+    if np.array_equal(volume.voxel_to_ras, other.voxel_to_ras) and np.array_equal(volume.array, other.array):
+        raise VolumeError(f"{volume.name}: is the same stack as {other.name}, which is taken once")
+
+
 def align_volumes(
     session: Session, volumes: Sequence[Volume], model: dict, options: dict, progress: Progress
 ) -> tuple[dict, list[np.ndarray | None]]:
@@ -111,6 +123,8 @@ def align_volumes(
             progress(f"Stack {index + 1} of {len(volumes)}", ESTIMATING * (index + fraction) / len(volumes))
 
         try:
+            for other in estimates:
+                check_another(volume, volumes[other])
             estimates[index] = session.estimate(volume, model, **options, progress=told)
         except (VolumeError, NoHeadFoundError) as error:
             reasons[index] = str(error)

@@ -64,8 +64,8 @@ class ImageServer(pyigtl.OpenIGTLinkServer):
                 super().__init__(port=port, start_now=False)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
-            is_taken = isinstance(error, OverflowError) or error.errno in (errno.EADDRINUSE, errno.EACCES)
-            way = "another program may have it: choose a port by --port" if is_taken else "is --host this computer's?"
+            is_of_port = isinstance(error, OverflowError) or error.errno in (errno.EADDRINUSE, errno.EACCES)
+            way = "choose another port by --port" if is_of_port else "is --host this computer's?"
             raise E3PoseError(f"{host}:{port}: cannot listen there ({reason}); {way}") from error
         self.RequestHandlerClass = cast(Any, _Client)
         self.port = int(self.server_address[1])
