@@ -5,22 +5,26 @@ BIN := $(VENV)/bin
 # Some machines forbid it by this variable; then every process, and tests start hundreds, compiles torch anew: 2.5 s each.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint format bench screenshots train-default cross-validate train-methods compare lock clean
+.PHONY: demo test every-test lint style types format bench screenshots train-default cross-validate train-methods compare lock clean
 
 ## demo: estimate a scan that comes with the project, or E3POSE_DEMO_SCAN=file, and draw it before and after
 demo: $(VENV)/installed
 	$(BIN)/e3pose demo -o demo --overwrite $(if $(E3POSE_DEMO_SCAN),"$(E3POSE_DEMO_SCAN)")
 
 ## test: install everything into .venv (once) and run lint, format check and every test
+test: $(VENV)/installed style
+	$(MAKE) -j2 types every-test
 # As many processes as there are cores: with threads of their own they would wait for each other.
-test: $(VENV)/installed lint
+every-test: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 ## lint: style, the arrows between layers (pyproject.toml), types
-lint: $(VENV)/installed
+lint: style types
+style: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYTHONPATH=E3Pose $(BIN)/lint-imports --no-logo --no-cache
+types: $(VENV)/installed
 	$(BIN)/python -m mypy
 
 ## format: rewrite the code in the house style

@@ -19,8 +19,8 @@ from E3PoseTraining.inference import main as inference
 from E3PoseTraining.methods.official import official_matrix
 
 STAGED = ("ep2d_10", "ep2d_14", "ep2d_23", "ep2d_32")
-ESTIMATED = tuple(f"ep2d_{number}" for number in (10, 14, 19, 23, 32))
-LEFT_HANDED = ("ep2d_14", "ep2d_19")
+ESTIMATED = tuple(f"ep2d_{number}" for number in (10, 14, 23))
+LEFT_HANDED = "ep2d_14"
 
 
 @pytest.fixture(scope="module")
@@ -101,14 +101,13 @@ def test_the_official_programs_poses(name, estimates, poses):
     assert angle(matrix, expected) <= 0.5
 
 
-@pytest.mark.parametrize(("name", "determinant"), [("ep2d_27", 0.14), ("ep2d_28", -0.71)])
-def test_the_poses_that_rounding_decides(name, determinant, epi, estimator):
+def test_a_pose_that_rounding_decides(epi, estimator):
     """Some choices of the longest vector hang on float32's last bits here, so our answer must be that of float64.
 
-    In float32 throughout it was 0.6° and 0.1° off. The reference network's axes are all but coplanar on ep2d_27 as
-    well, and the official number there, 14° off, cannot be met but by chance.
+    In float32 throughout it was 0.6° off. The reference network's axes are all but coplanar as well, and the official
+    number, 14° off, cannot be met but by chance. docs/parity.md has every scan.
     """
-    scan = estimator.prepare(read_volume(epi / f"{name}.nii.gz"))
+    scan = estimator.prepare(read_volume(epi / "ep2d_27.nii.gz"))
     [[mask]] = estimator.reader.localiser([scan])
     [view] = estimator.reader.views.crop(Head(scan, mask))
     crop = torch.from_numpy(view)[None, None]
@@ -119,12 +118,12 @@ def test_the_poses_that_rounding_decides(name, determinant, epi, estimator):
         exact = pool_axes(network.axes_field(crop.double()))[0].reshape(3, 3).numpy()
         network.float().freeze()
     unit = exact / np.linalg.norm(exact, axis=1, keepdims=True)
-    assert np.linalg.det(unit) == pytest.approx(determinant, abs=0.02)
+    assert np.linalg.det(unit) == pytest.approx(0.14, abs=0.02)
     rotations = [assemble_rotation(head_axes_to_ras(axes, scan.grid_to_ras)) for axes in (single, exact)]
     assert angle(*rotations) <= 0.001
 
 
-@pytest.mark.parametrize("name", ["ep2d_10", *LEFT_HANDED, "ep2d_23", "ep2d_32"])
+@pytest.mark.parametrize("name", ESTIMATED)
 def test_every_mode_that_is_stored(name, estimates, poses):
     volume, estimate = estimates[name]
     for space in ("voxel", "scanner"):
@@ -134,7 +133,7 @@ def test_every_mode_that_is_stored(name, estimates, poses):
         assert np.linalg.det(there[:3, :3]) == pytest.approx(1)
         for matrix, key in ((there, "canonical_to_input"), (back, "input_to_canonical")):
             expected = poses[f"{space}_{key}/{name}"]
-            if space == "scanner" and name in LEFT_HANDED:
+            if space == "scanner" and name == LEFT_HANDED:
                 # The official matrix is a reflection here: its x is the fetus's left. The other axes agree.
                 assert np.linalg.det(expected[:3, :3]) == pytest.approx(-1)
                 axes = matrix[:3, :3] if key == "canonical_to_input" else matrix[:3, :3].T
@@ -173,14 +172,12 @@ def test_hardly_trained_weights_are_not_sure_of_themselves(estimates):
 
 @pytest.mark.parametrize("official", [False, True])
 def test_real_scans_run_from_the_command_line(epi, reference, tmp_path, official):
-    """A third by the bundled model; by the official weights, which take seconds a scan, one of each handedness."""
+    """A third by the bundled model; by the official weights, which take seconds a scan, one, left-handed."""
     weights = ["--model", str(resources() / "Models" / "default.safetensors")]
     if official:
         weights = ["--unet", str(reference / "unet.ckpt"), "--e3cnn", str(reference / "e3cnn.pth")]
-    scans = (
-        [epi / "ep2d_10.nii.gz", epi / f"{LEFT_HANDED[0]}.nii.gz"] if official else sorted(epi.glob("*.nii.gz"))[::3]
-    )
-    assert len(scans) == (2 if official else 5)
+    scans = [epi / f"{LEFT_HANDED}.nii.gz"] if official else sorted(epi.glob("*.nii.gz"))[::3]
+    assert len(scans) == (1 if official else 5)
     out = tmp_path / "poses"
     assert e3pose(["estimate", *map(str, scans), "-o", str(out), "--save-mask", "--device", "cpu", *weights]) == 0
     for path in scans:
