@@ -16,8 +16,7 @@ OFFICIAL_NAME = "official"
 
 
 class ModelSection:
-    """Shows the named models; ``onChanged()`` is called when another one is selected or added, or
-    begins to be imported.
+    """Shows the named models; ``onChanged()`` is called when another one is selected, added, or begins to be imported.
 
     ``run`` is the `BackgroundRun` that reads official weights.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -171,18 +170,13 @@ class _Run:
     def _fail(self, task: Task, failed: Failure) -> None:
         if task.name in self.report.outdated:
             self.report.outdated.remove(task.name)
-        if failed.is_no_scan and not task.named:
+        if failed.is_left_out:
             self.report.left_out.append(task.name)
             forget_failure(self._folder, task)
-            failed = replace(failed, is_left_out=True)
         else:
             self.report.failed[task.name] = failed.message
             document = failure(task, failed.message, is_outdated(task, self._folder))
-            if not os.path.lexists(task.path):
-                # A name that is mistyped, for example: no later run would ever take its record away.
-                forget_failure(self._folder, task)
-                self.unrecorded.append(document)
-            elif not record_failure(self._folder, task, document):
+            if not record_failure(self._folder, task, document):
                 self.unrecorded.append(document)
         self._on_result(task, failed)
 

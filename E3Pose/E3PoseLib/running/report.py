@@ -61,14 +61,11 @@ class Failure:
     Parameters
     ----------
     message : str
-    is_no_scan : bool
-        Whether there is nothing to be done: the image is a label map.
     is_left_out : bool
-        Whether it counts as none: a label map that nobody has named.
+        Whether there is nothing to be done: the image is a label map, which nobody has named.
     """
 
     message: str
-    is_no_scan: bool = False
     is_left_out: bool = False
 
     def in_words(self) -> str:
@@ -92,7 +89,7 @@ def attempt(task: Task, work: Callable[[], Result]) -> Result | Failure:
     except WorkerError:
         raise
     except E3PoseError as error:
-        return Failure(str(error), isinstance(error, NotAScanError))
+        return Failure(str(error), isinstance(error, NotAScanError) and not task.named)
     except Exception as error:
         return Failure(f"{task.path}: {type(error).__name__}: {error}")
 

@@ -14,7 +14,6 @@ from E3PoseLib.errors import E3PoseError
 REST_MS = 300
 """Once the handles have rested for so long, the pose follows them; meanwhile only the arrows do."""
 
-
 UNFIT_FOR_FILES = r'[<>:"/\\|?*\x00-\x1f]'
 """What some system forbids in the name of a file; nodes that come from DICOM are called "3: T2/HASTE"."""
 

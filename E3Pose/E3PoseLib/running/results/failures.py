@@ -41,8 +41,12 @@ def record_failure(folder: Path, task: Task, document: dict) -> bool:
     Returns
     -------
     bool
-        Whether it is kept: not where it cannot be written, or a file of another origin has its name.
+        Whether it is kept: not where it cannot be written, or a file of another origin has its name; nor of a scan that
+        is not there, as its name was mistyped: no later run would ever take that away.
     """
+    if not os.path.lexists(task.path):
+        forget_failure(folder, task)
+        return False
     path = result_file(folder, task, FAILED_ENDING)
     if os.path.lexists(path) and not _is_failure(path):
         return False
