@@ -8,7 +8,8 @@ import sys
 from E3PoseLib.cli import positive_int
 from E3PoseLib.running.ending import exit_status
 
-from .equitrack.run import TRACKERS, train_tracker
+from .equitrack.points import TRACKERS
+from .equitrack.run import train_tracker
 from .localisation.networks import LOCALISERS
 from .localisation.run import train_localisers
 from .regression.named import NETWORKS, SIDE_BY_SIDE

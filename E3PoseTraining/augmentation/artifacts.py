@@ -11,7 +11,8 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from .sample import RandSampleTransform, Sample, affine_coordinates, object_points
+from .grid import affine_coordinates, object_points
+from .sample import RandSampleTransform, Sample
 
 
 class RandSpinHistory(RandSampleTransform):

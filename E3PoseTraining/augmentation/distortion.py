@@ -10,15 +10,8 @@ from torch import Tensor
 
 from E3PoseLib.method.eyes import CANONICAL_PITCH_DEGREES, rotation_from_eyes
 
-from .sample import (
-    CoordinateMap,
-    RandSampleTransform,
-    Sample,
-    affine_coordinates,
-    centred_coordinates,
-    object_points,
-    resample,
-)
+from .grid import affine_coordinates, centred_coordinates, object_points
+from .sample import CoordinateMap, RandSampleTransform, Sample, resample
 
 
 class RandShear(RandSampleTransform):

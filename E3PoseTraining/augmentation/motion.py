@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from .sample import CoordinateMap, RandSampleTransform, Sample, centred_coordinates, object_points, resample
+from .grid import centred_coordinates, object_points
+from .sample import CoordinateMap, RandSampleTransform, Sample, resample
 
 
 class RandInterleavedMotion(RandSampleTransform):

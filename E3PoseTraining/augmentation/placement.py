@@ -13,7 +13,8 @@ from E3PoseLib.imaging.rotations import euler_to_matrix
 from E3PoseLib.imaging.sampling import sample_grids
 from E3PoseLib.method.crop import upright_cube
 
-from .sample import RandSampleTransform, Sample, affine_coordinates, object_points, resample, transform_axes
+from .grid import affine_coordinates, object_points
+from .sample import RandSampleTransform, Sample, resample, transform_axes
 
 
 class RandPlacement(RandSampleTransform):

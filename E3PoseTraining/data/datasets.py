@@ -16,7 +16,8 @@ from E3PoseLib.imaging.intensities import rescale
 from E3PoseLib.imaging.resampling import nearest_on_grid, resample_isotropic
 from E3PoseLib.imaging.volume import Volume, read_volume
 
-from ..augmentation.sample import OBJECT_LABEL, Sample
+from ..augmentation.grid import OBJECT_LABEL
+from ..augmentation.sample import Sample
 from .annotations import axes_from_pose, pose_rotation_from_axes
 from .folders import Case, listing
 

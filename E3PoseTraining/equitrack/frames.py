@@ -1,4 +1,4 @@
-"""What EquiTrack sees of a scan: the head alone, as what surrounds it does not turn with it."""
+"""What EquiTrack is trained on: two frames of a head that has turned between them."""
 
 from __future__ import annotations
 
@@ -6,38 +6,16 @@ import dataclasses
 
 import numpy as np
 import torch
-from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from E3PoseLib.imaging.intensities import rescale
-from E3PoseLib.imaging.masks import ball_radius
 from E3PoseLib.method.crop import crop_views
 
+from ..augmentation.grid import OBJECT_LABEL, affine_coordinates
 from ..augmentation.inputs import OBJECT_FRACTION
-from ..augmentation.sample import OBJECT_LABEL, Sample, affine_coordinates, resample
-
-KEPT, GONE = 0.1, 0.35
-"""How far from the brain, in radii of a ball of its volume, all is kept, and from where on nothing is. Skull and scalp
-lie between."""
-
-
-def head_alone(array: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    """Intensities that fade away around the brain.
-
-    Parameters
-    ----------
-    array, brain : np.ndarray
-        Shape ``[D, H, W]``: intensities on cubic voxels, not negative, and the brain's mask, bool, not empty.
-
-    Returns
-    -------
-    np.ndarray
-        Shape ``[D, H, W]``, float32.
-    """
-    radius = ball_radius(float(np.count_nonzero(brain)))
-    distance = ndimage.distance_transform_edt(~brain) / radius
-    return (array * ((GONE - distance) / (GONE - KEPT)).clip(0, 1)).astype(np.float32)
+from ..augmentation.sample import Sample, resample
+from .head_alone import head_alone
 
 
 class TwoFrames:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 
-import roma
 import torch
 from torch import Tensor, nn
 
+from E3PoseLib.compiler import compiler_left_out
+
 from ..localisation.networks import EquivariantUNet
+
+with compiler_left_out():
+    import roma
 
 RADII = 5.0, 2.5
 """Voxels of a crop at which the template's points lie about the brain's middle, by turns: a brain's own radius is some
@@ -96,3 +100,7 @@ def rotation_between(points: Tensor, others: Tensor) -> Tensor:
         ``[B, 3, 3]``, proper.
     """
     return roma.special_procrustes(others.mT @ points)
+
+
+TRACKERS: dict[str, type[EquiTrack]] = {"equitrack": EquiTrack}
+"""By the name of their method."""

@@ -12,9 +12,7 @@ from ..localisation.networks import STRIDE
 from ..regression.run import refuse_others, train_by_name
 from .frames import TwoFrames
 from .module import BetweenFrames
-from .points import EquiTrack
-
-TRACKERS: dict[str, type[EquiTrack]] = {"equitrack": EquiTrack}
+from .points import TRACKERS
 
 ARCHITECTURE = {"n_points": 32, "multiplicity": 2, "kernel_size": 3}
 

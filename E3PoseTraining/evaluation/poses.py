@@ -13,7 +13,7 @@ from E3PoseLib.imaging.geometry import check_rigid, read_json, read_npy, transfo
 from E3PoseLib.imaging.volume import Volume, read_volume
 from E3PoseLib.running.results.record import FORMAT
 
-from ..augmentation.sample import OBJECT_LABEL
+from ..augmentation.grid import OBJECT_LABEL
 from ..data.annotations import ANGLE_COLUMNS, angles_to_axes, pose_rotation_from_axes
 from ..data.folders import volumes_by_id
 from ..data.tables import columns_of, number, read_table

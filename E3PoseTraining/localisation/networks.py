@@ -5,13 +5,16 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
+from E3PoseLib.compiler import compiler_left_out
 from E3PoseLib.networks.equivariant.convolution import SteerableConvolution
 from E3PoseLib.networks.equivariant.network import EquivariantBlock
 from E3PoseLib.networks.equivariant.pooling import SmoothPool
 from E3PoseLib.networks.unet.unet import UNet, double
+
+with compiler_left_out():
+    from e3nn import o3
 
 STRIDE = 4
 """Each edge of a cube is a multiple of this: there are two halvings."""

@@ -12,9 +12,8 @@ from E3PoseLib.imaging.masks import centre_of_mass
 from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.prepared import PreparedScan
 
-from ..equitrack.frames import head_alone
-from ..equitrack.points import rotation_between
-from ..equitrack.run import TRACKERS
+from ..equitrack.head_alone import head_alone
+from ..equitrack.points import TRACKERS, rotation_between
 from .learned import Learned
 
 REGISTERED = 2

@@ -7,15 +7,18 @@ from collections.abc import Set
 from typing import Any, ClassVar
 
 import torch
-from e3nn import o3
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from E3PoseLib.compiler import compiler_left_out
 from E3PoseLib.imaging.rotations import orthonormalise
 from E3PoseLib.networks.equivariant.convolution import SteerableConvolution
 from E3PoseLib.networks.equivariant.network import E3CNN, pool_axes
 
 from .networks import AxesNetwork, Heads
+
+with compiler_left_out():
+    from e3nn import o3
 
 
 class EquivariantCNN(AxesNetwork):

@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import roma
 import torch
 from torch import Tensor, nn
 
+from E3PoseLib.compiler import compiler_left_out
 from E3PoseLib.imaging.rotations import rotation_6d_to_matrix
 
-from ..training.losses import AxesLoss
-from ..training.modules import axes_of_field
+from ..training.axes import AxesLoss, axes_of_field
+
+with compiler_left_out():
+    import roma
 
 EDGE = 24
 """Voxels along a crop; what the papers see at 120 is here pooled less often."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
-from monai.losses import DiceCELoss
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from E3PoseLib.imaging.rotations import trimmed_rotation
@@ -35,7 +36,6 @@ class RegistrationByRegression(RotationNetwork):
         # A step on a CPU takes half the time so, that of inference too.
         self.unet.to(memory_format=torch.channels_last_3d)
         self.places_loss = PlacesLoss()
-        self.mask_loss = DiceCELoss(sigmoid=True, lambda_dice=DICE_WEIGHT, lambda_ce=ENTROPY_WEIGHT)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Places ``[B, 3, 24, 24, 24]`` (right, anterior, superior) and logits of the mask ``[B, 1, 24, 24, 24]``."""
@@ -51,6 +51,13 @@ class RegistrationByRegression(RotationNetwork):
         places, logits = self(crops)
         where = from_middle(crops).flatten(1).T.expand(len(crops), -1, -1)
         return trimmed_rotation(where, places.flatten(2).mT, logits.sigmoid().flatten(1))
+
+    @cached_property
+    def mask_loss(self) -> nn.Module:
+        # MONAI takes seconds to load, and an answer needs none of it.
+        from monai.losses import DiceCELoss
+
+        return DiceCELoss(sigmoid=True, lambda_dice=DICE_WEIGHT, lambda_ce=ENTROPY_WEIGHT)
 
     def loss(self, heads: Heads, progress: float) -> Tensor:
         places, logits = self(heads.crops)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import argparse
 import math
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule
+from monai.losses import DiceLoss
 from monai.metrics import compute_dice
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import CatMetric, MeanMetric
 
 from E3PoseLib.errors import TrainingError
 from E3PoseLib.imaging.rotations import geodesic_angle
-from E3PoseLib.method.views import assemble_rotation
-from E3PoseLib.networks.equivariant.network import pool_axes
 
 from ..augmentation.sample import Sample
-from .losses import AxesLoss, SegmentationLoss
+from .axes import AxesLoss, axes_of_field
 from .options import plain
 from .places import PlacesLoss
 from .recording import RecordedField
@@ -90,6 +89,36 @@ class ScheduleFactor:
             return 0.5 * (1 + math.cos(math.pi * progress))
         # The power 0.9 is that of Chen et al., DeepLab, IEEE TPAMI 40(4), 2018.
         return (1 - progress) ** 0.9 if self.schedule == "polynomial" else 1.0
+
+
+class SegmentationLoss(nn.Module):
+    """Class-weighted cross-entropy plus `dice_weight` times class-weighted soft Dice.
+
+    The mean over the samples of a batch, so the mean over processes that each hold an equal share of the batch is the
+    loss of the whole batch. So is that of `AxesLoss`.
+
+    Parameters
+    ----------
+    class_weights : list[float]
+        One weight a class, background first.
+    dice_weight : float
+        Weight of the Dice loss.
+    """
+
+    def __init__(self, class_weights: list[float], dice_weight: float) -> None:
+        super().__init__()
+        self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
+        self.dice_weight = dice_weight
+        self.dice = DiceLoss(softmax=True, to_onehot_y=True, reduction="none")
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """The loss of ``[B, C, D, H, W]`` logits against ``[B, 1, D, H, W]`` integer labels, a scalar."""
+        weights = self.class_weights.to(logits.dtype)
+        voxelwise = cross_entropy(logits, label[:, 0].long(), weight=weights, reduction="none")
+        weight_sum = weights[label[:, 0].long()].flatten(1).sum(1)
+        entropy = voxelwise.flatten(1).sum(1) / weight_sum
+        dice = self.dice(logits, label).flatten(1) @ weights / weights.sum()
+        return (entropy + self.dice_weight * dice).mean()
 
 
 class SegmentationModule(TrainingModule):
@@ -192,9 +221,3 @@ def _axes(batch: list[Sample]) -> Tensor:
 def _centre(mask: Tensor) -> Tensor:
     """Centre of mass ``[3]`` of a mask ``[1, D, H, W]``, voxels."""
     return mask[0].nonzero().float().mean(0)
-
-
-def axes_of_field(field: Tensor) -> np.ndarray:
-    """The head's axes ``[B, 3, 3]`` (rows, a proper rotation in voxel axes) by an E(3)-CNN's ``axes_field``."""
-    raw = pool_axes(field.detach()).double().cpu().numpy().reshape(-1, 3, 3)
-    return np.stack([assemble_rotation(axes).T for axes in raw])

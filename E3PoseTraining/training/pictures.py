@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ..augmentation.sample import Sample
 from ..data.figures import save_figure
-from .modules import axes_of_field
+from .axes import axes_of_field
 
 N_SCANS = 4
 COLOURS = ("tab:red", "tab:green", "tab:blue")

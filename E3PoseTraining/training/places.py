@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..augmentation.sample import centred_coordinates
+from ..augmentation.grid import centred_coordinates
 
 
 class PlacesLoss(nn.Module):

@@ -22,9 +22,9 @@ from E3PoseLib.imaging.rotations import geodesic_angle
 from E3PoseLib.method.crop import crop_views
 from E3PoseLib.method.views import assemble_rotation, combine_views, view_rotations
 from E3PoseLib.networks.equivariant.network import E3CNN, pool_axes
+from E3PoseTraining.augmentation.grid import OBJECT_LABEL
 from E3PoseTraining.augmentation.inputs import OBJECT_FRACTION, HeadCrop
 from E3PoseTraining.augmentation.pipelines import rotation_augmentation
-from E3PoseTraining.augmentation.sample import OBJECT_LABEL
 from E3PoseTraining.data.datasets import load_sample
 from E3PoseTraining.data.folders import Case, find_cases
 from E3PoseTraining.data.sources import Sources

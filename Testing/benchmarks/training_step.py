@@ -26,7 +26,7 @@ from torch.nn.functional import conv3d
 from E3PoseLib.networks.equivariant.basis import lattice, radial_functions
 from E3PoseLib.networks.equivariant.convolution import SteerableConvolution
 from E3PoseLib.networks.equivariant.network import E3CNN
-from E3PoseTraining.training.losses import AxesLoss
+from E3PoseTraining.training.axes import AxesLoss
 
 
 class PerStepConvolution(nn.Module):

@@ -18,6 +18,17 @@ assert not any(name.startswith("torch._dynamo") for name in sys.modules)
 assert "_dynamo" not in vars(torch)
 """
 
+METHODS = """
+from importlib import import_module
+from E3PoseTraining.methods.registry import METHODS
+optional = {"registration.by_ants", "registration.by_fireants"}
+for module in {entry.partition(":")[0] for entry in METHODS.values()} - optional:
+    import_module(f"E3PoseTraining.methods.{module}")
+loaded = {name.partition(".")[0] for name in sys.modules}
+assert not loaded & {"lightning", "monai", "torchmetrics"}, loaded
+assert not any(name.startswith("torch._dynamo") for name in sys.modules)
+"""
+
 COMPILES = """
 from e3nn.o3 import change_basis_real_to_complex
 from E3PoseLib.imaging.rotations import orthonormalise
@@ -75,6 +86,10 @@ def run(program: str) -> None:
 
 def test_an_estimate_does_without_the_compiler_and_leaves_no_trace_of_that():
     run(ESTIMATES)
+
+
+def test_methods_are_called_without_what_trains_them():
+    run(METHODS)
 
 
 def test_functions_of_libraries_that_were_imported_so_can_be_compiled_into_others():

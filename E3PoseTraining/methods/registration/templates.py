@@ -15,7 +15,7 @@ from E3PoseLib.errors import DatasetError, MethodError, TransformError
 from E3PoseLib.imaging.geometry import read_json, write_json
 from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
 
-from ...augmentation.sample import OBJECT_LABEL
+from ...augmentation.grid import OBJECT_LABEL
 
 INDEX = "templates.json"
 WEEKS_APART = 1.0

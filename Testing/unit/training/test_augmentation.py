@@ -19,17 +19,12 @@ from E3PoseTraining.augmentation.artifacts import (
     spin_history,
 )
 from E3PoseTraining.augmentation.distortion import RandEpiDistortion, RandShear, distortion_field, sheared_axes
+from E3PoseTraining.augmentation.grid import affine_coordinates, centred_coordinates, object_points
 from E3PoseTraining.augmentation.intensity import NormalisePercentiles, RandBiasField, RandGamma, RandNoise, RandShading
 from E3PoseTraining.augmentation.motion import RandInterleavedMotion, interleaves
 from E3PoseTraining.augmentation.placement import RandMaskError, RandPlacement, RandUprightHead, upright
 from E3PoseTraining.augmentation.resolution import RandIsotropicResolution, RandThickSlices, coarsen
-from E3PoseTraining.augmentation.sample import (
-    Sample,
-    affine_coordinates,
-    centred_coordinates,
-    object_points,
-    transform_axes,
-)
+from E3PoseTraining.augmentation.sample import Sample, transform_axes
 
 SIZE = 56
 ARM = 13.0

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 
 from E3PoseLib.errors import DatasetError
 from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
+from E3PoseTraining.augmentation.grid import object_points
 from E3PoseTraining.augmentation.intensity import RandNoise
-from E3PoseTraining.augmentation.sample import object_points
 from E3PoseTraining.data.annotations import axes_from_pose, pose_rotation_from_axes
 from E3PoseTraining.data.datasets import EpochSampler, PreparedScans, ScanDataset, load_sample
 from E3PoseTraining.data.dhcp import prepare_dhcp

@@ -17,7 +17,8 @@ from E3PoseLib.imaging.resampling import reslice
 from E3PoseLib.imaging.rotations import geodesic_angle
 from E3PoseLib.imaging.volume import Volume
 from E3PoseTraining.augmentation.sample import Sample
-from E3PoseTraining.equitrack.frames import GONE, KEPT, TwoFrames, head_alone
+from E3PoseTraining.equitrack.frames import TwoFrames
+from E3PoseTraining.equitrack.head_alone import GONE, KEPT, head_alone
 from E3PoseTraining.equitrack.points import EquiTrack, rotation_between
 from E3PoseTraining.methods.equitrack import EquiTrack as Method
 from E3PoseTraining.methods.method import Means

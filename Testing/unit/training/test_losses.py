@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from E3PoseLib.imaging.rotations import random_rotations
-from E3PoseTraining.training.losses import AxesLoss, SegmentationLoss
+from E3PoseTraining.training.axes import AxesLoss
+from E3PoseTraining.training.modules import SegmentationLoss
 from E3PoseTraining.training.places import PlacesLoss, from_middle, true_places
 
 
