@@ -82,12 +82,12 @@ def test_the_rotation_networks_output(name, official_model, stages):
 
 
 def test_a_batch_gives_the_same(official_model, stages):
-    names = ("ep2d_10", "ep2d_32")
-    size = [min(stages[f"{name}/crop"].shape[axis] for name in names) for axis in range(3)]
-    crops = torch.stack([torch.from_numpy(stages[f"{name}/crop"])[tuple(map(slice, size))] for name in names])[:, None]
+    # The middle of their heads: whole ones take six times as long and show no more.
+    middle = (slice(16, 48), slice(16, 48), slice(8, 40))
+    crops = torch.stack([torch.from_numpy(stages[f"{name}/crop"][middle]) for name in ("ep2d_10", "ep2d_32")])[:, None]
     with torch.inference_mode():
         together = official_model.rotation_network(crops)
-        for index in range(len(names)):
+        for index in range(len(crops)):
             alone = official_model.rotation_network(crops[index : index + 1])[0]
             assert (together[index] - alone).abs().max() < 1e-3 * alone.abs().max()
 
@@ -172,11 +172,11 @@ def test_hardly_trained_weights_are_not_sure_of_themselves(estimates):
 
 @pytest.mark.parametrize("official", [False, True])
 def test_real_scans_run_from_the_command_line(epi, reference, tmp_path, official):
-    """A third by the bundled model; by the official weights, which take seconds a scan, one, left-handed."""
+    """A third by the bundled model; by the official weights, which take seconds a scan, the one that takes least."""
     weights = ["--model", str(resources() / "Models" / "default.safetensors")]
     if official:
         weights = ["--unet", str(reference / "unet.ckpt"), "--e3cnn", str(reference / "e3cnn.pth")]
-    scans = [epi / f"{LEFT_HANDED}.nii.gz"] if official else sorted(epi.glob("*.nii.gz"))[::3]
+    scans = [epi / "ep2d_10.nii.gz"] if official else sorted(epi.glob("*.nii.gz"))[::3]
     assert len(scans) == (1 if official else 5)
     out = tmp_path / "poses"
     assert e3pose(["estimate", *map(str, scans), "-o", str(out), "--save-mask", "--device", "cpu", *weights]) == 0

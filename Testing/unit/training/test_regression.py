@@ -26,7 +26,7 @@ from E3PoseTraining.training.progress import read_curves
 
 TINY = ["--device", "cpu", "--img_res", "6", "--image_size", "24", "--views", "2", "--n_levels", "2"]
 TINY += ["--multiplicity", "1", "--lmax", "2", "--kernel_size", "3", "--n_epochs", "2", "--batch_size", "4"]
-TINY += ["--export", "last", "--rbr_levels", "3", "--rbr_features", "4"]
+TINY += ["--export", "last", "--rbr_levels", "3", "--rbr_features", "4", "--orientations", "2"]
 SMALL_E3CNN = {"n_levels": 2, "kernel_size": 3, "multiplicity": 1, "lmax": 2}
 CROP = {"edge": EDGE, "object_fraction": 0.6, "clip_fraction": 0.005}
 
