@@ -12,16 +12,17 @@ class ResultSection:
     """Says what the selected output nodes hold; ``onFailed(error)`` is called where a button can do nothing.
 
     ``run`` is the `ReslicingRun` that reslices, ``views`` the `Views` that show it, with the mask that
-    the `MaskControls` ``masks`` control.
+    the `MaskControls` ``masks`` control; ``isFollowing()`` tells whether one image after another comes.
     """
 
-    def __init__(self, ui, logic, outputs, run, views, masks, showMessage, onFailed):
+    def __init__(self, ui, logic, outputs, run, views, masks, isFollowing, showMessage, onFailed):
         self._ui = ui
         self._logic = logic
         self._outputs = outputs
         self._run = run
         self._views = views
         self._masks = masks
+        self._isFollowing = isFollowing
         self._showMessage = showMessage
         self._onFailed = onFailed
         self._parameterNode = None
@@ -45,12 +46,20 @@ class ResultSection:
         if result is not None and "warnings" in result:
             changes = mrml.changes_since(transform)
             result["changes"] = changes + [note for note in self._moveMaskAlong() if note not in changes]
-        if reason := mrml.why_outdated(transform):
+        if reason := self._whyOfAnotherImage(transform):
             self._show(None, _("NOT OF THE IMAGE SHOWN: {reason}.").format(reason=reason))
         elif reason := mrml.why_no_pose(transform):
             self._show(None, _("No pose at this time point: {reason}.").format(reason=reason))
         else:
             self._show(result)
+
+    def _whyOfAnotherImage(self, transform) -> str | None:
+        """In a clause, why a pose is not of the image that is shown; None where it is."""
+        outdated = mrml.why_outdated(transform)
+        # The newest of the images that are followed has its pose in a moment, and how old that is stands beside it.
+        if outdated is not None or mrml.pose_direction(transform) is None or self._isFollowing():
+            return outdated
+        return mrml.other_image(transform)
 
     def _moveMaskAlong(self) -> list[str]:
         """Move the scan's mask to where the scan is now; why it could not, if it could not."""

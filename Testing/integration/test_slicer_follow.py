@@ -381,3 +381,50 @@ def test_twenty_updates_through_the_worker(app, panel, live):
     panel.ui.cancelButton.click()
     app.wait_until(lambda: not is_running(pid), timeout=10)
     assert not panel.follow.active and np.allclose(centre(panel), wanted, atol=0.1)
+
+
+@pytest.mark.parametrize("isFollowed", [True, False])
+def test_an_image_that_nobody_looked_at_has_no_pose(app, panel, live, worker, isFollowed):
+    """It comes after following has ended, or after a single estimate, and lies where the one before lay."""
+    import slicer
+
+    from E3PoseLib import mrml
+
+    if isFollowed:
+        begin(app, panel, worker)
+        panel.ui.followButton.click()
+    else:
+        panel.ui.estimateButton.click()
+        worker.answer()
+    verdict = panel.ui.verdictLabel.text
+    assert "High" in verdict and mrml.changes_since(pose_node(panel)) == []
+    before = slicer.util.arrayFromVolume(live).copy()
+    show(app, panel, live, np.roll(before, 4, axis=2))
+    assert panel.ui.verdictLabel.text.startswith("NOT OF THE IMAGE SHOWN: the scan shows another image")
+    assert "another image" in mrml.changes_since(pose_node(panel))[0]
+    show(app, panel, live, before)
+    assert panel.ui.verdictLabel.text == verdict
+
+
+def test_following_that_is_cancelled_leaves_the_pose_of_the_image_shown(app, panel, live, worker):
+    from E3PoseLib import mrml
+
+    panel.ui.estimateButton.click()
+    worker.answer()
+    mrml.mark_checked(pose_node(panel), True)
+    panel._refreshResult()
+    verdict = panel.ui.verdictLabel.text
+    panel.ui.followButton.click()
+    settle(app, panel)
+    panel.ui.cancelButton.click()
+    assert mrml.why_outdated(pose_node(panel)) is None
+    assert panel.ui.verdictLabel.text == verdict and "Checked by eye" in verdict
+
+
+def test_the_verdict_is_of_the_image_before_while_the_next_is_looked_at(app, panel, live, worker):
+    begin(app, panel, worker)
+    verdict = panel.ui.verdictLabel.text
+    send(app, panel, live, 5.0)
+    assert panel.ui.verdictLabel.text == verdict and len(worker) == 1
+    worker.answer()
+    assert "High" in panel.ui.verdictLabel.text

@@ -64,3 +64,33 @@ def test_a_time_point_that_is_taken_out_meanwhile_is_no_other_one(panel, sequenc
     results = mrml.series_results_of(sequence.scan, mrml.find_time_points(sequence.scan))
     centres = [result["canonical_to_ras"][0][3] for result in results.results()]
     assert np.allclose(np.diff(centres), 3.0, atol=0.7)  # each lies where its own image shows it
+
+
+def test_a_time_point_whose_image_was_replaced_is_estimated_again(tracked, sequence, answers):
+    import slicer
+
+    from E3PoseLib import mrml
+
+    results = mrml.series_results_of(sequence.scan, mrml.find_time_points(sequence.scan))
+    item = results.points.sequence.GetNthDataNode(2)
+    slicer.util.updateVolumeFromArray(item, np.roll(slicer.util.arrayFromVolume(item), 4, axis=2).copy())
+    assert results.missing() == [2]
+    sequence.play(1)
+    assert "NOT OF THE IMAGE SHOWN" not in tracked.ui.verdictLabel.text
+    sequence.play(2)
+    assert tracked.ui.verdictLabel.text.startswith("NOT OF THE IMAGE SHOWN")
+    tracked.ui.estimateAllButton.click()
+    answers()
+    assert results.missing() == [] and "NOT OF" not in tracked.ui.verdictLabel.text
+
+
+def test_poses_stay_with_their_images_where_one_before_is_taken_out(tracked, sequence):
+    from E3PoseLib import mrml
+
+    transform = outputs(tracked)[0]
+    items = sequence.browser.GetMasterSequenceNode()
+    items.RemoveDataNodeAtValue(items.GetNthIndexValue(1))
+    sequence.play(0)
+    sequence.play(1)
+    assert mrml.changes_since(transform) == []
+    assert "time point" not in tracked.ui.warningsLabel.text

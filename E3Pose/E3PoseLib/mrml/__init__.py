@@ -8,6 +8,14 @@ parent frame. Nothing here needs more than Slicer itself brings, `Scan.volume` a
 from E3PoseLib.mrml.drawn.axes import HeadAxes
 from E3PoseLib.mrml.drawn.box import BOX_CLASS, move_box, write_box
 from E3PoseLib.mrml.drawn.slices import SLICES_CLASS, is_edited_slices, write_slices
+from E3PoseLib.mrml.head_now import (
+    changes_since,
+    has_left_scanner,
+    head_pose,
+    is_of_image_shown,
+    other_image,
+    world_to_scan,
+)
 from E3PoseLib.mrml.hierarchy import place_beside, place_under
 from E3PoseLib.mrml.masks.following import follow_scan, is_edited_mask
 from E3PoseLib.mrml.masks.segment import (
@@ -40,10 +48,7 @@ from E3PoseLib.mrml.pose import (
     MARKS_ATTRIBUTE,
     PLACE_AXES,
     RESULT_ATTRIBUTE,
-    changes_since,
     check_transform_node,
-    has_left_scanner,
-    head_pose,
     is_edited_pose,
     marks_of,
     note_outdated,
@@ -52,7 +57,6 @@ from E3PoseLib.mrml.pose import (
     set_direction,
     why_no_pose,
     why_outdated,
-    world_to_scan,
     write_pose,
 )
 from E3PoseLib.mrml.resampling import reslice
@@ -172,6 +176,7 @@ __all__ = [
     "is_in_sequence",
     "is_of",
     "is_of_another",
+    "is_of_image_shown",
     "is_put_aside",
     "is_result_of",
     "is_reviewed",
@@ -192,6 +197,7 @@ __all__ = [
     "note_outdated",
     "one_step",
     "open_on_head",
+    "other_image",
     "parent_id",
     "place_beside",
     "place_under",

@@ -6,10 +6,9 @@ import numpy as np
 import vtk
 
 from E3PoseLib.errors import TransformError
-from E3PoseLib.imaging.geometry import has_orthogonal_axes
-from E3PoseLib.mrml.matrices import is_set, parent_to_world, to_numpy, to_vtk, voxel_to_parent
-from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, is_in_sequence, mark_result, moves_something
-from E3PoseLib.mrml.scan import SAME_PLACE_MM, Scan, place, time_point
+from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk
+from E3PoseLib.mrml.outputs import is_in_sequence, mark_result, moves_something
+from E3PoseLib.mrml.scan import Scan
 
 ALIGN_VOLUME = "align"
 """Direction of a pose transform: ras_to_canonical; a volume put under it stands upright."""
@@ -172,119 +171,3 @@ def stored_pose(transform_node) -> np.ndarray:
     transform_node.GetMatrixTransformToParent(matrix)
     pose = to_numpy(matrix)
     return np.linalg.inv(pose) if transform_node.GetAttribute(DIRECTION_ATTRIBUTE) == ALIGN_VOLUME else pose
-
-
-def head_pose(transform_node) -> np.ndarray:
-    """The canonical_to_world pose that a pose transform stands for now.
-
-    It follows the scan: where the scan was moved since (the transform applied to it, hardened or not, or
-    another one), so did the head in it. A pose transform that was edited by hand counts as edited.
-
-    Raises
-    ------
-    TransformError
-        Not a transform that `write_pose` has written, or no longer a rigid one; or the scan has changed in a way that
-        does not tell where the head is now: its grid, or a warp, a shear or a mirroring of it.
-    """
-    if not is_set(transform_node) or transform_node.GetAttribute(DIRECTION_ATTRIBUTE) is None:
-        raise TransformError("no head pose: estimate the pose first, or select the transform that holds it")
-    pose = stored_pose(transform_node)
-    if not np.allclose(pose[:3, :3].T @ pose[:3, :3], np.eye(3), atol=1e-4):
-        raise TransformError(f"transform '{transform_node.GetName()}' is no longer rigid: estimate the pose again")
-    scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
-    if scan_node is None or scan_node.GetImageData() is None:
-        return pose
-    moved = motion(noted_place(transform_node), scan_node) @ pose
-    # Scaling cannot be part of a pose: keep the directions, take the nearest rotation.
-    left, _, right = np.linalg.svd(moved[:3, :3])
-    moved[:3, :3] = left @ right
-    return moved
-
-
-def world_to_scan(volume_node) -> np.ndarray:
-    """World RAS -> the scan's own coordinates, those of its file and of the scanner: without the transforms that it
-    sits under. 4x4, rigid.
-
-    Raises
-    ------
-    TransformError
-        It sits under a transform that is not rigid.
-    """
-    outer = parent_to_world(volume_node)
-    if outer is None or not np.allclose(outer[:3, :3].T @ outer[:3, :3], np.eye(3), atol=1e-4):
-        raise TransformError(
-            f"volume '{volume_node.GetName()}' sits under a transform that is not rigid: what is planned in it would "
-            "have another size at the scanner; take it out"
-        )
-    if np.linalg.det(outer[:3, :3]) < 0:
-        raise TransformError(f"volume '{volume_node.GetName()}' sits under a mirroring: take it out")
-    return np.linalg.inv(outer)
-
-
-def has_left_scanner(transform_node) -> bool:
-    """Whether the scan of a pose got other coordinates of its own since, as by hardening a transform: then they are the
-    scanner's no longer.
-    """
-    scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
-    then = noted_place(transform_node).get("to_parent")
-    if scan_node is None or then is None or scan_node.GetImageData() is None:
-        return False
-    return not np.allclose(then, voxel_to_parent(scan_node), atol=SAME_PLACE_MM)
-
-
-def noted_place(transform_node) -> dict:
-    """The scan's `place` as it was when a pose was written to a transform node.
-
-    Raises
-    ------
-    TransformError
-        None was noted, as by earlier versions.
-    """
-    text = transform_node.GetAttribute(PLACE_ATTRIBUTE)
-    if text is None:
-        raise TransformError(f"transform '{transform_node.GetName()}' is of another version: estimate the pose again")
-    return json.loads(text)
-
-
-def changes_since(transform_node) -> list[str]:
-    """What has changed since a pose was written to a transform node, in plain sentences; empty where nothing has."""
-    try:
-        pose, then = head_pose(transform_node), noted_place(transform_node)["time_point"]
-    except TransformError as error:
-        return [str(error)]
-    changes = []
-    outdated = why_outdated(transform_node)
-    if outdated is not None:
-        changes.append(f"the pose is of an image before the one shown: {outdated}")
-    if not np.allclose(pose, read_result(transform_node)["canonical_to_ras"], atol=1e-3):
-        changes.append(
-            "the scan or the transform has been moved since: planes and reslicing follow, what is told here does not"
-        )
-    scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
-    now = None if scan_node is None else time_point(scan_node)
-    if then is not None and now is not None and then[0] != now[0]:
-        changes.append(f"the pose is of time point {then[0]}, the scan shows time point {now[0]}")
-    return changes
-
-
-def motion(then: dict, scan_node) -> np.ndarray:
-    """How a scan has moved in the world, and grown along its axes, since its `place` was noted.
-
-    Raises
-    ------
-    TransformError
-        See `head_pose`.
-    """
-    now = place(scan_node)
-    same_voxels = then["shape"] == now["shape"]
-    if same_voxels and np.allclose(then["landmarks"], now["landmarks"], atol=SAME_PLACE_MM):
-        return np.eye(4)
-    if same_voxels and then["to_world"] and now["to_world"]:
-        to_world_then, to_world_now = np.array(then["to_world"]), np.array(now["to_world"])
-        moved = to_world_now @ np.linalg.inv(to_world_then)
-        if has_orthogonal_axes(to_world_then) and has_orthogonal_axes(to_world_now) and np.linalg.det(moved) > 0:
-            return moved
-    raise TransformError(
-        f"volume '{scan_node.GetName()}' has changed since its pose was estimated (cropped, warped, sheared or "
-        "mirrored): estimate the pose again"
-    )

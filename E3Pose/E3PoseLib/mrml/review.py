@@ -5,16 +5,10 @@ import json
 import numpy as np
 
 from E3PoseLib.imaging.geometry import pose_difference
+from E3PoseLib.mrml.head_now import motion, noted_place
 from E3PoseLib.mrml.matrices import to_vtk
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
-from E3PoseLib.mrml.pose import (
-    ALIGN_VOLUME,
-    DIRECTION_ATTRIBUTE,
-    RESULT_ATTRIBUTE,
-    motion,
-    noted_place,
-    read_result,
-)
+from E3PoseLib.mrml.pose import ALIGN_VOLUME, DIRECTION_ATTRIBUTE, RESULT_ATTRIBUTE, read_result
 
 ESTIMATED, CHECKED, CORRECTED = "estimated", "checked by eye", "corrected by hand"
 """The states of a pose, in the words that the result's ``review`` has for them."""

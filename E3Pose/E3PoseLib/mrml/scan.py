@@ -9,7 +9,7 @@ import vtk
 
 from E3PoseLib.errors import VolumeError
 from E3PoseLib.imaging.geometry import MINIMUM_EDGE_VOXELS, has_orthogonal_axes, transform_points
-from E3PoseLib.mrml.matrices import is_set, voxel_to_parent, voxel_to_world, voxels
+from E3PoseLib.mrml.matrices import fingerprint, is_set, voxel_to_parent, voxel_to_world, voxels
 from E3PoseLib.mrml.resampling import landmarks_in_world, resample_to_world
 
 SCAN_EVENTS = (
@@ -41,7 +41,8 @@ class Scan:
         resampled, and its mask lies in the world, under no transform.
     parent_id : str or None
     place : dict
-        Of the node's own voxels, which are not these where it was resampled; see `place`.
+        Of the node's own voxels, which are not these where it was resampled; see `place`. And their `fingerprint`,
+        ``voxels``.
     file : str or None
         That the node was loaded from.
     scalars : vtkDataArray or None
@@ -194,7 +195,7 @@ def read_scan(node) -> Scan:
         node.GetID(),
         grid_to_parent,
         parent_id(node),
-        place(node),
+        {**place(node), "voxels": fingerprint(node)},
         storage.GetFullNameFromFileName() if storage is not None and storage.GetFileName() else None,
         scalars,
         scalars.GetMTime() if scalars is not None else 0,

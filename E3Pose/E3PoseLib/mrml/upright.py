@@ -8,10 +8,10 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from E3PoseLib.errors import OutputError, VolumeError
 from E3PoseLib.imaging.geometry import transform_points
+from E3PoseLib.mrml.head_now import head_pose
 from E3PoseLib.mrml.masks.segment import copy_mask, mask_to_world, note_places
-from E3PoseLib.mrml.matrices import is_set, to_vtk, voxel_to_parent, voxel_to_world
+from E3PoseLib.mrml.matrices import has_voxels, is_set, to_vtk, voxel_to_parent, voxel_to_world
 from E3PoseLib.mrml.outputs import MASK_REFERENCE, check_output, is_result_of, mark_result
-from E3PoseLib.mrml.pose import head_pose
 from E3PoseLib.mrml.resampling import Reslicing
 from E3PoseLib.mrml.scan import SAME_PLACE_MM, check_volume_node, place
 
@@ -137,16 +137,10 @@ def is_edited_upright(upright_node) -> bool:
     grid, written = upright_node.GetAttribute(GRID_ATTRIBUTE), upright_node.GetAttribute(VOXELS_ATTRIBUTE)
     if grid is None:
         return False
-    if written is None or not _has_voxels(upright_node) or upright_node.GetTransformNodeID() is not None:
+    if written is None or not has_voxels(upright_node) or upright_node.GetTransformNodeID() is not None:
         return True
     is_in_place = np.allclose(voxel_to_parent(upright_node), json.loads(grid), atol=SAME_PLACE_MM)
     return not is_in_place or json.loads(written) != _checksum(upright_node)
-
-
-def _has_voxels(volume_node) -> bool:
-    """Whether there are any: not where the file that a scene names is gone."""
-    image = volume_node.GetImageData()
-    return image is not None and image.GetPointData().GetScalars() is not None
 
 
 def _checksum(volume_node) -> dict:
@@ -163,7 +157,7 @@ def head_in_upright(upright_node) -> np.ndarray | None:
     None in another volume, in one under a warp, and in one whose grid is another now, as by cropping.
     """
     text, to_world = upright_node.GetAttribute(GRID_ATTRIBUTE), voxel_to_world(upright_node)
-    if text is None or to_world is None or not _has_voxels(upright_node):
+    if text is None or to_world is None or not has_voxels(upright_node):
         return None
     written = upright_node.GetAttribute(VOXELS_ATTRIBUTE)
     if written is not None and json.loads(written)["shape"] != list(upright_node.GetImageData().GetDimensions()):

@@ -125,8 +125,9 @@ class Estimation:
         parameters = self._parameterNode
         self.checkPackages()
         mrml.check_volume_node(parameters.inputVolume if parameters else None)
-        if parameters.outputTransform:
-            mrml.check_transform_node(parameters.outputTransform, parameters.inputVolume)
+        transform = parameters.outputTransform
+        if transform and self._panel.outputs.mayHold(transform, parameters.inputVolume):  # else a new one is made
+            mrml.check_transform_node(transform, parameters.inputVolume)
         if parameters.outputSegmentation:
             mrml.check_mask_node(parameters.outputSegmentation, mrml.parent_id(parameters.inputVolume))
         self._panel.modelSection.arguments()

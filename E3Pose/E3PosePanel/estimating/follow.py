@@ -187,7 +187,10 @@ class Follow:
 
     def _noteOutdated(self, reason: str) -> None:
         transform = self._parameterNode.outputTransform if self._parameterNode else None
-        if transform and mrml.is_set(self._volume) and mrml.is_result_of(transform, self._volume):
+        if not (transform and mrml.is_set(self._volume) and self._panel.outputs.mayHold(transform, self._volume)):
+            return  # it would not get the newest pose either
+        # The image that is there when following begins may be the one whose pose the transform holds.
+        if mrml.is_result_of(transform, self._volume) and not mrml.is_of_image_shown(transform):
             mrml.note_outdated(transform, reason)
 
     def _onWritten(self, volume, words: list[str]) -> None:

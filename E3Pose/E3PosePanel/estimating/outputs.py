@@ -77,7 +77,7 @@ class Outputs:
         key = (node.GetID(), volume.GetID()) if node and volume else None
         if key is None or self._chosen.get(name) != key or key in self._allowed:
             return
-        if self._fits(node, volume, chosen=False) or not self._fits(node, volume, chosen=True):
+        if self._fits(node, volume, chosen=False) or not self.mayHold(node, volume):
             return  # nobody need say so, or nobody can
         question = _(
             "The transform '{name}' holds something else. Write the head pose of '{scan}' over it?\n\n"
@@ -119,6 +119,10 @@ class Outputs:
         mrml.check_output(node, volume, chosen)
         if isEdited:
             raise OutputError(_("'{name}' was checked or changed by hand").format(name=node.GetName()))
+
+    def mayHold(self, node, volume) -> bool:
+        """Whether a result of a scan may be written into a node at all, should a person choose it for the scan."""
+        return self._fits(node, volume, chosen=True)
 
     @staticmethod
     def _fits(node, volume, chosen: bool) -> bool:

@@ -1,5 +1,6 @@
 """The section Align stacks: from the click to a transform and a mask for each stack, and back."""
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -10,6 +11,9 @@ from E3PosePanel.stacks.comparison import Comparison
 from E3PosePanel.stacks.stack_list import StackList
 
 FEWEST = 2
+
+DOUBLE_CLICK_MS = 500
+"""Within which systems take two clicks for one."""
 
 
 class AlignSection:
@@ -29,6 +33,11 @@ class AlignSection:
         self._comparison = Comparison(ui.compareStacksButton, panel.views)
         ui.alignButton.connect("clicked(bool)", self.onAlignButton)
         ui.removeAlignmentButton.connect("clicked(bool)", self.onRemoveAlignmentButton)
+        # The second click of a double click is not meant for the alignment before.
+        self._rest = qt.QTimer()
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(DOUBLE_CLICK_MS)
+        self._rest.connect("timeout()", self.refresh)
 
     def setParameterNode(self, parameterNode) -> None:
         """Follow another parameter node, or none."""
@@ -50,7 +59,7 @@ class AlignSection:
         reason = self._whyNot()
         ui.alignButton.enabled = reason is None
         ui.alignButton.toolTip = reason or _("Bring the stacks that are checked into the head's frame.")
-        ui.removeAlignmentButton.enabled = bool(found)
+        ui.removeAlignmentButton.enabled = bool(found) and not self._rest.active
         ui.alignmentLabel.text = _described(found[-1]) if found else ""
 
     def onAlignButton(self, checked=False) -> None:
@@ -76,8 +85,15 @@ class AlignSection:
     def onRemoveAlignmentButton(self, checked=False) -> None:
         """Take the latest alignment back: the scene is as it was before it, but for what a person has gone on with."""
         self._comparison.end()
-        staying = mrml.remove_alignment(slicer.mrmlScene, mrml.alignments(slicer.mrmlScene)[-1])
-        words = [_("The alignment was removed.")]
+        scene, found = slicer.mrmlScene, mrml.alignments(slicer.mrmlScene)
+        if not found:  # its nodes were deleted meanwhile
+            self.refresh()
+            return
+        names = [stack.volume.GetName() for stack in found[-1].stacks if stack.volume is not None]
+        with mrml.one_step(scene, list(found[-1].nodes)):
+            staying = mrml.remove_alignment(scene, found[-1])
+        self._rest.start()
+        words = [_("The alignment of {names} was removed.").format(names=", ".join(names) or _("deleted stacks"))]
         if staying:
             words.append(_("What was changed by hand or is in use stays: {names}.").format(names=", ".join(staying)))
         self._panel.status.say(" ".join(words))
@@ -95,6 +111,7 @@ class AlignSection:
 
     def stop(self) -> None:
         """Go back, and follow the scene no longer."""
+        self._rest.stop()
         self._comparison.stop()
         self._list.stop()
 
@@ -125,6 +142,7 @@ class AlignSection:
         with slicer.util.tryWithErrorDisplay(notWritten):
             with mrml.one_step(scene, []) as made:
                 mrml.write_alignment(scene, scans, answer, masks, made)
+            self._rest.stop()
             panel.outputs.selectThoseOf(self._parameterNode.inputVolume)
             self.refresh()
             panel.views.whenOpen(self._comparison.show)
@@ -133,6 +151,11 @@ class AlignSection:
                 _("Done: {count} of {all} stacks aligned.").format(count=len(scans) - len(left_out), all=len(scans))
             ]
             words += [remark.rstrip(".") + "." for remark in answer["remarks"]]
+            words += [
+                _("{name}: {changes}.").format(name=node.GetName(), changes="; ".join(changes))
+                for node in made
+                if mrml.pose_direction(node) and (changes := mrml.changes_since(node))
+            ]
             if how := howToTurnUpright(slicer.mrmlScene.GetNodeByID(scan.volume_id) for scan in scans):
                 words.append(how)
             panel.status.say(" ".join(words))

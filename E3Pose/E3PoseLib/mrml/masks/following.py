@@ -6,6 +6,7 @@ import numpy as np
 import vtk
 
 from E3PoseLib.errors import OutputError, TransformError
+from E3PoseLib.mrml.head_now import motion
 from E3PoseLib.mrml.masks.segment import (
     FOLLOWED_ATTRIBUTE,
     has_edited_voxels,
@@ -17,7 +18,6 @@ from E3PoseLib.mrml.masks.segment import (
 )
 from E3PoseLib.mrml.matrices import is_set, parent_to_world, to_vtk
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
-from E3PoseLib.mrml.pose import motion
 from E3PoseLib.mrml.scan import SAME_PLACE_MM, place
 
 

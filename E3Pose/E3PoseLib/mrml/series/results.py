@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from E3PoseLib.mrml.head_now import noted_place
 from E3PoseLib.mrml.masks.segment import write_mask
-from E3PoseLib.mrml.matrices import is_set, nodes_of_class
+from E3PoseLib.mrml.matrices import fingerprint, has_voxels, is_set, nodes_of_class
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE, mark_result, remove_node
-from E3PoseLib.mrml.pose import NO_POSE_ATTRIBUTE, noted_place, read_result, write_pose
+from E3PoseLib.mrml.pose import NO_POSE_ATTRIBUTE, PLACE_ATTRIBUTE, read_result, write_pose
 from E3PoseLib.mrml.series.time_points import TimePoints
 
 ROLE_ATTRIBUTE = "E3Pose.Series"
@@ -63,9 +64,20 @@ class SeriesResults:
         return found
 
     def missing(self) -> list[int]:
-        """The time points that were not looked at yet, nor failed."""
+        """The time points that were not looked at yet, nor failed; and those whose image was replaced since."""
         items = [self.poses.GetDataNodeAtValue(self.points.value(index)) for index in range(len(self.points))]
-        return [i for i, item in enumerate(items) if item is None or item.GetAttribute(NO_POSE_ATTRIBUTE) == NOT_YET]
+        return [
+            index
+            for index, item in enumerate(items)
+            if item is None or item.GetAttribute(NO_POSE_ATTRIBUTE) == NOT_YET or self._was_replaced(index, item)
+        ]
+
+    def _was_replaced(self, index: int, pose_item) -> bool:
+        if pose_item.GetAttribute(PLACE_ATTRIBUTE) is None:
+            return False
+        image = self.points.sequence.GetNthDataNode(index)
+        then = noted_place(pose_item).get("voxels")  # not noted by earlier versions
+        return then is not None and has_voxels(image) and fingerprint(image) != then
 
     def write(self, index: int, scan, result: dict, mask: np.ndarray, direction: str) -> None:
         """Write the result of a time point."""

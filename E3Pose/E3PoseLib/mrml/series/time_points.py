@@ -6,7 +6,7 @@ import numpy as np
 
 from E3PoseLib.errors import VolumeError
 from E3PoseLib.imaging.geometry import has_orthogonal_axes
-from E3PoseLib.mrml.matrices import nodes_of_class, parent_to_world, voxel_to_parent, voxels
+from E3PoseLib.mrml.matrices import fingerprint, nodes_of_class, parent_to_world, voxel_to_parent, voxels
 from E3PoseLib.mrml.outputs import is_in_sequence
 from E3PoseLib.mrml.scan import Scan, check_modality, check_voxels, place_of_item
 
@@ -99,7 +99,7 @@ class TimePoints:
             node.GetID(),
             voxel_to_parent(item),
             node.GetTransformNodeID(),
-            place_of_item(item, outer, (index + 1, len(self))),
+            {**place_of_item(item, outer, (index + 1, len(self))), "voxels": fingerprint(item)},
             None,
             scalars,
             scalars.GetMTime(),

@@ -3,8 +3,8 @@
 import numpy as np
 
 from E3PoseLib.errors import TransformError
+from E3PoseLib.mrml.head_now import head_pose
 from E3PoseLib.mrml.masks.shown import show_only_masks
-from E3PoseLib.mrml.pose import head_pose
 from E3PoseLib.mrml.saved_views import of_layout
 from E3PoseLib.mrml.stacks.results import AlignedStack, Alignment
 from E3PoseLib.mrml.views import COMPARISON_VIEW, STANDARD_PLANES, turn_to_plane

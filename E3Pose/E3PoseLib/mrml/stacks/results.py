@@ -7,6 +7,8 @@ the folder in the subject hierarchy, which Slicer's *Undo* knows nothing of, fol
 
 import json
 import uuid
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import slicer
@@ -22,6 +24,9 @@ from E3PoseLib.mrml.review import is_reviewed
 
 CLASSES = ("vtkMRMLLinearTransformNode", "vtkMRMLSegmentationNode")
 FOLDER_NAME = "Aligned stacks"
+
+PARENT_REFERENCE = "E3Pose.StackParent"
+"""Role of the node reference by which an aligned transform knows the transform that its stack sat under before."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,11 @@ class Alignment:
     stacks: list
     left_out: list
 
+    @property
+    def nodes(self) -> Iterator:
+        """The transforms and segmentations that are there still."""
+        return (node for stack in self.stacks for node in (stack.transform, stack.segmentation) if node is not None)
+
 
 def write_alignment(scene, scans, answer: dict, masks, made: list) -> None:
     """Make a transform and a segmentation for each stack that was kept, and the folder; no node of the scene changes.
@@ -84,6 +94,7 @@ def write_alignment(scene, scans, answer: dict, masks, made: list) -> None:
             note = json.dumps({"id": identity, **numbers, "left_out": left_out})
             transform = _make(scene, CLASSES[0], f"{scan.name} aligned", note, made)
             write_pose(transform, one["result"], ALIGN_VOLUME, scan)
+            transform.SetNodeReferenceID(PARENT_REFERENCE, scan.parent_id)
             if mask is not None:
                 segmentation = _make(scene, CLASSES[1], f"{scan.name} aligned brain", note, made)
                 write_mask(segmentation, mask, scan)
@@ -96,25 +107,34 @@ def write_alignment(scene, scans, answer: dict, masks, made: list) -> None:
 
 def alignments(scene) -> list[Alignment]:
     """All alignments of a scene, the latest last."""
-    found: dict[str, list] = {}
+    found: dict[tuple[str, int], list] = {}
+    seen: Counter = Counter()
     for node in _nodes(scene):
-        found.setdefault(_note(node)["id"], []).append(node)
-    return [_alignment(identity, nodes) for identity, nodes in found.items()]
+        note = _note(node)
+        what = note["id"], note["order"], node.GetClassName()
+        # Where a scene was added to itself, each alignment is there twice.
+        found.setdefault((note["id"], seen[what]), []).append(node)
+        seen[what] += 1
+    return [_alignment(identity, nodes) for (identity, _), nodes in found.items()]
 
 
 def remove_alignment(scene, alignment: Alignment) -> list[str]:
     """Remove the nodes and the folder of an alignment; the names of the nodes that stay.
 
-    What a person has corrected, checked or painted on stays, and so does a transform that moves other nodes than its
-    stack and its mask: they are the person's from now on, in the folder.
+    Stacks that were put under their transforms come back under those that they sat under before. What a person has
+    corrected, checked or painted on stays, and so does a transform that moves other nodes than its stack and its mask:
+    they are the person's from now on, in the folder.
     """
     staying = []
-    for node in [node for node in _nodes(scene) if _note(node)["id"] == alignment.id]:
+    for node in list(alignment.nodes):
         if _is_used(node):
             node.RemoveAttribute(ALIGNMENT_ATTRIBUTE)
             staying.append(node.GetName())
-        else:
-            remove_node(node)
+            continue
+        before = node.GetNodeReferenceID(PARENT_REFERENCE)
+        for stack in _under(node) if before else ():
+            stack.SetAndObserveTransformNodeID(before)
+        remove_node(node)
     tend_folders(scene)
     return staying
 
@@ -146,13 +166,15 @@ def _make(scene, class_name: str, name: str, note: str, made: list):
 
 
 def _nodes(scene) -> list:
-    """The nodes of all alignments; copies of them are none."""
+    """The nodes of all alignments in the scene's order; copies of them are none."""
     nodes = (node for class_name in CLASSES for node in nodes_of_class(scene, class_name))
-    return [
-        node
+    ids = {
+        node.GetID()
         for node in nodes
         if node.GetAttribute(ALIGNMENT_ATTRIBUTE) and node.GetNodeReferenceID(SELF_REFERENCE) == node.GetID()
-    ]
+    }
+    every = (scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes() if ids else 0))
+    return [node for node in every if node.GetID() in ids]
 
 
 def _note(node) -> dict:
@@ -180,13 +202,15 @@ def _is_used(node) -> bool:
         return is_edited_mask(node) or holds_other_segments(node)
     if is_edited_pose(node) or is_reviewed(node):
         return True
-    volume = node.GetNodeReference(VOLUME_REFERENCE)
-    under = [
-        other
-        for other in nodes_of_class(node.GetScene(), "vtkMRMLTransformableNode")
-        if other.GetTransformNodeID() == node.GetID()
-    ]
-    return any(other != volume and other.GetNodeReference(VOLUME_REFERENCE) != volume for other in under)
+    stack_id = node.GetNodeReferenceID(VOLUME_REFERENCE)  # of a stack that was deleted its own still, or none
+    known = ((other.GetID(), other.GetNodeReferenceID(VOLUME_REFERENCE)) for other in _under(node))
+    return any(stack_id is None or stack_id not in ids for ids in known)
+
+
+def _under(transform_node) -> list:
+    """The nodes right under a transform."""
+    nodes = nodes_of_class(transform_node.GetScene(), "vtkMRMLTransformableNode")
+    return [node for node in nodes if node.GetTransformNodeID() == transform_node.GetID()]
 
 
 def _folders(hierarchy) -> dict[str, int]:

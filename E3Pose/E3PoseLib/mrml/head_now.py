@@ -1,0 +1,151 @@
+"""Where the head of a pose is now, and what has changed since the pose was written."""
+
+import json
+
+import numpy as np
+
+from E3PoseLib.errors import TransformError
+from E3PoseLib.imaging.geometry import has_orthogonal_axes
+from E3PoseLib.mrml.matrices import fingerprint, has_voxels, is_set, parent_to_world, voxel_to_parent
+from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
+from E3PoseLib.mrml.pose import DIRECTION_ATTRIBUTE, PLACE_ATTRIBUTE, read_result, stored_pose, why_outdated
+from E3PoseLib.mrml.scan import SAME_PLACE_MM, place, time_point
+
+
+def head_pose(transform_node) -> np.ndarray:
+    """The canonical_to_world pose that a pose transform stands for now.
+
+    It follows the scan: where the scan was moved since (the transform applied to it, hardened or not, or
+    another one), so did the head in it. A pose transform that was edited by hand counts as edited.
+
+    Raises
+    ------
+    TransformError
+        Not a transform that `write_pose` has written, or no longer a rigid one; or the scan has changed in a way that
+        does not tell where the head is now: its grid, or a warp, a shear or a mirroring of it.
+    """
+    if not is_set(transform_node) or transform_node.GetAttribute(DIRECTION_ATTRIBUTE) is None:
+        raise TransformError("no head pose: estimate the pose first, or select the transform that holds it")
+    pose = stored_pose(transform_node)
+    if not np.allclose(pose[:3, :3].T @ pose[:3, :3], np.eye(3), atol=1e-4):
+        raise TransformError(f"transform '{transform_node.GetName()}' is no longer rigid: estimate the pose again")
+    scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
+    if scan_node is None or scan_node.GetImageData() is None:
+        return pose
+    moved = motion(noted_place(transform_node), scan_node) @ pose
+    # Scaling cannot be part of a pose: keep the directions, take the nearest rotation.
+    left, _, right = np.linalg.svd(moved[:3, :3])
+    moved[:3, :3] = left @ right
+    return moved
+
+
+def world_to_scan(volume_node) -> np.ndarray:
+    """World RAS -> the scan's own coordinates, those of its file and of the scanner: without the transforms that it
+    sits under. 4x4, rigid.
+
+    Raises
+    ------
+    TransformError
+        It sits under a transform that is not rigid.
+    """
+    outer = parent_to_world(volume_node)
+    if outer is None or not np.allclose(outer[:3, :3].T @ outer[:3, :3], np.eye(3), atol=1e-4):
+        raise TransformError(
+            f"volume '{volume_node.GetName()}' sits under a transform that is not rigid: what is planned in it would "
+            "have another size at the scanner; take it out"
+        )
+    if np.linalg.det(outer[:3, :3]) < 0:
+        raise TransformError(f"volume '{volume_node.GetName()}' sits under a mirroring: take it out")
+    return np.linalg.inv(outer)
+
+
+def has_left_scanner(transform_node) -> bool:
+    """Whether the scan of a pose got other coordinates of its own since, as by hardening a transform: then they are the
+    scanner's no longer.
+    """
+    scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
+    then = noted_place(transform_node).get("to_parent")
+    if scan_node is None or then is None or scan_node.GetImageData() is None:
+        return False
+    return not np.allclose(then, voxel_to_parent(scan_node), atol=SAME_PLACE_MM)
+
+
+def noted_place(transform_node) -> dict:
+    """The scan's `place` as it was when a pose was written to a transform node.
+
+    Raises
+    ------
+    TransformError
+        None was noted, as by earlier versions.
+    """
+    text = transform_node.GetAttribute(PLACE_ATTRIBUTE)
+    if text is None:
+        raise TransformError(f"transform '{transform_node.GetName()}' is of another version: estimate the pose again")
+    return json.loads(text)
+
+
+def changes_since(transform_node) -> list[str]:
+    """What has changed since a pose was written to a transform node, in plain sentences; empty where nothing has."""
+    try:
+        pose = head_pose(transform_node)
+    except TransformError as error:
+        return [str(error)]
+    changes = []
+    outdated = why_outdated(transform_node)
+    if outdated is not None:
+        changes.append(f"the pose is of an image before the one shown: {outdated}")
+    if not np.allclose(pose, read_result(transform_node)["canonical_to_ras"], atol=1e-3):
+        changes.append(
+            "the scan or the transform has been moved since: planes and reslicing follow, what is told here does not"
+        )
+    other = other_image(transform_node)
+    return [*changes, other] if other else changes
+
+
+def is_of_image_shown(transform_node) -> bool | None:
+    """Whether the scan of a pose shows the image that the pose was estimated from, wherever it lies; None where nobody
+    can tell: of a pose without a scan, or written by an earlier version.
+    """
+    scan_node, text = transform_node.GetNodeReference(VOLUME_REFERENCE), transform_node.GetAttribute(PLACE_ATTRIBUTE)
+    then = None if text is None else json.loads(text).get("voxels")
+    if then is None or scan_node is None or not has_voxels(scan_node):
+        return None
+    return fingerprint(scan_node) == then
+
+
+def other_image(transform_node) -> str | None:
+    """In a sentence, that the scan of a pose shows another image than that which the pose was estimated from; None
+    where it is the same, or nobody can tell.
+    """
+    is_the_same = is_of_image_shown(transform_node)
+    if is_the_same:
+        return None  # also where a time point before it was taken out of the sequence
+    scan_node, text = transform_node.GetNodeReference(VOLUME_REFERENCE), transform_node.GetAttribute(PLACE_ATTRIBUTE)
+    if scan_node is not None and text is not None:
+        then, now = json.loads(text)["time_point"], time_point(scan_node)
+        if then is not None and now is not None and then[0] != now[0]:
+            return f"the pose is of time point {then[0]}, the scan shows time point {now[0]}"
+    return None if is_the_same is None else "the scan shows another image than that which the pose was estimated from"
+
+
+def motion(then: dict, scan_node) -> np.ndarray:
+    """How a scan has moved in the world, and grown along its axes, since its `place` was noted.
+
+    Raises
+    ------
+    TransformError
+        See `head_pose`.
+    """
+    now = place(scan_node)
+    same_voxels = then["shape"] == now["shape"]
+    if same_voxels and np.allclose(then["landmarks"], now["landmarks"], atol=SAME_PLACE_MM):
+        return np.eye(4)
+    if same_voxels and then["to_world"] and now["to_world"]:
+        to_world_then, to_world_now = np.array(then["to_world"]), np.array(now["to_world"])
+        moved = to_world_now @ np.linalg.inv(to_world_then)
+        if has_orthogonal_axes(to_world_then) and has_orthogonal_axes(to_world_now) and np.linalg.det(moved) > 0:
+            return moved
+    raise TransformError(
+        f"volume '{scan_node.GetName()}' has changed since its pose was estimated (cropped, warped, sheared or "
+        "mirrored): estimate the pose again"
+    )
