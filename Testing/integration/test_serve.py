@@ -17,7 +17,7 @@ from E3PoseLib.imaging.geometry import LPS_TO_RAS, pose_difference
 from E3PoseLib.models.catalog import resources
 from E3PoseLib.running.live.answers import REPORT, TRANSFORM, volume_of
 from E3PoseLib.running.live.command import LOOPBACK, serve
-from E3PoseLib.running.live.server import ERRORS, ImageServer
+from E3PoseLib.running.live.server import ERRORS, MOST_DEVICES, ImageServer, Waiting
 from E3PoseTraining.synthesis.anatomy.drawn_brain import ParametricBrain
 from E3PoseTraining.synthesis.kinds.kind import Wanted
 from E3PoseTraining.synthesis.kinds.moving import MovingFetus
@@ -158,6 +158,91 @@ def test_two_images_at_once_are_two_heads(connect, head):
     # A receiver has one transform for each name, and must not take one head for the other.
     for name in (TRANSFORM, f"{TRANSFORM}2"):
         assert client.wait_for_message(name, timeout=WAIT) is not None, name
+
+
+def test_tools_that_are_tracked_beside_a_head_do_not_make_it_forgotten(connect, head):
+    client = connect()
+    for round_, searched in enumerate((True, False)):
+        for tool in range(MOST_DEVICES + 1):
+            client.send_message(pyigtl.TransformMessage(np.eye(4), device_name=f"Tool{tool}"))
+        client.send_message(image(head, timestamp=float(round_)))
+        said = report(client)
+        while said["image"] != "Scan":
+            assert "is no image" in said["error"]
+            said = report(client)
+        assert (said["timestamp"], said["searched"]) == (round_, searched)
+
+
+def test_no_more_waits_than_is_followed_however_devices_are_named():
+    waiting = Waiting()
+    for number in range(100):
+        waiting[f"Image_{number}"] = pyigtl.ImageMessage(np.zeros((4, 4, 4)), device_name=f"Image_{number}")
+        waiting["Needle"] = pyigtl.TransformMessage(np.eye(4), device_name="Needle")
+        waiting["Image_0"] = pyigtl.ImageMessage(np.full((4, 4, 4), number), device_name="Image_0")
+    # The newest of the devices that have sent last, and what is no image has its own room.
+    newest = [f"Image_{number}" for number in range(93, 100)]
+    assert list(waiting) == [*newest, "Needle", "Image_0"] and len(newest) + 1 == MOST_DEVICES
+    assert (waiting["Image_0"][0].image == 99).all() and waiting.n_skipped == 300 - len(waiting)
+
+
+def test_what_a_head_can_move_is_reckoned_by_when_images_came(estimator, head, monkeypatch):
+    from E3PoseLib.running.live import answers
+
+    may_answer, came, answer = threading.Event(), [], answers.answer
+
+    def slowly(message, arrived, *others):
+        came.append(arrived)
+        assert may_answer.wait(WAIT)
+        return answer(message, arrived, *others)
+
+    monkeypatch.setattr(answers, "answer", slowly)
+    slow, stop = ImageServer(LOOPBACK, 0), threading.Event()
+    answering = threading.Thread(target=serve, args=(slow, estimator, stop), daemon=True)
+    answering.start()
+    client = pyigtl.OpenIGTLinkClient(LOOPBACK, slow.port)
+    try:
+        client.send_message(image(head))
+        while not came:
+            time.sleep(0.01)
+        client.send_message(image(head, timestamp=13.5))
+        while not slow.incoming_messages:
+            time.sleep(0.01)
+        answered = time.monotonic()
+        may_answer.set()
+        assert report(client)["timestamp"] == pytest.approx(12.5)
+        assert report(client)["timestamp"] == pytest.approx(13.5)
+        assert came[0] < came[1] < answered
+    finally:
+        may_answer.set()
+        client.stop()
+        stop.set()
+        answering.join(WAIT)
+        slow.close()
+
+
+def test_a_client_in_the_middle_of_a_message_does_not_keep_the_server_from_its_end(head):
+    server, whole, ended = ImageServer(LOOPBACK, 0), image(head).pack(), threading.Event()
+    with socket.create_connection((LOOPBACK, server.port)) as slow:
+
+        def trickle():
+            for byte in whole:
+                if ended.wait(0.05):
+                    return
+                try:
+                    slow.sendall(bytes([byte]))
+                except OSError:
+                    return
+
+        sending, closing = threading.Thread(target=trickle), threading.Thread(target=server.close)
+        sending.start()
+        while not server.n_clients:
+            time.sleep(0.01)
+        closing.start()
+        closing.join(20)
+        is_closed = not closing.is_alive()
+        ended.set()
+        sending.join()
+    assert is_closed
 
 
 def test_what_was_for_a_client_that_has_left_does_not_go_to_the_next(estimator, head, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -39,12 +38,19 @@ def volume_of(message: Any) -> Volume:
     return Volume(array.astype(array.dtype.newbyteorder("=")), matrix, name=name)
 
 
-def answer(message: Any, tracker: PoseTracker, number: int = 1) -> list[Any]:
-    """The messages that answer one.
+def no_image(message: Any) -> Any:
+    """The answer to a message that is no image."""
+    return _report(message, {"error": f"{message.message_type} {message.device_name}: is no image; send IMAGE"})
+
+
+def answer(message: Any, arrived: float, tracker: PoseTracker, number: int = 1) -> list[Any]:
+    """The messages that answer an image.
 
     Parameters
     ----------
     message : pyigtl message
+    arrived : float
+        When it came, seconds: what a head can move is reckoned by that.
     tracker : PoseTracker
         Of its device.
     number : int
@@ -56,12 +62,8 @@ def answer(message: Any, tracker: PoseTracker, number: int = 1) -> list[Any]:
     list
         A TRANSFORM where the pose is believed, and always a STRING, a JSON text; both with the time of the image.
     """
-    began = time.monotonic()
-    if message.message_type != "IMAGE":
-        reason = f"{message.message_type} {message.device_name}: is no image; send IMAGE"
-        return [_report(message, {"error": reason})]
     try:
-        found = tracker.add(volume_of(message), began)
+        found = tracker.add(volume_of(message), arrived)
     except E3PoseError as error:
         return [_report(message, {"error": str(error)})]
     answers = [_report(message, _in_numbers(found))]

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 LOOPBACK, PORT = "127.0.0.1", 18944
 """Where it listens unless told otherwise; the port is OpenIGTLink's own."""
 
-MOST_DEVICES = 8
-"""Heads are followed in the images of so many devices of one client; then the longest silent is forgotten."""
-
 
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``e3pose serve`` but those of model and device."""
@@ -87,7 +84,8 @@ def serve(server: ImageServer, estimator: PoseEstimator, stop: threading.Event |
         Ends it.
     """
     from ...method.tracking.tracker import PoseTracker
-    from .answers import answer
+    from .answers import answer, no_image
+    from .server import IMAGE, MOST_DEVICES
 
     trackers: dict[str, PoseTracker] = {}
     numbers: dict[str, int] = {}
@@ -98,7 +96,10 @@ def serve(server: ImageServer, estimator: PoseEstimator, stop: threading.Event |
             last_client = client
             trackers.clear()
             numbers.clear()
-        for message in messages:
+        for message, arrived in messages:
+            if message.message_type != IMAGE:
+                server.say(no_image(message), client)
+                continue
             device = message.device_name
             tracker = trackers.pop(device, None) or PoseTracker(estimator)
             trackers[device] = tracker
@@ -107,7 +108,7 @@ def serve(server: ImageServer, estimator: PoseEstimator, stop: threading.Event |
                 trackers.pop(forgotten)
                 numbers.pop(forgotten, None)
             number = numbers.get(device) or min(set(range(1, MOST_DEVICES + 1)) - set(numbers.values()))
-            for reply in answer(message, tracker, number):
+            for reply in answer(message, arrived, tracker, number):
                 if reply.message_type == "TRANSFORM":
                     numbers[device] = number
                 server.say(reply, client)

@@ -24,8 +24,22 @@ from ...errors import E3PoseError
 from ...imaging.formats.contents import MAXIMUM_BYTES
 
 HEADER_VERSIONS = (1, 2, 3)
+
+IMAGE = "IMAGE"
+"""The type of message that is looked at."""
+
+MOST_DEVICES = 8
+"""Heads are followed in the images of so many devices of one client; then the longest silent is forgotten."""
+
+LOOKS_SECONDS = 0.01
+"""How long a socket is waited for before it is seen to what is to be sent."""
+
 STALLED_SECONDS = 5.0
-"""After which a message whose rest does not come is given up, with its client."""
+"""After which a message whose rest does not come, or is not taken, is given up, with its client."""
+
+KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPALIVE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+"""Seconds of silence after which a client is asked whether it is there still, between two such questions, and how many
+are asked in vain: one that is gone with its network is found out in half a minute. Each system has some of these."""
 
 ERRORS = "HeadPoseError"
 """Device name of the text that says what is wrong with a message."""
@@ -45,8 +59,6 @@ class ImageServer(pyigtl.OpenIGTLinkServer):
     ----------
     n_clients : int
         That have come so far.
-    n_skipped : int
-        Images to which a newer one of the same device came before they were looked at.
 
     Raises
     ------
@@ -55,7 +67,8 @@ class ImageServer(pyigtl.OpenIGTLinkServer):
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self.n_clients = self.n_skipped = 0
+        self.n_clients = 0
+        self._client: socket.socket | None = None
         self._address = (host, port)
         self._arrived = threading.Event()
         self._one_client = threading.Lock()  # held while messages are matched with the client that is there
@@ -67,6 +80,7 @@ class ImageServer(pyigtl.OpenIGTLinkServer):
             is_of_port = isinstance(error, OverflowError) or error.errno in (errno.EADDRINUSE, errno.EACCES)
             way = "choose another port by --port" if is_of_port else "is --host this computer's?"
             raise E3PoseError(f"{host}:{port}: cannot listen there ({reason}); {way}") from error
+        self.incoming_messages = Waiting()
         self.RequestHandlerClass = cast(Any, _Client)
         self.port = int(self.server_address[1])
         self._serving = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -79,19 +93,27 @@ class ImageServer(pyigtl.OpenIGTLinkServer):
         self.server_address = self._address
         socketserver.TCPServer.server_bind(self)
 
-    def newest(self, timeout_seconds: float) -> tuple[int, list[Any]]:
+    @property
+    def n_skipped(self) -> int:
+        """Messages to which a newer one of the same device came before they were looked at, or those of too many."""
+        return self.incoming_messages.n_skipped
+
+    def newest(self, timeout_seconds: float) -> tuple[int, list[tuple[Any, float]]]:
         """The messages that have come, the newest of each device; waits for one, but no longer than that.
 
         Returns
         -------
         tuple
-            The number of the client that has sent them, from 1, and the messages.
+            The number of the client that has sent them, from 1, and the messages, each with when it came, in seconds by
+            `time.monotonic`.
         """
         if not self._arrived.wait(timeout_seconds):
             return self.n_clients, []
         self._arrived.clear()
-        with self._one_client:
-            return self.n_clients, list(self.get_latest_messages())
+        with self._one_client, self.lock_incoming_messages:
+            messages = list(self.incoming_messages.values())
+            self.incoming_messages.clear()
+            return self.n_clients, messages
 
     def say(self, message: Any, client: int) -> None:
         """Send a message to a client; to none where another one is there by now."""
@@ -99,9 +121,10 @@ class ImageServer(pyigtl.OpenIGTLinkServer):
             if client == self.n_clients:
                 self.send_message(message, wait=False)
 
-    def begin_anew(self) -> None:
+    def begin_anew(self, connection: socket.socket) -> None:
         """Another client has come: what was from the one before, or is meant for it, goes."""
         with self._one_client, self.lock_incoming_messages, self.lock_outgoing_messages:
+            self._client = connection
             self.incoming_messages.clear()
             self.outgoing_messages.clear()
             self.n_clients += 1
@@ -121,10 +144,7 @@ class ImageServer(pyigtl.OpenIGTLinkServer):
         ValueError, LookupError, NotImplementedError, struct.error
             If its content is not what its type says.
         """
-        with self.lock_incoming_messages:
-            waits = header["device_name"] in self.incoming_messages
         if self._receive_message_from_socket(connection):
-            self.n_skipped += waits
             self._arrived.set()
         elif MessageBase.create_message(header["message_type"]) is None:
             self.complain(f"{header['message_type']} messages are not understood; send IMAGE")
@@ -132,9 +152,37 @@ class ImageServer(pyigtl.OpenIGTLinkServer):
     def close(self) -> None:
         """Stop serving and free the port."""
         self.communication_thread_stop_requested = True
+        if self._client is not None:
+            with suppress(OSError):  # it has left; else it may be in the middle of a message for as long as it likes
+                self._client.shutdown(socket.SHUT_RDWR)
         self.shutdown()
         self.server_close()
         self._serving.join(timeout=STALLED_SECONDS)
+
+
+class Waiting(dict):
+    """What has come and was not looked at yet, by device: the newest message, and when it came (`time.monotonic`).
+
+    Of images, and of other messages, that of the longest silent device goes where there are more than `MOST_DEVICES`.
+
+    Attributes
+    ----------
+    n_skipped : int
+        Messages that have gone before they were looked at.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_skipped = 0
+
+    def __setitem__(self, device: str, message: Any) -> None:
+        self.n_skipped += self.pop(device, None) is not None
+        super().__setitem__(device, (message, time.monotonic()))
+        is_image = message.message_type == IMAGE
+        alike = [other for other, (one, _) in self.items() if (one.message_type == IMAGE) == is_image]
+        if len(alike) > MOST_DEVICES:
+            del self[alike[0]]
+            self.n_skipped += 1
 
 
 class _Client(socketserver.BaseRequestHandler):
@@ -144,10 +192,12 @@ class _Client(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         server = self.server
-        self.request.settimeout(0.01)
-        # One that is gone without a word, with its network, is found out some day.
+        self.request.settimeout(LOOKS_SECONDS)
         self.request.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        server.begin_anew()
+        for option, value in KEEPALIVE.items():
+            if hasattr(socket, option):
+                self.request.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        server.begin_anew(self.request)
         server._connected = True
         try:
             while not server.communication_thread_stop_requested and self._exchange():
@@ -208,8 +258,12 @@ class _Client(socketserver.BaseRequestHandler):
             time.sleep(0.01)
 
     def _send(self) -> None:
-        while self.server._send_queued_message_from_socket(self.request):
-            pass
+        self.request.settimeout(STALLED_SECONDS)  # of a client that is slow to read
+        try:
+            while self.server._send_queued_message_from_socket(self.request):
+                pass
+        finally:
+            self.request.settimeout(LOOKS_SECONDS)
 
 
 @contextmanager
