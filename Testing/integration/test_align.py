@@ -14,6 +14,7 @@ from storages import orientations, stored
 from E3PoseLib.cli import main
 from E3PoseLib.imaging.geometry import pose_difference, read_itk, transform_points
 from E3PoseLib.imaging.volume import read_volume, write_volume
+from E3PoseLib.running.align import together
 
 MOTION = {"a": moved(0, 0, 0), "b": moved(30, 25, 1), "c": moved(50, 30, 2)}
 """Of the head between the stacks, which are otherwise the same."""
@@ -150,6 +151,23 @@ def test_registration_leaves_alone_what_fits(align, tmp_path):
     for name in "bc":
         degrees, mm = pose_difference(heads["a"], heads[name])
         assert degrees < 1 and mm < 0.7
+
+
+def test_what_was_left_out_for_want_of_a_package_is_done_once_it_is_there(align, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("SimpleITK", reason="needs the optional package SimpleITK")
+    out, stacks = tmp_path / "out", ("a.nii.gz", "b.nii.gz")
+    with monkeypatch.context() as without:
+        without.setattr(together, "can_register", lambda: False)
+        assert align(refine=True, stacks=stacks) == 0
+        assert "NOTE: SimpleITK is not installed" in (out / "next_steps.txt").read_text(encoding="utf-8")
+        capsys.readouterr()
+        assert align(refine=True, stacks=stacks) == 0
+        said = capsys.readouterr()
+        assert "already there" in said.out and "SimpleITK is not installed" in said.err
+    assert align(refine=True, stacks=stacks) == 0 and "already there" not in capsys.readouterr().out
+    assert json.loads((out / "alignment.json").read_text(encoding="utf-8"))["registered"]
+    assert "SimpleITK" not in (out / "next_steps.txt").read_text(encoding="utf-8")
+    assert align(refine=True, stacks=stacks) == 0 and "already there" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["reorient", "prescribe", "track"])

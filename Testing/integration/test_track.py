@@ -12,7 +12,7 @@ from E3PoseLib.cli import main
 from E3PoseLib.imaging.geometry import pose_difference
 from E3PoseLib.imaging.resampling import reslice
 from E3PoseLib.imaging.series import write_series
-from E3PoseLib.imaging.volume import Volume
+from E3PoseLib.imaging.volume import Volume, write_volume
 from E3PoseLib.models.catalog import resources
 from E3PoseLib.running.tracking.table import COLUMNS
 from E3PoseTraining.synthesis.anatomy.drawn_brain import ParametricBrain
@@ -80,6 +80,8 @@ def test_every_frame_is_right_or_marked_and_all_is_written(track, tmp_path, movi
     volumes = masks.get_fdata().sum(axis=(0, 1, 2)) * 27 / 1000
     assert volumes[DARK] == 0 and (np.delete(volumes, DARK) > 100).all()
     aligned = nib.load(out / "bold_aligned.nii.gz")
+    # Of the head's frame, as NIfTI tells frames from the scanner's.
+    assert (int(aligned.header["sform_code"]), int(aligned.header["qform_code"])) == (2, 2)
     assert aligned.shape == (60, 60, 60, N_FRAMES) and not aligned.get_fdata()[..., DARK].any()
     for index in (0, 5):
         expected = reslice(Volume(moving[0][index], moving[2]), poses[index], 3.0)
@@ -128,3 +130,29 @@ def test_a_series_that_fails_stops_no_other(track, tmp_path, moving, capsys):
     with pytest.raises(SystemExit):
         track("--tr", "0")
     assert "no time in seconds" in capsys.readouterr().err
+
+
+def test_series_whose_results_would_meet_are_refused_before_anything_is_followed(track, tmp_path, capsys):
+    (tmp_path / "BOLD_smooth.nii.gz").write_bytes((tmp_path / "bold.nii.gz").read_bytes())
+    assert track("--smooth", "--overwrite", series=("bold.nii.gz", "BOLD_smooth.nii.gz")) == 2
+    said = capsys.readouterr().err
+    assert "BOLD_smooth_poses.npy would be of bold and of BOLD_smooth" in said and "different folders" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_volumes_that_change_places_are_another_series(track, tmp_path, moving, capsys):
+    folder = tmp_path / "volumes"
+    folder.mkdir()
+    for number in range(2):
+        write_volume(folder / f"v{number}.nii.gz", Volume(moving[0][number], moving[2]))
+    options = {"series": ("volumes",)}
+    assert track("--tr", 2.0, **options) == 0
+    before = np.load(tmp_path / "out" / "volumes_poses.npy")
+    (folder / "notes.txt").write_text("a note", encoding="utf-8")
+    capsys.readouterr()
+    assert track("--tr", 2.0, **options) == 0 and "1 already there" in capsys.readouterr().out
+    (folder / "v0.nii.gz").rename(folder / "v10.nii.gz")
+    assert track("--tr", 2.0, **options) == 0
+    after = np.load(tmp_path / "out" / "volumes_poses.npy")
+    degrees, mm = pose_difference(after[0], before[1])
+    assert degrees < 3 and mm < 2 and pose_difference(before[0], before[1]) > (degrees, mm)

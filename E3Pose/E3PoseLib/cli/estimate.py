@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ..errors import MethodError, ModelError
+from ..running.ending import SAME_COMMAND
 from .options import add_device_option, add_model_options, model_asked_for, positive_int, voxel_edges, voxel_size
 from .training import training_part
 
@@ -92,7 +93,7 @@ def add_estimate(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         help="nodes that share them, started by SLURM, one task on each; needs the training package (default: 1)",
     )
-    estimate.set_defaults(run=run_estimate)
+    estimate.set_defaults(run=run_estimate, after_interrupt=SAME_COMMAND)
 
 
 def add_method_options(parser: argparse.ArgumentParser) -> None:

@@ -207,6 +207,7 @@ def write_series(
     voxel_to_ras: np.ndarray,
     seconds: float,
     dtype: np.dtype,
+    code: int = 1,
 ) -> None:
     """Write a 4-D ``.nii.gz`` frame by frame, whole or not at all.
 
@@ -222,6 +223,8 @@ def write_series(
         Between frames.
     dtype : np.dtype
         As stored.
+    code : int
+        Of NIfTI: 1 where the world is the scanner's, 2 where it is another.
 
     Raises
     ------
@@ -231,8 +234,8 @@ def write_series(
     header = nib.Nifti1Header()
     header.set_data_dtype(dtype)
     header.set_data_shape(shape)
-    header.set_qform(voxel_to_ras, code=1)
-    header.set_sform(voxel_to_ras, code=1)
+    header.set_qform(voxel_to_ras, code=code)
+    header.set_sform(voxel_to_ras, code=code)
     header.set_xyzt_units("mm", "sec")
     header["pixdim"][4] = seconds
     header["vox_offset"] = header.single_vox_offset

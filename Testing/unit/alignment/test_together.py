@@ -1,14 +1,18 @@
-"""What is said of how sure a pose is, once the stack stands with the others."""
+"""What is said of how sure a pose is, once the stack stands with the others; which stacks are one and the same."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from phantoms import make_head
 from scipy.spatial.transform import Rotation
+from storages import orientations, stored
 
 from E3PoseLib.alignment.consensus import Placed
 from E3PoseLib.alignment.stack import PosedStack
+from E3PoseLib.errors import VolumeError
 from E3PoseLib.imaging.geometry import rigid
-from E3PoseLib.running.align.together import _aligned
+from E3PoseLib.running.align.together import _aligned, check_another
 
 OWN = rigid(np.eye(3), [1.0, 2.0, 3.0])
 
@@ -34,3 +38,23 @@ def test_a_pose_outside_of_what_was_told_of_the_own_one_is_not_sure(degrees, mm,
     assert found["confidence"]["level"] == level
     assert (found["confidence"]["probability"] is None) == (level == "low")
     assert found["warnings"][-1] == "cut" and f"{degrees:.1f}° and {mm:.1f} mm from" in found["warnings"][0]
+
+
+@pytest.mark.parametrize("orientation", list(orientations())[::7])
+def test_a_stack_is_the_same_however_it_is_stored(orientation):
+    scan = make_head(shape=(20, 22, 12))
+    copy = stored(scan, orientation)
+    rounding = np.random.default_rng(0).normal(0, 1e-7, (3, 4))
+    rounded = replace(copy, voxel_to_ras=copy.voxel_to_ras + np.vstack([rounding, np.zeros(4)]))
+    with pytest.raises(VolumeError, match="is the same stack as"):
+        check_another(rounded, scan)
+    check_another(replace(copy, array=copy.array + (copy.array == copy.array.max())), scan)
+    check_another(replace(copy, voxel_to_ras=rigid(np.eye(3), [0, 0, 1.0]) @ copy.voxel_to_ras), scan)
+
+
+def test_voxels_that_are_no_numbers_do_not_make_a_stack_another():
+    scan = make_head(shape=(20, 22, 12))
+    array = scan.array.astype(np.float32)
+    array[:3] = np.nan
+    with pytest.raises(VolumeError, match="is the same stack as"):
+        check_another(replace(scan, array=array), replace(scan, array=array.copy()))

@@ -103,8 +103,8 @@ def chosen_frame(n_frames: int, frame: int | None, path: str | os.PathLike) -> i
     """
     if frame is None and n_frames > 1:
         raise VolumeError(
-            f"{path}: holds {n_frames} frames, and one is needed: --frame N (0 to {n_frames - 1}); 'e3pose estimate' "
-            "takes all with --all-frames, 'e3pose track' follows the head through them"
+            f"{path}: holds {n_frames} frames, and one is needed: --frame N (0 to {n_frames - 1}), or a file of that "
+            "frame alone; 'e3pose estimate' takes all with --all-frames, 'e3pose track' follows the head through them"
         )
     if frame is not None and not 0 <= frame < n_frames:
         raise VolumeError(f"{path}: has no frame {frame}; its frames are 0 to {n_frames - 1}")

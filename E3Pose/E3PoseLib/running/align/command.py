@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,8 +74,8 @@ def run_align(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         from ..scans.tasks import find_tasks
         from ..screen.progress import LeftOut
         from .reading import read_stacks
-        from .together import bring_together
-        from .writing import files_of_stacks, ordered, write_stack
+        from .together import bring_together, can_register
+        from .writing import files_of_stacks, ordered, steps_text, table, write_stack
 
     check_can_draw()
     left_out = LeftOut()
@@ -102,9 +103,11 @@ def run_align(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
             "thickness": options.thickness,
         },
     }
-    if not options.overwrite and possible.stands(origin, lambda: _are_current(possible, tasks, masks)):
+    wants_registration = not options.no_refine and can_register()
+    is_current = partial(_are_current, possible, tasks, masks, wants_registration)
+    if not options.overwrite and possible.stands(origin, is_current):
         print(f"already there: {folder}")
-        return _tell_left_out(possible.document() or {})
+        return _tell_standing(possible.document() or {})
     stacks, failed = read_stacks(tasks, [None if path is None else Path(path) for path in masks], estimator)
     if not stacks:
         print("no stack can be used", file=sys.stderr)
@@ -122,11 +125,15 @@ def run_align(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
     )
     kept = [one for one in aligned if one.placed.is_kept]
     files = files_of_stacks(folder, [one.read.task.name for one in kept])
-    document = {**origin, **_document(aligned, failed, masks, tasks), "registered": found.is_registered}
+    document = {**origin, **_document(aligned, failed, masks, tasks)}
+    document |= {"registered": found.is_registered, "remarks": found.remarks}
     with Bundle(folder, "alignment", files, FORMAT).written(document) as parts:
         for one in kept:
             write_stack(parts, one, found.together, options.resample)
-        _write_texts(parts, folder, aligned, failed, options)
+        parts["csv"].write_text(table(aligned, failed), encoding="utf-8")
+        thickness_is_known = options.thickness is not None
+        steps = steps_text(folder, kept, thickness_is_known, options.resample, found.remarks)
+        parts["next"].write_text(steps, encoding="utf-8")
         from .picture import draw_alignment
 
         draw_alignment(parts["png"], aligned, found.together)
@@ -145,12 +152,14 @@ def _one_each(option: str, given: Sequence | None, tasks: Sequence[Task], one_fo
     return list(given)
 
 
-def _are_current(bundle: Bundle, tasks: Sequence[Task], masks: Sequence[str | None]) -> bool:
-    """Whether the results of these very files stand, whole."""
+def _are_current(bundle: Bundle, tasks: Sequence[Task], masks: Sequence[str | None], wants_registration: bool) -> bool:
+    """Whether the results of these very files stand, whole, and nothing was left out for want of a package."""
     from ..results.bundle import Bundle as Known
 
     document = bundle.document()
     if document is None or document.get("content") != _content(tasks, masks):
+        return False
+    if wants_registration and not document.get("registered"):
         return False
     paths = document.get("paths")
     if not isinstance(paths, dict):
@@ -159,8 +168,10 @@ def _are_current(bundle: Bundle, tasks: Sequence[Task], masks: Sequence[str | No
     return Known(bundle.folder, bundle.name, {**files, "json": bundle.files["json"]}, FORMAT).is_whole()
 
 
-def _tell_left_out(document: dict) -> int:
-    """Say what the results that stand lack of what was given, and return the exit status that they had."""
+def _tell_standing(document: dict) -> int:
+    """Say what there is to say of results that stand, and return the exit status that they had."""
+    for remark in document.get("remarks", ()):
+        print(remark, file=sys.stderr)
     words = {one["name"]: "; ".join(one["remarks"]) for one in document.get("stacks", ()) if not one["kept"]}
     words |= {name: f"left out: {reason}" for name, reason in document.get("failed", {}).items()}
     for one in document.get("stacks", ()):
@@ -220,21 +231,6 @@ def _document(
         ],
         "failed": dict(failed),
     }
-
-
-def _write_texts(
-    parts: Mapping[str, Path],
-    folder: Path,
-    aligned: Sequence[Aligned],
-    failed: Mapping[str, str],
-    options: argparse.Namespace,
-) -> None:
-    from .writing import steps_text, table
-
-    kept = [one for one in aligned if one.placed.is_kept]
-    parts["csv"].write_text(table(aligned, failed), encoding="utf-8")
-    steps = steps_text(folder, kept, options.thickness is not None, options.resample)
-    parts["next"].write_text(steps, encoding="utf-8")
 
 
 def _tell(aligned: Sequence[Aligned], files: Mapping[str, Path]) -> None:

@@ -30,7 +30,7 @@ class Input:
     plane: str
 
 
-def next_steps(inputs: Sequence[Input], thickness_is_known: bool) -> str:
+def next_steps(inputs: Sequence[Input], thickness_is_known: bool, remarks: Sequence[str] = ()) -> str:
     """A text with one command for each of three reconstruction programs.
 
     Parameters
@@ -39,6 +39,8 @@ def next_steps(inputs: Sequence[Input], thickness_is_known: bool) -> str:
         Best first.
     thickness_is_known : bool
         False where the distance between slices stands for it.
+    remarks : sequence of str
+        What else is to be known of the stacks.
     """
     stacks, masks = [one.stack for one in inputs], [one.mask for one in inputs]
     thicknesses = [f"{one.thickness_mm:.3g}" for one in inputs]
@@ -70,7 +72,7 @@ def next_steps(inputs: Sequence[Input], thickness_is_known: bool) -> str:
         ],
     }
     lines = ["Run one of these in this folder. The stacks stand in the head's frame, the best one first.", ""]
-    lines += [f"NOTE: {note}" for note in _notes(inputs, thickness_is_known)]
+    lines += [f"NOTE: {note}" for note in (*remarks, *_notes(inputs, thickness_is_known))]
     for program, parts in commands.items():
         lines += ["", f"# {program}", " \\\n    ".join(shlex.join(part) for part in parts)]
     lines += ["", "# What comes of it, upright", "e3pose reorient nesvor.nii.gz -o upright", ""]

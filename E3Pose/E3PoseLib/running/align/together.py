@@ -23,6 +23,9 @@ from ..summary import summarise
 ESTIMATING = 0.7
 """Share of the progress that estimating the poses of all stacks takes."""
 
+SAME_MM = 1e-3
+"""Formats round where a scan lies."""
+
 Progress = Callable[[str, float], None]
 
 
@@ -79,9 +82,12 @@ def check_another(volume: Volume, other: Volume) -> None:
     Raises
     ------
     VolumeError
-        Both have the same voxels in the same place.
+        Both have the same voxels in the same place, in whatever order and format.
     """
-    if np.array_equal(volume.voxel_to_ras, other.voxel_to_ras) and np.array_equal(volume.array, other.array):
+    one, another = volume.closest_canonical(), other.closest_canonical()
+    if one.shape != another.shape or not np.allclose(one.voxel_to_ras, another.voxel_to_ras, rtol=0, atol=SAME_MM):
+        return
+    if np.array_equal(one.array, another.array, equal_nan=True):
         raise VolumeError(f"{volume.name}: is the same stack as {other.name}, which is taken once")
 
 

@@ -148,8 +148,10 @@ def stack_numbers(one: Aligned) -> dict:
     }
 
 
-def steps_text(folder: Path, kept: Sequence[Aligned], thickness_is_known: bool, spacing: float | None) -> str:
-    """The text of ``next_steps.txt``."""
+def steps_text(
+    folder: Path, kept: Sequence[Aligned], thickness_is_known: bool, spacing: float | None, remarks: Sequence[str]
+) -> str:
+    """The text of ``next_steps.txt``; ``remarks`` are those of `Together`."""
     if spacing is not None:
         return (
             "The stacks were resampled. Programs that reconstruct a volume from slices want the slices themselves: run "
@@ -161,7 +163,7 @@ def steps_text(folder: Path, kept: Sequence[Aligned], thickness_is_known: bool, 
         return files[f"{kind}/{one.read.task.name}"].relative_to(folder).as_posix()
 
     inputs = [Input(relative("stack", one), relative("mask", one), one.thickness_mm, one.plane) for one in kept]
-    return next_steps(inputs, thickness_is_known)
+    return next_steps(inputs, thickness_is_known, remarks)
 
 
 def _short(value: object) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,14 +71,16 @@ class Source:
     ----------
     path : Path
         As for `read_volume`. That it cannot be read shows when it is read.
+    volumes : sequence of Path
+        Of a folder whose volumes are a series, these in their order.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, volumes: Sequence[Path] = ()) -> None:
         self._path = path
         self._files: list[Path] = []
         self._states: tuple[FileState, ...] = ()
         with contextlib.suppress(OSError):
-            self._files = files_of(path)
+            self._files = [file for volume in volumes or (path,) for file in files_of(volume)]
             self._states = states(self._files)
 
     def record(self) -> dict:

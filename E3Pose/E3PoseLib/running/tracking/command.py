@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +97,7 @@ def run_track(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         except E3PoseError as error:
             failed[path] = str(error)
     names = names_told_apart(list(found), [(series.name,) for series in found.values()])
+    _check_apart(names)
     folder = prepare_folder(options.output)
     check_folder(folder, [Task(one.files[0], name) for one, name in zip(found.values(), names, strict=True)])
     model_file = model_file_hash(model)
@@ -123,6 +124,16 @@ def run_track(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
     n_done = len(paths) - len(failed) - n_skipped
     print(f"{n_done} series followed, {n_skipped} already there, {len(failed)} failed; results in {folder}")
     return SOME_FAILED if failed else SUCCESS
+
+
+def _check_apart(names: Sequence[str]) -> None:
+    """Refuse series whose results would have the same files, such as ``bold`` smoothed and ``bold_smooth``."""
+    owners: dict[str, str] = {}
+    for name in names:
+        for end in ENDINGS.values():
+            other = owners.setdefault(f"{name}{end}".casefold(), name)
+            if other != name:
+                raise E3PoseError(f"{name}{end} would be of {other} and of {name}: follow them into different folders")
 
 
 def _track_one(
@@ -156,7 +167,7 @@ def _track_one(
     bundle = replace(everything, files=wanted)
     bundle.check_no_folders()
     origin = {"name": name, "input": str(series.path), "settings": settings}
-    source = Source(series.path)
+    source = Source(series.path, series.files if len(series.files) > 1 else ())
     if not options.overwrite and bundle.stands(origin, lambda: bundle.is_whole() and _is_of(bundle, source)):
         return False
     ready = estimator()

@@ -71,7 +71,8 @@ def _write_images(parts: Mapping[str, Path], followed: Followed) -> None:
     if "aligned" in parts:
         shape, grid_to_canonical = resliced_grid(followed.least_spacing)
         frames = _aligned(followed, shape)
-        write_series(parts["aligned"], frames, (*shape, n_frames), grid_to_canonical, seconds, np.dtype(np.float32))
+        place = (*shape, n_frames), grid_to_canonical, seconds
+        write_series(parts["aligned"], frames, *place, np.dtype(np.float32), code=2)
 
 
 def _aligned(followed: Followed, shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
