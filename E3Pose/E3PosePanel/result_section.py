@@ -47,7 +47,7 @@ class ResultSection:
             changes = mrml.changes_since(transform)
             result["changes"] = changes + [note for note in self._moveMaskAlong() if note not in changes]
         if reason := self._whyOfAnotherImage(transform):
-            self._show(None, _("NOT OF THE IMAGE SHOWN: {reason}.").format(reason=reason))
+            self._show(result, _("NOT OF THE IMAGE SHOWN: {reason}.").format(reason=reason))
         elif reason := mrml.why_no_pose(transform):
             self._show(None, _("No pose at this time point: {reason}.").format(reason=reason))
         else:
@@ -55,11 +55,11 @@ class ResultSection:
 
     def _whyOfAnotherImage(self, transform) -> str | None:
         """In a clause, why a pose is not of the image that is shown; None where it is."""
-        outdated = mrml.why_outdated(transform)
+        if mrml.pose_direction(transform) is None:
+            return None
         # The newest of the images that are followed has its pose in a moment, and how old that is stands beside it.
-        if outdated is not None or mrml.pose_direction(transform) is None or self._isFollowing():
-            return outdated
-        return mrml.other_image(transform)
+        isAwaited = self._isFollowing() and mrml.why_outdated(transform) is None
+        return None if isAwaited else mrml.why_of_another_image(transform)
 
     def _moveMaskAlong(self) -> list[str]:
         """Move the scan's mask to where the scan is now; why it could not, if it could not."""
@@ -126,8 +126,11 @@ class ResultSection:
         return _("Resliced into {name}.")
 
     def _show(self, result: dict | None, whyNone: str | None = None) -> None:
+        """Show a result; or why it is not of what is shown, with what speaks against it."""
         isComplete = result is not None and "confidence" in result
+        isOfImage = isComplete and not whyNone
         for name in ("position", "rotation", "confidence", "warnings", "computed"):
-            getattr(self._ui, f"{name}Label").text = getattr(result_text, name)(result) if isComplete else "–"
-        self._verdict.show(result if isComplete else None, whyNone)
+            isTold = isOfImage or (isComplete and name == "warnings")
+            getattr(self._ui, f"{name}Label").text = getattr(result_text, name)(result) if isTold else "–"
+        self._verdict.show(result if isOfImage else None, whyNone)
         self._ui.resliceButton.enabled = result is not None and not self._run.busy

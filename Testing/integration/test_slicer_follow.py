@@ -400,10 +400,40 @@ def test_an_image_that_nobody_looked_at_has_no_pose(app, panel, live, worker, is
     assert "High" in verdict and mrml.changes_since(pose_node(panel)) == []
     before = slicer.util.arrayFromVolume(live).copy()
     show(app, panel, live, np.roll(before, 4, axis=2))
-    assert panel.ui.verdictLabel.text.startswith("NOT OF THE IMAGE SHOWN: the scan shows another image")
-    assert "another image" in mrml.changes_since(pose_node(panel))[0]
+    assert panel.ui.verdictLabel.text.startswith("NOT OF THE IMAGE SHOWN: the scan shows other voxels")
+    (change,) = mrml.changes_since(pose_node(panel))
+    assert change.startswith("the pose is not of the image shown") and change in panel.ui.warningsLabel.text
+    assert panel.ui.positionLabel.text == "–" and panel.ui.resliceButton.enabled
     show(app, panel, live, before)
     assert panel.ui.verdictLabel.text == verdict
+
+
+def test_a_pose_that_a_person_finds_right_is_of_the_image_that_was_looked_at(app, panel, live, worker):
+    """As after a correction of its intensities, which moves no head."""
+    import slicer
+
+    panel.ui.estimateButton.click()
+    worker.answer()
+    show(app, panel, live, slicer.util.arrayFromVolume(live) + 1)
+    assert panel.ui.verdictLabel.text.startswith("NOT OF THE IMAGE SHOWN")
+    panel.ui.checkedCheckBox.click()
+    assert "Checked by eye" in panel.ui.verdictLabel.text and panel.ui.firstWarningLabel.text == ""
+
+
+def test_a_pose_is_of_its_image_again_where_that_comes_back(app, panel, live, worker):
+    import slicer
+
+    from E3PoseLib import mrml
+
+    begin(app, panel, worker)
+    verdict, before = panel.ui.verdictLabel.text, slicer.util.arrayFromVolume(live).copy()
+    cut(app, panel, live)
+    worker.answer()
+    assert panel.ui.verdictLabel.text.startswith("NOT OF THE IMAGE SHOWN: the newest pose is doubtful")
+    panel.ui.followButton.click()
+    assert "the newest pose is doubtful" in mrml.changes_since(pose_node(panel))[0]
+    show(app, panel, live, before)
+    assert panel.ui.verdictLabel.text == verdict and mrml.changes_since(pose_node(panel)) == []
 
 
 def test_following_that_is_cancelled_leaves_the_pose_of_the_image_shown(app, panel, live, worker):

@@ -162,10 +162,13 @@ def test_only_scans_are_on_offer(panel, scan_node, scene):
 
 
 def test_time_point_of_a_sequence_is_shown_and_followed(panel, scan_node, scene, estimate_at_once, reslice):
+    import slicer
+
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
     assert not panel.ui.timePointLabel.visible or panel.ui.timePointLabel.text == ""
     sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode")
     for index in range(3):
+        slicer.util.arrayFromVolume(scan_node)[:] += 1  # no two images of a series are the same
         sequence.SetDataNodeAtValue(scan_node, str(index))
     browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
     browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
@@ -177,7 +180,7 @@ def test_time_point_of_a_sequence_is_shown_and_followed(panel, scan_node, scene,
     assert "time point" not in panel.ui.warningsLabel.text
     browser.SetSelectedItemNumber(0)
     scan_node.Modified()
-    assert panel.ui.warningsLabel.text.endswith("the pose is of time point 3, the scan shows time point 1")
+    assert panel.ui.warningsLabel.text.endswith("it is of time point 3, the scan shows time point 1")
     reslice()
     assert "time point 3, the scan shows time point 1" in panel.ui.statusLabel.text
 

@@ -80,8 +80,31 @@ def test_a_time_point_whose_image_was_replaced_is_estimated_again(tracked, seque
     sequence.play(2)
     assert tracked.ui.verdictLabel.text.startswith("NOT OF THE IMAGE SHOWN")
     tracked.ui.estimateAllButton.click()
+    tracked.ui.cancelButton.click()
+    assert tracked.ui.statusLabel.text == "Cancelled: 4 time points, 4 doubtful, 1 left: press again to go on."
+    tracked.ui.estimateAllButton.click()
     answers()
     assert results.missing() == [] and "NOT OF" not in tracked.ui.verdictLabel.text
+
+
+def test_an_image_in_which_nothing_was_found_is_looked_at_again_once_it_is_another(panel, scene, answers):
+    import slicer
+
+    from E3PoseLib import mrml
+
+    sequence = Sequence(scene, spoiled=2)
+    panel.ui.inputVolumeSelector.setCurrentNode(sequence.scan)
+    panel.ui.estimateAllButton.click()
+    answers()
+    results = mrml.series_results_of(sequence.scan, mrml.find_time_points(sequence.scan))
+    assert results.missing() == [] and results.results()[2] is None
+    items = results.points.sequence
+    good = slicer.util.arrayFromVolume(items.GetNthDataNode(1))
+    slicer.util.updateVolumeFromArray(items.GetNthDataNode(2), good.copy())
+    assert results.missing() == [2]
+    panel.ui.estimateAllButton.click()
+    answers()
+    assert results.missing() == [] and results.results()[2] is not None
 
 
 def test_poses_stay_with_their_images_where_one_before_is_taken_out(tracked, sequence):

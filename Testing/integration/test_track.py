@@ -138,6 +138,7 @@ def test_series_whose_results_would_meet_are_refused_before_anything_is_followed
     said = capsys.readouterr().err
     assert "BOLD_smooth_poses.npy would be of bold and of BOLD_smooth" in said and "different folders" in said
     assert not (tmp_path / "out").exists()
+    assert track(series=("bold.nii.gz", "BOLD_smooth.nii.gz")) == 0
 
 
 def test_volumes_that_change_places_are_another_series(track, tmp_path, moving, capsys):

@@ -13,7 +13,7 @@ from E3PoseLib.mrml.head_now import (
     has_left_scanner,
     head_pose,
     is_of_image_shown,
-    other_image,
+    why_of_another_image,
     world_to_scan,
 )
 from E3PoseLib.mrml.hierarchy import place_beside, place_under
@@ -197,7 +197,6 @@ __all__ = [
     "note_outdated",
     "one_step",
     "open_on_head",
-    "other_image",
     "parent_id",
     "place_beside",
     "place_under",
@@ -242,6 +241,7 @@ __all__ = [
     "voxel_to_world",
     "voxels",
     "why_no_pose",
+    "why_of_another_image",
     "why_outdated",
     "world_to_scan",
     "write_alignment",

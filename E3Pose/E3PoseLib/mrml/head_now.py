@@ -91,20 +91,34 @@ def changes_since(transform_node) -> list[str]:
     except TransformError as error:
         return [str(error)]
     changes = []
-    outdated = why_outdated(transform_node)
-    if outdated is not None:
-        changes.append(f"the pose is of an image before the one shown: {outdated}")
     if not np.allclose(pose, read_result(transform_node)["canonical_to_ras"], atol=1e-3):
         changes.append(
             "the scan or the transform has been moved since: planes and reslicing follow, what is told here does not"
         )
-    other = other_image(transform_node)
-    return [*changes, other] if other else changes
+    other = why_of_another_image(transform_node)
+    return [*changes, f"the pose is not of the image shown: {other}"] if other else changes
+
+
+def why_of_another_image(transform_node) -> str | None:
+    """In a clause, why a pose is not of the image that its scan shows, wherever that lies; None where it is, or nobody
+    can tell.
+    """
+    is_the_same = is_of_image_shown(transform_node)
+    if is_the_same:
+        return None  # also where a time point before it was taken out of the sequence
+    if outdated := why_outdated(transform_node):
+        return outdated
+    scan_node, text = transform_node.GetNodeReference(VOLUME_REFERENCE), transform_node.GetAttribute(PLACE_ATTRIBUTE)
+    if scan_node is not None and text is not None:
+        then, now = json.loads(text)["time_point"], time_point(scan_node)
+        if then is not None and now is not None and then[0] != now[0]:
+            return f"it is of time point {then[0]}, the scan shows time point {now[0]}"
+    return None if is_the_same is None else "the scan shows other voxels than those that it was estimated from"
 
 
 def is_of_image_shown(transform_node) -> bool | None:
-    """Whether the scan of a pose shows the image that the pose was estimated from, wherever it lies; None where nobody
-    can tell: of a pose without a scan, or written by an earlier version.
+    """Whether the scan of a pose shows the voxels that the pose was estimated from; None where nobody can tell: of a
+    pose without a scan, or written by an earlier version.
     """
     scan_node, text = transform_node.GetNodeReference(VOLUME_REFERENCE), transform_node.GetAttribute(PLACE_ATTRIBUTE)
     then = None if text is None else json.loads(text).get("voxels")
@@ -113,19 +127,14 @@ def is_of_image_shown(transform_node) -> bool | None:
     return fingerprint(scan_node) == then
 
 
-def other_image(transform_node) -> str | None:
-    """In a sentence, that the scan of a pose shows another image than that which the pose was estimated from; None
-    where it is the same, or nobody can tell.
-    """
-    is_the_same = is_of_image_shown(transform_node)
-    if is_the_same:
-        return None  # also where a time point before it was taken out of the sequence
+def note_image_shown(transform_node) -> None:
+    """Note that a pose is of the image that its scan shows now, as a person says who has looked at it."""
     scan_node, text = transform_node.GetNodeReference(VOLUME_REFERENCE), transform_node.GetAttribute(PLACE_ATTRIBUTE)
-    if scan_node is not None and text is not None:
-        then, now = json.loads(text)["time_point"], time_point(scan_node)
-        if then is not None and now is not None and then[0] != now[0]:
-            return f"the pose is of time point {then[0]}, the scan shows time point {now[0]}"
-    return None if is_the_same is None else "the scan shows another image than that which the pose was estimated from"
+    if text is None or scan_node is None or not has_voxels(scan_node):
+        return
+    shown = time_point(scan_node)
+    noted = {**json.loads(text), "voxels": fingerprint(scan_node), "time_point": None if shown is None else list(shown)}
+    transform_node.SetAttribute(PLACE_ATTRIBUTE, json.dumps(noted))
 
 
 def motion(then: dict, scan_node) -> np.ndarray:

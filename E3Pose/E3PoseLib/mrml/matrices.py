@@ -10,7 +10,7 @@ LOOKED_AT = 2**16
 """Voxels in a fingerprint: so many are looked at in some milliseconds, however large the volume."""
 
 SCATTERED = 2654435761
-"""A prime, by whose multiples voxels are picked: they lie all over the volume, whatever its shape."""
+"""A prime, by whose multiples voxels are picked: they lie all over the volume, nearly whatever its shape."""
 
 
 def to_numpy(matrix) -> np.ndarray:

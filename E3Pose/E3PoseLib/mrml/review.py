@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from E3PoseLib.imaging.geometry import pose_difference
-from E3PoseLib.mrml.head_now import motion, noted_place
+from E3PoseLib.mrml.head_now import motion, note_image_shown, noted_place
 from E3PoseLib.mrml.matrices import to_vtk
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
 from E3PoseLib.mrml.pose import ALIGN_VOLUME, DIRECTION_ATTRIBUTE, RESULT_ATTRIBUTE, read_result
@@ -29,7 +29,11 @@ def mark_checked(transform_node, checked: bool) -> None:
     result = read_result(transform_node)
     if review_state(result) != CORRECTED:
         result["review"] = {"state": CHECKED if checked else ESTIMATED}
+        was_modifying = transform_node.StartModify()
         transform_node.SetAttribute(RESULT_ATTRIBUTE, json.dumps(result))
+        if checked:
+            note_image_shown(transform_node)
+        transform_node.EndModify(was_modifying)
 
 
 def correct_pose(transform_node, canonical_to_world: np.ndarray) -> None:
@@ -55,7 +59,10 @@ def correct_pose(transform_node, canonical_to_world: np.ndarray) -> None:
         "translation_mm": millimetres,
         "estimated": estimated,
     }
+    was_modifying = transform_node.StartModify()
     _set_pose(transform_node, result, pose)
+    note_image_shown(transform_node)
+    transform_node.EndModify(was_modifying)
 
 
 def reset_pose(transform_node) -> None:

@@ -74,13 +74,15 @@ class SeriesEstimation:
             return
         settings = mrml.settings_text(model=model, options=options, direction=parameters.direction.value)
         results = mrml.series_results_of(volume, points) or self._make(points, settings)
-        if results.settings != settings or not results.missing():
+        missing = results.missing()
+        if results.settings != settings or not missing:
             if not self._mayReplace(results):
                 return
             results.start_anew(settings)
+            missing = range(len(points))
         self._results, self._asked = results, (model, options, parameters.direction.value)
         # By their values: a person may take items out of the sequence meanwhile.
-        self._waiting = collections.deque(points.value(index) for index in results.missing())
+        self._waiting = collections.deque(points.value(index) for index in missing)
         self._count, self._begin = len(self._waiting), time.monotonic()
         self._nBegun += 1
         self._name = f"series {self._nBegun}"
@@ -199,13 +201,14 @@ class SeriesEstimation:
         results, self._results = self._results, None
         self._waiting.clear()
         if mrml.is_set(results.poses) and mrml.is_set(results.transform_node):
-            found, missing = results.results(), len(results.missing())
-            without = sum(one is None for one in found) - missing
+            missing = set(results.missing())
+            found = [one for index, one in enumerate(results.results()) if index not in missing]
+            without = sum(one is None for one in found)
             doubtful = sum(one is not None and bool(mrml.marks_of(one)) for one in found)
-            words = [_("{word}: {count} time points").format(word=word.rstrip("."), count=len(found) - missing)]
+            words = [_("{word}: {count} time points").format(word=word.rstrip("."), count=len(found))]
             words += [_("{count} without a pose").format(count=without)] if without else []
             words += [_("{count} doubtful").format(count=doubtful)] if doubtful else []
-            words += [_("{count} left: press again to go on").format(count=missing)] if missing else []
+            words += [_("{count} left: press again to go on").format(count=len(missing))] if missing else []
             self._panel.status.say(", ".join(words) + ".")
             if self._parameterNode and self._parameterNode.inputVolume == results.points.volume_node:
                 self._panel.views.showResult()

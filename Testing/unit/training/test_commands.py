@@ -112,8 +112,8 @@ def test_e3cnn_with_average_and_schedule_resumes_exactly_and_gives_a_model(data,
     flags = [*TINY_E3CNN, "--ema", "0.9", "--warmup_epochs", "1", "--batch_size", "4", "--distortion", "0.5"]
     flags += ["--interleaved_motion", "0.5", "--thick_slices", "0.5", "--ghosting", "0.5", "--cropped_fov", "0.5"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    to_the_end = [*e3cnn_paths(data, whole), *flags, "--unet", str(unet_run / "unet.ckpt")]
-    run_apart("train_e3cnn", to_the_end, [*e3cnn_paths(data, parts), *flags, "--n_epochs", "1"])
+    run_apart("train_e3cnn", [*e3cnn_paths(data, whole), *flags, "--unet", str(unet_run / "unet.ckpt")])
+    run_apart("train_e3cnn", [*e3cnn_paths(data, parts), *flags, "--n_epochs", "1"])
     # Readers, who begin before the trainer knows its epoch, change nothing.
     run_apart("train_e3cnn", [*e3cnn_paths(data, parts), *flags, "--resume", "auto", "--num_workers", "1"])
     assert_same_weights(whole / "checkpoints" / "last.ckpt", parts / "checkpoints" / "last.ckpt")

@@ -18,6 +18,9 @@ ROLE_ATTRIBUTE = "E3Pose.Series"
 SETTINGS_ATTRIBUTE = "E3Pose.SeriesSettings"
 """Of the sequence of poses: what all of them were estimated with."""
 
+IMAGE_ATTRIBUTE = "E3Pose.Voxels"
+"""Of a time point that has no pose: the fingerprint of the image in which none was found."""
+
 NOT_YET = "not estimated yet"
 
 
@@ -73,11 +76,12 @@ class SeriesResults:
         ]
 
     def _was_replaced(self, index: int, pose_item) -> bool:
-        if pose_item.GetAttribute(PLACE_ATTRIBUTE) is None:
-            return False
         image = self.points.sequence.GetNthDataNode(index)
-        then = noted_place(pose_item).get("voxels")  # not noted by earlier versions
-        return then is not None and has_voxels(image) and fingerprint(image) != then
+        noted = pose_item.GetAttribute(IMAGE_ATTRIBUTE)
+        if noted is None and pose_item.GetAttribute(PLACE_ATTRIBUTE) is not None:
+            noted = noted_place(pose_item).get("voxels")
+        # Earlier versions did not note it.
+        return noted is not None and has_voxels(image) and fingerprint(image) != int(noted)
 
     def write(self, index: int, scan, result: dict, mask: np.ndarray, direction: str) -> None:
         """Write the result of a time point."""
@@ -89,6 +93,9 @@ class SeriesResults:
         """Note why a time point has no pose; it has no mask then."""
         item = self._new_transform()
         item.SetAttribute(NO_POSE_ATTRIBUTE, reason)
+        image = self.points.sequence.GetNthDataNode(index)
+        if reason != NOT_YET and has_voxels(image):
+            item.SetAttribute(IMAGE_ATTRIBUTE, str(fingerprint(image)))
         self._put(index, item, None, None)
 
     def start_anew(self, settings: str) -> None:

@@ -7,7 +7,6 @@ the folder in the subject hierarchy, which Slicer's *Undo* knows nothing of, fol
 
 import json
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -94,7 +93,9 @@ def write_alignment(scene, scans, answer: dict, masks, made: list) -> None:
             note = json.dumps({"id": identity, **numbers, "left_out": left_out})
             transform = _make(scene, CLASSES[0], f"{scan.name} aligned", note, made)
             write_pose(transform, one["result"], ALIGN_VOLUME, scan)
-            transform.SetNodeReferenceID(PARENT_REFERENCE, scan.parent_id)
+            # Of a stack under a warp too, whose mask sits elsewhere.
+            parent_id = scene.GetNodeByID(scan.volume_id).GetTransformNodeID()
+            transform.SetNodeReferenceID(PARENT_REFERENCE, parent_id)
             if mask is not None:
                 segmentation = _make(scene, CLASSES[1], f"{scan.name} aligned brain", note, made)
                 write_mask(segmentation, mask, scan)
@@ -107,15 +108,26 @@ def write_alignment(scene, scans, answer: dict, masks, made: list) -> None:
 
 def alignments(scene) -> list[Alignment]:
     """All alignments of a scene, the latest last."""
-    found: dict[tuple[str, int], list] = {}
-    seen: Counter = Counter()
+    found: list[tuple[str, list]] = []
     for node in _nodes(scene):
-        note = _note(node)
-        what = note["id"], note["order"], node.GetClassName()
+        identity = _note(node)["id"]
         # Where a scene was added to itself, each alignment is there twice.
-        found.setdefault((note["id"], seen[what]), []).append(node)
-        seen[what] += 1
-    return [_alignment(identity, nodes) for (identity, _), nodes in found.items()]
+        fitting = (nodes for one, nodes in reversed(found) if one == identity and _belongs(node, nodes))
+        nodes = next(fitting, None)
+        if nodes is None:
+            found.append((identity, nodes := []))
+        nodes.append(node)
+    return [_alignment(identity, nodes) for identity, nodes in found]
+
+
+def _belongs(node, nodes: list) -> bool:
+    """Whether a node of the alignment that some nodes are of is no copy of one of them, nor of a copy's stack."""
+    order, stack = _note(node)["order"], node.GetNodeReferenceID(VOLUME_REFERENCE)
+    alike = [other for other in nodes if _note(other)["order"] == order]
+    return all(
+        other.GetClassName() != node.GetClassName() and other.GetNodeReferenceID(VOLUME_REFERENCE) == stack
+        for other in alike
+    )
 
 
 def remove_alignment(scene, alignment: Alignment) -> list[str]:

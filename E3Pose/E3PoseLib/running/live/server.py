@@ -41,6 +41,9 @@ KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPALIVE": 15, "TCP_KEEPINTVL": 5, "TCP_K
 """Seconds of silence after which a client is asked whether it is there still, between two such questions, and how many
 are asked in vain: one that is gone with its network is found out in half a minute. Each system has some of these."""
 
+UNANSWERED_MS = 30000
+"""After which what was sent and not received ends a connection; until then nothing is asked. Linux knows this."""
+
 ERRORS = "HeadPoseError"
 """Device name of the text that says what is wrong with a message."""
 
@@ -161,9 +164,10 @@ class ImageServer(pyigtl.OpenIGTLinkServer):
 
 
 class Waiting(dict):
-    """What has come and was not looked at yet, by device: the newest message, and when it came (`time.monotonic`).
+    """What has come and was not looked at yet: of each device the newest image, the newest other message, and when it
+    came (`time.monotonic`).
 
-    Of images, and of other messages, that of the longest silent device goes where there are more than `MOST_DEVICES`.
+    Of images, and of others, that of the longest silent device goes where there are more than `MOST_DEVICES`.
 
     Attributes
     ----------
@@ -176,10 +180,10 @@ class Waiting(dict):
         self.n_skipped = 0
 
     def __setitem__(self, device: str, message: Any) -> None:
-        self.n_skipped += self.pop(device, None) is not None
-        super().__setitem__(device, (message, time.monotonic()))
         is_image = message.message_type == IMAGE
-        alike = [other for other, (one, _) in self.items() if (one.message_type == IMAGE) == is_image]
+        self.n_skipped += self.pop((is_image, device), None) is not None
+        super().__setitem__((is_image, device), (message, time.monotonic()))
+        alike = [key for key in self if key[0] == is_image]
         if len(alike) > MOST_DEVICES:
             del self[alike[0]]
             self.n_skipped += 1
@@ -194,9 +198,10 @@ class _Client(socketserver.BaseRequestHandler):
         server = self.server
         self.request.settimeout(LOOKS_SECONDS)
         self.request.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in KEEPALIVE.items():
-            if hasattr(socket, option):
-                self.request.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        for option, value in {**KEEPALIVE, "TCP_USER_TIMEOUT": UNANSWERED_MS}.items():
+            with suppress(OSError):  # known by name and refused
+                if hasattr(socket, option):
+                    self.request.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
         server.begin_anew(self.request)
         server._connected = True
         try:

@@ -97,7 +97,7 @@ def run_track(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         except E3PoseError as error:
             failed[path] = str(error)
     names = names_told_apart(list(found), [(series.name,) for series in found.values()])
-    _check_apart(names)
+    _check_apart(names, options)
     folder = prepare_folder(options.output)
     check_folder(folder, [Task(one.files[0], name) for one, name in zip(found.values(), names, strict=True)])
     model_file = model_file_hash(model)
@@ -126,12 +126,25 @@ def run_track(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
     return SOME_FAILED if failed else SUCCESS
 
 
-def _check_apart(names: Sequence[str]) -> None:
+def _is_asked_for(kind: str, options: argparse.Namespace) -> bool:
+    """Whether a kind of `ENDINGS` is to be written."""
+    asked = {
+        "smooth_poses": options.smooth,
+        "smooth_table": options.smooth,
+        "aligned": options.save_aligned,
+        "masks": options.save_mask,
+    }
+    return asked.get(kind, True)
+
+
+def _check_apart(names: Sequence[str], options: argparse.Namespace) -> None:
     """Refuse series whose results would have the same files, such as ``bold`` smoothed and ``bold_smooth``."""
+    from ..scans.names import alike
+
     owners: dict[str, str] = {}
     for name in names:
-        for end in ENDINGS.values():
-            other = owners.setdefault(f"{name}{end}".casefold(), name)
+        for end in (end for kind, end in ENDINGS.items() if _is_asked_for(kind, options)):
+            other = owners.setdefault(alike(f"{name}{end}"), name)
             if other != name:
                 raise E3PoseError(f"{name}{end} would be of {other} and of {name}: follow them into different folders")
 
@@ -157,13 +170,7 @@ def _track_one(
     everything = Bundle(folder, f"{name}_motion", files, FORMAT)
     # What stands is made anew with the rest, not taken away.
     standing = () if options.overwrite else (everything.document() or {}).get("files", ())
-    asked = {
-        "smooth_poses": options.smooth,
-        "smooth_table": options.smooth,
-        "aligned": options.save_aligned,
-        "masks": options.save_mask,
-    }
-    wanted = {kind: path for kind, path in files.items() if asked.get(kind, True) or kind in standing}
+    wanted = {kind: path for kind, path in files.items() if _is_asked_for(kind, options) or kind in standing}
     bundle = replace(everything, files=wanted)
     bundle.check_no_folders()
     origin = {"name": name, "input": str(series.path), "settings": settings}
