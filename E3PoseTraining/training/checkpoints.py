@@ -1,13 +1,14 @@
-"""Checkpoints that a killed run or a full disk cannot spoil."""
+"""Checkpoints that a killed run or a full disk cannot spoil, nor a folder that was moved."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from E3PoseLib.errors import ModelError
@@ -46,3 +47,33 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             torch.save(checkpoint, file)
             file.flush()
             os.fsync(file.fileno())
+
+
+class MovableCheckpoint(ModelCheckpoint):
+    """Lightning's callback, which knows its best checkpoint again where the run's folder was moved or copied.
+
+    Lightning notes whole paths, and forgets the best score where the folder is another: the next checkpoint, however
+    bad, would replace the best one.
+    """
+
+    @property
+    def state_key(self) -> str:
+        """The key of the class that this one stands for, so that runs begun with that one go on."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        best = self._here(state_dict["best_model_path"])
+        # Without the best checkpoint its score is nothing to keep.
+        if best and Path(best).is_file():
+            state_dict = state_dict | {
+                "dirpath": self.dirpath,
+                "best_model_path": best,
+                "best_k_models": {self._here(path): score for path, score in state_dict["best_k_models"].items()},
+                "kth_best_model_path": self._here(state_dict["kth_best_model_path"]),
+                "last_model_path": self._here(state_dict["last_model_path"]),
+            }
+        super().load_state_dict(state_dict)
+
+    def _here(self, path: str) -> str:
+        """The file of that name in this run's folder; "" stays "". Of any system's paths this class knows the name."""
+        return str(Path(self.dirpath or "") / PureWindowsPath(path).name) if path else ""

@@ -14,7 +14,6 @@ from lightning.pytorch.callbacks import (
     EarlyStopping,
     EMAWeightAveraging,
     LearningRateMonitor,
-    ModelCheckpoint,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
@@ -29,7 +28,7 @@ from ..data.datasets import EpochSampler, PreparedScans, ScanDataset
 from ..data.sources import Sources
 from ..models.join import MUST_AGREE
 from ..models.weights import read_network
-from .checkpoints import AtomicCheckpointIO
+from .checkpoints import AtomicCheckpointIO, MovableCheckpoint
 from .folder import RunFolder
 from .nodes import check_nodes
 from .options import plain
@@ -76,7 +75,7 @@ def build_trainer(
     kind = accelerator(options.device, options.devices)
     callbacks = [
         # Both names are fixed: a new file replaces the old one in a single rename.
-        ModelCheckpoint(
+        MovableCheckpoint(
             folder.checkpoints,
             filename="best",
             monitor=monitor,
@@ -85,7 +84,7 @@ def build_trainer(
             enable_version_counter=False,
             save_on_train_epoch_end=False,
         ),
-        ModelCheckpoint(
+        MovableCheckpoint(
             folder.checkpoints, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
         ),
         LearningRateMonitor(logging_interval="epoch"),

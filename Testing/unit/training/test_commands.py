@@ -270,6 +270,30 @@ def test_resuming_another_network_is_refused(data, tmp_path, capsys, unet_run):
     assert "does not fit the network" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("best_score", "is_replaced"), [(0.999, False), (0.0, True)])
+def test_a_copied_run_keeps_its_best_checkpoint_until_a_better_one(data, tmp_path, unet_run, best_score, is_replaced):
+    run = tmp_path / "copy"
+    shutil.copytree(unet_run, run)
+    best, last = run / "checkpoints" / "best.ckpt", run / "checkpoints" / "last.ckpt"
+    # As if the best one, which now is known by a mark in it, had validated so well.
+    marked = torch.load(best, weights_only=True) | {"mark": 7}
+    torch.save(marked, best)
+    state = torch.load(last, weights_only=True)
+    (key,) = (key for key in state["callbacks"] if key.startswith("ModelCheckpoint") and "val_dice" in key)
+    noted = state["callbacks"][key]
+    noted["best_k_models"] = dict.fromkeys(noted["best_k_models"], torch.tensor(best_score))
+    noted["best_model_score"] = noted["kth_value"] = torch.tensor(best_score)
+    torch.save(state, last)
+    before = (unet_run / "checkpoints" / "best.ckpt").read_bytes()
+    assert train_unet([*unet_paths(data, run), *TINY_UNET, "--n_epochs", "3", "--resume"]) == 0
+    after = torch.load(best, weights_only=True)
+    assert ("mark" in after, after["epoch"]) == ((False, 2) if is_replaced else (True, marked["epoch"]))
+    exported = torch.load(run / "unet.ckpt", weights_only=True)["state_dict"]
+    for name, tensor in after["state_dict"].items():
+        assert torch.equal(exported[name], tensor), name
+    assert (unet_run / "checkpoints" / "best.ckpt").read_bytes() == before
+
+
 @pytest.mark.parametrize("keep", [0, 2000])
 def test_resuming_from_a_damaged_checkpoint_is_refused(data, tmp_path, capsys, unet_run, keep):
     shutil.copytree(unet_run, tmp_path / "run")
