@@ -9,9 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from E3PoseLib.errors import DatasetError
+from E3PoseLib.imaging.formats import SUFFIXES, name_without_suffix
 
 from .annotations import read_rotations
 from .tables import read_table
+
+READ = (".nii.gz", ".nii")
+"""How the names of files that training reads end, in any case."""
+
+TRAIN, VALIDATE, LEFT_OUT = "train", "val", "test"
+"""Folds with a meaning, in any case."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Case:
 
 
 def volumes_by_id(folder: Path) -> dict[str, Path]:
-    """The .nii and .nii.gz files of a folder by file name without extension.
+    """The .nii and .nii.gz files of a folder, in any case, by file name without extension.
 
     Raises
     ------
@@ -51,16 +58,25 @@ def volumes_by_id(folder: Path) -> dict[str, Path]:
         raise DatasetError(f"{folder} is not a folder. Give the folder that holds the .nii or .nii.gz files.")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        for extension in (".nii.gz", ".nii"):
-            if path.name.endswith(extension) and not path.name.startswith("."):
-                frame = path.name.removesuffix(extension)
-                if frame in found:
-                    raise DatasetError(f"{found[frame]} and {path} are two files of one scan. Remove one.")
-                found[frame] = path
-                break
+        if path.name.lower().endswith(READ) and not path.name.startswith("."):
+            frame = name_without_suffix(path, READ)
+            if frame in found:
+                raise DatasetError(f"{found[frame]} and {path} are two files of one scan. Remove one.")
+            found[frame] = path
     if not found:
-        raise DatasetError(f"{folder} holds no .nii or .nii.gz file.")
+        others = images_of_other_kinds(folder)
+        instead = f", but images of other kinds, such as {others[0].name}. Save them as .nii.gz" if others else ""
+        raise DatasetError(f"{folder} holds no .nii or .nii.gz file{instead}.")
     return found
+
+
+def images_of_other_kinds(folder: Path) -> list[Path]:
+    """The files of a folder whose names end as those of images do, but not as of those that training reads."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.name.lower().endswith(SUFFIXES) and not path.name.lower().endswith(READ) and path.name[0] != "."
+    ]
 
 
 def find_cases(image_dir: Path, label_dir: Path, annotations: Path | None = None) -> list[Case]:
@@ -92,38 +108,55 @@ def split_by_fold(cases: Sequence[Case], table: Path, validation: str | None) ->
     cases : Sequence[Case]
         Of one folder.
     table : Path
-        CSV with columns frame_id and fold, and repeats, where an epoch shall show some scans more than once.
+        CSV with columns frame_id and fold, and repeats, where an epoch shall show some scans more than once. With a
+        column fetus no fetus may be on both sides.
     validation : str | None
         The fold that validates; the others train, except one called ``test``. None: the folds are called ``train`` and
-        ``val``.
+        ``val``, and there may be one called ``test``. These three names are known in any case.
 
     Raises
     ------
     DatasetError
-        A case without a row or fold, a number of repeats below 1, or a side without a case.
+        A case without a row or fold, a fold of which it is not told what it is for, a number of repeats below 1, a side
+        without a case, or a fetus on both.
     """
     rows = {row["frame_id"]: row for row in read_table(table, ("fold",))}
-    folds = {frame: (row["fold"] or "").strip() for frame, row in rows.items()}
+    folds = {frame: _fold_name((row["fold"] or "").strip()) for frame, row in rows.items()}
     problems = [f"{case.image} has no fold in {table}" for case in cases if not folds.get(case.frame_id)]
     if problems:
         raise DatasetError(listing("The folds are incomplete", problems))
     cases = [replace(case, repeats=_repeats(rows[case.frame_id], table)) for case in cases]
     names = sorted({folds[case.frame_id] for case in cases})
-    if validation is None and not {"train", "val"} <= set(names):
+    if validation is None and not {TRAIN, VALIDATE} <= set(names):
         raise DatasetError(
             f"The folds of {table} are {', '.join(names)}, not train and val. Say with --val_fold which validates."
         )
-    chosen = validation or "val"
-    training = [c for c in cases if folds[c.frame_id] not in (chosen, "test")]
-    if validation is None:
-        training = [c for c in cases if folds[c.frame_id] == "train"]
+    unknown = [name for name in names if name not in (TRAIN, VALIDATE, LEFT_OUT)]
+    if validation is None and unknown:
+        raise DatasetError(
+            f"Beside train and val {table} has the folds {', '.join(unknown)}. Say with --val_fold which validates; "
+            f"all others then train, but for {LEFT_OUT}."
+        )
+    chosen = _fold_name(validation or VALIDATE)
+    training = [c for c in cases if folds[c.frame_id] not in (chosen, LEFT_OUT)]
     validating = [replace(c, repeats=1) for c in cases if folds[c.frame_id] == chosen]
     if not training or not validating:
         raise DatasetError(
             f"The fold {chosen!r} of {table} leaves {len(training)} scans to train and {len(validating)} to validate "
             f"(folds: {', '.join(names)})."
         )
+    fetuses = [{(rows[c.frame_id].get("fetus") or "").strip() for c in side} for side in (training, validating)]
+    if shared := sorted(fetuses[0] & fetuses[1] - {""}):
+        raise DatasetError(
+            f"By {table} the same fetus trains and validates: {', '.join(shared[:5])}{', …' if shared[5:] else ''}. "
+            "Give all scans of a fetus one fold, or leave the column fetus out."
+        )
     return training, validating
+
+
+def _fold_name(text: str) -> str:
+    """A fold's name as it is compared: those with a meaning in lower case, others as they are."""
+    return text.casefold() if text.casefold() in (TRAIN, VALIDATE, LEFT_OUT) else text
 
 
 def _repeats(row: dict[str, str], table: Path) -> int:

@@ -211,8 +211,9 @@ def test_impossible_request_is_refused_before_anything_is_written(data, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_data_that_cannot_be_read_leaves_no_folder_in_the_way(own_data, tmp_path, capsys):
-    paths = [str(own_data / kind) for kind in ("images", "labels")] * 2 + [str(tmp_path / "run")]
+def test_data_that_cannot_be_read_leaves_no_folder_in_the_way(own_data, data, tmp_path, capsys):
+    places = [folder / kind for folder in (own_data, data / "val") for kind in ("images", "labels")]
+    paths = [*map(str, places), str(tmp_path / "run")]
     spoilt = sorted((own_data / "images").iterdir())[0]
     whole = spoilt.read_bytes()
     spoilt.write_bytes(whole[:100])

@@ -10,7 +10,7 @@ import torch
 from monai.transforms import Compose
 from torch.utils.data import DataLoader
 
-from E3PoseLib.errors import DatasetError
+from E3PoseLib.errors import DatasetError, TrainingError
 from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
 from E3PoseTraining.augmentation.grid import object_points
 from E3PoseTraining.augmentation.intensity import RandNoise
@@ -18,6 +18,7 @@ from E3PoseTraining.data.annotations import axes_from_pose, pose_rotation_from_a
 from E3PoseTraining.data.datasets import EpochSampler, PreparedScans, ScanDataset, load_sample
 from E3PoseTraining.data.dhcp import prepare_dhcp
 from E3PoseTraining.data.folders import Case, find_cases, split_by_fold
+from E3PoseTraining.data.sources import find_both_sides
 from E3PoseTraining.prepare import main as prepare
 
 
@@ -209,6 +210,87 @@ def test_folds_of_one_csv_split_a_folder(own_data):
         split_by_fold(cases, table, "9")
 
 
+def test_the_folds_train_val_and_test_are_known_in_any_case(own_data):
+    cases = cases_of(own_data)
+    table = own_data / "folds.csv"
+    table.write_text("frame_id,fold\nhead_3_00,Train\nhead_3_01,VAL\nhead_3_02,Test\n")
+    for chosen in (None, "val", "Val"):
+        training, validation = split_by_fold(cases, table, chosen)
+        assert [[case.frame_id for case in side] for side in (training, validation)] == [["head_3_00"], ["head_3_01"]]
+    # Other names are what they are.
+    table.write_text("frame_id,fold\nhead_3_00,a\nhead_3_01,A\nhead_3_02,TEST\n")
+    training, validation = split_by_fold(cases, table, "A")
+    assert [[case.frame_id for case in side] for side in (training, validation)] == [["head_3_00"], ["head_3_01"]]
+
+
+def test_folds_without_a_meaning_are_named_and_not_left_out(own_data):
+    cases = cases_of(own_data)
+    table = own_data / "folds.csv"
+    table.write_text("frame_id,fold\nhead_3_00,train\nhead_3_01,val\nhead_3_02,site B\n")
+    with pytest.raises(DatasetError, match=r"has the folds site B\. Say with --val_fold which validates"):
+        split_by_fold(cases, table, None)
+    training, _ = split_by_fold(cases, table, "val")
+    assert [case.frame_id for case in training] == ["head_3_00", "head_3_02"]
+
+
+def test_a_fetus_is_on_one_side_alone(own_data):
+    cases = cases_of(own_data)
+    table = own_data / "folds.csv"
+    rows = "frame_id,fold,fetus\nhead_3_00,train,{}\nhead_3_01,val,{}\nhead_3_02,test,f1\n"
+    table.write_text(rows.format("f1", " f1"))
+    with pytest.raises(DatasetError, match="the same fetus trains and validates: f1"):
+        split_by_fold(cases, table, None)
+    for apart in (("f1", "f2"), ("", "")):  # where it is not told, nothing is known
+        table.write_text(rows.format(*apart))
+        assert [len(side) for side in split_by_fold(cases, table, None)] == [1, 1]
+
+
+def test_a_scan_that_trains_does_not_validate(own_data, data, tmp_path):
+    paths = [str(own_data / name) for name in ("images", "labels", "annotations.csv")]
+    others = [str(data / "val" / name) for name in ("images", "labels", "annotations.csv")]
+    assert [len(side) for side in find_both_sides([*paths, *others, "run"], None, True, "")[:2]] == [3, 2]
+    with pytest.raises(DatasetError, match=r"3 problems:\n.*images/head_3_00.nii.gz both trains and validates"):
+        find_both_sides([*paths, *paths, "run"], None, True, "")
+    for name in ("images", "labels"):
+        (tmp_path / "linked" / name).mkdir(parents=True)
+        (tmp_path / "linked" / name / "other.nii.gz").symlink_to(own_data / name / "head_3_01.nii.gz")
+    linked = [str(tmp_path / "linked" / name) for name in ("images", "labels")]
+    with pytest.raises(DatasetError, match=r"other.nii.gz both trains and validates"):
+        find_both_sides([*paths[:2], *linked, "run"], None, False, "")
+
+
+def test_a_fold_to_validate_is_refused_where_no_table_names_folds(own_data, data):
+    kinds = ("images", "labels", "annotations.csv")
+    paths = [str(folder / name) for folder in (own_data, data / "val") for name in kinds]
+    with pytest.raises(TrainingError, match="--val_fold A is of one CSV that names folds"):
+        find_both_sides([*paths, "run"], "A", True, "")
+
+
+def test_names_may_be_in_capitals_and_other_images_are_named(own_data, tmp_path, capsys):
+    before = load_sample(cases_of(own_data)[1], 6.0, 3)
+    for folder in ("images", "labels"):
+        first, second, third = sorted((own_data / folder).iterdir())
+        first.rename(first.with_name("head_3_00.NII.GZ"))
+        second.rename(second.with_name("head_3_01.Nii.gz"))
+        third.with_name("head_3_02.nii").write_bytes(gzip.decompress(third.read_bytes()))
+        third.unlink()
+        for other in ("left.nrrd", "right.MHA"):
+            (own_data / folder / other).write_bytes(b"")
+    cases = cases_of(own_data)
+    assert [case.frame_id for case in cases] == ["head_3_00", "head_3_01", "head_3_02"]
+    scans = ScanDataset(cases, 6.0, 3)
+    assert len(scans) == 3 and torch.equal(scans[1].image, before.image)
+    table = own_data / "folds.csv"
+    table.write_text("frame_id,fold\nhead_3_00,train\nhead_3_01,val\nhead_3_02,train\n")
+    find_both_sides([*(str(own_data / name) for name in ("images", "labels", "folds.csv")), "run"], None, False, "")
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "images/left.nrrd and 1 more there; training reads .nii and .nii.gz" in said
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "scan.nrrd").write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"no .nii or .nii.gz file, but images of other kinds, such as scan.nrrd"):
+        find_cases(tmp_path / "others", own_data / "labels")
+
+
 def test_dhcp_release_becomes_a_data_set(tmp_path):
 
     affine = np.diag([2.0, 2.0, 2.0, 1.0])
@@ -261,9 +343,9 @@ def test_mixing_keeps_folds_and_repeats_real_scans(own_data, tmp_path):
     training, validation = split_by_fold(cases, output / "annotations.csv", "A")
     assert [case.frame_id for case in validation] == ["scan_a"]
     assert [case.frame_id for case in training] == ["head_3_00", "head_3_01", "head_3_02"]
-    training, validation = split_by_fold(cases, output / "annotations.csv", None)
+    training, validation = split_by_fold(cases, output / "annotations.csv", "val")
     assert [case.frame_id for case in validation] == ["head_3_02"]
-    assert {case.frame_id: case.repeats for case in training} == {"head_3_00": 1, "head_3_01": 1}
+    assert {case.frame_id: case.repeats for case in training} == {"head_3_00": 1, "head_3_01": 1, "scan_a": 4}
 
 
 def test_mixing_refuses_too_few_scans_and_equal_names(own_data, tmp_path, capsys):
