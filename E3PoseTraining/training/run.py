@@ -29,12 +29,12 @@ from ..data.sources import Sources
 from ..models.join import MUST_AGREE
 from ..models.weights import read_network
 from .checkpoints import AtomicCheckpointIO, MovableCheckpoint
-from .folder import RunFolder
+from .folder import RunFolder, note_of
 from .nodes import check_nodes
 from .options import plain
 from .progress import LearningCurves, RunProgressBar
 
-GO_ON = "go on from the last whole epoch with --resume"
+GO_ON = "go on from the last whole epoch with --resume auto"
 """What an interrupted training command says."""
 
 
@@ -243,7 +243,8 @@ def train(
     trainer = build_trainer(
         options, folder, monitor, mode, [picture(folder.path / "predictions.png")] if picture else []
     )
-    resume = folder.checkpoint_to_resume(plain(options), options.resume)
+    noted = note_of(sources.training, sources.validation)
+    resume = folder.checkpoint_to_resume(plain(options), options.resume, noted)
     readers = max(1, options.num_workers)
     memory_per_scan = options.memory_gb / (len(sources.training) + len(sources.validation))
     scans = [
@@ -251,7 +252,7 @@ def train(
         for cases in (sources.training, sources.validation)
     ]
     if resume is None:
-        folder.make(plain(options))
+        folder.make(plain(options), noted)
     training = PreparedScans(scans[0], preparation, augmentation, options.seed)
     validation = PreparedScans(scans[1], preparation)
     fit(trainer, module, ScanDataModule(training, validation, options, batch_size), resume)

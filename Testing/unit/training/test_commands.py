@@ -228,7 +228,10 @@ def test_a_run_killed_in_its_first_epoch_begins_anew(data, tmp_path, capsys):
     (run / "checkpoints").mkdir(parents=True)
     (run / "options.json").write_text("{}")
     assert train_unet([*unet_paths(data, run), *TINY_UNET, "--n_epochs", "1"]) == 2
-    assert "holds another run" in capsys.readouterr().err
+    advice = "Name an empty folder, or add --resume auto to go on with that run"
+    assert f"holds another run or other files. {advice}" in capsys.readouterr().err
+    assert train_unet([*unet_paths(data, run), *TINY_UNET, "--n_epochs", "1", "--resume"]) == 2
+    assert "Give --resume auto to begin anew" in capsys.readouterr().err
     assert train_unet([*unet_paths(data, run), *TINY_UNET, "--n_epochs", "1", "--resume", "auto"]) == 0
     assert json.loads((run / "options.json").read_text())["crop_size"] == 24
 
@@ -261,6 +264,31 @@ def test_resuming_with_other_flags_is_refused(data, tmp_path, capsys, unet_run):
     # How far a schedule has come depends on where it ends.
     assert train_unet([*command, "--schedule", "cosine", "--n_epochs", "3"]) == 2
     assert "--n_epochs 3 instead of 2" in capsys.readouterr().err
+
+
+def test_resuming_with_other_scans_is_refused(data, tmp_path, capsys, unet_run):
+    shutil.copytree(unet_run, tmp_path / "run")
+    shutil.copytree(data, tmp_path / "data")
+    command = [*unet_paths(tmp_path / "data", tmp_path / "run"), *TINY_UNET, "--n_epochs", "3", "--resume"]
+
+    def rename(to: str) -> None:
+        for kind in ("images", "labels"):
+            scans = sorted((tmp_path / "data" / "val" / kind).iterdir())
+            scans[0].rename(scans[0].with_name(f"{to}.nii.gz"))
+
+    rename("another")
+    assert train_unet(command) == 2
+    assert "was begun with other scans: 2 for validation then, others now. Resume it" in capsys.readouterr().err
+    rename("head_2_00")
+    for kind in ("images", "labels"):
+        (tmp_path / "data" / "train" / kind / "head_1_00.nii.gz").unlink()
+    assert train_unet(command) == 2
+    assert "was begun with other scans: 8 for training then, 7 now" in capsys.readouterr().err
+    # A run that has no note of its scans goes on.
+    options = json.loads((tmp_path / "run" / "options.json").read_text())
+    assert options.pop("scans")["training"]["count"] == 8
+    (tmp_path / "run" / "options.json").write_text(json.dumps(options))
+    assert train_unet(command) == 0
 
 
 def test_resuming_another_network_is_refused(data, tmp_path, capsys, unet_run):
@@ -327,7 +355,7 @@ def test_interrupted_run_ends_whole_and_says_how_to_go_on(data, tmp_path):
         running.send_signal(signal.SIGINT)
         errors = running.communicate(timeout=100)[1]
     assert running.returncode == 130, errors[-2000:]
-    assert "train_unet: interrupted; go on from the last whole epoch with --resume" in errors
+    assert "train_unet: interrupted; go on from the last whole epoch with --resume auto" in errors
     assert "Traceback" not in errors
     assert torch.load(last, weights_only=True)["global_step"] > 0
 
