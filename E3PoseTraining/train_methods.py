@@ -32,6 +32,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add_rotation_options(parser)
+    # Of several networks no one epoch is the best.
+    parser.set_defaults(export="last")
     methods = parser.add_argument_group("methods")
     choices = [*NETWORKS, *LOCALISERS, *TRACKERS]
     methods.add_argument("--methods", nargs="+", choices=choices, default=SIDE_BY_SIDE, help="to train")

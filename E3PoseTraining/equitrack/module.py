@@ -43,7 +43,7 @@ class BetweenFrames(Independent):
     def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
         losses = {}
         for name, network in self.model.items():
-            points, axes = self._seen(network, batch)
+            points, axes = self._seen(network, batch, batch_idx)
             losses[name] = network.distance_from_places(points, axes)
             for found, true in self._rotations(network, points, axes):
                 losses[name] += roma.rotmat_geodesic_distance(found, true, clamping=LARGEST_SINE).mean()
@@ -51,7 +51,7 @@ class BetweenFrames(Independent):
 
     def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
         for network in self.model.values():
-            rotations = self._rotations(network, *self._seen(network, batch))
+            rotations = self._rotations(network, *self._seen(network, batch, batch_idx))
             for metric, (found, true) in zip((self.between, self.posed), rotations, strict=True):
                 metric.update(geodesic_angle(found.double().cpu(), true.double().cpu()).to(self.device))
 
@@ -60,11 +60,10 @@ class BetweenFrames(Independent):
             self.log(f"val_{name}_degrees", metric.compute().median().float(), prog_bar=True, rank_zero_only=False)
             metric.reset()
 
-    @staticmethod
-    def _seen(network: EquiTrack, batch: list[Sample]) -> tuple[Tensor, Tensor]:
+    def _seen(self, network: EquiTrack, batch: list[Sample], batch_idx: int) -> tuple[Tensor, Tensor]:
         """Points ``[2 B, K, 3]`` of all frames, the two of a pair side by side, and the heads' axes ``[2 B, 3, 3]``."""
         frames = torch.cat([sample.image for sample in batch])[:, None]
-        points = network(shown_anew(frames))
+        points = network(shown_anew(frames, self.generator(batch_idx, frames.device)))
         return points, torch.cat([sample.axes for sample in batch]).to(points)
 
     @staticmethod
@@ -74,13 +73,17 @@ class BetweenFrames(Independent):
         return between, (network.to_template(points), axes)
 
 
-def shown_anew(frames: Tensor) -> Tensor:
-    """Frames ``[B, 1, D, D, D]`` with another exponent, gain and noise each; what is empty stays so."""
+def shown_anew(frames: Tensor, generator: torch.Generator) -> Tensor:
+    """Frames ``[B, 1, D, D, D]`` with another exponent, gain and noise each; what is empty stays so.
+
+    The generator is on their device.
+    """
+    drawn = {"generator": generator, "device": frames.device}
     each = (len(frames), 1, 1, 1, 1)
-    gamma, sigma = (torch.rand(each, device=frames.device) for _ in range(2))
+    gamma, sigma = (torch.rand(each, **drawn) for _ in range(2))
     offsets = torch.linspace(-1, 1, frames.shape[2], device=frames.device)
-    slopes = torch.randn(len(frames), 3, device=frames.device) * LARGEST_BIAS / 3**0.5
+    slopes = torch.randn(len(frames), 3, **drawn) * LARGEST_BIAS / 3**0.5
     i, j, k = (slope[:, None] * offsets for slope in slopes.T)
     gain = torch.exp(i[:, :, None, None] + j[:, None, :, None] + k[:, None, None, :])[:, None]
-    noise = torch.randn_like(frames) * sigma * LARGEST_NOISE
+    noise = torch.randn(frames.shape, dtype=frames.dtype, **drawn) * sigma * LARGEST_NOISE
     return torch.where(frames > 0, frames ** torch.exp((2 * gamma - 1) * LARGEST_GAMMA) * gain + noise, 0)

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping
 from itertools import permutations, product
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -47,6 +48,20 @@ class Independent(TrainingModule):
         for network in self.model.values() if gradient_clip_val else ():
             nn.utils.clip_grad_norm_(network.parameters(), gradient_clip_val)
 
+    def generator(self, batch_idx: int, device: torch.device | str = "cpu") -> torch.Generator:
+        """The random numbers of a step: the same after a restart, and for a validation those of every validation.
+
+        Parameters
+        ----------
+        batch_idx : int
+            Of the epoch, in this process.
+        device : torch.device | str
+            Where they are drawn.
+        """
+        epoch = self.current_epoch + 1 if self.training else 0
+        key = np.random.SeedSequence([self.options.seed, epoch, batch_idx, self.global_rank])
+        return torch.Generator(device).manual_seed(int(key.generate_state(1)[0]))
+
     def sum_of(self, losses: dict[str, Tensor], batch_size: int) -> Tensor:
         """The loss of a step; that of each network is logged."""
         for name, loss in losses.items():
@@ -74,7 +89,7 @@ class SideBySide(Independent):
 
     def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
         heads = _heads(batch)
-        many = self._turned(heads)
+        many = self._turned(heads, self.generator(batch_idx))
         progress = self.current_epoch / self.options.n_epochs
         losses = {
             name: network.loss(many if network.turned else heads, progress) for name, network in self.model.items()
@@ -95,11 +110,12 @@ class SideBySide(Independent):
             self.log(f"val_degrees_{name}", medians[-1], prog_bar=True, rank_zero_only=False)
         self.log("val_rotation_degrees", torch.stack(medians).mean(), rank_zero_only=False)
 
-    def _turned(self, heads: Heads) -> Heads:
+    def _turned(self, heads: Heads, generator: torch.Generator) -> Heads:
         """Each crop in ``options.orientations`` different orientations of a cube, and axes and brain with it."""
         crops, axes, brains = [], [], []
         for crop, its_axes, brain in zip(heads.crops, heads.axes, heads.brains, strict=True):
-            for number in torch.randperm(len(self.orientations))[: self.options.orientations].tolist():
+            drawn = torch.randperm(len(self.orientations), generator=generator)[: self.options.orientations]
+            for number in drawn.tolist():
                 order, mirrored, matrix = self.orientations[number]
                 for turned, volume in ((crops, crop), (brains, brain)):
                     turned.append(volume.permute(0, *(1 + axis for axis in order)).flip(mirrored))

@@ -96,6 +96,11 @@ def train_by_name(
     E3PoseError
         What is wrong with the data, the flags or the machine.
     """
+    if options.export == "best" and len(options.methods) > 1:
+        raise TrainingError(
+            f"--export best goes by the mean over all networks, which need not be at its best where any of these "
+            f"{len(options.methods)} is. Train them one by one, or give --export last."
+        )
     seed_everything(options.seed, verbose=False)
     module = make()
     sources = find_both_sides(options.paths, options.val_fold, with_rotations=True, usage=USAGE)
@@ -142,7 +147,9 @@ def export_methods(
     n_scans: int,
     header_of: Callable[[str, argparse.Namespace], dict],
 ) -> None:
-    """Writes the last weights of each network of a run, with a card of what it was trained on.
+    """Writes the weights of each network of a run, with a card of what it was trained on.
+
+    They are those of the last epoch, or of the one that validated best, as ``options.export`` says.
 
     Raises
     ------

@@ -1,6 +1,8 @@
 """Networks that are compared with the E(3)-CNN: their rotations, training side by side, files and poses."""
 
+import argparse
 import json
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,11 +19,11 @@ from E3PoseLib.models.catalog import resources
 from E3PoseLib.models.model import load_model
 from E3PoseTraining.regression import weights
 from E3PoseTraining.regression.equivariant import SO3CNN
-from E3PoseTraining.regression.module import cube_rotations
+from E3PoseTraining.regression.module import Independent, cube_rotations
 from E3PoseTraining.regression.named import NETWORKS, OWN_AUGMENTATION, SIDE_BY_SIDE
 from E3PoseTraining.regression.networks import EDGE, Heads, PlainCNN
 from E3PoseTraining.regression.weights import save_network
-from E3PoseTraining.train_methods import main
+from E3PoseTraining.train_methods import build_parser, main
 from E3PoseTraining.training.progress import read_curves
 
 TINY = ["--device", "cpu", "--img_res", "6", "--image_size", "24", "--views", "2", "--n_levels", "2"]
@@ -196,6 +198,56 @@ def test_one_run_trains_all_and_leaves_a_file_of_each(run):
     assert header["architecture"] == {"n_levels": 3, "n_features": 4}
     for name in ("3dpose-net", "6drep", "rbr"):  # all that is shown to one is shown to all, but each learns by itself
         assert len(curves[f"train_loss_{name}_epoch"]) == 2
+
+
+@pytest.fixture
+def one_thread():
+    """Sums in one order, so that equal means to the last bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("name", "edge"), [("6drep", EDGE), ("equitrack", 12)])
+def test_a_stopped_run_resumes_exactly(sides, tmp_path, one_thread, name, edge):
+    flags = [*TINY, "--methods", name, "--image_size", str(edge)]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main([*sides, str(whole), *flags]) == 0
+    assert main([*sides, str(parts), *flags, "--n_epochs", "1"]) == 0
+    torch.rand(7)  # whatever else draws random numbers before
+    assert main([*sides, str(parts), *flags, "--resume"]) == 0
+    one, other = (torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (whole, parts))
+    assert one["global_step"] == other["global_step"] == 4
+    for key, tensor in one["state_dict"].items():
+        assert torch.equal(tensor, other["state_dict"][key]), key
+    curves = [read_curves(run / "logs" / "csv") for run in (whole, parts)]
+    assert curves[0]["val_rotation_degrees"] == curves[1]["val_rotation_degrees"]
+
+
+def test_random_numbers_are_others_in_each_step_and_the_same_in_each_validation():
+    module = Independent({"6drep": make("6drep")}, {"6drep": 0.1}, argparse.Namespace(seed=3))
+
+    def drawn(batch_idx: int, epoch: int, training: bool) -> float:
+        with patch.object(Independent, "current_epoch", epoch):
+            return float(torch.rand(1, generator=module.train(training).generator(batch_idx)))
+
+    steps = [drawn(index, epoch, True) for epoch in (0, 1) for index in (0, 1)]
+    validations = [[drawn(index, epoch, False) for index in (0, 1)] for epoch in (0, 1)]
+    assert validations[0] == validations[1]
+    assert len({*steps, *validations[0]}) == 6
+    assert drawn(0, 0, True) == steps[0]
+
+
+def test_the_best_epoch_is_of_one_network(sides, tmp_path, capsys):
+    command = [*sides, str(tmp_path / "run"), *TINY, "--n_epochs", "1", "--methods", "6drep"]
+    assert main([*command, "3dpose-net", "--export", "best"]) == 2
+    assert "need not be at its best where any of these 2 is" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert main([*command, "--export", "best"]) == 0
+    _, header = read_network(tmp_path / "run" / "6drep.safetensors", "6drep")
+    assert header["card"]["trained_on"] == "8 scans, 1 epochs, seed 0"
+    assert build_parser().parse_args([]).export == "last"
 
 
 def test_what_sees_other_crops_has_a_run_of_its_own(sides, tmp_path, capsys):
