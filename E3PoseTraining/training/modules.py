@@ -122,14 +122,17 @@ class SegmentationLoss(nn.Module):
 
 
 class SegmentationModule(TrainingModule):
-    """Trains the U-Net; validates the object's Dice overlap and the distance of its centre of mass."""
+    """Trains the U-Net; validates the object's Dice overlap and the distance of its centre of mass.
+
+    Scans whose object lies outside of what the network sees have neither.
+    """
 
     def __init__(self, model, options) -> None:
         super().__init__(model, options)
         self.loss = SegmentationLoss(options.class_weights, options.dice_weight)
         self.n_classes = options.n_output_channels
         self.places_loss = PlacesLoss() if options.places else None
-        self.distances = MeanMetric()
+        self.overlaps, self.distances = MeanMetric(), MeanMetric()
 
     def training_step(self, batch: list[Sample], batch_idx: int) -> Tensor:
         images, labels = _images(batch), _labels(batch)
@@ -142,8 +145,7 @@ class SegmentationModule(TrainingModule):
         logits = self.model(images)
         self.log("val_loss", self.loss_of(logits, labels, batch), sync_dist=True, batch_size=len(batch))
         found, truth = self.brain(logits), labels == 1
-        dice = compute_dice(found.float(), truth.float(), ignore_empty=False).mean()
-        self.log("val_dice", dice, sync_dist=True, batch_size=len(batch), prog_bar=True)
+        self.overlaps.update(compute_dice(found.float(), truth.float())[truth.flatten(1).any(1)])
         distances = [
             torch.linalg.vector_norm(_centre(a) - _centre(b)) * sample.spacing
             for a, b, sample in zip(found, truth, batch, strict=True)
@@ -163,11 +165,13 @@ class SegmentationModule(TrainingModule):
         return loss + self.options.places * self.places_loss(output[:, self.n_classes :], labels == 1, _axes(batch))
 
     def on_validation_epoch_end(self) -> None:
-        # Of all processes, those too that found no object: what one does not take part in the others wait for.
-        mean = self.distances.compute()
+        # Of all processes, those too that saw or found no object: what one does not take part in the others wait for.
+        means = [metric.compute() for metric in (self.overlaps, self.distances)]
+        self.overlaps.reset()
         self.distances.reset()
-        if mean.isfinite():
-            self.log("val_centre_mm", mean, rank_zero_only=False)
+        self.log("val_dice", means[0], prog_bar=True, rank_zero_only=False)
+        if means[1].isfinite():
+            self.log("val_centre_mm", means[1], rank_zero_only=False)
 
 
 class RotationModule(TrainingModule):

@@ -208,6 +208,7 @@ def train(
     mode: str,
     picture: type | None,
     export: Callable[[RunFolder, argparse.Namespace], None],
+    check: Callable[[PreparedScans], None] | None = None,
 ) -> None:
     """Carries out a training command: checks everything, trains, and writes the weights and the model file.
 
@@ -232,6 +233,8 @@ def train(
         Callback class that draws sample predictions to a PNG, if any.
     export : Callable[[RunFolder, argparse.Namespace], None]
         Writes the results from the finished run's folder.
+    check : Callable[[PreparedScans], None] | None
+        Looks at the validating scans before anything is written, and raises where they are of no use.
 
     Raises
     ------
@@ -251,10 +254,12 @@ def train(
         ScanDataset(cases, options.img_res, n_classes, memory_per_scan * len(cases), readers)
         for cases in (sources.training, sources.validation)
     ]
-    if resume is None:
-        folder.make(plain(options), noted)
     training = PreparedScans(scans[0], preparation, augmentation, options.seed)
     validation = PreparedScans(scans[1], preparation)
+    if check is not None:
+        check(validation)
+    if resume is None:
+        folder.make(plain(options), noted)
     fit(trainer, module, ScanDataModule(training, validation, options, batch_size), resume)
     if trainer.is_global_zero:
         export(folder, options)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import seed_everything
+from lightning.pytorch.utilities import rank_zero_only
 
-from E3PoseLib.errors import TrainingError
+from E3PoseLib.errors import DatasetError, TrainingError
 from E3PoseLib.models.catalog import OFFICIAL_THRESHOLDS, thresholds_of
 from E3PoseLib.models.model import N_EYES_CLASSES, N_PLACES
 from E3PoseLib.networks.unet.unet import UNet
 
+from ..augmentation.grid import OBJECT_LABEL
 from ..augmentation.inputs import SegmentationInput, UprightInput
 from ..augmentation.pipelines import segmentation_augmentation
+from ..data.datasets import PreparedScans
 from ..data.sources import find_both_sides
 from ..models.beginning import initialise
 from ..models.join import write_model
@@ -88,7 +92,27 @@ def train_segmentation(options: argparse.Namespace) -> None:
         mode="max",
         picture=SegmentationPicture,
         export=export_unet,
+        # Cubes around the object show it.
+        check=None if part == "eyes" or options.upright else objects_in_view,
     )
+
+
+def objects_in_view(validation: PreparedScans) -> None:
+    """Says which validating scans have their object outside of what the network sees, and so no Dice overlap.
+
+    Raises
+    ------
+    DatasetError
+        All have.
+    """
+    cases = validation.scans.cases
+    outside = [case.image for index, case in enumerate(cases) if not (validation[0, index].label == OBJECT_LABEL).any()]
+    where = "outside of the cube that the network sees; a larger --crop_size or --whole_scan would show it"
+    if len(outside) == len(cases):
+        raise DatasetError(f"The object of every scan that validates lies {where}.")
+    if outside and rank_zero_only.rank == 0:
+        more = f" and of {len(outside) - 1} more scans" if len(outside) > 1 else ""
+        print(f"left out of val_dice: the object of {outside[0]}{more} lies {where}", file=sys.stderr)
 
 
 def unet_architecture(options: argparse.Namespace) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import torch
 from phantoms import make_model_with_upright_eyes
 
 from E3PoseLib.errors import OutputError
-from E3PoseLib.imaging.volume import read_volume
+from E3PoseLib.imaging.volume import read_volume, write_volume
 from E3PoseLib.method.estimator import PoseEstimator
 from E3PoseLib.models.model import load_model
 from E3PoseLib.networks.unet.unet import UNet
@@ -184,6 +184,35 @@ def test_a_process_that_finds_no_object_does_not_keep_the_other_waiting(data, tm
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-2000:]
     assert sorted(read_curves(tmp_path / "run" / "logs" / "csv")["val_centre_mm"]) == [0]
+
+
+def move_head_to_the_border(image: Path, label: Path) -> None:
+    """The same scan with so much added on one side that its middle no longer holds the head."""
+    for path in (image, label):
+        volume = read_volume(path)
+        array = np.pad(volume.array, ((0, 60), (0, 0), (0, 0)))
+        write_volume(path, dataclasses.replace(volume, array=array))
+
+
+def test_scans_whose_object_is_out_of_view_have_no_overlap(data, tmp_path, capsys):
+    shutil.copytree(data, tmp_path / "data")
+    scans = [sorted((tmp_path / "data" / "val" / kind).iterdir()) for kind in ("images", "labels")]
+    pairs = list(zip(*scans, strict=True))
+    flags = [*TINY_UNET, "--n_epochs", "1"]
+    move_head_to_the_border(*pairs[1])
+    assert train_unet([*unet_paths(tmp_path / "data", tmp_path / "both"), *flags]) == 0
+    assert f"left out of val_dice: the object of {pairs[1][0]} lies outside of the cube" in capsys.readouterr().err
+    for path in pairs[1]:
+        path.unlink()
+    # Trained on the same, the network is the same.
+    assert train_unet([*unet_paths(tmp_path / "data", tmp_path / "one"), *flags]) == 0
+    assert "left out" not in capsys.readouterr().err
+    both, one = (read_curves(tmp_path / name / "logs" / "csv")["val_dice"] for name in ("both", "one"))
+    assert both == pytest.approx(one, abs=1e-6) and 0 < one[0] < 1
+    move_head_to_the_border(*pairs[0])
+    assert train_unet([*unet_paths(tmp_path / "data", tmp_path / "none"), *flags]) == 2
+    assert "The object of every scan that validates lies outside of the cube" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(
