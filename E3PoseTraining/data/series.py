@@ -8,6 +8,7 @@ options.json (how the series is made). records/ has one file a scan, written las
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from E3PoseLib.errors import OutputError, TransformError
+from E3PoseLib.errors import OutputError, TransformError, WorkerError
 from E3PoseLib.imaging.files import PART_PREFIX
 from E3PoseLib.imaging.geometry import read_json, write_json
 from E3PoseLib.imaging.volume import Volume, write_volume
@@ -56,7 +57,8 @@ def synthesize(
     Scans that an earlier run of the same series has finished are kept; a larger `count` adds to them.
 
     `settings`, what the generator was made with, are noted beside them. Raises OutputError where the folder cannot be
-    written, holds scans that are not of this series, or such as were made with other settings.
+    written, holds scans that are not of this series, or such as were made with other settings; WorkerError where one of
+    the `workers` was killed.
     """
     _prepare(output, {f"{generator.name(index)}.nii.gz" for index in range(count)}, settings or {})
     made = _records(generator, count, output, workers)
@@ -81,7 +83,13 @@ def _records(generator, count: int, output: Path, workers: int) -> Iterator[Scan
         yield from map(write, range(count))
         return
     with ProcessPoolExecutor(workers, initializer=_adopt, initargs=(generator, output)) as pool:
-        yield from pool.map(_write_adopted, range(count), chunksize=1)
+        try:
+            yield from pool.map(_write_adopted, range(count), chunksize=1)
+        except BrokenProcessPool as error:
+            raise WorkerError(
+                "a process was killed, most likely for lack of memory; what is done stays: run the same command again "
+                "with fewer --workers"
+            ) from error
 
 
 def _adopt(generator: FetalHeadGenerator, output: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 from monai.transforms import Compose
 from torch.utils.data import DataLoader
 
-from E3PoseLib.errors import DeviceError, ModelError
+from E3PoseLib.errors import DeviceError, ModelError, WorkerError
 from E3PoseLib.networks.device import pick_device
 
 from ..augmentation.sample import Sample
@@ -36,6 +37,9 @@ from .progress import LearningCurves, RunProgressBar
 
 GO_ON = "go on from the last whole epoch with --resume auto"
 """What an interrupted training command says."""
+
+_OF_A_DEAD_PROCESS = re.compile(r"DataLoader worker \(pid|connection (was )?(closed|reset) by peer", re.IGNORECASE)
+"""In what torch says where a reader, or another process of a parallel run, has gone."""
 
 
 def accelerator(device: str, devices: int) -> str:
@@ -176,6 +180,8 @@ def fit(trainer: Trainer, module: LightningModule, data: ScanDataModule, resume:
     ------
     ModelError
         The checkpoint is damaged or of another network.
+    WorkerError
+        A reader, or another process of a parallel run, was killed.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -191,6 +197,11 @@ def fit(trainer: Trainer, module: LightningModule, data: ScanDataModule, resume:
                 raise ModelError(
                     f"{resume} does not fit the network that the flags describe: {error}. Resume with the flags in "
                     f"{resume.parent.parent / 'options.json'}."
+                ) from error
+            if _OF_A_DEAD_PROCESS.search(str(error)):
+                raise WorkerError(
+                    f"a process was killed, most likely for lack of memory ({str(error).strip().splitlines()[0]}); "
+                    f"{GO_ON}, and fewer --num_workers or --devices or a smaller batch"
                 ) from error
             raise
 

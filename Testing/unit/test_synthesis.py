@@ -1,5 +1,8 @@
 """Synthetic scans: what the labels show is what the pose says, sizes are the published ones, numbers name scans."""
 
+import os
+import signal
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -306,6 +309,26 @@ def test_workers_make_the_same_files(tmp_path):
         other = tmp_path / "two" / "images" / file.name
         assert np.array_equal(np.asarray(nib.load(file).dataobj), np.asarray(nib.load(other).dataobj))
     assert (tmp_path / "one/annotations.csv").read_text() == (tmp_path / "two/annotations.csv").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a test replaces reaches forked processes alone")
+def test_a_worker_that_is_killed_ends_the_command_in_words_and_the_same_command_completes(
+    tmp_path, capsys, monkeypatch
+):
+    from E3PoseTraining.data import series
+    from E3PoseTraining.synthesize import main
+
+    def killed(generator, output, index):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    command = ["--n", "2", "--field", "head", "--spacing", "6", "--workers", "2", "-o", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(series, "_write_scan", killed)
+        assert main(command) == 2
+    assert "synthesize: a process was killed, most likely for lack of memory; what is done" in capsys.readouterr().err
+    assert not (tmp_path / "annotations.csv").exists()
+    assert main(command) == 0
+    assert len((tmp_path / "annotations.csv").read_text().splitlines()) == 3
 
 
 def test_a_series_that_was_cut_off_goes_on(tmp_path):

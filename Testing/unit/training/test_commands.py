@@ -11,13 +11,14 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from phantoms import make_model_with_upright_eyes
 
-from E3PoseLib.errors import OutputError
+from E3PoseLib.errors import OutputError, WorkerError
 from E3PoseLib.imaging.volume import read_volume, write_volume
 from E3PoseLib.method.estimator import PoseEstimator
 from E3PoseLib.models.model import load_model
@@ -31,6 +32,7 @@ from E3PoseTraining.train_e3cnn import main as train_e3cnn
 from E3PoseTraining.train_unet import main as train_unet
 from E3PoseTraining.training.checkpoints import AtomicCheckpointIO
 from E3PoseTraining.training.progress import read_curves
+from E3PoseTraining.training.run import fit
 
 TINY_UNET = [
     *("--device", "cpu", "--img_res", "6", "--crop_size", "24", "--n_levels", "2", "--unet_feat", "4"),
@@ -387,6 +389,43 @@ def test_interrupted_run_ends_whole_and_says_how_to_go_on(data, tmp_path):
     assert "train_unet: interrupted; go on from the last whole epoch with --resume auto" in errors
     assert "Traceback" not in errors
     assert torch.load(last, weights_only=True)["global_step"] > 0
+
+
+def test_a_reader_that_is_killed_ends_the_run_in_words(data, tmp_path):
+    script = (
+        "import os, signal, sys, torch; from E3PoseTraining import train_unet\n"
+        "from E3PoseTraining.augmentation.inputs import SegmentationInput\n"
+        "prepare = SegmentationInput.__call__\n"
+        "def killed(self, sample):\n"
+        "    if torch.utils.data.get_worker_info(): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return prepare(self, sample)\n"
+        "SegmentationInput.__call__ = killed\n"
+        "sys.exit(train_unet.main(sys.argv[1:]))\n"
+    )
+    flags = [*TINY_UNET, "--num_workers", "1"]
+    command = [sys.executable, "-c", script, *unet_paths(data, tmp_path / "run"), *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert "train_unet: a process was killed, most likely for lack of memory (DataLoader worker (pid" in done.stderr
+    assert "--resume auto, and fewer --num_workers" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "is_of_a_process"),
+    [
+        ("[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:27782. This is typically", True),
+        ("[enforce fail at pair.cc] Read error [127.0.0.1]:27782: Connection reset by peer", True),
+        ("Caught RuntimeError in DataLoader worker process 0.", False),
+        ("mat1 and mat2 shapes cannot be multiplied", False),
+    ],
+)
+def test_what_torch_says_of_a_dead_process_is_said_in_words_and_other_faults_stay(said, is_of_a_process):
+    def fail(*arguments: object, **flags: object) -> None:
+        raise RuntimeError(said)
+
+    with pytest.raises(RuntimeError if not is_of_a_process else WorkerError) as error:
+        fit(SimpleNamespace(fit=fail), None, None, None)
+    assert ("a process was killed" in str(error.value)) == is_of_a_process and said in str(error.value)
 
 
 def test_class_weights_must_be_as_many_as_classes(data, tmp_path, capsys):
