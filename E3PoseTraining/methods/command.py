@@ -17,7 +17,7 @@ from E3PoseLib.running.screen.progress import run_with_progress
 from .ages import Ages
 from .estimator import MethodEstimator, ScanOfAge, check_means
 from .method import Means, Method, Need
-from .registry import find_method, hash_of, identity_of_method, label_of, weights_of
+from .registry import find_method, hash_of, hash_of_templates, identity_of_method, label_of, weights_of
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _identity_of_means(name: str, means: Means) -> str:
     if Need.WEIGHTS in needs and means.weights is not None:
         parts.append(hash_of(means.weights))
     if Need.TEMPLATES in needs and means.templates is not None:
-        parts.append(hash_of(means.templates / "templates.json"))
+        parts.append(hash_of_templates(means.templates))
     if Need.MODEL in needs:
         parts.append(model_file_hash(means.model)[:8])
     if means.localiser is not None:

@@ -111,6 +111,22 @@ def hash_of(path: Path) -> str:
         raise MethodError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
+def hash_of_templates(folder: Path) -> str:
+    """Some digits of the hash of a folder of templates: of its ``templates.json`` and every NIfTI file in it.
+
+    The index alone is the same for templates of other scans.
+
+    Raises
+    ------
+    MethodError
+        If a file cannot be read, or there is no index.
+    """
+    index = folder / "templates.json"
+    heads = sorted(path for path in folder.glob("[!.]*.nii*") if path.is_file())
+    parts = [f"{path.name} {hash_of(path)}" for path in (index, *heads)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:HASHED]
+
+
 def _own_method(path: Path, class_name: str) -> type[Method]:
     if not path.is_file():
         raise MethodError(f"{path}: there is no such file of a method; give path/to/file.py:Class")

@@ -46,6 +46,10 @@ class Careless(Soft):
         return Answer(np.eye(4), mask=np.ones(volume.shape))
 class Learned(Told):
     needs = frozenset({Need.WEIGHTS})
+class Registered(Soft):
+    needs = frozenset({Need.TEMPLATES})
+    def __call__(self, volume, age_weeks):
+        return Answer(np.eye(4))
 """
 
 
@@ -122,6 +126,24 @@ def test_what_stands_is_skipped_and_other_methods_are_not_mixed_in(scans, own, t
     assert estimate(scans, out, *flags) == 1
     assert "was made with method 'Told " in capsys.readouterr().err
     assert estimate(scans, out, "--method", f"{own}:Told", "--age", "30", "--overwrite") == 0
+
+
+def test_results_by_other_templates_are_other_results(scans, own, tmp_path, capsys):
+    """The index of both sets is the same: as many scans, of one age and kind."""
+    sets, out = [tmp_path / name for name in ("first", "second")], tmp_path / "out"
+    for seed, folder in enumerate(sets):
+        folder.mkdir()
+        (folder / "templates.json").write_text('{"templates": [{"contrast": "epi", "file": "epi_30"}]}', "utf-8")
+        write_volume(folder / "epi_30.nii.gz", make_head(seed=seed))
+    first, second = (("--method", f"{own}:Registered", "--templates", folder) for folder in sets)
+    assert estimate(scans, out, *first) == 0
+    assert estimate(scans, out, *second) == 1
+    assert "was made with model" in capsys.readouterr().err
+    # They are known by what they hold, not by where they lie; what is no template has no part in it.
+    (sets[0] / "epi_30.nii.gz").replace(sets[1] / "epi_30.nii.gz")
+    (sets[1] / "epi_30.png").write_bytes(b"a picture")
+    assert estimate(scans, out, *second) == 0
+    assert "0 estimated, 2 already there" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
