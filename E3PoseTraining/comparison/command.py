@@ -23,8 +23,8 @@ from E3PoseLib.running.scans.tasks import Task, find_tasks
 from ..data.tables import read_table
 from ..evaluation.poses import Truth, read_poses
 from ..methods.command import settings_of_method, usable_method
-from ..methods.method import Means
-from ..methods.registry import E3_POSE, METHODS, label_of, weights_of
+from ..methods.method import Means, Need
+from ..methods.registry import E3_POSE, METHODS, find_method, label_of, weights_of
 from .measures import Outcome, Row, outcome, row
 from .process import Job, run_apart
 from .writing import draw, markdown, write_tables
@@ -262,5 +262,17 @@ def _weights(told: Sequence[str], methods: Mapping[str, str]) -> dict[str, Path]
             raise MethodError(f"--weights {text}: no method {method} is compared; there are {', '.join(methods)}")
         if method in weights:
             raise MethodError(f"--weights {text}: {method} has weights already, {weights[method]}")
+        if not _may_take_weights(methods[method]):
+            instead = "; its model is told by --model" if method == E3_POSE else ""
+            raise MethodError(f"--weights {text}: {method} has no use for weights, leave them out{instead}")
+        if not Path(path).is_file():
+            raise MethodError(f"--weights {text}: there is no file {path}")
         weights[method] = Path(path)
     return weights
+
+
+def _may_take_weights(name: str) -> bool:
+    try:
+        return Need.WEIGHTS in find_method(name).needs
+    except E3PoseError:  # it cannot be loaded, which its row in the table will say
+        return True

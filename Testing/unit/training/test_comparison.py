@@ -197,6 +197,16 @@ def test_lines_of_methods_that_share_a_screen_are_whole_and_told_apart():
     assert not one.isatty() and one.writable()
 
 
+def test_weights_of_a_method_that_cannot_be_loaded_end_nothing(scans, capfd):
+    (scans / "broken.py").write_text("import no_such_package", encoding="utf-8")
+    weights = scans / "broken.safetensors"
+    weights.touch()
+    methods = [f"{scans / 'broken.py'}:Broken", f"{scans / 'own.py'}:Right"]
+    assert compare(scans, "--methods", *methods, "--weights", f"Broken={weights}") == 1
+    assert "ModuleNotFoundError" in table(scans)["Broken"]["not run"]
+    assert table(scans)["Right"]["figures"]["failures"] == 0
+
+
 def test_an_age_told_later_or_of_some_scans_concerns_those_that_need_it(scans, capfd):
     own = scans / "own.py"
     assert compare(scans, "--methods", f"{own}:Right", f"{own}:Aged") == 1
@@ -214,6 +224,10 @@ def test_an_age_told_later_or_of_some_scans_concerns_those_that_need_it(scans, c
     [
         (("--methods", "OWN:Right", "OTHER:Right"), "there is another method Right"),
         (("--methods", "OWN:Right", "--weights", "6drep=six.safetensors"), "no method 6drep is compared"),
+        (("--methods", "e3-pose", "--weights", "e3-pose=OWN"), "e3-pose has no use for weights, leave them out; its"),
+        (("--methods", "official", "--weights", "official=OWN"), "official has no use for weights, leave them out"),
+        (("--methods", "OWN:Right", "--weights", "Right=none.safetensors"), "Right has no use for weights"),
+        (("--methods", "OWN:Right", "6drep", "--weights", "6drep=none.safetensors"), "no file none.safetensors"),
         (("--methods", "OWN:Right", "--truth", "SEMICOLONS"), "with commas between them"),
         (("--methods", "OWN:Right", "--truth", "ENDINGS"), "it names blob_0.nii.gz, not blob_0"),
     ],
