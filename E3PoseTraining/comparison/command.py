@@ -20,7 +20,7 @@ from E3PoseLib.running.results.settings import Settings
 from E3PoseLib.running.results.standing import state_of_results
 from E3PoseLib.running.scans.tasks import Task, find_tasks
 
-from ..data.tables import read_table
+from ..data.tables import groups_of, read_table
 from ..evaluation.poses import Truth, read_poses
 from ..methods.command import settings_of_method, usable_method
 from ..methods.method import Means, Need
@@ -193,16 +193,11 @@ def fetuses_of(truths: Sequence[Truth], table: Path | None) -> list[str]:
     DatasetError
         If the table lacks the column or a scan.
     """
+    frames = [truth.frame_id for truth in truths]
     if table is None:
-        told = [(truth.columns.get(FETUS) or "").strip() for truth in truths]
-        if any(told) and not all(told):
-            raise DatasetError(f"--truth does not say which {FETUS} {truths[told.index('')].frame_id} shows.")
-        return told if any(told) else [truth.frame_id for truth in truths]
-    of_scan = {line["frame_id"]: (line[FETUS] or "").strip() for line in read_table(table, (FETUS,))}
-    missing = [truth.frame_id for truth in truths if not of_scan.get(truth.frame_id)]
-    if missing:
-        raise DatasetError(f"{table}: does not say which {FETUS} {', '.join(missing)} shows.")
-    return [of_scan[truth.frame_id] for truth in truths]
+        return groups_of(frames, [t.columns.get(FETUS) for t in truths], FETUS, "--truth", needed=False) or frames
+    of_scan = {line["frame_id"]: line[FETUS] for line in read_table(table, (FETUS,))}
+    return groups_of(frames, [of_scan.get(frame) for frame in frames], FETUS, table)
 
 
 def own_results(job: Job) -> list[Path]:

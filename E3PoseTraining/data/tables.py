@@ -67,6 +67,42 @@ def _separator(columns: Sequence[str]) -> str:
     return f", not {found[0]}" if found else ""
 
 
+def groups_of(
+    frames: Sequence[str], told: Sequence[str | None], column: str, source: object, *, needed: bool = True
+) -> list[str]:
+    """Which scans belong together, such as those of one fetus, by the names that a column tells.
+
+    Parameters
+    ----------
+    frames : sequence of str
+        The scans.
+    told : sequence of str or None
+        What the column tells of each; spaces around it mean nothing.
+    column : str
+        Its name.
+    source : object
+        Where it stands, for messages.
+    needed : bool
+        Whether the column has to tell of any scan; else it may be empty for all of them.
+
+    Returns
+    -------
+    list of str
+        A name for each scan; none at all where the column is empty.
+
+    Raises
+    ------
+    DatasetError
+        It tells of some scans only: those without a name would count as one group.
+    """
+    names = [(name or "").strip() for name in told]
+    missing = [frame for frame, name in zip(frames, names, strict=True) if not name]
+    if missing and (needed or any(names)):
+        who = f"{missing[0]} has" if len(missing) == 1 else f"{missing[0]} and {len(missing) - 1} more have"
+        raise DatasetError(f"{source}: {who} no {column}; give it for every scan.")
+    return [] if missing else names
+
+
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Writes a CSV with a header, whole or not at all.
 

@@ -12,6 +12,7 @@ from E3PoseLib.cli import positive_int
 from E3PoseLib.errors import DatasetError, OutputError
 
 from ..data.folders import volumes_by_id
+from ..data.tables import groups_of
 from .figures import draw_confidence, draw_cumulative_errors, draw_worst_cases
 from .metrics import PoseErrors, pose_errors, summarise
 from .poses import Truth, read_estimates, read_probabilities, read_truth
@@ -81,7 +82,9 @@ def run(options: argparse.Namespace) -> int:
     errors = pose_errors(estimates, [truth.canonical_to_ras for truth in truths])
 
     groups = {"all": list(range(len(truths))), **group_indices(truths, options.group_by, options.truth)}
-    clusters = column(truths, options.cluster, options.truth) if options.cluster else None
+    clusters = None
+    if options.cluster:
+        clusters = groups_of(frames, column(truths, options.cluster, options.truth), options.cluster, options.truth)
     summaries = {name: _summary(errors, members, thresholds, clusters) for name, members in groups.items()}
     print(format_table(summaries))
 
@@ -110,7 +113,7 @@ def _summary(errors: PoseErrors, members: list[int], thresholds: list, clusters:
 
 
 def column(truths: list[Truth], name: str, table: Path) -> list[str]:
-    """The values of a column of the truth.
+    """The values of a column of the truth, without spaces around them.
 
     Raises
     ------
@@ -122,7 +125,7 @@ def column(truths: list[Truth], name: str, table: Path) -> list[str]:
     values = [truth.columns[name] for truth in truths]
     if None in values:
         raise DatasetError(f"{table}: {truths[values.index(None)].frame_id} has no {name}.")
-    return values
+    return [value.strip() for value in values]
 
 
 def group_indices(truths: list[Truth], name: str | None, table: Path) -> dict[str, list[int]]:

@@ -14,12 +14,14 @@ import pytest
 from phantoms import make_head
 
 from E3PoseLib.cli import main
+from E3PoseLib.errors import DatasetError
 from E3PoseLib.imaging.rotations import random_rotations
 from E3PoseLib.imaging.volume import write_volume
+from E3PoseTraining.comparison.command import fetuses_of
 from E3PoseTraining.comparison.measures import SUCCESSES, mean_euler_difference, outcome, paired, row
 from E3PoseTraining.comparison.process import _Labelled
 from E3PoseTraining.data.tables import write_table
-from E3PoseTraining.evaluation.poses import MATRIX_COLUMNS
+from E3PoseTraining.evaluation.poses import MATRIX_COLUMNS, Truth
 from E3PoseTraining.training.options import usable_cores
 
 OWN = """
@@ -268,6 +270,22 @@ def test_a_method_that_nobody_named_may_lack_what_it_needs(scans, monkeypatch, c
     said = capfd.readouterr()
     assert "6drep was not run: 6drep needs its weights" in said.err and "6drep" in said.out
     assert main([*arguments, "-o", str(scans / "out"), "--methods", "6drep"]) == 1
+
+
+def test_a_fetus_is_told_of_every_scan_or_of_none(tmp_path):
+    def told_by_truth(*fetuses):
+        return fetuses_of([Truth(f"s{n}", np.eye(4), {"fetus": one}) for n, one in enumerate(fetuses)], None)
+
+    assert told_by_truth("F1", "F1 ", " F2") == ["F1", "F1", "F2"]
+    assert told_by_truth("", None, " ") == ["s0", "s1", "s2"]
+    with pytest.raises(DatasetError, match="--truth: s1 has no fetus; give it for every scan"):
+        told_by_truth("F1", " ", "F2")
+    truths = [Truth(f"s{n}", np.eye(4), {"fetus": ""}) for n in range(2)]
+    write_table(tmp_path / "fetuses.csv", ("frame_id", "fetus"), [["s0", "F1 "], ["s1", "F1"], ["elsewhere", ""]])
+    assert fetuses_of(truths, tmp_path / "fetuses.csv") == ["F1", "F1"]
+    write_table(tmp_path / "fetuses.csv", ("frame_id", "fetus"), [["s0", ""], ["elsewhere", "F1"]])
+    with pytest.raises(DatasetError, match="s0 and 1 more have no fetus"):
+        fetuses_of(truths, tmp_path / "fetuses.csv")
 
 
 def outcome_of(method, poses):

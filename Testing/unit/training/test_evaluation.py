@@ -238,6 +238,32 @@ def test_a_row_that_ends_before_a_column_is_named(tmp_path, capsys):
     assert "b has no site" in capsys.readouterr().err
 
 
+def test_clusters_are_told_by_names_of_which_spaces_are_no_part_and_none_is_empty(tmp_path, capsys):
+    truths = {f"scan_{i}": pose([10 * i, 0, 0]) for i in range(12)}
+    clean = {frame: f"F{i // 3}" for i, frame in enumerate(truths)}
+    for i, (frame, truth) in enumerate(truths.items()):
+        write_npy(tmp_path / f"{frame}.npy", truth @ pose([0, 2 + i // 3 * 8 + i % 3, 0]))
+    spaced = {frame: name + " " * (i % 3) for i, (frame, name) in enumerate(clean.items())}
+    errors = []
+    for name, fetuses in (("clean", clean), ("spaced", spaced)):
+        write_matrices(tmp_path / f"{name}.csv", truths, fetuses)
+        command = ["--poses", str(tmp_path), "--truth", str(tmp_path / f"{name}.csv"), "-o", str(tmp_path / name)]
+        assert evaluate([*command, "--cluster", "fetus", "--group-by", "fetus"]) == 0
+        summary = json.loads((tmp_path / name / "summary.json").read_text())
+        assert {group: of_group["cases"] for group, of_group in summary.items() if group != "all"} == {
+            f"fetus F{n}": 3 for n in range(4)
+        }
+        errors.append(summary["all"]["rotation mean (°)"])
+    assert errors[0] == errors[1] and errors[0]["value"] == pytest.approx(15)
+    # Twelve scans of four fetuses whose means are 8° apart.
+    assert errors[0]["high"] - errors[0]["low"] > 14
+    for unnamed in ({"scan_3", "scan_7"}, set(truths)):
+        write_matrices(tmp_path / "blank.csv", truths, clean | dict.fromkeys(unnamed, " "))
+        assert evaluate(["--poses", str(tmp_path), "--truth", str(tmp_path / "blank.csv"), "--cluster", "fetus"]) == 2
+        said = capsys.readouterr().err
+        assert f"blank.csv: {min(unnamed)} and {len(unnamed) - 1} more have no fetus; give it for every scan" in said
+
+
 def test_confidence_is_drawn_from_the_probabilities_that_stand_beside_the_poses(tmp_path):
     truths = {f"scan_{i}": pose([10 * i, 0, 0]) for i in range(3)}
     write_matrices(tmp_path / "truth.csv", truths, dict.fromkeys(truths, "A"))
