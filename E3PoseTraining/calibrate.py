@@ -18,9 +18,10 @@ import torch
 from E3PoseLib.errors import OutputError, TrainingError
 from E3PoseLib.models.calibration import Calibration, read_calibration
 from E3PoseLib.models.model import load_model
-from E3PoseLib.running.ending import exit_status
+from E3PoseLib.running.ending import SOME_FAILED, SUCCESS, exit_status
 
-from .calibration.evidence import Evidence, Scans, collect, read_evidence
+from .calibration.collecting import Scans, collect
+from .calibration.evidence import Evidence, read_evidence
 from .calibration.fitting import (
     fit_calibration,
     fit_landmarks,
@@ -30,6 +31,7 @@ from .calibration.fitting import (
     out_of_fold,
 )
 from .calibration.report import draw_reliability, table
+from .data.standing import add_overwrite_option
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--strange", type=int, default=0, help="so many of each kind of volume that shows no head")
     one.add_argument("--model", default="default", help="name or .safetensors file")
     one.add_argument("--workers", type=int, default=1, help="processes")
+    add_overwrite_option(one)
     other = commands.add_parser("fit", help="learn from tables")
     other.add_argument("tables", type=Path, nargs="*", help="of collect; none: the model's calibration stays")
     other.add_argument("--weight", type=float, action="append", help="of the poses of each table (default: 1 each)")
@@ -147,10 +150,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cores = os.cpu_count() or 1
     if not 1 <= options.workers <= cores:
         parser.error(f"--workers {options.workers}: this machine has {cores} cores; give 1 to {cores}")
-    scans = Scans(options.images, options.truth, options.kind, options.copies, options.labels)
     return exit_status(
-        "calibrate", lambda: collect([scans], options.model, options.output, options.workers, options.strange)
+        "calibrate", lambda: _collect(options), "run the same command again with --overwrite for all of the scans"
     )
+
+
+def _collect(options: argparse.Namespace) -> int:
+    scans = Scans(options.images, options.truth, options.kind, options.copies, options.labels)
+    left_out = collect([scans], options.model, options.output, options.workers, options.strange, options.overwrite)
+    for scan in left_out:
+        print(scan, file=sys.stderr)
+    return SOME_FAILED if left_out else SUCCESS
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from E3PoseLib.errors import DatasetError
 from E3PoseLib.imaging.geometry import rigid, transform_points
 from E3PoseLib.imaging.masks import bounding_box
 from E3PoseLib.imaging.volume import Volume
 
+from ..data.folders import check_same_grid
 from ..synthesis.scanner.fields import receive_field
 
 HEAD_MM = 75.0
@@ -69,9 +71,24 @@ GRID = np.diag([3.0, 3.0, 3.0, 1.0])
 
 
 def body_without_head(scan: Volume, label: Volume) -> Volume | None:
-    """The larger side of the best cut, or None where the head is in the middle of all axes."""
+    """The larger side of the best cut, or None where the head is in the middle of all axes.
+
+    Parameters
+    ----------
+    scan : Volume
+    label : Volume
+        On the scan's grid, above 0 in the head.
+
+    Raises
+    ------
+    DatasetError
+        The label is on another grid, so that the cut would go through the head or keep it; or it shows no head.
+    """
+    check_same_grid(scan, label)
     best, largest = None, 0
     head = bounding_box(label.array > 0)
+    if head is None:
+        raise DatasetError(f"{label.name} has no voxel above 0.")
     for axis, (edges, size, step) in enumerate(zip(head, scan.shape, scan.spacing, strict=True)):
         margin = int(np.ceil(HEAD_MARGIN_MM / step))
         for side in (slice(0, max(0, edges.start - margin)), slice(min(size, edges.stop + margin), size)):

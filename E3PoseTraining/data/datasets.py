@@ -19,7 +19,7 @@ from E3PoseLib.imaging.volume import Volume, read_volume
 from ..augmentation.grid import OBJECT_LABEL
 from ..augmentation.sample import Sample
 from .annotations import axes_from_pose, pose_rotation_from_axes
-from .folders import Case, listing
+from .folders import Case, check_same_grid, listing
 
 
 class ScanDataset(Dataset):
@@ -173,11 +173,7 @@ def load_sample(case: Case, spacing: float, n_classes: int) -> Sample:
 
 
 def _check_label(case: Case, image: Volume, label: Volume, n_classes: int) -> None:
-    if image.shape != label.shape:
-        raise DatasetError(f"{case.label} has shape {label.shape}, but its image {case.image} has {image.shape}.")
-    corner = np.array([*image.shape, 1.0])
-    if np.abs((image.voxel_to_ras - label.voxel_to_ras) * corner).sum(axis=1).max() > image.spacing.max() / 2:
-        raise DatasetError(f"{case.label} lies elsewhere in the patient than its image {case.image}: headers differ.")
+    check_same_grid(image, label)
     image.intensities()
     values = np.unique(label.array)
     if not np.isin(values, np.arange(n_classes)).all():

@@ -10,6 +10,7 @@ import numpy as np
 
 from E3PoseLib.errors import DatasetError
 from E3PoseLib.imaging.formats import SUFFIXES, name_without_suffix
+from E3PoseLib.imaging.volume import Volume
 
 from .annotations import read_rotations
 from .tables import read_table
@@ -98,6 +99,21 @@ def find_cases(image_dir: Path, label_dir: Path, annotations: Path | None = None
     if problems:
         raise DatasetError(listing("The files do not pair", sorted(problems)))
     return [Case(frame, images[frame], labels[frame], rotations.get(frame)) for frame in sorted(images)]
+
+
+def check_same_grid(image: Volume, label: Volume) -> None:
+    """That the voxels of a label are those of its image; both have the names of their files.
+
+    Raises
+    ------
+    DatasetError
+        Shapes differ, or a voxel lies more than half the image's largest voxel edge from where it should.
+    """
+    if image.shape != label.shape:
+        raise DatasetError(f"{label.name} has shape {label.shape}, but its image {image.name} has {image.shape}.")
+    corner = np.array([*image.shape, 1.0])
+    if np.abs((image.voxel_to_ras - label.voxel_to_ras) * corner).sum(axis=1).max() > image.spacing.max() / 2:
+        raise DatasetError(f"{label.name} lies elsewhere in the patient than its image {image.name}: headers differ.")
 
 
 def split_by_fold(cases: Sequence[Case], table: Path, validation: str | None) -> tuple[list[Case], list[Case]]:

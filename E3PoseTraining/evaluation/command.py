@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from E3PoseLib.cli import positive_int
 from E3PoseLib.errors import DatasetError, OutputError
 
 from ..data.folders import volumes_by_id
+from ..data.standing import add_overwrite_option, refuse_standing
 from ..data.tables import groups_of
 from .figures import draw_confidence, draw_cumulative_errors, draw_worst_cases
 from .metrics import PoseErrors, pose_errors, summarise
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--worst", type=positive_int, default=6, help="cases in the picture (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for cases.csv, summary.json, figures")
-    parser.add_argument("--overwrite", action="store_true", help="replace what stands in that folder")
+    add_overwrite_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,10 +66,8 @@ def run(options: argparse.Namespace) -> int:
     DatasetError, OutputError
         What is wrong with the input or the output folder.
     """
-    if options.output and not options.overwrite:
-        for path in (options.output / name for name in FILES):
-            if os.path.lexists(path):
-                raise OutputError(f"{path}: stands already; choose another folder, or replace it by --overwrite")
+    if options.output:
+        refuse_standing((options.output / name for name in FILES), options.overwrite)
     thresholds = [parse_threshold(text) for text in options.threshold]
     truths = read_truth(options.truth, options.images, options.labels)
     if not truths:

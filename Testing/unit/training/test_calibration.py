@@ -1,6 +1,7 @@
 """What a calibration learns from poses whose errors are known, and what it refuses."""
 
-import csv
+import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,14 @@ from phantoms import BY_AXES, make_head, make_small_model
 
 from E3PoseLib.errors import DatasetError, ModelError, TrainingError
 from E3PoseLib.imaging.brain_only import is_brain_only
-from E3PoseLib.imaging.volume import write_volume
+from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
 from E3PoseLib.models.calibration import Calibration, Sum, problem_of_calibration, read_calibration
 from E3PoseLib.models.model import load_model
 from E3PoseTraining.calibrate import main
+from E3PoseTraining.calibration import collecting
+from E3PoseTraining.calibration.collecting import Scans, collect
 from E3PoseTraining.calibration.copies import body_without_head, harder, strange_volumes, thicker
-from E3PoseTraining.calibration.evidence import Evidence, Scans, collect, read_evidence
+from E3PoseTraining.calibration.evidence import Evidence, read_evidence
 from E3PoseTraining.calibration.fitting import (
     fit_calibration,
     fit_landmarks,
@@ -26,7 +29,8 @@ from E3PoseTraining.calibration.fitting import (
     out_of_fold,
 )
 from E3PoseTraining.calibration.report import table
-from E3PoseTraining.data.tables import write_table
+from E3PoseTraining.data.tables import read_table, write_table
+from E3PoseTraining.evaluation.poses import MATRIX_COLUMNS
 
 
 def made_evidence(n: int, seed: int) -> Evidence:
@@ -192,22 +196,39 @@ def test_a_model_file_carries_its_calibration(tmp_path):
     assert problem_of_calibration(marked.as_dict()) == "" and read_calibration(marked.as_dict()) == marked
 
 
-def test_evidence_is_collected_from_scans_and_fitted_by_command(tmp_path, capsys):
-    """The small model's answers are poor, which is all that matters here."""
+@pytest.fixture
+def cohort(tmp_path) -> Path:
+    """Three scans of a fetus with their poses, and a model whose answers are poor, which is all that matters here."""
     images = tmp_path / "set" / "images"
     images.mkdir(parents=True)
+    for seed in range(3):
+        write_volume(images / f"s{seed}.nii.gz", make_head(seed=seed))
+    write_truth(tmp_path, ["A"] * 3)
+    make_small_model().save(tmp_path / "small.safetensors")
+    return tmp_path
+
+
+def write_truth(cohort: Path, fetuses: Sequence[str]) -> None:
     pose = np.eye(4)
     pose[:3, 3] = [10, -20, 30]
-    with (tmp_path / "set" / "truth.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["frame_id", *(f"m{i}{j}" for i in range(4) for j in range(4)), "fetus"])
-        for seed in range(3):
-            write_volume(images / f"s{seed}.nii.gz", make_head(seed=seed))
-            rows.writerow([f"s{seed}", *pose.ravel(), "A"])
-    model = tmp_path / "small.safetensors"
-    make_small_model().save(model)
-    output = tmp_path / "evidence.csv"
-    collect([Scans(images, tmp_path / "set" / "truth.csv", "balls", copies=1)], str(model), output)
+    header = ("frame_id", *MATRIX_COLUMNS, "fetus")
+    lines = [(f"s{n}", *pose.ravel(), fetus) for n, fetus in enumerate(fetuses)]
+    write_table(cohort / "set" / "truth.csv", header, lines)
+
+
+def collect_by_command(cohort: Path, *flags: str) -> int:
+    files = [cohort / "set" / "images", cohort / "set" / "truth.csv", "-o", cohort / "out" / "table.csv"]
+    return main(["collect", *map(str, files), "--model", str(cohort / "small.safetensors"), *flags])
+
+
+def scans_of(table: Path) -> set[str]:
+    return {row["frame_id"].split(" pose ")[0] for row in read_table(table, ())}
+
+
+def test_evidence_is_collected_from_scans_and_fitted_by_command(cohort, tmp_path, capsys):
+    model, output = tmp_path / "small.safetensors", tmp_path / "evidence.csv"
+    sets = [Scans(tmp_path / "set" / "images", tmp_path / "set" / "truth.csv", "balls", copies=1)]
+    assert collect(sets, str(model), output) == []
     evidence = read_evidence([output])
     assert set(evidence.kinds) == {"balls", "balls, harder"} and set(evidence.groups) == {"A"}
     assert evidence.taken.sum() == 6 and np.isfinite(evidence.degrees).all() and (evidence.mm < 40).all()
@@ -217,6 +238,100 @@ def test_evidence_is_collected_from_scans_and_fitted_by_command(tmp_path, capsys
     assert main(only) == 2
     assert "has no calibration yet, so there is nothing to keep" in capsys.readouterr().err
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_scan_that_cannot_be_read_is_named_and_the_rest_is_kept(cohort, capsys):
+    damaged = cohort / "set" / "images" / "s1.nii.gz"
+    damaged.write_bytes(damaged.read_bytes()[:3000])
+    assert collect_by_command(cohort) == 1
+    table = cohort / "out" / "table.csv"  # in a folder that is made
+    assert scans_of(table) == {"scans set s0", "scans set s2"}
+    assert f"s1 was left out: {damaged}" in capsys.readouterr().err
+    # What stands is not replaced unasked, and that is said before any scan is estimated.
+    before = table.read_bytes()
+    assert collect_by_command(cohort, "--kind", "others") == 2
+    said = capsys.readouterr().err
+    assert f"{table}: stands already" in said and "scan/s" not in said and table.read_bytes() == before
+    assert collect_by_command(cohort, "--kind", "others", "--overwrite") == 1
+    assert scans_of(table) == {"others set s0", "others set s2"}
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_after_an_interrupt_what_is_done_is_kept(cohort, capsys, monkeypatch, ended_by):
+    if sys.platform == "win32" and ended_by == signal.SIGTERM:
+        pytest.skip("nobody sends SIGTERM on Windows")
+    whole = collecting._rows_of_job
+
+    def ends_in_the_last(job):
+        if job.image.name == "s2.nii.gz":
+            signal.raise_signal(ended_by)
+        return whole(job)
+
+    monkeypatch.setattr(collecting, "_rows_of_job", ends_in_the_last)
+    assert collect_by_command(cohort) == 130
+    said = capsys.readouterr().err
+    assert "has the poses of 2 of 3 scans" in said and "interrupted; run the same command again with --over" in said
+    assert scans_of(cohort / "out" / "table.csv") == {"scans set s0", "scans set s1"}
+
+
+def test_what_will_not_do_is_said_before_any_scan_is_estimated(cohort, capsys):
+    (cohort / "out").touch()
+    assert collect_by_command(cohort) == 2
+    assert f"{cohort / 'out'}: cannot be made" in capsys.readouterr().err
+    (cohort / "out").unlink()
+    assert collect_by_command(cohort, "--labels", str(cohort / "set" / "images"), "--model", "none.safetensors") == 2
+    assert "none.safetensors" in capsys.readouterr().err
+    (cohort / "set" / "labels").mkdir()
+    write_volume(cohort / "set" / "labels" / "s1.nii.gz", make_head())
+    (cohort / "set" / "images" / "s2.nii.gz").unlink()
+    assert collect_by_command(cohort, "--labels", str(cohort / "set" / "labels")) == 2
+    said = capsys.readouterr().err
+    assert "lists s2, but" in said and "has no label of s0" in said and "scan/s" not in said
+    write_truth(cohort, ["A", " "])
+    assert collect_by_command(cohort) == 2
+    assert "s1 has no fetus; give it for every scan" in capsys.readouterr().err
+    assert not list((cohort / "out").iterdir())
+
+
+def test_a_table_of_scans_of_ones_own_need_not_tell_kinds(cohort):
+    beside, table = cohort / "set" / "scans.csv", cohort / "out" / "table.csv"
+    beside.write_text("frame_id,gestational_age_weeks\ns0,30\n", encoding="utf-8")
+    write_truth(cohort, ["F1", "F1 ", "F2"])
+    assert collect_by_command(cohort) == 0
+    evidence = read_evidence([table])
+    assert set(evidence.kinds) == {"scans"} and set(evidence.groups) == {"F1", "F2"}
+    # As a spreadsheet writes it, with a mark at its beginning.
+    beside.write_text("frame_id,kind\ns0,epi\ns1,\n", encoding="utf-8-sig")
+    write_truth(cohort, [""] * 3)
+    assert collect_by_command(cohort, "--kind", "t2", "--overwrite") == 0
+    assert scans_of(table) == {"epi set s0", "t2 set s1", "t2 set s2"}
+    assert set(read_evidence([table]).groups) == {"set s0", "set s1", "set s2"}
+
+
+def test_a_label_on_another_grid_cuts_no_head_off(cohort, capsys):
+    labels = cohort / "set" / "labels"
+    labels.mkdir()
+    scan = read_volume(cohort / "set" / "images" / "s0.nii.gz")
+    label = replace(scan, array=np.zeros(scan.shape, np.uint8))
+    label.array[2:6, 20:30, 20:30] = 1
+    write_volume(labels / "s0.nii.gz", label)
+    mirrored = label.voxel_to_ras @ np.diag([-1.0, 1, 1, 1])
+    mirrored[:3, 3] += label.voxel_to_ras[:3, 0] * (scan.shape[0] - 1)  # the same places in RAS, stored the other way
+    write_volume(labels / "s1.nii.gz", Volume(label.array[::-1].copy(), mirrored))
+    write_volume(labels / "s2.nii.gz", Volume(label.array[::2, ::2, ::2].copy(), label.voxel_to_ras * [2, 2, 2, 1]))
+    assert collect_by_command(cohort, "--labels", str(labels)) == 1
+    said = capsys.readouterr().err
+    assert f"s1 was left out: {labels / 's1.nii.gz'} lies elsewhere in the patient than its image" in said
+    assert f"s2 was left out: {labels / 's2.nii.gz'} has shape" in said
+    assert scans_of(cohort / "out" / "table.csv") >= {"scans set s0"}
+    assert not [name for name in scans_of(cohort / "out" / "table.csv") if "s0" not in name]
+    with pytest.raises(DatasetError, match="lies elsewhere in the patient"):
+        body_without_head(scan, read_volume(labels / "s1.nii.gz"))
+    with pytest.raises(DatasetError, match="has no voxel above 0"):
+        body_without_head(scan, replace(label, array=np.zeros(scan.shape, np.uint8)))
+    write_volume(labels / "s0.nii.gz", replace(label, array=np.zeros(scan.shape, np.uint8)))
+    assert collect_by_command(cohort, "--labels", str(labels), "--overwrite") == 2
+    assert "No scan can be used, 3 problems" in capsys.readouterr().err
 
 
 def written(evidence: Evidence, path: Path, fetuses: Sequence[str] | None = None) -> Path:
