@@ -6,6 +6,7 @@ From tables of real scans it learns by how much landmarks that a hand has set ar
 """
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -113,18 +114,24 @@ def _fit_sums(standing: Calibration | None, options: argparse.Namespace) -> Cali
     weights = np.array(options.weight or [1.0] * len(options.tables))[evidence.tables]
     if options.only:
         calibration = fit_only(standing, options.only, evidence, weights)
-        verdicts, how = judge(calibration, evidence), "fitted"
     else:
         calibration = fit_calibration(evidence, weights)
         if standing is not None:  # how well a hand sets landmarks is not the networks'
             landmarks = {"landmark_degrees": standing.landmark_degrees, "landmark_mm": standing.landmark_mm}
             calibration = replace(calibration, **landmarks)
-        verdicts, how = out_of_fold(evidence, weights), "out_of_fold"
     for part, one in calibration.sums.items():
         print(f"{part}: {one.constant:+.2f}; " + ", ".join(f"{n} {w:+.2f}" for n, w in one.weights.items()))
-    told = "" if options.only else ", each fetus by a fit without it, bounds without landmarks"
-    print(f"\nOn the tables it was fitted on{told}:\n")
-    _tell(evidence, *verdicts, options.pictures, f"reliability_{how}.png")
+    if options.only:
+        print("\nOn the tables it was fitted on:\n")
+        _tell(evidence, *judge(calibration, evidence), options.pictures, "reliability_fitted.png")
+        return calibration
+    try:
+        verdicts = out_of_fold(evidence, weights)
+    except TrainingError as error:
+        print(f"not judged, as without some of the fetuses there are too few: {error}")
+        return calibration
+    print("\nOn the tables it was fitted on, each fetus by a fit without it, bounds without landmarks:\n")
+    _tell(evidence, *verdicts, options.pictures, "reliability_out_of_fold.png")
     return calibration
 
 
@@ -144,6 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "fit":
         if options.weight and len(options.weight) != len(options.tables):
             parser.error(f"{len(options.tables)} tables need as many --weight, got {len(options.weight)}")
+        if not all(0 < weight < math.inf for weight in options.weight or ()):
+            parser.error(f"--weight {' '.join(f'{weight:g}' for weight in options.weight)}: give numbers above 0")
         if not options.tables and (options.only or not options.landmarks):
             parser.error("give tables to learn from, or --landmarks")
         return exit_status("calibrate", lambda: fit(options))

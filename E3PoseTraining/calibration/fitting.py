@@ -8,7 +8,7 @@ what would get such a weight is left out, the worst first, until none is left.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +22,8 @@ from E3PoseLib.models.calibration import HOLDS, Calibration, Sum
 from .evidence import Evidence
 
 FOLDS = 5
+"""Fewer where there are fewer fetuses."""
+
 LEAST_SHRINKAGE = 30.0
 """Inverse strength of the penalty on squared weights, for some thousand poses. With a tenth of it the odds are as good,
 and few are as high as they could be; with more nothing changes (docs/accuracy.md)."""
@@ -47,7 +49,7 @@ def fit_calibration(evidence: Evidence, weights: np.ndarray) -> Calibration:
     Raises
     ------
     TrainingError
-        There are too few right or wrong poses.
+        There are too few right or wrong poses, or all that have an error are of one fetus.
     """
     wrong = np.count_nonzero(~evidence.right)
     if min(wrong, np.count_nonzero(evidence.right)) < 30:
@@ -178,9 +180,25 @@ def out_of_fold(evidence: Evidence, weights: np.ndarray) -> tuple[np.ndarray, np
         ``[N]``.
     bounds : np.ndarray
         ``[N, 2]``, degrees and mm.
+
+    Raises
+    ------
+    TrainingError
+        Without some of the fetuses there are too few poses, or only one fetus is left.
     """
-    folds = GroupKFold(FOLDS).split(evidence.right, groups=evidence.groups)
+    folds = _folds(evidence)
     return _judge_unseen(evidence, folds, lambda seen: fit_calibration(evidence.select(seen), weights[seen]))
+
+
+def _folds(evidence: Evidence) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Indices of poses that are seen, and of those of other fetuses that are not."""
+    fetuses = np.unique(evidence.groups)
+    if len(fetuses) < 2:
+        raise TrainingError(
+            f"all poses whose error is known are of one fetus ({', '.join(fetuses)}): scans of two or more are "
+            "needed, as each is judged by the others"
+        )
+    return GroupKFold(min(FOLDS, len(fetuses))).split(evidence.right, groups=evidence.groups)
 
 
 def _judge_unseen(
@@ -208,7 +226,7 @@ def _fit_bound(evidence: Evidence, weights: np.ndarray, part: str) -> Sum:
     evidence, weights = evidence.select(known), weights[known]
     one = _signed_fit(evidence, weights, target, _quantile, 1)
     over = np.empty(len(target))
-    for seen, unseen in GroupKFold(FOLDS).split(target, groups=evidence.groups):
+    for seen, unseen in _folds(evidence):
         fold = _signed_fit(evidence.select(seen), weights[seen], target[seen], _quantile, 1)
         over[unseen] = target[unseen] - _evaluate(fold, evidence.select(unseen))
     order = np.argsort(over)
@@ -233,10 +251,13 @@ def _signed_fit(evidence: Evidence, weights: np.ndarray, target: np.ndarray, fit
     # What is the same for all poses tells nothing.
     names = [name for name, values in evidence.doubts.items() if np.ptp(values) > 0]
     while True:
-        features = np.stack([evidence.doubts[name] for name in names], axis=1)
+        # Where no doubt is left the constant is fitted beside one that says the same of all poses.
+        features = np.stack([evidence.doubts[name] for name in names] or [np.zeros(len(target))], axis=1)
         constant, found = fit(features, target, weights)
+        if not names:
+            return Sum(round(constant, 4), {})
         against = sign * found * features.std(axis=0)
-        if not len(names) or against.min() >= 0:
+        if against.min() >= 0:
             kept = {name: round(float(weight), 4) for name, weight in zip(names, found, strict=True)}
             return Sum(round(constant, 4), {name: weight for name, weight in kept.items() if weight})
         names.pop(int(against.argmin()))

@@ -367,6 +367,48 @@ def test_landmarks_alone_are_fitted_by_command(tmp_path, capsys):
     assert anew.right != before.right and anew.landmark_degrees == before.landmark_degrees > 0
 
 
+def test_few_fetuses_are_enough_and_one_is_not(tmp_path, capsys):
+    make_small_model().save(tmp_path / "small.safetensors")
+    flags = ["--model", str(tmp_path / "small.safetensors"), "-o", str(tmp_path / "out.safetensors")]
+    evidence = made_evidence(800, 6)
+    four = written(evidence, tmp_path / "four.csv", fetuses=list("ABCD") * 200)
+    assert main(["fit", str(four), *flags]) == 0
+    assert "each fetus by a fit without it" in capsys.readouterr().out
+    again = read_calibration(load_model(tmp_path / "out.safetensors").header.calibration)
+    assert again.right.weights["views"] == pytest.approx(-4, abs=0.6)
+    # Of unseen fetuses nine in ten are within their bounds: three standard deviations of that share.
+    probability, bounds = out_of_fold(read_evidence([four]), np.ones(800))
+    assert np.mean(evidence.degrees <= bounds[:, 0]) == pytest.approx(0.9, abs=3 * np.sqrt(0.9 * 0.1 / 800))
+    assert ((probability > 0) & (probability < 1)).all()
+    # Without one of two fetuses one is left: the model is made all the same.
+    two = written(evidence, tmp_path / "two.csv", fetuses=list("AB") * 400)
+    assert main(["fit", str(two), *flags]) == 0
+    assert "not judged, as without some of the fetuses there are too few: all poses whose" in capsys.readouterr().out
+    (tmp_path / "out.safetensors").unlink()
+    one = written(evidence, tmp_path / "one.csv", fetuses=["A"] * 800)
+    assert main(["fit", str(one), *flags]) == 2
+    assert "all poses whose error is known are of one fetus (A)" in capsys.readouterr().err
+    for wrong in ("-1", "0", "nan", "inf"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["fit", str(four), "--weight", wrong, *flags])
+        assert f"--weight {wrong}: give numbers above 0" in capsys.readouterr().err
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_where_every_doubt_means_the_contrary_the_constant_alone_is_left():
+    evidence = made_evidence(400, 8)
+    log_odds = np.log(evidence.right.mean() / (1 - evidence.right.mean()))
+    # What grows as poses get better; and a doubt that is the same for all, which is never any use.
+    contrary = {"contrary": evidence.right + np.arange(400) % 2, "same": np.ones(400)}
+    mm = np.random.default_rng(9).uniform(1, 5, 400) * np.exp(-contrary["contrary"])
+    alone = replace(evidence, doubts=contrary, mm=mm)
+    found = fit_calibration(alone, np.ones(400))
+    assert found.right.weights == found.mm.weights == {}
+    assert found.right.constant == pytest.approx(log_odds, abs=0.01)
+    assert np.mean(alone.mm <= np.exp(found.mm.constant)) == pytest.approx(0.9, abs=0.01)
+    assert problem_of_calibration(found.as_dict()) == ""
+
+
 def test_the_weight_of_one_doubt_alone_is_fitted_by_command(tmp_path):
     evidence, known = made_evidence(800, 6), {"right": -2.0, "degrees": 0.0, "mm": 0.0}
     standing = {part: {"constant": 5.0 if part == "right" else 1.0, "weights": {"eyes": known[part]}} for part in known}
