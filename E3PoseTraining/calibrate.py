@@ -32,7 +32,7 @@ from .calibration.fitting import (
     out_of_fold,
 )
 from .calibration.report import draw_reliability, table
-from .data.standing import add_overwrite_option
+from .data.standing import add_overwrite_option, refuse_standing
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -75,11 +75,13 @@ def build_parser() -> argparse.ArgumentParser:
     other.add_argument("--half", action="store_true", help="write the weights in half precision")
     other.add_argument("-o", "--output", type=Path, required=True, help="the model file to write")
     other.add_argument("--pictures", type=Path, help="folder for the reliability diagrams")
+    add_overwrite_option(other)
     return parser
 
 
 def fit(options: argparse.Namespace) -> None:
     """Fit, tell what it is worth, write the model."""
+    refuse_standing([options.output], options.overwrite)
     model = load_model(options.model)
     calibration = read_calibration(model.header.calibration)
     if calibration is None and (options.only or not options.tables):

@@ -20,6 +20,8 @@ from E3PoseLib.models.catalog import CARD_FIELDS
 from E3PoseLib.models.model import Model, load_model
 from E3PoseLib.running.ending import exit_status
 
+from ..data.standing import add_overwrite_option, refuse_standing
+
 
 def average(models: Sequence[Model], name: str) -> Model:
     """A model of the mean of each weight.
@@ -63,9 +65,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("models", nargs="+", type=Path, help="model files of one design, .safetensors")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the model file; its name is the model's")
+    add_overwrite_option(parser)
     options = parser.parse_args(arguments)
 
     def write() -> None:
+        refuse_standing([options.output], options.overwrite)
         average([load_model(path) for path in options.models], options.output.stem).save(options.output)
 
     return exit_status("average", write)

@@ -11,6 +11,7 @@ from E3PoseLib.models.catalog import CARD_FIELDS
 from E3PoseLib.models.model import Model, load_model
 from E3PoseLib.running.ending import exit_status
 
+from ..data.standing import add_overwrite_option, refuse_standing
 from ..data.yaml_files import read_yaml
 
 
@@ -43,9 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("model", type=Path, help="the trained model, .safetensors")
     parser.add_argument("card", type=Path, help="YAML of its texts")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the file to write; its name is the model's")
+    add_overwrite_option(parser)
     options = parser.parse_args(arguments)
 
     def write() -> None:
+        refuse_standing([options.output], options.overwrite)
         with_card(load_model(options.model), options.card, options.output.stem).save(options.output)
 
     return exit_status("card", write)

@@ -11,6 +11,7 @@ from E3PoseLib.errors import ModelError
 from E3PoseLib.models.model import Model, ModelHeader, load_model
 from E3PoseLib.running.ending import exit_status
 
+from ..data.standing import add_overwrite_option, refuse_standing
 from .weights import read_network
 
 MUST_AGREE = {"spacing_mm": "img_res", "clip_fraction": "norm_perc"}
@@ -87,9 +88,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--brain_only", type=Path, help="weights of a rotation network for brains without skull")
     parser.add_argument("--second_opinion", type=Path, help="model file of that design, which reads doubtful scans too")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the model file; its name is the model's")
+    add_overwrite_option(parser)
     options = parser.parse_args(arguments)
     files = (options.unet, options.e3cnn, options.eyes, options.upright, options.brain_only, options.second_opinion)
-    return exit_status("join", lambda: write_model(options.output, *files))
+
+    def write() -> None:
+        refuse_standing([options.output], options.overwrite)
+        write_model(options.output, *files)
+
+    return exit_status("join", write)
 
 
 if __name__ == "__main__":

@@ -179,7 +179,8 @@ $(WORK)/second_eyes/unet.ckpt: $(call TABLES,heads_every heads_every_unseen) $(W
 $(WORK)/second_e3cnn/e3cnn.pth: $(call TABLES,all_every heads_every_unseen) $(WORK)/e3cnn/e3cnn.pth
 	$(RUN).train_e3cnn $(PARTS) $(call UNSEEN,heads_every) $(@D) --config $(RECIPE)e3cnn.yaml $(EVERY) \
 	    --init $(WORK)/e3cnn/e3cnn.pth --n_epochs 6 --lr 0.01 --export last
-JOIN = $(RUN).models.join --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) --upright $(word 4,$^)
+# What make makes anew is replaced, as all else.
+JOIN = $(RUN).models.join --overwrite --unet $(word 1,$^) --e3cnn $(word 2,$^) --eyes $(word 3,$^) --upright $(word 4,$^)
 $(WORK)/second.safetensors: $(WORK)/second_unet/unet.ckpt $(WORK)/second_e3cnn/e3cnn.pth $(WORK)/second_eyes/unet.ckpt \
     $(WORK)/upright/unet.ckpt
 	$(JOIN) -o $@
@@ -188,7 +189,7 @@ $(WORK)/uncalibrated/default.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e
     $(WORK)/upright/unet.ckpt $(WORK)/e3cnn_brains_alone/e3cnn.pth $(WORK)/second.safetensors
 	mkdir -p $(@D)
 	$(JOIN) --brain_only $(word 5,$^) --second_opinion $(word 6,$^) -o $(WORK)/joined.safetensors
-	$(RUN).models.card $(WORK)/joined.safetensors $(RECIPE)card.yaml -o $@
+	$(RUN).models.card --overwrite $(WORK)/joined.safetensors $(RECIPE)card.yaml -o $@
 
 # With what the answers are worth; collected twice, as which of several poses is taken depends on the calibration. Tables
 # of other scans go into FURTHER, each counts twice; those of real scans whose landmarks a hand has set into LANDMARKS,
@@ -196,9 +197,10 @@ $(WORK)/uncalibrated/default.safetensors: $(WORK)/unet/unet.ckpt $(WORK)/e3cnn/e
 FURTHER ?=
 LANDMARKS ?=
 CALIBRATE = $(RUN).calibrate fit $(1) $(FURTHER) --weight 1 $(FURTHER:%=--weight 2) --half \
-    $(LANDMARKS:%=--landmarks %)
-COLLECT = $(RUN).calibrate collect $(WORK)/calibration/images $(WORK)/calibration/poses_ras.csv -o $@ --model $< \
-    --copies 1 --labels $(WORK)/calibration/labels --strange 15 --workers $(WORKERS)
+    $(LANDMARKS:%=--landmarks %) --overwrite
+# A table gets its name once it has all scans.
+COLLECT = $(RUN).calibrate collect $(WORK)/calibration/images $(WORK)/calibration/poses_ras.csv -o $@.part --model $< \
+    --copies 1 --labels $(WORK)/calibration/labels --strange 15 --workers $(WORKERS) --overwrite && mv $@.part $@
 $(WORK)/evidence_first.csv: $(WORK)/uncalibrated/default.safetensors $(WORK)/calibration/annotations.csv
 	$(COLLECT)
 $(WORK)/calibrated_first.safetensors: $(WORK)/evidence_first.csv
@@ -228,7 +230,7 @@ $(WORK)/e3cnn_tuned/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 $(WORK)/e3cnn_without_%/e3cnn.pth: $(WORK)/mixed_heads/annotations.csv $(BASE)
 	$(TUNE) --val_fold $*
 $(WORK)/model_%.safetensors: $(WORK)/e3cnn_%/e3cnn.pth $(BASE)
-	$(RUN).models.join $(foreach part,unet eyes upright brain_only second_opinion,--$(part) $(BASE)) --e3cnn $< -o $@
+	$(RUN).models.join --overwrite $(foreach part,unet eyes upright brain_only second_opinion,--$(part) $(BASE)) --e3cnn $< -o $@
 
 # What tuning gains: each scan's pose by networks that have seen no scan of that fetus, and by those that were not tuned.
 # A scan in which no head is found, which status 1 tells, counts as a failure there. ESTIMATE takes the scans whose row

@@ -358,7 +358,7 @@ def test_landmarks_alone_are_fitted_by_command(tmp_path, capsys):
     assert "give tables to learn from, or --landmarks" in capsys.readouterr().err
     # Of two fetuses there are too few without one of them: the model is made all the same.
     few = written(marked_by_hand(12, 9), tmp_path / "few.csv", fetuses=["A", "B"] * 6)
-    assert main(["fit", *flags, "--landmarks", str(few)]) == 0
+    assert main(["fit", *flags, "--landmarks", str(few), "--overwrite"]) == 0
     assert "not judged, as without one of the fetuses there are too few: 6 answers" in capsys.readouterr().out
     # Networks that are fitted anew are compared with landmarks of the same hands.
     flags = ["--model", str(tmp_path / "out.safetensors"), "-o", str(tmp_path / "anew.safetensors")]
@@ -382,7 +382,12 @@ def test_few_fetuses_are_enough_and_one_is_not(tmp_path, capsys):
     assert ((probability > 0) & (probability < 1)).all()
     # Without one of two fetuses one is left: the model is made all the same.
     two = written(evidence, tmp_path / "two.csv", fetuses=list("AB") * 400)
-    assert main(["fit", str(two), *flags]) == 0
+    before = (tmp_path / "out.safetensors").read_bytes()
+    assert main(["fit", str(two), *flags]) == 2
+    assert "out.safetensors: stands already" in capsys.readouterr().err
+    assert (tmp_path / "out.safetensors").read_bytes() == before
+    assert main(["fit", str(two), *flags, "--overwrite"]) == 0
+    assert (tmp_path / "out.safetensors").read_bytes() != before
     assert "not judged, as without some of the fetuses there are too few: all poses whose" in capsys.readouterr().out
     (tmp_path / "out.safetensors").unlink()
     one = written(evidence, tmp_path / "one.csv", fetuses=["A"] * 800)

@@ -27,6 +27,7 @@ from E3PoseTraining.augmentation.inputs import SegmentationInput
 from E3PoseTraining.augmentation.sample import Sample
 from E3PoseTraining.models.average import main as average
 from E3PoseTraining.models.beginning import widened
+from E3PoseTraining.models.card import main as card
 from E3PoseTraining.models.join import main as join
 from E3PoseTraining.train_e3cnn import main as train_e3cnn
 from E3PoseTraining.train_unet import main as train_unet
@@ -34,6 +35,7 @@ from E3PoseTraining.training.checkpoints import AtomicCheckpointIO
 from E3PoseTraining.training.progress import read_curves
 from E3PoseTraining.training.run import fit
 
+CARD = Path(__file__).parents[3] / "E3PoseTraining" / "recipe" / "card.yaml"
 TINY_UNET = [
     *("--device", "cpu", "--img_res", "6", "--crop_size", "24", "--n_levels", "2", "--unet_feat", "4"),
     *("--n_epochs", "2"),
@@ -589,12 +591,15 @@ def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys
     assert five.header.brain_only == five.header.rotation == four.header.rotation
     for name, tensor in five.rotation_network.state_dict().items():
         assert torch.equal(tensor, five.brain_only_network.state_dict()[name]), name
-    assert join([*files, "--brain_only", str(trained), "-o", str(joined)]) == 2
+    assert join([*files, "-o", str(joined)]) == 2
+    assert f"{joined}: stands already" in capsys.readouterr().err
+    before, again = joined.read_bytes(), ["-o", str(joined), "--overwrite"]
+    assert join([*files, "--brain_only", str(trained), *again]) == 2
     assert "unet.ckpt" in capsys.readouterr().err
     # It sees heads at another size.
     other = tmp_path / "other.safetensors"
     five.with_header(object_fraction=0.5).save(other)
-    assert join([*files, "--brain_only", str(other), "-o", str(joined)]) == 2
+    assert join([*files, "--brain_only", str(other), *again]) == 2
     assert f"different object_fraction: {e3cnn} (rotation) 0.6, {other} (brain_only) 0.5" in capsys.readouterr().err
     # A second opinion is a whole model of that design; what it has for brains alone is not asked.
     two = tmp_path / "two.safetensors"
@@ -607,8 +612,11 @@ def test_a_network_for_the_eyes_becomes_part_of_the_model(data, tmp_path, capsys
     assert join([*files, "--second_opinion", str(two), "-o", str(tmp_path / "three.safetensors")]) == 0
     third = load_model(tmp_path / "three.safetensors").second_opinion
     assert third.header.description == second.header.description
-    assert join([*files, "--second_opinion", str(other), "-o", str(joined)]) == 2
+    assert join([*files, "--second_opinion", str(other), *again]) == 2
     assert "networks of another design" in capsys.readouterr().err
+    assert joined.read_bytes() == before
+    assert join([*files, "-o", str(two), "--overwrite"]) == 0
+    assert load_model(two).second_opinion is None
     weights = torch.load(trained, weights_only=True)["state_dict"]
     for name, tensor in model.eyes_network.state_dict().items():
         assert torch.equal(tensor, weights[f"model.{name}"]), name
@@ -632,6 +640,15 @@ def test_the_mean_of_models_of_one_design_is_a_model(tmp_path, capsys):
         for key, tensor in network.state_dict().items():
             expected = (states[0][key] + states[1][key]) / 2 if tensor.is_floating_point() else states[0][key]
             torch.testing.assert_close(tensor, expected)
+    before = files[2].read_bytes()
+    for command in (average, card):
+        texts = [str(CARD)] if command is card else []
+        replacing = [str(files[0]), *texts, "-o", str(files[2])]
+        assert command(replacing) == 2
+        assert f"{files[2]}: stands already" in capsys.readouterr().err and files[2].read_bytes() == before
+        assert command([*replacing, "--overwrite"]) == 0
+        assert load_model(files[2]).header.name == "mean" and files[2].read_bytes() != before
+        files[2].write_bytes(before)
     other.header = dataclasses.replace(other.header, clip_fraction=0.01)
     other.save(files[1])
     assert average([*map(str, files[:2]), "-o", str(tmp_path / "none.safetensors")]) == 2

@@ -49,4 +49,11 @@ def test_all_kinds_are_learned_where_that_is_asked_for(tmp_path):
         assert shares.keys() == KINDS.keys()
     for line in everything["train_unet"] + everything["train_e3cnn"]:
         assert "--max_passes 6 --shading 0.3" in line
+    for name in ("models.join", "models.card", "calibrate"):  # what is out of date is made anew in its place
+        assert scouts[name] and all("--overwrite" in line for line in scouts[name])
+    # A table of evidence that lacks scans is no stage that is done.
+    collected = [line for line in scouts["calibrate"] if line.startswith("collect")]
+    for line, table in zip(collected, ("evidence_first.csv", "evidence.csv"), strict=True):
+        table = tmp_path / table
+        assert f"-o {table}.part " in line and line.endswith(f"&& mv {table}.part {table}")
     assert sum("* 2))" in line for line in everything["synthesize"]) == 10 + 3 + 1
