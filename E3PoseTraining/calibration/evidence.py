@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,11 @@ class Evidence:
         """``[N]``, bool."""
         return (self.degrees <= RIGHT_DEGREES) & (self.mm <= RIGHT_MM)
 
+    @property
+    def has_head(self) -> np.ndarray:
+        """``[N]``, bool: whether the scan shows a head, so that the pose has an error."""
+        return ~np.isnan(self.degrees)
+
     def select(self, keep: np.ndarray) -> Evidence:
         """Those of the poses."""
         doubts = {name: values[keep] for name, values in self.doubts.items()}
@@ -64,7 +69,7 @@ def read_evidence(tables: Iterable[Path]) -> Evidence:
     Raises
     ------
     DatasetError
-        A table is missing, or is none of evidence.
+        A table is missing, or is none of evidence, or two have poses in common: these would count twice.
     """
     rows, groups, counts, names = [], list[str](), [], None
     for path in tables:
@@ -78,7 +83,7 @@ def read_evidence(tables: Iterable[Path]) -> Evidence:
         counts.append(len(of_table))
     if not rows or not names:
         raise DatasetError("the tables of evidence are empty")
-    return Evidence(
+    evidence = Evidence(
         {name: np.array([number(row, name, path) for row, path in rows]) for name in names},
         *(np.array([float(row[name] or "nan") for row, _ in rows]) for name in ("degrees", "mm")),
         np.array([row["kind"] for row, _ in rows]),
@@ -86,3 +91,26 @@ def read_evidence(tables: Iterable[Path]) -> Evidence:
         np.array([row["taken"] == "1" for row, _ in rows]),
         np.repeat(np.arange(len(counts)), counts),
     )
+    _refuse_twice([(row["frame_id"], path) for row, path in rows], evidence)
+    return evidence
+
+
+def _refuse_twice(poses: Sequence[tuple[str, Path]], evidence: Evidence) -> None:
+    """Refuse tables with poses in common, told by the name of each of the ``N`` poses and its table.
+
+    What shows no head may be in many: all tables have the same noise.
+    """
+    first_of: dict[tuple, int] = {}
+    twice = []
+    for n in evidence.has_head.nonzero()[0].tolist():
+        # Another scan of the same name is off by something else.
+        pose = poses[n][0], round(evidence.degrees[n], 3), round(evidence.mm[n], 3)
+        first = first_of.setdefault(pose, n)
+        if evidence.tables[first] != evidence.tables[n]:
+            twice.append((first, n))
+    if twice:
+        (_, first_table), (name, table) = (poses[n] for n in twice[0])
+        raise DatasetError(
+            f"{first_table} and {table}: have poses in common, such as {name!r} ({len(twice)} in all), which would "
+            "count twice. Give each in one table; `fit --weight` says how much a table counts."
+        )

@@ -400,6 +400,42 @@ def test_few_fetuses_are_enough_and_one_is_not(tmp_path, capsys):
     assert not (tmp_path / "out.safetensors").exists()
 
 
+def test_poses_that_would_count_twice_are_refused(tmp_path, capsys):
+    make_small_model().save(tmp_path / "small.safetensors")
+    flags = ["--model", str(tmp_path / "small.safetensors"), "-o", str(tmp_path / "out.safetensors")]
+    evidence = made_evidence(400, 6)
+    evidence.degrees[:30] = evidence.mm[:30] = np.nan  # no head: noise, which every table has
+    table, same = written(evidence, tmp_path / "table.csv"), written(evidence, tmp_path / "same.csv")
+    assert main(["fit", str(table), str(same), *flags]) == 2
+    said = capsys.readouterr().err
+    assert f"{table} and {same}: have poses in common, such as '30' (370 in all)" in said
+    with pytest.raises(DatasetError, match="have poses in common"):
+        read_evidence([table, table])
+    # Other scans of the same names are other scans.
+    other = made_evidence(400, 7)
+    other.degrees[:30] = other.mm[:30] = np.nan
+    both = read_evidence([table, written(other, tmp_path / "other.csv")])
+    assert len(both.degrees) == 800 and np.isnan(both.degrees).sum() == 60
+
+
+def test_scans_that_a_fit_has_seen_are_not_called_other_scans(tmp_path, capsys):
+    make_small_model().save(tmp_path / "small.safetensors")
+    flags = ["--model", str(tmp_path / "small.safetensors"), "-o", str(tmp_path / "out.safetensors"), "--overwrite"]
+    table = written(made_evidence(400, 6), tmp_path / "table.csv")
+    assert main(["fit", str(table), *flags, "--judge", str(table)]) == 0
+    said = capsys.readouterr().out
+    assert "not other scans: 400 of 400 answers are of fetuses, or scans, that by their names" in said
+    assert "On other scans" not in said
+    # Other scans of some of the fetuses, which are called "fetus 0" to "fetus 99".
+    others = made_evidence(200, 7)
+    half = written(others, tmp_path / "half.csv", fetuses=[f"fetus {50 + n // 2}" for n in range(200)])
+    assert main(["fit", str(table), *flags, "--judge", str(half)]) == 0
+    assert "100 of 200 answers" in capsys.readouterr().out
+    unseen = written(others, tmp_path / "unseen.csv", fetuses=["unseen"] * 200)
+    assert main(["fit", str(table), *flags, "--judge", str(unseen)]) == 0
+    assert "\nOn other scans:\n" in capsys.readouterr().out
+
+
 def test_where_every_doubt_means_the_contrary_the_constant_alone_is_left():
     evidence = made_evidence(400, 8)
     log_odds = np.log(evidence.right.mean() / (1 - evidence.right.mean()))
