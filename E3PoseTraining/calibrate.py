@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from E3PoseLib.cli import add_overwrite_option
 from E3PoseLib.errors import OutputError, TrainingError
 from E3PoseLib.models.calibration import Calibration, read_calibration
 from E3PoseLib.models.model import load_model
 from E3PoseLib.running.ending import SOME_FAILED, SUCCESS, exit_status
+from E3PoseLib.running.results.folder import refuse_standing
 
 from .calibration.collecting import Scans, collect
 from .calibration.evidence import Evidence, read_evidence
@@ -32,7 +34,6 @@ from .calibration.fitting import (
     out_of_fold,
 )
 from .calibration.report import draw_reliability, table
-from .data.standing import add_overwrite_option, refuse_standing
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -98,13 +99,13 @@ def fit(options: argparse.Namespace) -> None:
         _tell_of_landmarks(calibration, real, options.pictures)
     if options.judge:
         other = read_evidence(options.judge)
-        print(f"\n{_how_other(other, fitted)}:\n")
+        print(f"\n{_heading_of_judged(other, fitted)}:\n")
         _tell(other, *judge(calibration, other), options.pictures, "reliability.png")
     precision = torch.float16 if options.half else torch.float32
     model.with_header(calibration=calibration.as_dict()).save(options.output, precision)
 
 
-def _how_other(judged: Evidence, fitted: Sequence[Evidence]) -> str:
+def _heading_of_judged(judged: Evidence, fitted: Sequence[Evidence]) -> str:
     """Above the table of what is judged: on other scans, or how much of it the calibration has seen.
 
     A fit that knows a fetus is better at its scans than at others. Two data sets may call two fetuses by one name: this
@@ -116,8 +117,8 @@ def _how_other(judged: Evidence, fitted: Sequence[Evidence]) -> str:
     if not shared:
         return "On other scans"
     return (
-        f"On the tables to judge on, which are not other scans: {shared} of {len(answers)} answers are of fetuses, or "
-        "scans, that by their names it was fitted on, and look better than others would"
+        f"Not all are other scans: of {len(answers)} answers {shared} are of fetuses, or scans, that by name it was "
+        "fitted on; these look better than others would"
     )
 
 
@@ -149,7 +150,7 @@ def _fit_sums(standing: Calibration | None, evidence: Evidence, options: argpars
     try:
         verdicts = out_of_fold(evidence, weights)
     except TrainingError as error:
-        print(f"not judged, as without some of the fetuses there are too few: {error}")
+        print(f"not judged on fetuses that a fit has not seen: {error}")
         return calibration
     print("\nOn the tables it was fitted on, each fetus by a fit without it, bounds without landmarks:\n")
     _tell(evidence, *verdicts, options.pictures, "reliability_out_of_fold.png")
@@ -180,9 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cores = os.cpu_count() or 1
     if not 1 <= options.workers <= cores:
         parser.error(f"--workers {options.workers}: this machine has {cores} cores; give 1 to {cores}")
-    return exit_status(
-        "calibrate", lambda: _collect(options), "run the same command again with --overwrite for all of the scans"
-    )
+    return exit_status("calibrate", lambda: _collect(options))
 
 
 def _collect(options: argparse.Namespace) -> int:

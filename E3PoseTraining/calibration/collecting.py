@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
@@ -20,14 +21,14 @@ import torch
 from tqdm import tqdm
 
 from E3PoseLib import PoseEstimator, load_model, read_volume
-from E3PoseLib.errors import DatasetError, E3PoseError, TrainingError, VolumeError
+from E3PoseLib.errors import DatasetError, E3PoseError, VolumeError, WorkerError
 from E3PoseLib.imaging.geometry import pose_difference
 from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.running.ending import ENDS
-from E3PoseLib.running.results.folder import prepare_folder
+from E3PoseLib.running.results.folder import prepare_folder, refuse_standing
+from E3PoseLib.running.team import end_with_the_first
 
 from ..data.folders import listing, volumes_by_id
-from ..data.standing import refuse_standing
 from ..data.tables import columns_of, groups_of, read_table, write_table
 from ..evaluation.poses import Truth, read_truth
 from .copies import body_without_head, harder, strange_volumes
@@ -80,7 +81,7 @@ _Found = tuple[list[dict], str]
 def collect(
     sets: Sequence[Scans], model: str, output: Path, workers: int = 1, strange: int = 0, overwrite: bool = False
 ) -> list[str]:
-    """Estimate all poses and write the table; whatever ends the work, it is of the scans that are done.
+    """Estimate all poses and write the table. Where the work is cut off, what is done is in a table ``OUTPUT.part``.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ def collect(
         There is no such model.
     OutputError
         The table stands already, or cannot be written.
-    TrainingError
+    WorkerError
         A process was killed.
     """
     refuse_standing([output], overwrite)
@@ -128,14 +129,15 @@ def collect(
                 left_out += [problem] if problem else []
                 done += 1
         except BrokenExecutor as error:
-            raise TrainingError(
-                "a process ended before its time, for lack of memory or by a library's fault; give fewer --workers"
+            raise WorkerError(
+                "a process was killed, most likely for lack of memory: run the same command again with fewer --workers"
             ) from error
         finally:
+            table = output if done == total else output.with_name(f"{output.name}.part")
             if rows:
-                write_table(output, tuple(rows[0]), (tuple(row.values()) for row in rows))
-                if done < total:
-                    print(f"{output}: has the poses of {done} of {total} scans", file=sys.stderr)
+                write_table(table, tuple(rows[0]), (tuple(row.values()) for row in rows))
+            if rows and done < total:
+                print(f"{table}: has the poses of {done} of {total} scans", file=sys.stderr)
     if not rows and left_out:
         raise DatasetError(listing("No scan can be used", left_out))
     if not rows:
@@ -182,6 +184,11 @@ def _map(model: str, workers: int) -> Iterator[Callable]:
     pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(model, workers))
     try:
         yield pool.map
+    except BaseException:
+        # Nobody wants what they are at.
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -189,6 +196,7 @@ def _map(model: str, workers: int) -> Iterator[Callable]:
 def _begin(model: str, workers: int) -> None:
     global _estimator
     if workers > 1:
+        threading.Thread(target=end_with_the_first, daemon=True).start()
         for end in ENDS:  # from the keyboard they come to all: the first process ends the others
             if end != signal.SIGTERM:
                 signal.signal(end, signal.SIG_IGN)
@@ -223,7 +231,10 @@ def _rows_of_scan(job: _Job) -> list[dict]:
 
 def _rows_of_strange(job: tuple[str, Volume]) -> _Found:
     name, volume = job
-    return _rows(volume, name, NO_HEAD, name, None), ""
+    try:
+        return _rows(volume, name, NO_HEAD, name, None), ""
+    except VolumeError:  # there may be nothing to see in it
+        return [], ""
 
 
 def _rows(scan: Volume, name: str, kind: str, group: str, truth: np.ndarray | None) -> list[dict]:

@@ -51,10 +51,12 @@ $(WORK)/templates/templates.json: $(WORK)/upright/annotations.csv
 $(WORK)/scans/annotations.csv:
 	$(SYNTHESIZE) --kinds $(KINDS) --n $(SCANS) --seed 404 -o $(@D)
 
+# FLAGS=--overwrite makes results anew that were made with other templates, weights or models.
 # All methods but those that lack a package or their weights: networks that are not trained yet and of which none come with
 # the project.
 LEARNED := $(wildcard $(WORK)/networks*/*.safetensors)
-COMPARE = $(PYTHON) -m E3PoseLib compare -o $(WORK)/$@ --templates $(WORK)/templates --workers $(AT_ONCE) \
+FLAGS ?=
+COMPARE = $(PYTHON) -m E3PoseLib compare $(FLAGS) -o $(WORK)/$@ --templates $(WORK)/templates --workers $(AT_ONCE) \
     $(if $(LEARNED),--weights $(foreach file,$(LEARNED),$(basename $(notdir $(file)))=$(file)))
 # Status 1 tells of a method that could not go on; its words stand below the table, and the next set is compared.
 GO_ON = || [ $$? -eq 1 ]

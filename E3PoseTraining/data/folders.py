@@ -151,7 +151,7 @@ def split_by_fold(cases: Sequence[Case], table: Path, validation: str | None) ->
     if validation is None and unknown:
         raise DatasetError(
             f"Beside train and val {table} has the folds {', '.join(unknown)}. Say with --val_fold which validates; "
-            f"all others then train, but for {LEFT_OUT}."
+            f"all others then train, but for {LEFT_OUT}; call a fold {LEFT_OUT} to leave it out."
         )
     chosen = _fold_name(validation or VALIDATE)
     training = [c for c in cases if folds[c.frame_id] not in (chosen, LEFT_OUT)]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from lightning.pytorch.utilities import rank_zero_only
 
 from E3PoseLib.errors import DatasetError, TrainingError
+from E3PoseLib.running.scans.folders import place_identity
 
 from .folders import Case, find_cases, images_of_other_kinds, listing, split_by_fold
 
@@ -66,10 +67,9 @@ def find_both_sides(paths: list[str], val_fold: str | None, with_rotations: bool
 
 def _refuse_common_scans(sources: Sources) -> None:
     """A network would be judged by what it has learned by heart; links to one file are that file."""
-    training = {case.image.resolve() for case in sources.training}
-    common = [
-        f"{case.image} both trains and validates" for case in sources.validation if case.image.resolve() in training
-    ]
+    training = {place_identity(case.image) for case in sources.training}
+    both = [case.image for case in sources.validation if place_identity(case.image) in training]
+    common = [f"{image} both trains and validates" for image in both]
     if common:
         raise DatasetError(
             f"{listing('Scans are on both sides', common)}.\nGive others to validate, or one CSV with a column fold."

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from E3PoseLib.cli import positive_int
+from E3PoseLib.cli import add_overwrite_option, positive_int
 from E3PoseLib.errors import DatasetError, OutputError
+from E3PoseLib.running.results.folder import refuse_standing
 
 from ..data.folders import volumes_by_id
-from ..data.standing import add_overwrite_option, refuse_standing
 from ..data.tables import groups_of
 from .figures import draw_confidence, draw_cumulative_errors, draw_worst_cases
 from .metrics import PoseErrors, pose_errors, summarise

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 
+from E3PoseLib.cli import add_overwrite_option
 from E3PoseLib.errors import TrainingError
 from E3PoseLib.models.catalog import CARD_FIELDS
 from E3PoseLib.models.model import Model, load_model
 from E3PoseLib.running.ending import exit_status
-
-from ..data.standing import add_overwrite_option, refuse_standing
+from E3PoseLib.running.results.folder import refuse_standing
 
 
 def average(models: Sequence[Model], name: str) -> Model:

@@ -7,11 +7,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from E3PoseLib.cli import add_overwrite_option
 from E3PoseLib.errors import ModelError
 from E3PoseLib.models.model import Model, ModelHeader, load_model
 from E3PoseLib.running.ending import exit_status
+from E3PoseLib.running.results.folder import refuse_standing
 
-from ..data.standing import add_overwrite_option, refuse_standing
 from .weights import read_network
 
 MUST_AGREE = {"spacing_mm": "img_res", "clip_fraction": "norm_perc"}

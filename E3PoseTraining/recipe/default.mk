@@ -4,7 +4,8 @@
 # BRAINS is the folder of the label maps (Fidon et al., 2021), EPI that of clinical EPI scouts (.nii.gz; Hoffmann et al.,
 # 2021) with landmarks.csv, whose second column is the fetus, and their poses, poses_ras.csv. Everything is written below
 # WORK. A stage that is done is not done again; a training that was cut off goes on from its last epoch. Who makes a stage
-# anew deletes the folders of all that come after it as well: a training goes on from its own last epoch even so.
+# anew deletes the folders of all that come after it as well: a training goes on from its own last epoch even so, or is
+# refused where its scans are others now.
 
 # With KINDS=all the networks learn on every kind of scan that fetal MR groups have, not on EPI scouts alone, in a WORK of
 # its own; TIMES then multiplies the number of scans, for each kind has fewer.
@@ -198,9 +199,9 @@ FURTHER ?=
 LANDMARKS ?=
 CALIBRATE = $(RUN).calibrate fit $(1) $(FURTHER) --weight 1 $(FURTHER:%=--weight 2) --half \
     $(LANDMARKS:%=--landmarks %) --overwrite
-# A table gets its name once it has all scans.
-COLLECT = $(RUN).calibrate collect $(WORK)/calibration/images $(WORK)/calibration/poses_ras.csv -o $@.part --model $< \
-    --copies 1 --labels $(WORK)/calibration/labels --strange 15 --workers $(WORKERS) --overwrite && mv $@.part $@
+# Status 1 tells of scans that cannot be used: the table lacks them.
+COLLECT = $(RUN).calibrate collect $(WORK)/calibration/images $(WORK)/calibration/poses_ras.csv -o $@ --model $< \
+    --copies 1 --labels $(WORK)/calibration/labels --strange 15 --workers $(WORKERS) --overwrite || [ $$? -eq 1 ]
 $(WORK)/evidence_first.csv: $(WORK)/uncalibrated/default.safetensors $(WORK)/calibration/annotations.csv
 	$(COLLECT)
 $(WORK)/calibrated_first.safetensors: $(WORK)/evidence_first.csv

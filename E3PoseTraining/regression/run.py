@@ -98,8 +98,8 @@ def train_by_name(
     """
     if options.export == "best" and len(options.methods) > 1:
         raise TrainingError(
-            f"--export best goes by the mean over all networks, which need not be at its best where any of these "
-            f"{len(options.methods)} is. Train them one by one, or give --export last."
+            "--export best picks the epoch by the mean error of all networks; none of them need be best there. Train "
+            "them one by one, or give --export last."
         )
     seed_everything(options.seed, verbose=False)
     module = make()

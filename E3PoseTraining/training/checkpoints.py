@@ -63,16 +63,16 @@ class MovableCheckpoint(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         best = self._here(state_dict["best_model_path"])
-        # Without the best checkpoint its score is nothing to keep.
-        if best and Path(best).is_file():
-            state_dict = state_dict | {
-                "dirpath": self.dirpath,
-                "best_model_path": best,
-                "best_k_models": {self._here(path): score for path, score in state_dict["best_k_models"].items()},
-                "kth_best_model_path": self._here(state_dict["kth_best_model_path"]),
-                "last_model_path": self._here(state_dict["last_model_path"]),
-            }
-        super().load_state_dict(state_dict)
+        if not best or not Path(best).is_file():
+            return  # without the best checkpoint its score is nothing to keep
+        here = {
+            "dirpath": self.dirpath,
+            "best_model_path": best,
+            "best_k_models": {self._here(path): score for path, score in state_dict["best_k_models"].items()},
+            "kth_best_model_path": self._here(state_dict["kth_best_model_path"]),
+            "last_model_path": self._here(state_dict["last_model_path"]),
+        }
+        super().load_state_dict(state_dict | here)
 
     def _here(self, path: str) -> str:
         """The file of that name in this run's folder; "" stays "". Of any system's paths this class knows the name."""

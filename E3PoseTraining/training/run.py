@@ -38,7 +38,9 @@ from .progress import LearningCurves, RunProgressBar
 GO_ON = "go on from the last whole epoch with --resume auto"
 """What an interrupted training command says."""
 
-_OF_A_DEAD_PROCESS = re.compile(r"DataLoader worker \(pid|connection (was )?(closed|reset) by peer", re.IGNORECASE)
+_OF_A_DEAD_PROCESS = re.compile(
+    r"DataLoader worker \(pid|connection (was )?(closed|reset) by peer|remote process exit", re.IGNORECASE
+)
 """In what torch says where a reader, or another process of a parallel run, has gone."""
 
 
@@ -200,8 +202,9 @@ def fit(trainer: Trainer, module: LightningModule, data: ScanDataModule, resume:
                 ) from error
             if _OF_A_DEAD_PROCESS.search(str(error)):
                 raise WorkerError(
-                    f"a process was killed, most likely for lack of memory ({str(error).strip().splitlines()[0]}); "
-                    f"{GO_ON}, and fewer --num_workers or --devices or a smaller batch"
+                    f"another process of the run has ended ({str(error).strip().splitlines()[0]}); where it has not "
+                    f"said why, it was killed, most likely for lack of memory: {GO_ON}, and fewer --num_workers or "
+                    "--devices or a smaller batch"
                 ) from error
             raise
 
@@ -267,9 +270,9 @@ def train(
     ]
     training = PreparedScans(scans[0], preparation, augmentation, options.seed)
     validation = PreparedScans(scans[1], preparation)
-    if check is not None:
-        check(validation)
     if resume is None:
+        if check is not None:
+            check(validation)
         folder.make(plain(options), noted)
     fit(trainer, module, ScanDataModule(training, validation, options, batch_size), resume)
     if trainer.is_global_zero:

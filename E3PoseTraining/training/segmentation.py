@@ -92,8 +92,8 @@ def train_segmentation(options: argparse.Namespace) -> None:
         mode="max",
         picture=SegmentationPicture,
         export=export_unet,
-        # Cubes around the object show it.
-        check=None if part == "eyes" or options.upright else objects_in_view,
+        # Cubes around the object show it, and so does the whole scan.
+        check=None if part == "eyes" or options.upright or options.whole_scan else objects_in_view,
     )
 
 

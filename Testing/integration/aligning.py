@@ -1,5 +1,8 @@
 """Three stacks of one head in the scene, and what aligns them at once."""
 
+import copy
+import zlib
+
 import pytest
 from stacks import moved
 
@@ -24,14 +27,31 @@ def stacks(scene):
     return found
 
 
+@pytest.fixture(scope="session")
+def bring_together():
+    """What aligns stacks; the same ones, as most tests have them, once."""
+    from E3PoseLib.running.align.together import align_volumes
+    from E3PoseLib.running.session import Session
+
+    session, known = Session(), {}
+
+    def aligned(volumes, *arguments):
+        stacks = [(one.name, zlib.crc32(one.array.tobytes()), one.voxel_to_ras.tobytes()) for one in volumes]
+        key = repr((stacks, arguments))
+        if key not in known:
+            known[key] = align_volumes(session, volumes, *arguments, lambda stage, fraction: None)
+        return copy.deepcopy(known[key])
+
+    return aligned
+
+
 @pytest.fixture
-def align(panel, installed_model, monkeypatch, two_steps):
+def align(panel, installed_model, bring_together, monkeypatch, two_steps):
     """``align()`` clicks on Align stacks and writes the answer, which no other process computes; what is done meanwhile
     goes between ``align.begin()`` and ``align.end()``."""
     from E3PoseLib.running.align import together
-    from E3PoseLib.running.session import Session
 
-    waiting, session = [], Session()
+    waiting = []
     # Poses alone are the matter here; registration has its own tests.
     monkeypatch.setattr(together, "can_register", lambda: False)
 
@@ -43,7 +63,7 @@ def align(panel, installed_model, monkeypatch, two_steps):
 
             try:
                 isWanted()
-                found, masks = together.align_volumes(session, volumes, model, options, lambda stage, fraction: None)
+                found, masks = bring_together(volumes, model, options)
             except E3PoseError as error:
                 onFailed(error)
             else:

@@ -13,7 +13,7 @@ import pytest
 from head_phantom import head_phantom
 from phantoms import BY_BORDER, make_head, make_small_model
 
-from .aligning import align, aligned, stacks  # noqa: F401 (fixtures)
+from .aligning import align, aligned, bring_together, stacks  # noqa: F401 (fixtures)
 
 REPOSITORY = Path(__file__).parents[2]
 MODULE_FILE = REPOSITORY / "E3Pose" / "E3Pose.py"

@@ -18,8 +18,8 @@ from E3PoseLib.networks.equivariant.network import pool_axes
 from E3PoseTraining.inference import main as inference
 from E3PoseTraining.methods.official import official_matrix
 
-STAGED = ("ep2d_10", "ep2d_14", "ep2d_23", "ep2d_32")
-ESTIMATED = tuple(f"ep2d_{number}" for number in (10, 14, 23))
+STAGED = ("ep2d_10", "ep2d_14", "ep2d_32")
+ESTIMATED = ("ep2d_10", "ep2d_14")
 LEFT_HANDED = "ep2d_14"
 
 

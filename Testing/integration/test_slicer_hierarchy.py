@@ -67,6 +67,7 @@ def test_an_estimate_is_undone_in_one_step(panel, scan_node, undo, estimate_at_o
     first, position = mrml.head_pose(transform), panel.ui.positionLabel.text
     assert undo.GetNumberOfUndoLevels() == 1
 
+    whole = slicer.util.arrayFromVolume(scan_node).copy()
     slicer.util.arrayFromVolume(scan_node)[:, :, :40] = 0
     slicer.util.arrayFromVolumeModified(scan_node)
     estimate_at_once()
@@ -74,6 +75,9 @@ def test_an_estimate_is_undone_in_one_step(panel, scan_node, undo, estimate_at_o
     assert panel.ui.positionLabel.text != position
     undo.Undo()
     assert np.allclose(mrml.head_pose(transform), first)
+    # It is the pose of the whole image, which Undo does not bring back.
+    assert panel.ui.verdictLabel.text.startswith("NOT OF THE IMAGE SHOWN")
+    slicer.util.updateVolumeFromArray(scan_node, whole)
     assert panel.ui.positionLabel.text == position
     assert not mrml.is_edited_mask(panel.ui.outputSegmentationSelector.currentNode())
 

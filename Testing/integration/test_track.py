@@ -132,8 +132,10 @@ def test_a_series_that_fails_stops_no_other(track, tmp_path, moving, capsys):
     assert "no time in seconds" in capsys.readouterr().err
 
 
-def test_series_whose_results_would_meet_are_refused_before_anything_is_followed(track, tmp_path, capsys):
-    (tmp_path / "BOLD_smooth.nii.gz").write_bytes((tmp_path / "bold.nii.gz").read_bytes())
+def test_series_whose_results_would_meet_are_refused_before_anything_is_followed(track, tmp_path, moving, capsys):
+    images, _, voxel_to_ras = moving
+    for name in ("bold", "BOLD_smooth"):
+        write_series(tmp_path / f"{name}.nii.gz", images[:2], (*SHAPE, 2), voxel_to_ras, 2.0, np.dtype(np.float32))
     assert track("--smooth", "--overwrite", series=("bold.nii.gz", "BOLD_smooth.nii.gz")) == 2
     said = capsys.readouterr().err
     assert "BOLD_smooth_poses.npy would be of bold and of BOLD_smooth" in said and "different folders" in said

@@ -20,6 +20,7 @@ from .models import add_models
 from .options import (
     add_device_option,
     add_model_options,
+    add_overwrite_option,
     check_none_empty,
     model_asked_for,
     positive_int,
@@ -28,7 +29,7 @@ from .options import (
 from .stacks import add_stacks
 from .training import training_part
 
-__all__ = ["add_device_option", "check_none_empty", "main", "positive_int", "voxel_size"]
+__all__ = ["add_device_option", "add_overwrite_option", "check_none_empty", "main", "positive_int", "voxel_size"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

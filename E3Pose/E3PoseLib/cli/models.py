@@ -26,12 +26,12 @@ def import_weights(options: argparse.Namespace) -> int:
     """Make one model file of official weights."""
     from ..errors import OutputError
     from ..models.model import import_official
+    from ..running.results.folder import refuse_standing
 
     target = Path(options.output)
     if target.suffix != ".safetensors":
         raise OutputError(f"{target}: a model file ends in .safetensors")
-    if target.exists() and not options.overwrite:
-        raise OutputError(f"{target}: stands already; replace it with --overwrite")
+    refuse_standing([target], options.overwrite)
     model = import_official(options.unet, options.e3cnn)
     model.save(target)
     print(f"{target}: U-Net {model.header.segmentation}, E(3)-CNN {model.header.rotation}")

@@ -40,6 +40,11 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
 
 
+def add_overwrite_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--overwrite``; see `running.results.folder.refuse_standing`."""
+    parser.add_argument("--overwrite", action="store_true", help="replace what stands where the results go")
+
+
 def number(text: str) -> float:
     """A number from the command line."""
     try:

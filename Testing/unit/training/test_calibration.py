@@ -270,8 +270,10 @@ def test_after_an_interrupt_what_is_done_is_kept(cohort, capsys, monkeypatch, en
     monkeypatch.setattr(collecting, "_rows_of_job", ends_in_the_last)
     assert collect_by_command(cohort) == 130
     said = capsys.readouterr().err
-    assert "has the poses of 2 of 3 scans" in said and "interrupted; run the same command again with --over" in said
-    assert scans_of(cohort / "out" / "table.csv") == {"scans set s0", "scans set s1"}
+    part = cohort / "out" / "table.csv.part"
+    assert f"{part}: has the poses of 2 of 3 scans" in said and "interrupted; run the same command again" in said
+    # What lacks scans is not called the table.
+    assert scans_of(part) == {"scans set s0", "scans set s1"} and not (cohort / "out" / "table.csv").exists()
 
 
 def test_what_will_not_do_is_said_before_any_scan_is_estimated(cohort, capsys):
@@ -388,7 +390,7 @@ def test_few_fetuses_are_enough_and_one_is_not(tmp_path, capsys):
     assert (tmp_path / "out.safetensors").read_bytes() == before
     assert main(["fit", str(two), *flags, "--overwrite"]) == 0
     assert (tmp_path / "out.safetensors").read_bytes() != before
-    assert "not judged, as without some of the fetuses there are too few: all poses whose" in capsys.readouterr().out
+    assert "not judged on fetuses that a fit has not seen: all poses whose" in capsys.readouterr().out
     (tmp_path / "out.safetensors").unlink()
     one = written(evidence, tmp_path / "one.csv", fetuses=["A"] * 800)
     assert main(["fit", str(one), *flags]) == 2
@@ -424,13 +426,13 @@ def test_scans_that_a_fit_has_seen_are_not_called_other_scans(tmp_path, capsys):
     table = written(made_evidence(400, 6), tmp_path / "table.csv")
     assert main(["fit", str(table), *flags, "--judge", str(table)]) == 0
     said = capsys.readouterr().out
-    assert "not other scans: 400 of 400 answers are of fetuses, or scans, that by their names" in said
+    assert "Not all are other scans: of 400 answers 400 are of fetuses, or scans, that by name" in said
     assert "On other scans" not in said
     # Other scans of some of the fetuses, which are called "fetus 0" to "fetus 99".
     others = made_evidence(200, 7)
     half = written(others, tmp_path / "half.csv", fetuses=[f"fetus {50 + n // 2}" for n in range(200)])
     assert main(["fit", str(table), *flags, "--judge", str(half)]) == 0
-    assert "100 of 200 answers" in capsys.readouterr().out
+    assert "of 200 answers 100 are of fetuses" in capsys.readouterr().out
     unseen = written(others, tmp_path / "unseen.csv", fetuses=["unseen"] * 200)
     assert main(["fit", str(table), *flags, "--judge", str(unseen)]) == 0
     assert "\nOn other scans:\n" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Data sets are found, checked by name, and read as inference sees them."""
 
 import gzip
+import os
 import shutil
 
 import nibabel as nib
@@ -251,12 +252,14 @@ def test_a_scan_that_trains_does_not_validate(own_data, data, tmp_path):
     assert [len(side) for side in find_both_sides([*paths, *others, "run"], None, True, "")[:2]] == [3, 2]
     with pytest.raises(DatasetError, match=r"3 problems:\n.*images/head_3_00.nii.gz both trains and validates"):
         find_both_sides([*paths, *paths, "run"], None, True, "")
-    for name in ("images", "labels"):
-        (tmp_path / "linked" / name).mkdir(parents=True)
-        (tmp_path / "linked" / name / "other.nii.gz").symlink_to(own_data / name / "head_3_01.nii.gz")
-    linked = [str(tmp_path / "linked" / name) for name in ("images", "labels")]
-    with pytest.raises(DatasetError, match=r"other.nii.gz both trains and validates"):
-        find_both_sides([*paths[:2], *linked, "run"], None, False, "")
+    # By a link of either kind: sets of the project are hard links.
+    for kind in (os.symlink, os.link):
+        for name in ("images", "labels"):
+            (tmp_path / kind.__name__ / name).mkdir(parents=True)
+            kind(own_data / name / "head_3_01.nii.gz", tmp_path / kind.__name__ / name / "other.nii.gz")
+        linked = [str(tmp_path / kind.__name__ / name) for name in ("images", "labels")]
+        with pytest.raises(DatasetError, match=r"other.nii.gz both trains and validates"):
+            find_both_sides([*paths[:2], *linked, "run"], None, False, "")
 
 
 def test_a_fold_to_validate_is_refused_where_no_table_names_folds(own_data, data):

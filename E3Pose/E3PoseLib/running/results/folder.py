@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...errors import OutputError
 from ...imaging.files import PART_PREFIX
-from ..scans.folders import folder_identity
+from ..scans.folders import place_identity
 from ..scans.tasks import Task
 from .files import result_file
 
@@ -41,6 +41,28 @@ def prepare_folder(folder: str | os.PathLike) -> Path:
         raise OutputError(f"{folder}: cannot be written to ({error.strerror}); choose another output folder") from error
     remove_old_parts(folder, now)
     return folder
+
+
+def refuse_standing(paths: Iterable[Path], overwrite: bool) -> None:
+    """For the beginning of a command, before anything is worked out.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files that will be written.
+    overwrite : bool
+        Whether the user has allowed to replace them.
+
+    Raises
+    ------
+    OutputError
+        One of them is there and must not be replaced, or is a folder, which never is.
+    """
+    for path in paths:
+        if path.is_dir():
+            raise OutputError(f"{path}: is a folder; choose another place")
+        if not overwrite and os.path.lexists(path):
+            raise OutputError(f"{path}: stands already; choose another place, or replace it with --overwrite")
 
 
 def remove_old_parts(folder: Path, now: float) -> None:
@@ -74,7 +96,7 @@ def check_folder(folder: Path, tasks: Iterable[Task]) -> None:
 
     def identity_of(place: Path) -> Hashable:
         if place not in identities:
-            identities[place] = folder_identity(place)
+            identities[place] = place_identity(place)
         return identities[place]
 
     with_results, with_scans = {}, {}

@@ -100,25 +100,25 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def folder_identity(folder: Path) -> Hashable:
-    """What tells a folder from others, whatever path leads to it: by a link, a mount, or in another case."""
+def place_identity(place: Path) -> Hashable:
+    """What tells a file or folder from others, whatever path leads to it: by a link, a mount, or in another case."""
     try:
-        status = os.stat(folder)  # noqa: PTH116 (Path.stat of Python 3.10 hides it from tests)
+        status = os.stat(place)  # noqa: PTH116 (Path.stat of Python 3.10 hides it from tests)
         # Some network drives of Windows number nothing.
-        return (status.st_dev, status.st_ino) if status.st_ino else folder.resolve()
+        return (status.st_dev, status.st_ino) if status.st_ino else place.resolve()
     except OSError:
-        return folder
+        return place
 
 
 def _folders(folder: Path, recursive: bool | None, apart_from: str | os.PathLike | None) -> Iterator[Path]:
     """The folder and, by name, those in it, each once, wherever links lead."""
     seen: set[Hashable] = set()
     if apart_from is not None and is_folder(Path(apart_from)):
-        seen.add(folder_identity(Path(apart_from)))
+        seen.add(place_identity(Path(apart_from)))
     waiting = [folder]
     while waiting:
         place = waiting.pop()
-        identity = folder_identity(place)
+        identity = place_identity(place)
         # The folder itself was asked for, even if results were to go there; that is refused elsewhere, in words.
         if identity in seen and place != folder:
             continue
