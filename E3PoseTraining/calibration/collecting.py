@@ -133,11 +133,14 @@ def collect(
                 "a process was killed, most likely for lack of memory: run the same command again with fewer --workers"
             ) from error
         finally:
-            table = output if done == total else output.with_name(f"{output.name}.part")
+            part = output.with_name(f"{output.name}.part")
             if rows:
+                table = output if done == total else part
                 write_table(table, tuple(rows[0]), (tuple(row.values()) for row in rows))
-            if rows and done < total:
-                print(f"{table}: has the poses of {done} of {total} scans", file=sys.stderr)
+            if done == total:
+                part.unlink(missing_ok=True)
+            elif rows:
+                print(f"{part}: has the poses of {done} of {total} scans", file=sys.stderr)
     if not rows and left_out:
         raise DatasetError(listing("No scan can be used", left_out))
     if not rows:
