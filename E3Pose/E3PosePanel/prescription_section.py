@@ -61,7 +61,7 @@ class PrescriptionSection:
 
     def _plan(self):
         """The stack, in the scan's own coordinates, and its text."""
-        from E3PoseLib.prescription import StackSettings, plan_stack, prescription_text
+        from E3PoseLib.prescription import CUT_BRAIN, StackSettings, plan_stack, prescription_text
 
         parameters, volume = self._parameterNode, self._parameterNode.inputVolume
         transform, segmentation = parameters.outputTransform, parameters.outputSegmentation
@@ -81,29 +81,36 @@ class PrescriptionSection:
             margin=parameters.stackMargin,
             max_slices=MAX_SLICES,
         )
-        stack = plan_stack(parameters.stackPlane.value, toScan @ pose, voxels, toScan @ voxelToWorld, settings)
-        return stack, prescription_text(volume.GetName(), [stack], *self._doubts(transform, volume))
+        isCut = mrml.read_result(transform)["confidence"].get("border_share", 0) > 0
+        place = toScan @ pose, voxels, toScan @ voxelToWorld
+        stack = plan_stack(parameters.stackPlane.value, *place, settings, isCut)
+        level, sentences, ofFile = self._doubts(transform, volume)
+        sentences = [CUT_BRAIN, *sentences] if isCut else sentences
+        return stack, prescription_text(volume.GetName(), [stack], level, sentences, ofFile)
 
     @staticmethod
-    def _doubts(transform, volume) -> tuple[str, list[str]]:
-        """The level of a pose's confidence, and all that is to be known before it is used.
+    def _doubts(transform, volume) -> tuple[str, list[str], list[str]]:
+        """The level of a pose's confidence, all that is to be known before it is used, and the doubts of the file.
 
-        Where a person has checked or corrected the pose, its confidence says nothing any more.
+        Where a person has checked or corrected the pose, its confidence says nothing any more. Of how the scan lies in
+        the patient no eye can tell.
         """
-        result = {**mrml.read_result(transform), "changes": mrml.changes_since(transform)}
+        result, ofFile = {**mrml.read_result(transform), "changes": mrml.changes_since(transform)}, []
         if mrml.review_state(result) == mrml.ESTIMATED:
             level = "low" if mrml.marks_of(result) else result["confidence"]["level"]
             sentences = result_text.all_warnings(result)
         else:
             level, sentences = "high", [result_text.verdict(result).rstrip("."), *result["changes"]]
-        if mrml.why_outdated(transform):
+            if result["confidence"].get("orientation_doubtful"):
+                ofFile = [_("of the estimate: {warning}").format(warning=one) for one in result["warnings"]]
+        if mrml.why_of_another_image(transform):
             level = "low"
         if mrml.has_left_scanner(transform):
             level = "low"
             sentences.append(_("the scan got other coordinates since its pose was estimated: the scanner has its own"))
         if volume.GetTransformNodeID():
             sentences.append(_("the scan sits under a transform; the numbers are those of the scan without it"))
-        return level, sentences
+        return level, sentences, ofFile
 
     def _draw(self, stack) -> None:
         """Draw a stack, or none; those of other scans are hidden."""

@@ -60,6 +60,8 @@ def test_every_scan_gets_its_files_and_a_row(scans, estimate, tmp_path):
         np.testing.assert_array_equal(document["canonical_to_ras"], matrix)
         # Upright, the head's centre is the middle of the resliced cube.
         resliced = read_volume(out / f"{row['frame_id']}_resliced.nii.gz")
+        header = nib.load(out / f"{row['frame_id']}_resliced.nii.gz").header
+        assert (int(header["sform_code"]), int(header["qform_code"])) == (2, 2)  # no longer the scanner's world
         middle = (np.array(resliced.shape) - 1) / 2
         np.testing.assert_allclose(transform_points(resliced.voxel_to_ras, middle), 0, atol=1e-4)
 

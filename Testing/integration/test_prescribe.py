@@ -2,6 +2,7 @@
 
 import json
 
+import nibabel as nib
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -59,6 +60,27 @@ def test_document_text_and_picture_hold_the_same_stacks(prescribe, tmp_path, cap
     assert said.startswith(text) and text.startswith("WARNING: THE POSE IS DOUBTFUL")
     assert text.index(document["warnings"][-1]) < text.index("CORONAL")
     assert all(str(out / name) in said for name in NAMES)
+
+
+@pytest.mark.parametrize(("sform", "qform", "said"), [(4, 4, "MNI"), (2, 1, "aligned to"), (0, 2, "qform code 2")])
+def test_coordinates_of_another_world_are_no_scanner_s(prescribe, tmp_path, sform, qform, said):
+    image = nib.load(tmp_path / "own.nii.gz")
+    image.set_sform(image.affine, code=sform)
+    image.set_qform(image.affine, code=qform)
+    nib.save(image, tmp_path / "other.nii.gz")
+    assert prescribe(scan="other.nii.gz") == 0
+    first, second, *_ = (tmp_path / "out" / "other_prescription.txt").read_text(encoding="utf-8").splitlines()
+    assert (
+        first.startswith("WARNING: the file leaves open whether its coordinates are the scanner's") and said in second
+    )
+    document = json.loads((tmp_path / "out" / "other_prescription.json").read_text(encoding="utf-8"))
+    assert said in document["warnings"][0]
+
+
+def test_a_scan_in_the_scanner_s_coordinates_has_no_such_warning(prescribe, tmp_path):
+    assert prescribe() == 0
+    text = (tmp_path / "out" / "own_prescription.txt").read_text(encoding="utf-8")
+    assert "the file leaves open" not in text
 
 
 def test_the_document_of_estimate_has_the_same_planes(prescribe, tmp_path, small_model_file):

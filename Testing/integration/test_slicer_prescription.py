@@ -1,6 +1,7 @@
 """Slices planned in the panel: in the scanner's coordinates wherever the scan is put, doubts first, nothing harmed."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ def planned(estimated, scan_node):
     pose = mrml.head_pose(estimated.ui.outputTransformSelector.currentNode())
     segmentation = estimated.ui.outputSegmentationSelector.currentNode()
     mrml.write_mask(segmentation, ball(scan_node, pose, 40.0), mrml.read_scan(scan_node))
+    set_confidence(estimated.ui.outputTransformSelector.currentNode(), border_share=0.0)  # the ball is whole
     estimated.ui.prescriptionCollapsibleButton.collapsed = False
     return estimated
 
@@ -37,11 +39,12 @@ def coronal(panel) -> str:
     return panel.ui.prescriptionText.plainText
 
 
-def set_confidence(transform, level: str, warnings: list[str]) -> None:
+def set_confidence(transform, warnings: list[str] | None = None, **confidence) -> None:
     from E3PoseLib import mrml
 
     result = mrml.read_result(transform)
-    result["confidence"]["level"], result["warnings"] = level, warnings
+    result["confidence"].update(confidence)
+    result["warnings"] = result["warnings"] if warnings is None else warnings
     transform.SetAttribute(mrml.RESULT_ATTRIBUTE, json.dumps(result))
 
 
@@ -56,7 +59,7 @@ def test_nothing_is_planned_while_the_section_is_folded_away(planned, scene):
 def test_the_text_is_that_of_the_command_line_and_is_copied_whole(app, planned, scan_node):
     from E3PoseLib import prescription
 
-    set_confidence(planned.ui.outputTransformSelector.currentNode(), "high", [])
+    set_confidence(planned.ui.outputTransformSelector.currentNode(), [], level="high")
     text = coronal(planned)
     assert text == prescription.prescription_text("phantom", [stack_of(planned, scan_node)], "high", [])
     planned.ui.copyPrescriptionButton.click()
@@ -79,7 +82,7 @@ def test_choices_change_the_stack(planned):
 
 def test_doubts_come_before_all_numbers(planned):
     transform = planned.ui.outputTransformSelector.currentNode()
-    set_confidence(transform, "low", ["the head is cut by the edge of the scan"])
+    set_confidence(transform, ["the head is cut by the edge of the scan"], level="low")
     lines = coronal(planned).splitlines()
     assert lines[0].startswith("WARNING: THE POSE IS DOUBTFUL")
     assert lines[2] == "  - the head is cut by the edge of the scan"
@@ -87,6 +90,33 @@ def test_doubts_come_before_all_numbers(planned):
     lines = planned.ui.prescriptionText.plainText.splitlines()
     assert lines[0] == "Note on the pose:"
     assert lines[1] == "  - Checked by eye. The confidence of the estimate was low"
+    # Of how the scan lies in the patient no eye can tell.
+    doubt = "the file does not say how it lies in the patient"
+    set_confidence(transform, [doubt], orientation_doubtful=True)
+    planned.prescriptionSection.refresh()
+    lines = planned.ui.prescriptionText.plainText.splitlines()
+    assert lines[0].startswith("WARNING: the file leaves open") and lines[1] == f"  - of the estimate: {doubt}"
+
+
+def test_the_whole_of_a_brain_that_is_cut_is_planned_for(planned, scan_node):
+    from E3PoseLib import mrml
+
+    transform = planned.ui.outputTransformSelector.currentNode()
+    pose = np.array(mrml.read_result(transform)["canonical_to_ras"])
+    seen, matrix = ball(scan_node, pose, 40.0), mrml.voxel_to_parent(scan_node)
+    voxels = np.argwhere(seen)
+    is_beyond = (voxels @ matrix[:3, :3].T + matrix[:3, 3] - pose[:3, 3]) @ pose[:3, 1] > 10
+    seen[tuple(voxels[is_beyond].T)] = 0
+    mrml.write_mask(planned.ui.outputSegmentationSelector.currentNode(), seen, mrml.read_scan(scan_node))
+    coronal(planned)
+    slices = []
+    for share in (0.0, 0.1):
+        set_confidence(transform, [], level="high", border_share=share)
+        planned.prescriptionSection.refresh()
+        text = planned.ui.prescriptionText.plainText
+        slices.append(int(re.search(r"CORONAL of the head: (\d+) slices", text)[1]))
+        assert ("the scan ends in the brain" in text) == (share > 0)
+    assert 9 <= slices[1] - slices[0] <= 11  # some 30 mm at 3 mm
 
 
 @pytest.mark.parametrize("when", ["before the estimate", "after it"])
@@ -107,7 +137,8 @@ def test_numbers_are_the_scanner_s_under_a_transform(panel, scan_node, scene, es
     voxels, to_world = mrml.mask_voxels(panel.ui.outputSegmentationSelector.currentNode())
     inverse = np.linalg.inv(outer)
     settings = prescription.StackSettings((900, 900), max_slices=256)
-    stack = prescription.plan_stack("axial", inverse @ pose, voxels, inverse @ to_world, settings)
+    # By this model the phantom's brain fills the scan.
+    stack = prescription.plan_stack("axial", inverse @ pose, voxels, inverse @ to_world, settings, is_cut=True)
     text = panel.ui.prescriptionText.plainText
     assert prescription.siemens_numbers(stack).orientation in text
     assert prescription.siemens_numbers(stack).position in text

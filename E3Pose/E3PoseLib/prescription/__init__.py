@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "CUT_BRAIN": "stack",
     "PLANES": "settings",
     "PhilipsNumbers": "philips",
     "SiemensNumbers": "siemens",

@@ -21,7 +21,7 @@ NOT_CLINICAL = "Research software, not for clinical use."
 
 
 def planes_in_numbers(
-    canonical_to_ras: np.ndarray, mask: np.ndarray, voxel_to_ras: np.ndarray
+    canonical_to_ras: np.ndarray, mask: np.ndarray, voxel_to_ras: np.ndarray, is_cut: bool = False
 ) -> dict[str, Any] | None:
     """The three planes of the head through the middle of the brain's box, by their names, in the main `plane_numbers`.
 
@@ -34,7 +34,7 @@ def planes_in_numbers(
     """
     if not np.any(mask):
         return None
-    planes = head_planes(canonical_to_ras, mask, voxel_to_ras)
+    planes = head_planes(canonical_to_ras, mask, voxel_to_ras, is_cut)
     numbers = {name: plane_numbers(plane) for name, plane in planes.items()}
     return {name: {part: one[part] for part in ("ras", "siemens", "philips")} for name, one in numbers.items()}
 
@@ -72,8 +72,10 @@ def stack_numbers(stack: Stack) -> dict[str, Any]:
     }
 
 
-def prescription_text(name: str, stacks: Sequence[Stack], level: str, warnings: Iterable[str]) -> str:
-    """A prescription to type from; what is doubtful about the pose comes first.
+def prescription_text(
+    name: str, stacks: Sequence[Stack], level: str, warnings: Iterable[str], of_file: Iterable[str] = ()
+) -> str:
+    """A prescription to type from; what is doubtful about the scan's file and the pose comes first.
 
     Parameters
     ----------
@@ -84,8 +86,10 @@ def prescription_text(name: str, stacks: Sequence[Stack], level: str, warnings: 
         Of the pose's confidence: high, moderate, low.
     warnings : iterable of str
         Of the pose.
+    of_file : iterable of str
+        Why its coordinates may not be the scanner's.
     """
-    lines = doubt_lines(level, warnings)
+    lines = [*file_lines(of_file), *doubt_lines(level, warnings)]
     lines += [f"Slices along the planes of the head in {name}. {NOT_CLINICAL}", ""]
     for stack in stacks:
         lines += [*_stack_lines(stack), ""]
@@ -95,6 +99,17 @@ def prescription_text(name: str, stacks: Sequence[Stack], level: str, warnings: 
         "GE: no reliable description of what its console takes was found; use the DICOM vectors.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def file_lines(doubts: Iterable[str]) -> list[str]:
+    """What to know of a scan's file before any number of a prescription is used, however sure the pose is.
+
+    >>> file_lines([])
+    []
+    """
+    lines = [f"  - {sentence}" for sentence in doubts]
+    head = "WARNING: the file leaves open whether its coordinates are the scanner's, which no picture of it shows."
+    return [head, *lines, ""] if lines else []
 
 
 def doubt_lines(level: str, warnings: Iterable[str]) -> list[str]:

@@ -11,6 +11,9 @@ from ..errors import PrescriptionError
 from ..imaging.geometry import check_rigid, invert_rigid, outermost_voxels, transform_points
 from .settings import PLANES, StackSettings
 
+CUT_BRAIN = "the scan ends in the brain: on that side the slices reach as far as what is seen does on the other"
+"""What is to be known of slices around a brain that is cut."""
+
 ROUNDING_SLICES = 1e-6
 """Part of a slice by which the brain may stick out of a stack: rounding alone must not add a slice."""
 
@@ -117,9 +120,12 @@ class Stack(SlicePlane):
 
 
 def brain_box(
-    canonical_to_ras: np.ndarray, mask: np.ndarray, voxel_to_ras: np.ndarray
+    canonical_to_ras: np.ndarray, mask: np.ndarray, voxel_to_ras: np.ndarray, is_cut: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """The box along the head's axes that holds all of the brain mask's voxels, edges included.
+
+    Of a brain that the scan cuts the mask shows a part, and the pose has the middle of the whole: the box then reaches
+    as far to one side of that as to the other.
 
     Parameters
     ----------
@@ -129,6 +135,8 @@ def brain_box(
         Shape ``[I, J, K]``, not 0 in the brain.
     voxel_to_ras : np.ndarray
         Shape ``[4, 4]``, of the mask.
+    is_cut : bool
+        Whether the scan ends in the brain.
 
     Returns
     -------
@@ -148,12 +156,18 @@ def brain_box(
     voxel_to_canonical = invert_rigid(canonical_to_ras) @ voxel_to_ras
     centres = transform_points(voxel_to_canonical, index)
     half_voxel = np.abs(voxel_to_canonical[:3, :3]).sum(axis=1) / 2
-    return centres.min(axis=0) - half_voxel, centres.max(axis=0) + half_voxel
+    low, high = centres.min(axis=0) - half_voxel, centres.max(axis=0) + half_voxel
+    if is_cut:
+        reach = np.maximum(-low, high)
+        return -reach, reach
+    return low, high
 
 
-def head_planes(canonical_to_ras: np.ndarray, mask: np.ndarray, voxel_to_ras: np.ndarray) -> dict[str, SlicePlane]:
+def head_planes(
+    canonical_to_ras: np.ndarray, mask: np.ndarray, voxel_to_ras: np.ndarray, is_cut: bool = False
+) -> dict[str, SlicePlane]:
     """The planes of the head through the middle of its `brain_box`; parameters and errors as there."""
-    box = brain_box(canonical_to_ras, mask, voxel_to_ras)
+    box = brain_box(canonical_to_ras, mask, voxel_to_ras, is_cut)
     return {name: _plane_through(name, canonical_to_ras, *box) for name in PLANES}
 
 
@@ -163,6 +177,7 @@ def plan_stack(
     mask: np.ndarray,
     voxel_to_ras: np.ndarray,
     settings: StackSettings | None = None,
+    is_cut: bool = False,
 ) -> Stack:
     """Plan slices in a plane of the head, as few as cover the brain and a margin.
 
@@ -181,6 +196,8 @@ def plan_stack(
         Shape ``[4, 4]``, of the mask.
     settings : StackSettings, optional
         Its defaults if not given.
+    is_cut : bool
+        Whether the scan ends in the brain, see `brain_box`.
 
     Returns
     -------
@@ -194,7 +211,7 @@ def plan_stack(
         If the pose is not rigid.
     """
     settings = settings or StackSettings()
-    low, high = brain_box(canonical_to_ras, mask, voxel_to_ras)
+    low, high = brain_box(canonical_to_ras, mask, voxel_to_ras, is_cut)
     place = _plane_through(plane, canonical_to_ras, low, high)
     row, column = np.abs(PLANES[plane])
     edges = high - low + 2 * settings.margin

@@ -53,6 +53,23 @@ def test_every_voxel_of_the_brain_and_its_margin_lie_in_a_slice(head_and_mask, p
     assert np.ptp(depth) + 2 * margin > stack.length - stack.spacing
 
 
+@pytest.mark.parametrize("end", [SUPERIOR, -SUPERIOR, ANTERIOR])
+def test_of_a_brain_that_the_scan_cuts_the_whole_is_covered(head_and_mask, end):
+    """The pose has the middle of the whole; the mask lacks what lies beyond the end."""
+    pose, mask = head_and_mask
+    points = voxel_corners(mask)
+    places = transform_points(np.linalg.inv(pose) @ mask.voxel_to_ras, np.argwhere(mask.array > 0))
+    seen = mask.array.copy()
+    seen[tuple(np.argwhere(mask.array > 0)[places @ end > 12].T)] = 0
+    assert 0.1 < 1 - seen.astype(bool).sum() / mask.array.astype(bool).sum() < 0.5
+    outside = {}
+    for is_cut in (False, True):
+        planes = [plan_stack(plane, pose, seen, mask.voxel_to_ras, StackSettings(), is_cut) for plane in PLANES]
+        depths = [np.abs((points - stack.centre) @ stack.normal) - stack.length / 2 for stack in planes]
+        outside[is_cut] = max(depth.max() for depth in depths)
+    assert outside[True] <= 0 < outside[False]
+
+
 @pytest.mark.parametrize("gap", [1.5, -1.0])
 def test_with_gaps_or_overlap_the_ends_are_covered_too(head_and_mask, gap):
     stack = planned(head_and_mask, "coronal", gap=gap, margin=5)
@@ -145,6 +162,9 @@ def test_doubts_come_before_any_number(head_and_mask):
     moderate = prescription_text("scan", stacks, "moderate", []).splitlines()
     assert moderate[0].startswith("WARNING: the confidence of the pose is moderate")
     assert prescription_text("scan", stacks, "high", []).splitlines()[0].startswith("Slices along the planes")
+    # What is doubtful about the file no confidence of the pose makes good.
+    of_file = prescription_text("scan", stacks, "high", [], ["left and right may be swapped"]).splitlines()
+    assert of_file[0].startswith("WARNING: the file leaves open") and of_file[1] == "  - left and right may be swapped"
 
 
 def test_the_package_needs_numpy_alone():

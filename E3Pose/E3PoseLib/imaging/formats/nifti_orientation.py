@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from ...errors import VolumeError
@@ -18,6 +19,14 @@ _LONGEST_QUATERNION = 1.001
 """Length of (b, c, d) up to which it counts as a rounded rotation by 180°; nifti_clib normalises it too."""
 
 _AGREEMENT_MM = 1.0
+
+_OTHER_WORLDS = {
+    2: "of something that it was aligned to",
+    3: "of Talairach's atlas",
+    4: "of the MNI's atlas",
+    5: "of an atlas",
+}
+"""Of the codes of a form, all but that of the scanner's coordinates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +89,22 @@ def orientation(header: nib.Nifti1Header, edges: tuple[int, int, int], path: Pat
         doubt = "the file's qform and sform disagree by more than 1 mm; the sform was used"
         return Orientation(sform, doubts=(doubt,))
     return Orientation(sform, doubts=placeholder_doubt(sform))
+
+
+def other_coordinates(path: Path) -> str | None:
+    """What a NIfTI file says of its coordinates where they are not the scanner's; None where they are, or it says
+    nothing, and of files of other formats.
+    """
+    try:
+        header = nib.load(path).header
+    except (OSError, ImageFileError):
+        return None
+    for form in ("sform", "qform"):
+        code = int(header.get(f"{form}_code", 0)) if isinstance(header, nib.Nifti1Header) else 0
+        if code > 0:
+            world = _OTHER_WORLDS.get(code)
+            return None if world is None else f"by its {form} code {code} its coordinates are those {world}"
+    return None
 
 
 def _in_mm(affine: np.ndarray, header: nib.Nifti1Header) -> np.ndarray:

@@ -94,10 +94,11 @@ def run_prescribe(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
     )
     planes = list(dict.fromkeys(options.plane or PLANES))
     with made_to_stay():
+        from ...imaging.formats.nifti_orientation import other_coordinates
         from ...method.estimator import PoseEstimator
         from ...models.model import load_model
         from ...prescription.report import doubt_lines, prescription_text
-        from ...prescription.stack import plan_stack
+        from ...prescription.stack import CUT_BRAIN, plan_stack
         from ..picture import check_can_draw
         from ..results.bundle import Bundle
         from ..results.folder import check_folder, prepare_folder
@@ -131,15 +132,19 @@ def run_prescribe(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         print(f"{task.name}: failed: {error}", file=sys.stderr)
         return SOME_FAILED
     pose, mask, voxel_to_ras = estimate.canonical_to_ras, estimate.mask, volume.voxel_to_ras
+    is_cut = estimate.confidence.border_share > 0
     try:
-        stacks = [plan_stack(plane, pose, mask, voxel_to_ras, settings) for plane in planes]
+        stacks = [plan_stack(plane, pose, mask, voxel_to_ras, settings, is_cut) for plane in planes]
     except PrescriptionError:
         # A brain that no stack covers may be none.
         for line in doubt_lines(estimate.confidence.level, estimate.warnings):
             print(line, file=sys.stderr)
         raise
-    text = prescription_text(task.name, stacks, estimate.confidence.level, estimate.warnings)
-    _write(bundle, origin, text, volume, estimate, stacks)
+    other = other_coordinates(task.path)
+    of_file = [*volume.doubts, *([] if other is None else [other])]
+    warnings = [*([CUT_BRAIN] if is_cut else []), *(one for one in estimate.warnings if one not in of_file)]
+    text = prescription_text(task.name, stacks, estimate.confidence.level, warnings, of_file)
+    _write(bundle, origin, text, volume, estimate, stacks, [*of_file, *warnings])
     print(text, end="")
     for path in files.values():
         print(f"  {path}")
@@ -169,6 +174,7 @@ def _write(
     volume: Volume,
     estimate: PoseEstimate,
     stacks: list[Stack],
+    warnings: list[str],
 ) -> None:
     """All files or none: they take their places together, the document last."""
     from ...prescription.report import NOT_CLINICAL, stack_numbers
@@ -178,7 +184,7 @@ def _write(
         **origin,
         "note": NOT_CLINICAL,
         "confidence": estimate.confidence.as_dict(),
-        "warnings": list(estimate.warnings),
+        "warnings": warnings,
         "canonical_to_ras": estimate.canonical_to_ras,
         "stacks": {stack.plane: stack_numbers(stack) for stack in stacks},
     }

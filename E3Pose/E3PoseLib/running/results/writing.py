@@ -13,7 +13,7 @@ import numpy as np
 from ...errors import OutputError
 from ...imaging.files import whole_file
 from ...imaging.geometry import write_itk, write_npy
-from ...imaging.volume import Volume, write_volume
+from ...imaging.volume import ALIGNED_CODE, Volume, write_volume
 from ..scans.tasks import Task
 from .files import ENDINGS, UNFINISHED_ENDING, Writers, result_file, result_files, wanted_kinds
 from .placing import place_together, unfinished
@@ -102,7 +102,8 @@ def _write(parts: Mapping[str, Path], volume: Volume, estimate: PoseEstimate, se
             raise OutputError(f"{parts['mask']}: the method {settings.method} gives no mask; do without --save-mask")
         write_volume(parts["mask"], Volume(estimate.mask, volume.voxel_to_ras, name=f"mask of {volume.name}"))
     if settings.reslice_spacing is not None:
-        write_volume(parts["resliced"], reslice(volume, estimate.canonical_to_ras, settings.reslice_spacing))
+        resliced = reslice(volume, estimate.canonical_to_ras, settings.reslice_spacing)
+        write_volume(parts["resliced"], resliced, ALIGNED_CODE)
 
 
 def _document(
@@ -130,7 +131,9 @@ def _document(
         "eyes": eyes_in_numbers(estimate),
         "prescription": None
         if estimate.mask is None
-        else planes_in_numbers(estimate.canonical_to_ras, estimate.mask, volume.voxel_to_ras),
+        else planes_in_numbers(
+            estimate.canonical_to_ras, estimate.mask, volume.voxel_to_ras, estimate.confidence.border_share > 0
+        ),
         "figures": dict(estimate.figures),
         "warnings": list(estimate.warnings),
         "timings_seconds": estimate.timings,
