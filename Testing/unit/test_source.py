@@ -129,3 +129,28 @@ def test_all_files_of_a_scan_are_remembered(tmp_path):
     before = source.record()["sha256"]
     (tmp_path / "pair.img").write_bytes(b"other voxels")
     assert Source(tmp_path / "pair.hdr").record()["sha256"] != before
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "voxels"),
+    [
+        ("a.mhd", "ElementDataFile = v%03d.raw 0 4 2\n", ["v000.raw", "v002.raw", "v004.raw"]),
+        ("a.mhd", "ElementDataFile = v%03d.raw 3\n", ["v003.raw", "v004.raw", "v005.raw"]),
+        ("a.mhd", "ElementDataFile = v%03d.raw\n", [f"v00{n}.raw" for n in range(1, 6)]),
+        ("a.mhd", "ElementDataFile = v%03d.raw 4 5 0\n", ["v004.raw", "v005.raw"]),
+        ("a.mhd", "ElementDataFile = LIST\r\nv005.raw\r\nin/v.raw\r\n", ["in/v.raw", "v005.raw"]),
+        ("a.mhd", "ElementDataFile = v%0999999999d.raw 0 4 1\n", []),
+        ("a.mhd", f"ElementDataFile = {'v' * 3000}\n", []),
+        ("a.nhdr", "data file: v%03d.raw 5 4 -1 2\n", ["v004.raw", "v005.raw"]),
+        ("a.nhdr", "data file: v%03d.raw 1 999999999 1\n", [f"v00{n}.raw" for n in range(1, 6)]),
+        ("a.nhdr", "Data File: LIST 2\nv000.raw\ngone.raw\nv001.raw\n", ["v000.raw", "v001.raw"]),
+        ("a.nhdr", "datafile: 100% of it.raw\n", ["100% of it.raw"]),
+        ("a.nhdr", "DATAFILE: v000.raw\n", ["v000.raw"]),
+    ],
+)
+def test_all_voxel_files_that_a_header_names_are_remembered(tmp_path, name, header, voxels):
+    (tmp_path / "in").mkdir()
+    for file in (*(f"v00{n}.raw" for n in range(6)), "in/v.raw", "100% of it.raw"):
+        (tmp_path / file).write_bytes(b"voxels")
+    (tmp_path / name).write_text(header)
+    assert [file.relative_to(tmp_path).as_posix() for file in files_of(tmp_path / name)] == sorted([name, *voxels])

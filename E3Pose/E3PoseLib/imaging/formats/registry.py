@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from typing import Protocol, cast
 
 from ...errors import VolumeError
 from .contents import Contents
+from .detached import voxel_files
 from .streams import DICOM_SUFFIXES, is_dicom, may_be_dicom, mistaken_for_a_scan
 
 INSTALL_COMMAND = "pip install 'e3pose[formats]'"
@@ -87,13 +86,11 @@ _ALONE = (".nii", ".nii.gz", ".mgh", ".mgz", ".mgh.gz", ".nrrd", ".mha", ".mnc",
 _IN_PARTS = (".hdr", ".hdr.gz", ".img", ".img.gz", ".nhdr", ".mhd")
 """Suffixes of files that hold the header of one or its voxels."""
 
+_TEXT_HEADERS = (".nhdr", ".mhd")
+"""Suffixes of those that name the files with the voxels, which may be called anything."""
+
 _PARTS = (".hdr", ".img", ".raw", ".zraw", ".gz")
 """Last suffixes of the files of such a scan, which have one name otherwise."""
-
-_VOXELS_IN = re.compile(rb"^\s*(?:ElementDataFile\s*=|data file\s*:)\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
-"""The field of MetaImage's and NRRD's headers that names the file with the voxels."""
-
-_TEXT_HEADER_BYTES = 1 << 16
 
 _CONVERSIONS = {
     ".par": "dcm2niix -z y {path}",
@@ -229,23 +226,14 @@ def files_of(path: Path) -> list[Path]:
             stem = name_without_suffix(path, _IN_PARTS)
             alike = [file for file in _visible(path.parent) if file.name.startswith(f"{stem}.")]
             parts = [file for file in alike if file.suffix.lower() in _PARTS and not file.name.lower().endswith(_ALONE)]
-            return sorted({path, *parts, *_voxels_named_in(path)})
+            named = voxel_files(path) if lower.endswith(_TEXT_HEADERS) else []
+            return sorted({path, *parts, *named})
     if find_spec("pydicom") is not None:
         from .dicom import series_of
 
         with suppress(VolumeError):
             return list(series_of(path).files)
     return _visible(path if path.is_dir() else path.parent)
-
-
-def _voxels_named_in(header: Path) -> list[Path]:
-    """The file with the voxels that a text header names."""
-    if not header.name.lower().endswith((".nhdr", ".mhd")):
-        return []
-    with header.open("rb") as stream:
-        named = _VOXELS_IN.findall(stream.read(_TEXT_HEADER_BYTES))
-    files = [header.parent / os.fsdecode(name) for name in named]
-    return [file for file in files if file.is_file()]
 
 
 def _visible(folder: Path) -> list[Path]:
