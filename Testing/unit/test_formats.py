@@ -417,6 +417,42 @@ def test_dicom_that_is_no_mr_scan_is_refused(dicom, scan, tmp_path):
         read_volume(tmp_path)
 
 
+def without_a_slice(files, dataset):
+    files[5].unlink()
+
+
+def with_a_slice_twice(files, dataset):
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3.9"
+    dataset.InstanceNumber = len(files) + 1
+    dataset.save_as(files[5].with_name("again"))
+
+
+def with_a_slice_moved(files, dataset):
+    dataset.ImagePositionPatient = [*dataset.ImagePositionPatient[:2], float(dataset.ImagePositionPatient[2]) + 1]
+    dataset.save_as(files[5])
+
+
+@pytest.mark.parametrize("spoil", [without_a_slice, with_a_slice_twice, with_a_slice_moved])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_uneven_slices_are_named_with_what_to_do(dicom, scan, tmp_path, spoil, bits):
+    import pydicom
+
+    folder = tmp_path / "exam"
+    files = dicom.write_series(folder, scan)
+    for path in files:
+        dataset = pydicom.dcmread(path)
+        dataset.BitsStored, dataset.HighBit = bits, bits - 1
+        dataset.save_as(path)
+    spoil(files, pydicom.dcmread(files[5]))
+    with pytest.raises(VolumeError) as refused:
+        read_volume(folder)
+    said = str(refused.value)
+    assert "slices of series 1_HASTE are missing, stored twice or unevenly spaced" in said
+    assert "Interslice distance varies" in said and "export it again" in said and "echoes" not in said
+    # dcm2niix does not interpolate unsigned integers of 16 bits.
+    assert (f"'dcm2niix -o FOLDER {folder}' and give the file that ends in _Eq_1" in said) == (bits == 12)
+
+
 # What is not read
 
 

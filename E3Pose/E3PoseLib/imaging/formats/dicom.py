@@ -30,6 +30,12 @@ _BESIDES = re.compile(r"_(ph|imaginary|ROI\d*)[a-z]?\.nii$")
 _OF_GEOMETRY = re.compile(r"Warning.*(distance|spacing|orient|missing|interpolat|gantry|tilt|unable to sort)", re.I)
 """The warnings of dcm2niix that concern where voxels lie."""
 
+_UNEVEN = "Interslice distance varies"
+"""Its warning of slices at unequal distances, which it writes as if these were equal."""
+
+_EQUIDISTANT = re.compile(r"_Eq_\d+[a-z]?\.nii$")
+"""What it writes beside them: slices interpolated at equal distances; not of all types of voxels."""
+
 
 @dataclass(frozen=True)
 class Series:
@@ -231,10 +237,19 @@ def _converted(series: Series, path: Path, folder: Path) -> tuple[Path, tuple[st
     if not images:
         reason = (done.stdout.strip().splitlines() or [f"status {done.returncode}"])[-1]
         raise VolumeError(f"{path}: dcm2niix makes no image of series {series.name} ({reason}); export it again")
+    told = f" (dcm2niix: {'; '.join(warnings)})" if warnings else ""
+    convert = f"convert it with 'dcm2niix -o FOLDER {series.files[0].parent}'"
+    if _UNEVEN in told:
+        remedy = "export it again, with every slice once"
+        if any(_EQUIDISTANT.search(image.name) for image in images):
+            remedy += f"; or {convert} and give the file that ends in _Eq_1, as only its slices lie where they should"
+        raise VolumeError(
+            f"{path}: slices of series {series.name} are missing, stored twice or unevenly spaced{told}; {remedy}"
+        )
     if len(images) > 1:
         raise VolumeError(
             f"{path}: series {series.name} holds {len(images)} images (echoes, orientations or slices of several sizes)"
-            f"; convert it with 'dcm2niix -o FOLDER {path.parent}' and give the one with the head"
+            f"{told}; {convert} and give the one with the head"
         )
     return images[0], tuple(f"dcm2niix: {warning}" for warning in warnings)
 
