@@ -236,3 +236,19 @@ def test_a_subject_or_a_file_of_a_bids_data_set(tmp_path, monkeypatch):
         find_tasks([touch(tmp_path / "plain", "scan.nii")], bids=True)
     with pytest.raises(E3PoseError, match="none of its 1 subjects has a scan"):
         find_tasks([touch(tmp_path / "empty", "sub-1/anat/notes.txt")], bids=True)
+
+
+def test_a_bids_data_set_below_a_folder_that_is_named_like_a_subject(tmp_path):
+    data = touch(tmp_path / "sub-projects" / "data", *BIDS)
+    whole = {task.name: task.bids for task in find_tasks([data], bids=True)}
+    assert list(whole) == ["sub-01_ses-1_run-2_T1w", "sub-01_ses-1_run-2_T2w", "sub-02_anat_T2w"]
+    assert [bids.folder for bids in whole.values()] == [("sub-01", "ses-1", "anat")] * 2 + [("sub-02", "anat")]
+    for given, name in ((data / "sub-02", "sub-02_anat_T2w"), (data / BIDS[0], "sub-01_ses-1_run-2_T2w")):
+        assert [(task.name, task.bids) for task in find_tasks([given], bids=True)] == [(name, whole[name])]
+    described = touch(tmp_path / "sub-projects" / "described", "dataset_description.json", "derivatives/x/scan.nii")
+    with pytest.raises(E3PoseError, match="no BIDS data set, as it has no folders sub-"):
+        find_tasks([described], bids=True)
+    series = touch(tmp_path / "data" / "sub-04" / "anat", "sub-04_T2w/scan.nii")
+    assert find_tasks([series], bids=True)[0].bids.folder == ("sub-04", "anat", "sub-04_T2w")
+    alone = touch(tmp_path / "plain", "sub-03_T2w.nii") / "sub-03_T2w.nii"
+    assert [(task.name, task.bids.folder) for task in find_tasks([alone], bids=True)] == [("sub-03_T2w", ())]

@@ -10,9 +10,9 @@ from pathlib import Path
 from ... import __version__
 from ...errors import OutputError, TransformError
 from ...imaging.geometry import read_json, write_json
+from ..scans.bids import DESCRIPTION
 from ..scans.tasks import Task
 
-DESCRIPTION = "dataset_description.json"
 BIDS_VERSION = "1.9.0"
 GENERATOR = "E3Pose"
 

@@ -15,6 +15,9 @@ from ...imaging.formats import name_without_suffix
 from .folders import Image, LeftOut, images_of, is_folder
 
 SUBJECT, SESSION = "sub-", "ses-"
+DESCRIPTION = "dataset_description.json"
+"""Lies in a data set, beside its subjects."""
+
 NO_SCANS = {"fmap": "a field map", "mrs": "spectroscopy"}
 """Data types, as the folders within a subject's are called, that hold no scans."""
 
@@ -99,8 +102,8 @@ def bids_images(given: Path, suffixes: tuple[str, ...], on_left_out: LeftOut) ->
     Parameters
     ----------
     given : Path
-        The data set, or a folder or file within one of its subjects. Only what lies in subjects is taken, so no
-        derivatives.
+        The data set, which has its description or its subjects in it, or a folder or file within one of its subjects.
+        Only what lies in subjects is taken, so no derivatives.
     suffixes : tuple of str
         How the names of image files end, in lower case.
     on_left_out : callable
@@ -112,13 +115,13 @@ def bids_images(given: Path, suffixes: tuple[str, ...], on_left_out: LeftOut) ->
         If it is no BIDS data set, a folder cannot be read, or there are no scans.
     """
     whole = Path(os.path.abspath(given))  # noqa: PTH100 (links stay as they are, ".." goes)
-    within = [n for n, part in enumerate(whole.parts) if part.startswith(SUBJECT) and n]
-    if within:
-        data_set = Path(*whole.parts[: within[0]])
+    subjects = subjects_of(whole)
+    # No label has an underscore: sub-01_T2w may be the folder of a DICOM series within a subject.
+    holds_subjects = any("_" not in subject.name for subject in subjects)
+    data_set = whole if holds_subjects or (whole / DESCRIPTION).is_file() else _data_set_around(whole)
+    if data_set != whole:
         images = _images(whole, suffixes, on_left_out)
     else:
-        data_set = whole
-        subjects = sorted(path for path in whole.glob(f"{SUBJECT}*") if is_folder(path))
         if not subjects:
             raise E3PoseError(f"{given}: no BIDS data set, as it has no folders {SUBJECT}…; give it without --bids")
         images = []
@@ -141,6 +144,21 @@ def bids_images(given: Path, suffixes: tuple[str, ...], on_left_out: LeftOut) ->
         if taken.path != image.path:
             on_left_out(image.path, f"named like {taken.path.name}, which BIDS allows once")
     return list(found.values())
+
+
+def subjects_of(data_set: Path) -> list[Path]:
+    """The folders of the subjects of a data set, by name."""
+    return sorted(path for path in data_set.glob(f"{SUBJECT}*") if is_folder(path))
+
+
+def _data_set_around(path: Path) -> Path:
+    """The data set of the subject that something lies in, or the path itself where there is none.
+
+    Folders above a data set may be named like subjects, so that it is the innermost one.
+    """
+    # The name of a file is that of no subject's folder, unless it lies in none.
+    places = [path, *path.parents] if is_folder(path) else [*path.parents, path]
+    return next((place.parent for place in places if place.name.startswith(SUBJECT)), path)
 
 
 def _images(path: Path, suffixes: tuple[str, ...], on_left_out: LeftOut) -> list[Image]:
