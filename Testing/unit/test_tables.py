@@ -124,6 +124,23 @@ def test_a_data_set_of_derivatives(tmp_path, out):
     assert WITH_ALL.save_mask
 
 
+def test_results_are_listed_wherever_in_a_subject_they_lie(tmp_path, out):
+    data = tmp_path / "data"
+    for name in ("sub-01/sub-01_T2w.nii.gz", "sub-02/ses-1/anat/raw/one/sub-02_T2w.nii.gz", "sub-03/anat/T2w.nii.gz"):
+        make_scan((data / name).parent, (data / name).name)
+    tasks = find_tasks([data], bids=True)
+    describe_data_set(out, tasks)
+    for task in tasks:
+        write_made(out, task)
+        assert record_failure(out, task, failure(task, "the reason", outdated=False))
+    hidden = out / "sub-01" / ".part-killed"
+    hidden.mkdir()
+    (hidden / "half.json").write_bytes((out / "sub-01" / "sub-01_desc-pose_T2w.json").read_bytes())
+    write_tables(out)
+    for table in ("poses.csv", "failures.csv"):
+        assert [row["frame_id"] for row in rows(out / table)] == ["sub-01_T2w", "sub-02_T2w", "sub-03_anat_T2w"]
+
+
 def test_another_data_set_is_not_made_ours(tmp_path, out):
     make_scan(tmp_path / "data" / "sub-01" / "anat", "sub-01_T2w.nii.gz")
     tasks = find_tasks([tmp_path / "data"], bids=True)

@@ -10,14 +10,12 @@ from pathlib import Path
 from ... import __version__
 from ...errors import OutputError, TransformError
 from ...imaging.geometry import read_json, write_json
-from ..scans.bids import DESCRIPTION
+from ..scans.bids import DESCRIPTION, subjects_of
+from ..scans.folders import folders_in
 from ..scans.tasks import Task
 
 BIDS_VERSION = "1.9.0"
 GENERATOR = "E3Pose"
-
-BIDS_PLACES = ("", "sub-*/*/", "sub-*/ses-*/*/")
-"""Where results lie within the folder."""
 
 
 def is_our_data_set(folder: Path) -> bool:
@@ -25,6 +23,13 @@ def is_our_data_set(folder: Path) -> bool:
     with contextlib.suppress(TransformError, TypeError, AttributeError):
         return any(made.get("Name") == GENERATOR for made in read_json(folder / DESCRIPTION).get("GeneratedBy", ()))
     return False
+
+
+def places_of_results(folder: Path) -> list[Path]:
+    """The folders in which results lie: this one, and of our data set all of its subjects', however deep."""
+    if not is_our_data_set(folder):
+        return [folder]
+    return [folder, *(place for subject in subjects_of(folder) for place in folders_in(subject))]
 
 
 def describe_data_set(folder: Path, tasks: Iterable[Task]) -> None:

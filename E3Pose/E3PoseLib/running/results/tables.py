@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import OutputError
 from ...imaging.files import whole_file
-from .data_set import BIDS_PLACES, is_our_data_set
+from .data_set import places_of_results
 from .failures import FAILURE_FORMAT
 from .files import ENDINGS, FAILED_ENDING, UNFINISHED_ENDING
 from .record import FORMAT, MARK_FORMAT, documents
@@ -168,9 +168,8 @@ def _found(folder: Path, table: Table) -> Iterator[dict]:
 
 def _paths(folder: Path, ending: str) -> list[Path]:
     """The files of the results in a folder that end so, by name."""
-    places = BIDS_PLACES if is_our_data_set(folder) else ("",)
     # None whose name begins with a dot: those are what a run that was killed has left.
-    return sorted(path for place in places for path in folder.glob(f"{place}[!.]*{ending}"))
+    return sorted(path for place in places_of_results(folder) for path in place.glob(f"[!.]*{ending}"))
 
 
 def _write_table(folder: Path, table: Table, documents: list[dict]) -> None:

@@ -67,7 +67,7 @@ def images_of(
     """
     found: list[Image] = []
     n_left_out = 0
-    for place in _folders(folder, recursive, apart_from):
+    for place in folders_in(folder, recursive, apart_from):
         try:
             scans = scans_in(place, suffixes)
         except VolumeError:
@@ -110,8 +110,19 @@ def place_identity(place: Path) -> Hashable:
         return place
 
 
-def _folders(folder: Path, recursive: bool | None, apart_from: str | os.PathLike | None) -> Iterator[Path]:
-    """The folder and, by name, those in it, each once, wherever links lead."""
+def folders_in(
+    folder: Path, recursive: bool | None = True, apart_from: str | os.PathLike | None = None
+) -> Iterator[Path]:
+    """The folder and, by name, those in it but hidden ones, each once, wherever links lead.
+
+    Parameters
+    ----------
+    folder : Path
+    recursive : bool
+        Otherwise the folder alone.
+    apart_from : path-like, optional
+        A folder that is not looked into.
+    """
     seen: set[Hashable] = set()
     if apart_from is not None and is_folder(Path(apart_from)):
         seen.add(place_identity(Path(apart_from)))
@@ -132,7 +143,7 @@ def _folders(folder: Path, recursive: bool | None, apart_from: str | os.PathLike
 
 def _some_below(folder: Path, suffixes: tuple[str, ...], apart_from: str | os.PathLike | None) -> bool:
     """Whether the subfolders of a folder hold images."""
-    for place in _folders(folder, True, apart_from):
+    for place in folders_in(folder, True, apart_from):
         with contextlib.suppress(VolumeError):
             if scans_in(place, suffixes):
                 return True
