@@ -116,8 +116,7 @@ def bids_images(given: Path, suffixes: tuple[str, ...], on_left_out: LeftOut) ->
     """
     whole = Path(os.path.abspath(given))  # noqa: PTH100 (links stay as they are, ".." goes)
     subjects = subjects_of(whole)
-    # No label has an underscore: sub-01_T2w may be the folder of a DICOM series within a subject.
-    holds_subjects = any("_" not in subject.name for subject in subjects)
+    holds_subjects = any(_is_subject(subject.name) for subject in subjects)
     data_set = whole if holds_subjects or (whole / DESCRIPTION).is_file() else _data_set_around(whole)
     if data_set != whole:
         images = _images(whole, suffixes, on_left_out)
@@ -156,9 +155,15 @@ def _data_set_around(path: Path) -> Path:
 
     Folders above a data set may be named like subjects, so that it is the innermost one.
     """
-    # The name of a file is that of no subject's folder, unless it lies in none.
-    places = [path, *path.parents] if is_folder(path) else [*path.parents, path]
-    return next((place.parent for place in places if place.name.startswith(SUBJECT)), path)
+    places = [path, *path.parents] if is_folder(path) else path.parents
+    # An image that lies in no subject's folder is known by its own name.
+    alone = path.parent if path.name.startswith(SUBJECT) else path
+    return next((place.parent for place in places if _is_subject(place.name)), alone)
+
+
+def _is_subject(name: str) -> bool:
+    """No label has an underscore: sub-01_T2w may be the folder of a DICOM series within a subject."""
+    return name.startswith(SUBJECT) and "_" not in name
 
 
 def _images(path: Path, suffixes: tuple[str, ...], on_left_out: LeftOut) -> list[Image]:
