@@ -32,6 +32,15 @@ _TYPES = (
 _SCALAR_BYTES = {getattr(SimpleITK, f"sitk{name}"): size for name, size in _TYPES}
 _SCALAR_BYTES |= {SimpleITK.sitkComplexFloat32: 8, SimpleITK.sitkComplexFloat64: 16}
 _VECTOR_BYTES = {getattr(SimpleITK, f"sitkVector{name}"): size for name, size in _TYPES}
+_TO_RAS = {
+    "left-posterior-superior": LPS_TO_RAS,
+    "left-posterior-superior-time": LPS_TO_RAS,
+    "left-anterior-superior-time": np.diag([-1.0, 1, 1, 1]),
+    "right-anterior-superior-time": np.eye(4),
+}
+"""From the spaces of NRRD that are the patient's, as ITK hands them on: it turns RAS and LAS to LPS, but not those with
+time."""
+
 _NO_SPACE = "the file does not say how it lies in the patient (no space): left and right may be swapped"
 
 
@@ -77,7 +86,7 @@ def read(path: Path, frame: int | None) -> Contents:
     opened = _open(path)
     reader, arrangement = opened.reader, opened.arrangement
     index = chosen_frame(arrangement.n_frames, frame, path)
-    affine = _affine(reader)
+    affine, doubts = _position(reader, path)
     if arrangement.n_frames > 1 and not opened.by_components:
         reader.SetExtractIndex([index if axis == _frame_axis(opened) else 0 for axis in range(len(opened.shape))])
         reader.SetExtractSize([0 if axis == _frame_axis(opened) else n for axis, n in enumerate(opened.shape)])
@@ -91,9 +100,6 @@ def read(path: Path, frame: int | None) -> Contents:
             f"{path}: the file is damaged or cut short, or its voxels are in another file that is not there "
             f"({_last_line(error)}); copy or export it again"
         ) from error
-    doubts = placeholder_doubt(affine)
-    if path.suffix.lower() in (".nrrd", ".nhdr") and not reader.HasMetaDataKey("NRRD_space"):
-        doubts = (_NO_SPACE,)
     return Contents(array, affine, arrangement.notes, doubts)
 
 
@@ -130,14 +136,21 @@ def _frame_axis(opened: _Opened) -> int:
     return max(axis for axis, n in enumerate(opened.shape) if n > 1)
 
 
-def _affine(reader: Any) -> np.ndarray:
-    """From voxels to RAS; ITK's world is LPS."""
+def _position(reader: Any, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """From voxels to RAS, and what is doubtful about it."""
     n = reader.GetDimension()
     direction = np.array(reader.GetDirection()).reshape(n, n)[:3, :3]
-    voxel_to_lps = np.eye(4)
-    voxel_to_lps[:3, :3] = direction * np.array(reader.GetSpacing()[:3])
-    voxel_to_lps[:3, 3] = reader.GetOrigin()[:3]
-    return LPS_TO_RAS @ voxel_to_lps
+    voxel_to_world = np.eye(4)
+    voxel_to_world[:3, :3] = direction * np.array(reader.GetSpacing()[:3])
+    voxel_to_world[:3, 3] = reader.GetOrigin()[:3]
+    world_to_ras: np.ndarray | None = LPS_TO_RAS
+    if path.suffix.lower() in (".nrrd", ".nhdr"):
+        # Of the other spaces, a scanner's own among them, nobody can tell how the patient lies in them.
+        world_to_ras = _TO_RAS.get(reader.GetMetaData("NRRD_space") if reader.HasMetaDataKey("NRRD_space") else "")
+    if world_to_ras is None:
+        return LPS_TO_RAS @ voxel_to_world, (_NO_SPACE,)
+    affine = world_to_ras @ voxel_to_world
+    return affine, placeholder_doubt(affine)
 
 
 def _last_line(error: BaseException) -> str:
