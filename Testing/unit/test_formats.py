@@ -261,21 +261,6 @@ def itk_image(array, affine=AFFINE):
     return made, sitk
 
 
-def nrrd(path, array, space, with_time=False):
-    """A NRRD file whose matrix is `AFFINE` in the space that it names; with time it has two frames."""
-    pytest.importorskip("SimpleITK", reason="needs the optional package SimpleITK")
-    affine, shape = AFFINE, array.shape
-    if with_time:
-        array, shape = np.stack([array, array + 1], -1), (*shape, 2)
-        affine = np.insert(np.insert(AFFINE, 3, 0, axis=0), 3, 0, axis=1)
-        affine[3, 3] = 1
-    *directions, origin = (f"({','.join(map(str, column[:-1]))})" for column in affine.T)
-    lines = ["NRRD0004", "type: short", f"dimension: {len(shape)}", space, f"sizes: {' '.join(map(str, shape))}"]
-    lines += [f"space directions: {' '.join(directions)}", f"space origin: {origin}", "endian: little", "encoding: raw"]
-    path.write_bytes("\n".join([*lines, "", ""]).encode() + array.astype("<i2").tobytes(order="F"))
-    return path
-
-
 ORTHOGONAL = np.array([[0, -3.0, 0, 20], [2.4, 0, 1.8, -30], [-1.8, 0, 2.4, 40], [0, 0, 0, 1]])
 
 
@@ -310,40 +295,6 @@ def test_a_sequence_of_slicer_has_its_frames_in_each_voxel(voxels, tmp_path):
     (tmp_path / "vectors.nrrd").write_bytes(content)
     with pytest.raises(VolumeError, match="2 values a voxel"):
         read_volume(tmp_path / "vectors.nrrd")
-
-
-@pytest.mark.parametrize(
-    ("space", "to_ras"),
-    [
-        ("left-posterior-superior", (-1, -1, 1)),
-        ("LPS", (-1, -1, 1)),
-        ("right-anterior-superior", (1, 1, 1)),
-        ("RAS", (1, 1, 1)),
-        ("left-anterior-superior", (-1, 1, 1)),
-        ("left-posterior-superior-time", (-1, -1, 1)),
-        ("right-anterior-superior-time", (1, 1, 1)),
-        ("RAST", (1, 1, 1)),
-        ("left-anterior-superior-time", (-1, 1, 1)),
-    ],
-)
-def test_every_space_of_nrrd_that_is_the_patients_is_read(voxels, tmp_path, space, to_ras):
-    path = nrrd(tmp_path / "scan.nrrd", voxels, f"space: {space}", with_time=space.endswith(("time", "T")))
-    assert count_frames(path) == (2 if space.endswith(("time", "T")) else 1)
-    scan = read_volume(path, frame=0)
-    same(scan, voxels, np.diag([*to_ras, 1.0]) @ AFFINE)
-    assert scan.doubts == ()
-
-
-@pytest.mark.parametrize(
-    "space",
-    [f"{space}{time}" for space in ("scanner-xyz", "3D-right-handed", "3D-left-handed") for time in ("", "-time")]
-    + ["space dimension: 3", "space dimension: 4"],
-)
-def test_a_space_of_nrrd_that_is_not_the_patients_is_doubted(voxels, tmp_path, space):
-    stated = space if ":" in space else f"space: {space}"
-    scan = read_volume(nrrd(tmp_path / "scan.nrrd", voxels, stated, with_time=space.endswith(("time", "4"))), frame=0)
-    np.testing.assert_array_equal(scan.array, voxels)
-    assert ["left and right may be swapped" in doubt for doubt in scan.doubts] == [True]
 
 
 def test_damaged_files_of_itk_are_named(voxels, tmp_path):

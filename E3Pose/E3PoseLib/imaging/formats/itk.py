@@ -41,7 +41,10 @@ _TO_RAS = {
 """From the spaces of NRRD that are the patient's, as ITK hands them on: it turns RAS and LAS to LPS, but not those with
 time."""
 
-_NO_SPACE = "the file does not say how it lies in the patient (no space): left and right may be swapped"
+_MATRICES = (b"TransformMatrix", b"Rotation", b"Orientation")
+"""Names of a MetaImage's directions, of which ITK takes any."""
+
+_UNSTATED = "the file does not say how it lies in the patient ({}): left and right may be swapped"
 
 
 @dataclass(frozen=True)
@@ -143,14 +146,30 @@ def _position(reader: Any, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     voxel_to_world = np.eye(4)
     voxel_to_world[:3, :3] = direction * np.array(reader.GetSpacing()[:3])
     voxel_to_world[:3, 3] = reader.GetOrigin()[:3]
-    world_to_ras: np.ndarray | None = LPS_TO_RAS
     if path.suffix.lower() in (".nrrd", ".nhdr"):
         # Of the other spaces, a scanner's own among them, nobody can tell how the patient lies in them.
-        world_to_ras = _TO_RAS.get(reader.GetMetaData("NRRD_space") if reader.HasMetaDataKey("NRRD_space") else "")
-    if world_to_ras is None:
-        return LPS_TO_RAS @ voxel_to_world, (_NO_SPACE,)
+        space = reader.GetMetaData("NRRD_space") if reader.HasMetaDataKey("NRRD_space") else ""
+        world_to_ras, missing = _TO_RAS.get(space, LPS_TO_RAS), "" if space in _TO_RAS else "no space of the patient"
+    else:
+        world_to_ras, missing = LPS_TO_RAS, "" if _states_directions(path) else "no TransformMatrix"
     affine = world_to_ras @ voxel_to_world
-    return affine, placeholder_doubt(affine)
+    return affine, (_UNSTATED.format(missing),) if missing else placeholder_doubt(affine)
+
+
+def _states_directions(path: Path) -> bool:
+    """Whether a MetaImage says how its axes lie, by a matrix or as RAI; else ITK takes them for those of LPS.
+
+    RAI, from right, anterior and inferior, are the axes of LPS. Other letters count for nothing beside a matrix, as in
+    ITK: many programs write the same ones to all files.
+    """
+    with path.open("rb") as stream:
+        for line in stream:
+            key, _, value = (part.strip() for part in line.replace(b":", b"=").partition(b"="))
+            if key in _MATRICES or (key == b"AnatomicalOrientation" and value.startswith(b"RAI")):
+                return True
+            if key == b"ElementDataFile":
+                break
+    return False
 
 
 def _last_line(error: BaseException) -> str:
