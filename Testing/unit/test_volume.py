@@ -32,6 +32,30 @@ def test_a_written_volume_comes_back(head, tmp_path):
     assert back.notes == back.doubts == ()
 
 
+@pytest.mark.parametrize(
+    ("held", "low", "high", "written"),
+    [
+        ("<i8", -32768, 32767, np.int16),
+        (">i8", 0, 65535, np.uint16),
+        ("<i8", -1, 32768, np.int32),
+        ("<u8", 0, 2**31, np.uint32),
+        ("<i8", -1, 2**31, np.float64),
+        ("<u8", 0, 2**64 - 2048, np.float64),
+        ("?", 0, 1, np.uint8),
+        ("<f2", -1, 100, np.float32),
+        ("longdouble", 0, 2**40, np.float64),
+    ],
+)
+def test_types_that_other_programs_do_not_read_are_written_as_ones_that_they_do(tmp_path, held, low, high, written):
+    array = np.full((12, 10, 9), low, np.dtype(held))
+    array[::2] = high
+    write_volume(tmp_path / "scan.nii.gz", Volume(array, np.diag([3.0, 3, 3, 1])))
+    back = read_volume(tmp_path / "scan.nii.gz")
+    assert back.array.dtype == written
+    np.testing.assert_array_equal(back.array, array.astype(written))
+    assert (int(back.array.min()), int(back.array.max())) == (low, high)
+
+
 def test_slope_and_intercept_are_applied(array, tmp_path):
     path = save(tmp_path / "scan.nii", array)
     raw = bytearray(path.read_bytes())

@@ -244,6 +244,8 @@ def count_frames(path: str | os.PathLike) -> int:
 def write_volume(path: str | os.PathLike, volume: Volume, form_code: int = SCANNER_CODE) -> None:
     """Write a NIfTI file (``.nii`` or ``.nii.gz``), whole or not at all; sform and qform say the same.
 
+    Whole numbers of 64 bits are written in the smallest type that holds them, as float64 where they exceed 32 bits.
+
     Parameters
     ----------
     path : path-like
@@ -256,10 +258,26 @@ def write_volume(path: str | os.PathLike, volume: Volume, form_code: int = SCANN
     OutputError
         If the file cannot be written.
     """
-    image = nib.Nifti1Image(volume.array, volume.voxel_to_ras)
+    image = nib.Nifti1Image(_storable(volume.array), volume.voxel_to_ras)
     image.header.set_xyzt_units("mm")
     # A qform cannot hold a shear.
     image.set_qform(volume.voxel_to_ras, code=form_code * has_orthogonal_axes(volume.voxel_to_ras, 1e-4))
     image.set_sform(volume.voxel_to_ras, code=form_code)
     with whole_file(path) as temporary:
         nib.save(image, temporary)
+
+
+def _storable(array: np.ndarray) -> np.ndarray:
+    """The voxels in a type that other programs read from NIfTI files, and that nibabel therefore writes."""
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind == "b":
+        return array.astype(np.uint8)
+    if kind == "f":
+        return array if size in (4, 8) else array.astype(np.float32 if size < 4 else np.float64)
+    if size < 8:
+        return array
+    low, high = int(array.min()), int(array.max())
+    for smaller in (np.int16, np.uint16, np.int32, np.uint32):
+        if np.iinfo(smaller).min <= low and high <= np.iinfo(smaller).max:
+            return array.astype(smaller)
+    return array.astype(np.float64)
