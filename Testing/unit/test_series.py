@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from E3PoseLib.errors import VolumeError
+from E3PoseLib.errors import DamagedFileError, VolumeError
 from E3PoseLib.imaging.series import find_series, write_series
 from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
 
@@ -87,6 +87,20 @@ def test_frames_before_the_damage_of_a_file_are_read(file):
     found = list(find_series(file).frames())
     assert [isinstance(one, Volume) for one in found] == [True] * 4 + [False] * 2
     assert "cut short" in str(found[4]) and "cut short" in str(found[5])
+
+
+@pytest.mark.parametrize(
+    ("offset", "values"),
+    [(112, (2, np.nan)), (112, (2, np.inf)), (108, (np.nan,)), (108, (np.inf,))],
+    ids=["intercept NaN", "intercept infinite", "voxels at NaN", "voxels at infinity"],
+)
+def test_a_header_of_impossible_numbers_is_told_of_every_frame(file, offset, values):
+    content = bytearray(gzip.decompress(file.read_bytes()))
+    content[offset : offset + 4 * len(values)] = np.array(values, "<f4").tobytes()
+    file.write_bytes(gzip.compress(content))
+    found = list(find_series(file).frames())
+    assert [type(one) for one in found] == [DamagedFileError] * 6
+    assert "the file is damaged" in str(found[0]) and "export it again" in str(found[0])
 
 
 def test_volumes_of_a_folder_come_in_the_order_of_the_numbers_in_their_names(tmp_path):

@@ -105,11 +105,10 @@ def read_in_turn(path: Path) -> Iterator[Contents]:
     """
     opened = _open(path)
     position = _oriented(opened, path)
-    scaling = opened.header.get_slope_inter()
     about = (position.voxel_to_ras, (*opened.arrangement.notes, *position.notes), position.doubts)
-    frames = read_frames(opened.voxels, opened.arrangement, opened.header.get_data_dtype(), _offset(opened.header))
     try:
-        for raw in frames:
+        scaling, offset = opened.header.get_slope_inter(), _offset(opened.header)
+        for raw in read_frames(opened.voxels, opened.arrangement, opened.header.get_data_dtype(), offset):
             yield Contents(apply_read_scaling(raw, *scaling), *about)
     except DAMAGED as error:
         raise DamagedFileError(
