@@ -139,6 +139,20 @@ def test_labels_are_known_by_their_voxels():
     assert not named_as_labels("T2_unmasked") and not named_as_labels("segregated")
 
 
+@pytest.mark.parametrize("background", [-1024, -1, 1, 255])
+def test_a_scan_of_few_values_on_any_background_is_no_label_map(background):
+    scan = make_head().array
+    values = np.clip(scan / 8, 0, 200).astype(np.int16)
+    inside = np.zeros(scan.shape, bool)
+    inside[12:-12, 12:-12, 12:-12] = True
+    assert np.count_nonzero(inside) < inside.size / 2 and len(np.unique(values)) < 256
+    for background_too in (0, background):
+        assert not is_label_map(np.where(inside, values, background_too))
+    brain = scan > 500
+    for labels in (~brain, np.where(brain, 3, background), np.where(brain, np.digitize(scan, [600, 900]), background)):
+        assert is_label_map(labels)
+
+
 def test_real_scans_are_no_labels_and_real_labels_are(epi):
     import nibabel as nib
 
