@@ -37,6 +37,8 @@ class NotJudged:
     brain_volume_ml: float | None
 
     level: str = NOT_JUDGED
+    border_share: float = 0.0
+    """As of a `Confidence`; nobody has looked."""
 
     @property
     def in_words(self) -> str:

@@ -55,11 +55,10 @@ def test_a_method_is_used_by_its_name_alone(true_pose, tmp_path, capsys):
     assert "none.safetensors: does not exist" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("degrees", [30, 90])
-def test_equitrack_tells_how_a_head_has_turned(true_pose, degrees):
+def test_equitrack_tells_how_a_head_has_turned(true_pose):
     """In the sample scan, cut about the head as it lies and turned."""
     scan, about = read_volume(sample_scan()), rigid(np.eye(3), true_pose[:3, 3])
-    turn = rigid(Rotation.from_rotvec(np.radians(degrees) * np.array([2, -1, 2]) / 3).as_matrix(), [6.0, -4.0, 8.0])
+    turn = rigid(Rotation.from_rotvec(np.radians(90) * np.array([2, -1, 2]) / 3).as_matrix(), [6.0, -4.0, 8.0])
     first, second = (reslice(scan, about @ pose, 3.0, 216.0) for pose in (np.eye(4), invert_rigid(turn)))
     means = Means("cpu", {"source": MODEL}, weights=weights_of("equitrack"), method="equitrack")
     tracker = EquiTrack(means)

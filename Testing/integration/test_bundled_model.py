@@ -106,9 +106,8 @@ def test_a_head_that_the_end_of_the_scan_cuts_has_the_centre_of_the_whole(axis, 
     assert any("reaches the border" in warning for warning in estimate.warnings)
 
 
-@pytest.mark.parametrize("axis", [1, 2])
-def test_a_head_in_the_dark_is_read_from_the_brightened_scan(axis, estimator):
-    scan = read_volume(SAMPLE)
+def test_a_head_in_the_dark_is_read_from_the_brightened_scan(estimator):
+    scan, axis = read_volume(SAMPLE), 1
     middle = (np.linalg.inv(scan.voxel_to_ras) @ TRUTH)[axis, 3]
     # Away from the head along the axis all is brighter, by e in 25 mm.
     offset = np.abs(np.arange(scan.shape[axis]) - middle) * scan.spacing[axis]

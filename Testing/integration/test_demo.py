@@ -58,7 +58,7 @@ def test_the_demo_refuses_a_missing_scan(tmp_path, small_model_file, capsys):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["own.png", "own_mask.nii.gz", "own.json"])
+@pytest.mark.parametrize("name", ["own.png", "own.json"])
 def test_the_demo_replaces_files_of_another_origin_only_when_told(name, tmp_path, small_model_file, capsys):
     write_volume(tmp_path / "own.nii.gz", make_head())
     out = tmp_path / "out"

@@ -55,7 +55,7 @@ def rough_crop():
 @pytest.fixture(scope="module")
 def run(sides, tmp_path_factory):
     output = tmp_path_factory.mktemp("runs") / "methods"
-    assert main([*sides, str(output), *TINY]) == 0
+    assert main([*sides, str(output), *TINY, "--n_epochs", "1"]) == 0
     return output
 
 
@@ -188,16 +188,16 @@ def test_the_plain_cnn_and_that_without_parity_have_as_many_weights_as_the_defau
 def test_one_run_trains_all_and_leaves_a_file_of_each(run):
     curves = read_curves(run / "logs" / "csv")
     for name in SIDE_BY_SIDE:
-        assert sorted(curves[f"val_degrees_{name}"]) == [0, 1]
+        assert sorted(curves[f"val_degrees_{name}"]) == [0]
         network, header = read_network(run / f"{name}.safetensors", name)
         assert header["crop"]["edge"] == EDGE
-        assert header["card"]["trained_on"] == "8 scans, 2 epochs, seed 0"
+        assert header["card"]["trained_on"] == "8 scans, 1 epochs, seed 0"
         assert not network.training
         assert (run / f"{name}.safetensors").stat().st_size < 1e6
     _, header = read_network(run / "rbr.safetensors", "rbr")
     assert header["architecture"] == {"n_levels": 3, "n_features": 4}
     for name in ("3dpose-net", "6drep", "rbr"):  # all that is shown to one is shown to all, but each learns by itself
-        assert len(curves[f"train_loss_{name}_epoch"]) == 2
+        assert len(curves[f"train_loss_{name}_epoch"]) == 1
 
 
 @pytest.fixture
