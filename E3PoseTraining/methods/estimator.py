@@ -37,7 +37,7 @@ class NotJudged:
     brain_volume_ml: float | None
 
     level: str = NOT_JUDGED
-    border_share: float = 0.0
+    brain_is_cut: bool = False
     """As of a `Confidence`; nobody has looked."""
 
     @property

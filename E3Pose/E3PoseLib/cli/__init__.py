@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from .. import __version__
-from ..running.ending import FROM_THE_START, SAME_COMMAND, SUCCESS, exit_status
+from ..running.ending import FROM_THE_START, SUCCESS, exit_status
 from ..running.live.command import add_serve_arguments, run_serve
 from ..running.prescribe.command import add_prescribe_arguments, run_prescribe
 from ..running.tracking.command import add_track_arguments, run_track
@@ -104,14 +104,13 @@ def _parser() -> argparse.ArgumentParser:
     add_models(commands)
 
     # Its arguments belong to the training package, which may be absent; so nothing here begins an option.
-    for name, words, part, after_interrupt in (
-        ("evaluate", "compare estimated poses with the truth", "evaluation", FROM_THE_START),
-        ("compare", "run several methods on the same scans and compare them", "comparison", SAME_COMMAND),
+    for name, words, part in (
+        ("evaluate", "compare estimated poses with the truth", "E3PoseTraining.evaluation.__main__"),
+        ("compare", "run several methods on the same scans and compare them", "E3PoseTraining.comparison.__main__"),
     ):
         command = commands.add_parser(name, help=f"{words} (training package)", add_help=False, prefix_chars="\0")
         command.add_argument("arguments", nargs="*")
-        run = partial(_of_training, f"E3PoseTraining.{part}.__main__")
-        command.set_defaults(run=run, after_interrupt=after_interrupt)
+        command.set_defaults(run=partial(_of_training, part))
     return parser
 
 

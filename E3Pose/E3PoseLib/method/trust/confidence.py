@@ -236,6 +236,11 @@ class Confidence:
         return self.halves_apart_degrees is not None and self.halves_apart_degrees > FURTHEST_DEGREES
 
     @property
+    def brain_is_cut(self) -> bool:
+        """Whether the scan ends in the brain, so that the mask shows a part of it."""
+        return self.border_share > 0
+
+    @property
     def brains_differ(self) -> bool:
         """Whether two networks find brains that are not the same. A ball in the middle of the scan is none's brain."""
         overlaps = (

@@ -132,7 +132,7 @@ def run_prescribe(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         print(f"{task.name}: failed: {error}", file=sys.stderr)
         return SOME_FAILED
     pose, mask, voxel_to_ras = estimate.canonical_to_ras, estimate.mask, volume.voxel_to_ras
-    is_cut = estimate.confidence.border_share > 0
+    is_cut = estimate.confidence.brain_is_cut
     try:
         stacks = [plan_stack(plane, pose, mask, voxel_to_ras, settings, is_cut) for plane in planes]
     except PrescriptionError:

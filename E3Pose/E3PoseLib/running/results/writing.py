@@ -132,7 +132,7 @@ def _document(
         "prescription": None
         if estimate.mask is None
         else planes_in_numbers(
-            estimate.canonical_to_ras, estimate.mask, volume.voxel_to_ras, estimate.confidence.border_share > 0
+            estimate.canonical_to_ras, estimate.mask, volume.voxel_to_ras, estimate.confidence.brain_is_cut
         ),
         "figures": dict(estimate.figures),
         "warnings": list(estimate.warnings),
