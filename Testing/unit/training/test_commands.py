@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from apart import begin_apart, run_apart
 from phantoms import make_model_with_upright_eyes
 
 from E3PoseLib.errors import OutputError, WorkerError
@@ -60,23 +61,6 @@ def assert_same_weights(first: Path, second: Path) -> None:
     assert states[0]["global_step"] == states[1]["global_step"] > 0
     for name, tensor in states[0]["state_dict"].items():
         assert torch.equal(tensor, states[1]["state_dict"][name]), name
-
-
-def run_apart(module: str, *runs: list[str]) -> None:
-    """Run a command once or more, one after the other, in a process of its own.
-
-    It has one thread: sums in one order, so that equal means to the last bit. Most of its time goes into importing.
-    """
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", f"E3PoseTraining.{module}", *runs[0]]
-    if len(runs) > 1:
-        script = (
-            f"import sys, json; from E3PoseTraining.{module} import main\n"
-            "sys.exit(max(main(run) for run in json.loads(sys.argv[1])))"
-        )
-        command = [sys.executable, "-c", script, json.dumps(runs)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +145,12 @@ def step_losses(run: Path) -> list[float]:
 def test_two_processes_train_as_one_does(data, tmp_path):
     flags = [*TINY_E3CNN, "--n_epochs", "3"]
     assert train_e3cnn([*e3cnn_paths(data, tmp_path / "one"), *flags, "--batch_size", "4"]) == 0
-    run_apart("train_e3cnn", [*e3cnn_paths(data, tmp_path / "two"), *flags, "--batch_size", "2", "--devices", "2"])
+    # The second process is started by the first one's command line.
+    two = [*e3cnn_paths(data, tmp_path / "two"), *flags, "--batch_size", "2", "--devices", "2"]
+    command = [sys.executable, "-m", "E3PoseTraining.train_e3cnn", *two]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
     one, two = step_losses(tmp_path / "one"), step_losses(tmp_path / "two")
     assert len(one) == len(two) == 6
     assert two == pytest.approx(one, abs=1e-4)
@@ -388,43 +377,36 @@ def test_partner_of_other_voxels_is_refused_before_training(data, tmp_path, caps
 
 
 def test_interrupted_run_ends_whole_and_says_how_to_go_on(data, tmp_path):
-    command = [sys.executable, "-m", "E3PoseTraining.train_unet", *unet_paths(data, tmp_path / "run"), *TINY_UNET]
-    command += ["--n_epochs", "100000"]
-    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    # Where the tests run in the background the shell has them ignore the interrupt, and with them what they start.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(command, preexec_fn=heed, **streams) as running:
-        deadline = time.monotonic() + 200
-        while not last.is_file() and running.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.1)
-        running.send_signal(signal.SIGINT)
-        errors = running.communicate(timeout=100)[1]
-    assert running.returncode == 130, errors[-2000:]
+    screen, last = tmp_path / "screen.txt", tmp_path / "run" / "checkpoints" / "last.ckpt"
+    command = [*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--n_epochs", "100000"]
+    running = begin_apart("train_unet", command, screen=screen)
+    deadline = time.monotonic() + 200
+    while not last.is_file() and running.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(running.pid, signal.SIGINT)
+    running.join(100)
+    errors = screen.read_text()
+    assert running.exitcode == 130, errors[-2000:]
     assert "train_unet: interrupted; go on from the last whole epoch with --resume auto" in errors
     assert "Traceback" not in errors
     assert torch.load(last, weights_only=True)["global_step"] > 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux readers are copies of the process that is told here")
-def test_a_reader_that_is_killed_ends_the_run_in_words(data, tmp_path):
-    script = (
-        "import os, signal, sys, torch; from E3PoseTraining import train_unet\n"
-        "from E3PoseTraining.augmentation.inputs import SegmentationInput\n"
-        "prepare = SegmentationInput.__call__\n"
-        "def killed(self, sample):\n"
-        "    if torch.utils.data.get_worker_info(): os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return prepare(self, sample)\n"
-        "SegmentationInput.__call__ = killed\n"
-        "sys.exit(train_unet.main(sys.argv[1:]))\n"
-    )
-    flags = [*TINY_UNET, "--num_workers", "1"]
-    command = [sys.executable, "-c", script, *unet_paths(data, tmp_path / "run"), *flags]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 2, done.stderr[-2000:]
-    assert "train_unet: another process of the run has ended (DataLoader worker (pid" in done.stderr
-    assert "most likely for lack of memory" in done.stderr
-    assert "--resume auto, and fewer --num_workers" in done.stderr and "Traceback" not in done.stderr
+def test_a_reader_that_is_killed_ends_the_run_in_words(data, tmp_path, capsys, monkeypatch):
+    prepare = SegmentationInput.__call__
+
+    def killed(self, sample):
+        if torch.utils.data.get_worker_info():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return prepare(self, sample)
+
+    monkeypatch.setattr(SegmentationInput, "__call__", killed)
+    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, "--num_workers", "1"]) == 2
+    errors = capsys.readouterr().err
+    assert "train_unet: another process of the run has ended (DataLoader worker (pid" in errors
+    assert "most likely for lack of memory" in errors
+    assert "--resume auto, and fewer --num_workers" in errors and "Traceback" not in errors
 
 
 @pytest.mark.parametrize(
@@ -467,27 +449,22 @@ def test_config_file_sets_flags_and_the_command_line_wins(data, tmp_path, capsys
     assert "--unet_feet" in capsys.readouterr().err
 
 
-KILLED_WHILE_WRITING = """
-import os, sys, torch
-from E3PoseTraining.augmentation.inputs import SegmentationInput
-from E3PoseTraining.augmentation.sample import Sample
-from E3PoseTraining.training.checkpoints import AtomicCheckpointIO, MovableCheckpoint
-
-def cut_short(checkpoint, file):
-    file.write(b"half a checkpoint")
-    file.flush()
-    os.kill(os.getpid(), 9)
-
-torch.save = cut_short
-AtomicCheckpointIO().save_checkpoint({}, sys.argv[1])
-"""
-
-
-def test_checkpoint_survives_a_kill_while_it_is_replaced(tmp_path):
+@pytest.mark.skipif("fork" not in get_all_start_methods(), reason="the process that is killed is a copy of this one")
+def test_checkpoint_survives_a_kill_while_it_is_replaced(tmp_path, monkeypatch):
     path = tmp_path / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint({"epoch": 7}, path)
-    killed = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(path)], timeout=120)
-    assert killed.returncode == -9
+
+    def cut_short(checkpoint, file):
+        file.write(b"half a checkpoint")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", cut_short)
+        killed = get_context("fork").Process(target=AtomicCheckpointIO().save_checkpoint, args=({}, path))
+        killed.start()
+        killed.join(120)
+    assert killed.exitcode == -signal.SIGKILL
     assert torch.load(path, weights_only=True) == {"epoch": 7}
 
 
