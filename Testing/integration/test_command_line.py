@@ -389,7 +389,7 @@ def test_results_that_cannot_be_replaced_stand_as_they_were(scans, estimate, sma
         (signal.SIGHUP, []),
     ],
 )
-def test_an_interrupt_keeps_what_is_done_and_a_second_run_does_the_rest(small_model_file, tmp_path, end, flags):
+def test_an_interrupt_keeps_what_is_done_and_a_second_run_does_the_rest(small_model_file, tmp_path, capsys, end, flags):
     folder, out = tmp_path / "scans", tmp_path / "out"
     folder.mkdir()
     for number in range(12):
@@ -410,9 +410,9 @@ def test_an_interrupt_keeps_what_is_done_and_a_second_run_does_the_rest(small_mo
     assert before <= len(done) <= before + (3 if flags else 1) and not list(out.glob(".part-*"))
     with (out / "poses.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == len(done)
-    again = subprocess.run(call, capture_output=True, text=True)
-    assert again.returncode == 0
-    assert f"{12 - len(done)} estimated" in again.stdout and f"{len(done)} already there" in again.stdout
+    assert main(command(folder, out, small_model_file)[3:]) == 0
+    said = capsys.readouterr().out
+    assert f"{12 - len(done)} estimated" in said and f"{len(done)} already there" in said
 
 
 def test_help_and_import_do_not_wait_for_torch():

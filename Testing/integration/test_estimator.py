@@ -45,9 +45,8 @@ def head_with_eyes() -> tuple[Volume, np.ndarray]:
     return replace(scan, array=array), eyes
 
 
-@pytest.mark.parametrize("spacing", [(4.0, 4.0, 4.0), (3.0, 3.0, 4.5)])
-def test_one_pose_for_all_48_storages(estimator, spacing):
-    scan = make_head(spacing=spacing)
+def test_one_pose_for_all_48_storages(estimator):
+    scan = make_head(spacing=(3.0, 3.0, 4.5))
     first = estimator.estimate(scan)
     for orientation in orientations():
         other = stored(scan, orientation)

@@ -1,5 +1,6 @@
 """Synthetic scans: what the labels show is what the pose says, sizes are the published ones, numbers name scans."""
 
+import itertools
 import os
 import signal
 import sys
@@ -79,11 +80,20 @@ def test_pose_is_the_mean_of_what_moving_slices_show():
     assert millimetres.max() < 1.0
 
 
-def test_pose_is_a_proper_rotation_whatever_the_storage():
-    generator = FetalHeadGenerator(seed=1, field="head", spacing=4.0)
-    scans = [generator(index) for index in range(24)]
+AGES, SPACING = (22, 29, 36), 3.0
+
+
+@pytest.fixture(scope="module")
+def heads_of_ages():
+    """Eight scans of heads of each age in weeks."""
+    told = {"field": "head", "spacing": SPACING, "motion": 0}
+    generators = {age: FetalHeadGenerator(seed=age, age_range=(age, age), **told) for age in AGES}
+    return {age: [generator(index) for index in range(8)] for age, generator in generators.items()}
+
+
+def test_pose_is_a_proper_rotation_whatever_the_storage(heads_of_ages):
     orders, handed = set(), set()
-    for scan in scans:
+    for scan in itertools.chain.from_iterable(heads_of_ages.values()):
         rotation = scan.canonical_to_ras[:3, :3]
         assert np.allclose(rotation.T @ rotation, np.eye(3), atol=1e-12)
         assert np.linalg.det(rotation) == pytest.approx(1.0, abs=1e-12)
@@ -119,16 +129,13 @@ def test_scans_are_clinical():
     assert {"epi", "t2"} <= contrasts
 
 
-def test_brain_is_as_large_as_the_growth_curves_say():
-    spacing = 3.0
-    for age in (22, 29, 36):
-        generator = FetalHeadGenerator(seed=0, field="head", spacing=spacing, motion=0, age_range=(age, age))
+def test_brain_is_as_large_as_the_growth_curves_say(heads_of_ages):
+    for age, scans in heads_of_ages.items():
         lengths, breadths = [], []
-        for index in range(8):
-            scan = generator(index)
+        for scan in scans:
             inside = (points_of(scan, 1) - scan.canonical_to_ras[:3, 3]) @ scan.canonical_to_ras[:3, :3]
-            breadths.append(np.ptp(inside[:, 0]) + spacing)
-            lengths.append(np.ptp(inside[:, 1]) + spacing)
+            breadths.append(np.ptp(inside[:, 0]) + SPACING)
+            lengths.append(np.ptp(inside[:, 1]) + SPACING)
         # The brain fills the skull but for 1.5 mm of bone on each side.
         assert np.median(breadths) == pytest.approx(head_size(age).biparietal_diameter - 3, rel=0.08)
         assert np.median(lengths) == pytest.approx(head_size(age).occipitofrontal_diameter - 3, rel=0.08)
