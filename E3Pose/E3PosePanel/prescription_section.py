@@ -95,14 +95,15 @@ class PrescriptionSection:
         Where a person has checked or corrected the pose, its confidence says nothing any more. Of how the scan lies in
         the patient no eye can tell.
         """
-        result, ofFile = {**mrml.read_result(transform), "changes": mrml.changes_since(transform)}, []
+        result = {**mrml.read_result(transform), "changes": mrml.changes_since(transform)}
+        ofFile = [result["coordinates"]] if result.get("coordinates") else []
         if mrml.review_state(result) == mrml.ESTIMATED:
             level = "low" if mrml.marks_of(result) else result["confidence"]["level"]
             sentences = result_text.all_warnings(result)
         else:
             level, sentences = "high", [result_text.verdict(result).rstrip("."), *result["changes"]]
             if result["confidence"].get("orientation_doubtful"):
-                ofFile = [_("of the estimate: {warning}").format(warning=one) for one in result["warnings"]]
+                ofFile += [_("of the estimate: {warning}").format(warning=one) for one in result["warnings"]]
         if mrml.why_of_another_image(transform):
             level = "low"
         if mrml.has_left_scanner(transform):

@@ -1,7 +1,9 @@
 """The run in the background: the window stays alive, and whatever happens meanwhile harms nothing."""
 
+import gzip
 import os
 import signal
+import struct
 import time
 
 import numpy as np
@@ -234,13 +236,15 @@ def test_a_scan_that_shows_other_voxels_meanwhile_is_estimated_as_it_was(app, pa
     assert np.allclose(found["canonical_to_ras"], expected["canonical_to_ras"], atol=1e-3)
 
 
-def test_a_damaged_file_is_told_as_a_warning(app, panel, scene, tmp_path):
-    """Slicer's reader shows zeros for what is missing, and says nothing."""
+def test_what_is_doubtful_about_a_file_is_told(app, panel, scene, tmp_path):
+    """Slicer's reader shows zeros for what is missing, and says nothing; nor of whose coordinates they are."""
     import slicer
 
     from E3PosePanel.sample_data import SYNTHETIC_FILE
 
-    content = SYNTHETIC_FILE.read_bytes()
+    content = bytearray(gzip.decompress(SYNTHETIC_FILE.read_bytes()))
+    content[252:256] = struct.pack("<2h", 0, 4)  # the codes of qform and sform: MNI's coordinates
+    content = gzip.compress(content)
     file = tmp_path / "damaged.nii.gz"
     file.write_bytes(content[: len(content) * 3 // 4])
     scan = slicer.util.loadVolume(str(file), {})
@@ -249,6 +253,11 @@ def test_a_damaged_file_is_told_as_a_warning(app, panel, scene, tmp_path):
     assert panel.ui.statusLabel.text == "Done."
     assert "damaged.nii.gz: the file is damaged or cut short" in panel.ui.warningsLabel.text
     assert panel.ui.confidenceLabel.text.startswith("Low")
+    panel.ui.prescriptionCollapsibleButton.collapsed = False
+    panel.ui.stackFieldOfViewSpinBox.value = 400.0
+    told = panel.ui.prescriptionText.plainText.splitlines()
+    assert told[0].startswith("WARNING: the file leaves open whether its coordinates are the scanner's")
+    assert told[1].startswith("  - by its sform code 4 its coordinates are those of the MNI's atlas")
 
 
 def test_a_slice_alone_is_refused_before_the_click(panel, scene):

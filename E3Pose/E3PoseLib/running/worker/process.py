@@ -87,7 +87,10 @@ class Tasks:
         return self._session
 
     def estimate(self, request: dict) -> dict:
-        """A pose: its summary, and the file with the mask; of a scan of a series also the marks of `TrackedFrame`."""
+        """A pose: its summary, and the file with the mask; of a scan of a series also the marks of `TrackedFrame`.
+
+        ``coordinates`` is what `other_coordinates` says of the scan's file.
+        """
         session, (volume,) = self._warm_session(), self._volumes(request)
         model, options = request["model"], request["options"]
         if request["series"] is None:
@@ -131,9 +134,12 @@ class Tasks:
         return volumes
 
     def _answer(self, request: dict, estimate: PoseEstimate) -> dict:
+        from E3PoseLib.imaging.formats.nifti_orientation import other_coordinates
         from E3PoseLib.running.summary import summarise
 
-        return {**summarise(estimate), **self._masks(request, [estimate.mask])}
+        file = request["scans"][0]["file"]
+        coordinates = other_coordinates(Path(file)) if file else None
+        return {**summarise(estimate), **self._masks(request, [estimate.mask]), "coordinates": coordinates}
 
     def _masks(self, request: dict, masks: Sequence[np.ndarray | None]) -> dict:
         """Masks in files, as the host finds them."""
