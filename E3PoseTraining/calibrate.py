@@ -19,7 +19,7 @@ import torch
 from E3PoseLib.cli import add_overwrite_option
 from E3PoseLib.errors import OutputError, TrainingError
 from E3PoseLib.models.calibration import Calibration, read_calibration
-from E3PoseLib.models.model import load_model
+from E3PoseLib.models.loading import load_model
 from E3PoseLib.running.ending import SOME_FAILED, SUCCESS, exit_status
 from E3PoseLib.running.results.folder import refuse_standing
 

@@ -17,7 +17,7 @@ from E3PoseLib.imaging.files import whole_file
 from E3PoseLib.imaging.geometry import check_rigid
 from E3PoseLib.imaging.volume import read_volume
 from E3PoseLib.method.estimator import PoseEstimator
-from E3PoseLib.models.model import load_model
+from E3PoseLib.models.loading import load_model
 from E3PoseLib.running.align.reading import mask_on
 from E3PoseLib.running.ending import exit_status
 from E3PoseLib.running.memory import keep_freed_memory

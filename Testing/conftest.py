@@ -8,7 +8,8 @@ import pytest
 from phantoms import make_head, make_small_model
 
 from E3PoseLib.imaging.volume import Volume
-from E3PoseLib.models.model import Model, load_model
+from E3PoseLib.models.loading import load_model
+from E3PoseLib.models.model import Model
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

@@ -17,7 +17,8 @@ import torch
 
 from E3PoseLib.errors import E3PoseError
 from E3PoseLib.imaging.volume import count_frames, read_volume
-from E3PoseLib.models.model import Model, import_official, load_model
+from E3PoseLib.models.loading import import_official, load_model
+from E3PoseLib.models.model import Model
 
 EXTREMES = [0, 1, -1, 2, 60, 127, 255, 4096, 32767, -32768, 2**31 - 1, -(2**31), 2**62, -(2**63)]
 ODD_VALUES = [

@@ -12,7 +12,8 @@ from E3PoseLib.imaging.geometry import rigid
 from E3PoseLib.imaging.rotations import random_rotations
 from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.models.calibration import Calibration, Sum
-from E3PoseLib.models.model import Model, ModelHeader
+from E3PoseLib.models.catalog import ModelHeader
+from E3PoseLib.models.model import Model
 from E3PoseLib.networks.equivariant.network import E3CNN
 from E3PoseLib.networks.unet.unet import UNet
 

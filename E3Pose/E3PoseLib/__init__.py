@@ -24,7 +24,7 @@ _HOMES = {
     "PoseEstimate": "method.estimate",
     "PoseEstimator": "method.estimator",
     "Volume": "imaging.volume",
-    "load_model": "models.model",
+    "load_model": "models.loading",
     "read_volume": "imaging.volume",
 }
 __all__ = ["PoseEstimate", "PoseEstimator", "Volume", "load_model", "read_volume"]

@@ -118,7 +118,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     def make_estimator(n_scans: int):
         from E3PoseLib.method.estimator import PoseEstimator
-        from E3PoseLib.models.model import load_model
+        from E3PoseLib.models.loading import load_model
 
         return PoseEstimator(load_model(chosen.model), chosen.device)
 

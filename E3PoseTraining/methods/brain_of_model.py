@@ -10,7 +10,7 @@ from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.estimator import PoseEstimator
 from E3PoseLib.method.head import Head
 from E3PoseLib.method.prepared import PreparedScan
-from E3PoseLib.models.model import load_model
+from E3PoseLib.models.loading import load_model
 from E3PoseLib.networks.device import pick_device
 
 from ..localisation.second_look import SecondLook

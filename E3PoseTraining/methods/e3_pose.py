@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.estimator import PoseEstimator
-from E3PoseLib.models.model import load_model
+from E3PoseLib.models.loading import load_model
 
 from .method import Answer, Means, Need
 

@@ -13,7 +13,7 @@ from E3PoseLib.imaging.geometry import direction_cosines, invert_rigid, rigid, t
 from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
 from E3PoseLib.method.estimate import PoseEstimate
 from E3PoseLib.method.estimator import PoseEstimator
-from E3PoseLib.models.model import import_official
+from E3PoseLib.models.loading import import_official
 from E3PoseLib.running.ending import SOME_FAILED, SUCCESS
 from E3PoseLib.running.memory import keep_freed_memory, made_to_stay
 from E3PoseLib.running.report import run_each

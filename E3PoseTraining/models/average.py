@@ -18,7 +18,8 @@ import torch
 from E3PoseLib.cli import add_overwrite_option
 from E3PoseLib.errors import TrainingError
 from E3PoseLib.models.catalog import CARD_FIELDS
-from E3PoseLib.models.model import Model, load_model
+from E3PoseLib.models.loading import load_model
+from E3PoseLib.models.model import Model
 from E3PoseLib.running.ending import exit_status
 from E3PoseLib.running.results.folder import refuse_standing
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from E3PoseLib.cli import add_overwrite_option
 from E3PoseLib.errors import ModelError
-from E3PoseLib.models.model import Model, ModelHeader, load_model
+from E3PoseLib.models.catalog import ModelHeader
+from E3PoseLib.models.loading import load_model
+from E3PoseLib.models.model import Model
 from E3PoseLib.running.ending import exit_status
 from E3PoseLib.running.results.folder import refuse_standing
 

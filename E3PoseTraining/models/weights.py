@@ -9,7 +9,7 @@ import torch
 
 from E3PoseLib.errors import ModelError
 from E3PoseLib.imaging.files import whole_file
-from E3PoseLib.models.model import load_model
+from E3PoseLib.models.loading import load_model
 from E3PoseLib.models.official import import_e3cnn, import_unet
 from E3PoseLib.networks.equivariant.network import E3CNN
 from E3PoseLib.networks.unet.unet import UNet

@@ -26,7 +26,7 @@ from E3PoseLib.imaging.geometry import invert_rigid, pose_difference, rigid
 from E3PoseLib.imaging.resampling import reslice
 from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.estimator import PoseEstimator
-from E3PoseLib.models.model import load_model
+from E3PoseLib.models.loading import load_model
 from E3PoseTraining.equitrack.module import shown_anew
 from E3PoseTraining.methods.equitrack import EquiTrack
 from E3PoseTraining.methods.method import Means

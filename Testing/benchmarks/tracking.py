@@ -21,7 +21,7 @@ from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.method.estimator import PoseEstimator
 from E3PoseLib.method.tracking.smoothing import smooth
 from E3PoseLib.method.tracking.tracker import PoseTracker
-from E3PoseLib.models.model import load_model
+from E3PoseLib.models.loading import load_model
 from E3PoseLib.running.memory import keep_freed_memory
 from E3PoseTraining.synthesis.anatomy.drawn_brain import ParametricBrain
 from E3PoseTraining.synthesis.kinds.kind import Wanted

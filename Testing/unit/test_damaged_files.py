@@ -28,7 +28,7 @@ from damaged import (
 from E3PoseLib.errors import ModelError
 from E3PoseLib.models.catalog import read_header
 from E3PoseLib.models.checkpoint import read_checkpoint
-from E3PoseLib.models.model import load_model
+from E3PoseLib.models.loading import load_model
 
 N = 120
 SECONDS = 10

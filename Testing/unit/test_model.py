@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 
 from E3PoseLib import load_model
 from E3PoseLib.errors import ModelError
-from E3PoseLib.models.model import Model, available_models, read_header
+from E3PoseLib.models.catalog import available_models, read_header
+from E3PoseLib.models.model import Model
 from E3PoseLib.networks.unet.unet import UNet
 
 

@@ -187,6 +187,6 @@ def _own_estimator(model: dict, options: argparse.Namespace) -> PoseEstimator:
     keep_freed_memory()
     with made_to_stay():
         from ..method.estimator import PoseEstimator
-        from ..models.model import load_model
+        from ..models.loading import load_model
 
         return PoseEstimator(load_model(**model), options.device, precision=options.precision)

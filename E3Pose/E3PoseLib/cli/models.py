@@ -25,7 +25,7 @@ def add_models(commands: argparse._SubParsersAction) -> None:
 def import_weights(options: argparse.Namespace) -> int:
     """Make one model file of official weights."""
     from ..errors import OutputError
-    from ..models.model import import_official
+    from ..models.loading import import_official
     from ..running.results.folder import refuse_standing
 
     target = Path(options.output)

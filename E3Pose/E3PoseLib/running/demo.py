@@ -10,7 +10,7 @@ from ..errors import E3PoseError
 from ..imaging.volume import read_volume
 from ..method.estimator import PoseEstimator
 from ..models.catalog import sample_scan
-from ..models.model import load_model
+from ..models.loading import load_model
 from .picture import check_can_draw, draw_estimate
 from .results.folder import check_folder, prepare_folder
 from .results.known_model import model_file_hash

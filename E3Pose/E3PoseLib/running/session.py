@@ -15,7 +15,8 @@ from ..method.estimate import PoseEstimate
 from ..method.estimator import PoseEstimator, Progress
 from ..method.tracking.tracker import PoseTracker, TrackedFrame
 from ..models.catalog import find_model
-from ..models.model import Model, load_model
+from ..models.loading import load_model
+from ..models.model import Model
 from ..networks.device import memory_errors, pick_device
 
 

@@ -203,7 +203,7 @@ def _begin(places: SimpleQueue, processes: int, model: dict[str, Any], device: s
         import torch
 
         from ..method.estimator import PoseEstimator
-        from ..models.model import load_model
+        from ..models.loading import load_model
         from ..networks.device import pick_device
 
     if "OMP_NUM_THREADS" not in os.environ:

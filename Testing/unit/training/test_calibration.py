@@ -14,7 +14,7 @@ from E3PoseLib.errors import DatasetError, ModelError, TrainingError
 from E3PoseLib.imaging.brain_only import is_brain_only
 from E3PoseLib.imaging.volume import Volume, read_volume, write_volume
 from E3PoseLib.models.calibration import Calibration, Sum, problem_of_calibration, read_calibration
-from E3PoseLib.models.model import load_model
+from E3PoseLib.models.loading import load_model
 from E3PoseTraining.calibrate import main
 from E3PoseTraining.calibration import collecting
 from E3PoseTraining.calibration.collecting import Scans, collect

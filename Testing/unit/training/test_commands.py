@@ -23,7 +23,7 @@ from phantoms import make_model_with_upright_eyes
 from E3PoseLib.errors import OutputError, WorkerError
 from E3PoseLib.imaging.volume import read_volume, write_volume
 from E3PoseLib.method.estimator import PoseEstimator
-from E3PoseLib.models.model import load_model
+from E3PoseLib.models.loading import load_model
 from E3PoseLib.networks.unet.unet import UNet
 from E3PoseTraining.augmentation.inputs import SegmentationInput
 from E3PoseTraining.augmentation.sample import Sample

@@ -16,7 +16,7 @@ from E3PoseLib.errors import MethodError
 from E3PoseLib.imaging.rotations import geodesic_angle, random_rotations
 from E3PoseLib.imaging.volume import write_volume
 from E3PoseLib.models.catalog import resources
-from E3PoseLib.models.model import load_model
+from E3PoseLib.models.loading import load_model
 from E3PoseTraining.regression import weights
 from E3PoseTraining.regression.equivariant import SO3CNN
 from E3PoseTraining.regression.module import Independent, cube_rotations

@@ -67,7 +67,7 @@ def run_align(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
     """
     with made_to_stay():
         from ...method.estimator import PoseEstimator
-        from ...models.model import load_model
+        from ...models.loading import load_model
         from ..picture import check_can_draw
         from ..results.bundle import Bundle
         from ..results.folder import check_folder, prepare_folder

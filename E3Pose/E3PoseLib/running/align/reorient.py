@@ -48,7 +48,7 @@ def run_reorient(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         from ...imaging.resampling import RESLICED_EDGE_MM, reslice
         from ...imaging.volume import ALIGNED_CODE, Volume, write_volume
         from ...method.estimator import PoseEstimator
-        from ...models.model import load_model
+        from ...models.loading import load_model
         from ..results.bundle import Bundle
         from ..results.folder import check_folder, prepare_folder
         from ..scans.reading import read_scan

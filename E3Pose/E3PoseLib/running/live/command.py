@@ -56,7 +56,7 @@ def run_serve(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
         from ...imaging.volume import read_volume
         from ...method.estimator import PoseEstimator
         from ...models.catalog import resources
-        from ...models.model import load_model
+        from ...models.loading import load_model
         from .server import ImageServer
 
     # First, so that a port in use is told at once; images that come while the model is loaded wait.

@@ -96,7 +96,7 @@ def run_prescribe(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
     with made_to_stay():
         from ...imaging.formats.nifti_orientation import other_coordinates
         from ...method.estimator import PoseEstimator
-        from ...models.model import load_model
+        from ...models.loading import load_model
         from ...prescription.report import doubt_lines, prescription_text
         from ...prescription.stack import CUT_BRAIN, plan_stack
         from ..picture import check_can_draw

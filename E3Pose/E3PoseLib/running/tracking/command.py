@@ -80,7 +80,7 @@ def run_track(options: argparse.Namespace, model: Mapping[str, Any]) -> int:
     with made_to_stay():
         from ...imaging.series import find_series
         from ...method.estimator import PoseEstimator
-        from ...models.model import load_model
+        from ...models.loading import load_model
         from ..picture import check_can_draw
         from ..results.folder import check_folder, prepare_folder
         from ..results.known_model import model_file_hash
