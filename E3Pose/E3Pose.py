@@ -132,10 +132,12 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.modelSection.refresh()
         self.setupSection.refresh()
         self.views.enter()
+        self._refreshResult()  # other modules may have changed pose and mask
         self._checkCanEstimate()
 
     def exit(self) -> None:
         """Called each time another module is opened; a run goes on."""
+        self.correction.stop()  # or its handles would be in the way there
         self.views.leave()
 
     def onReload(self) -> None:

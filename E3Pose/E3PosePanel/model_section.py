@@ -99,7 +99,7 @@ class ModelSection:
         """Add a model from one ``.safetensors`` file, or from a U-Net's ``.ckpt`` and an E(3)-CNN's ``.pth``."""
         bySuffix = {file.suffix.lower(): file for file in files}
         try:
-            if list(bySuffix) == [".safetensors"]:
+            if list(bySuffix) == [".safetensors"] and len(files) == 1:
                 self._copyModel(bySuffix[".safetensors"])
             elif sorted(bySuffix) == [".ckpt", ".pth"] and len(files) == 2:
                 self._importPair(bySuffix[".ckpt"], bySuffix[".pth"])

@@ -38,8 +38,8 @@ class PrescriptionSection:
         parameters = self._parameterNode
         if parameters is None:
             return
-        if self._model is not None and not mrml.is_set(self._model):
-            self._model, parameters.showStack = None, False  # deleted: it does not come again unasked
+        if self._model is not None and not mrml.is_shown(self._model):
+            self._model, parameters.showStack = None, False  # deleted or hidden: it does not come again unasked
         stack, text = None, ""
         if parameters.showStack or not self._ui.prescriptionCollapsibleButton.collapsed:
             try:
@@ -56,6 +56,7 @@ class PrescriptionSection:
 
     def onCopyPrescriptionButton(self, checked=False) -> None:
         """Put the text on the clipboard, with what speaks against the pose before all numbers."""
+        self.refresh()  # pose and mask may have been changed by other modules
         slicer.app.clipboard().setText(self._ui.prescriptionText.plainText)
         self._showMessage(_("The prescription was copied. Not for clinical use."))
 

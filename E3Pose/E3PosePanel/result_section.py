@@ -46,7 +46,12 @@ class ResultSection:
         if result is not None and "warnings" in result:
             changes = mrml.changes_since(transform)
             result["changes"] = changes + [note for note in self._moveMaskAlong() if note not in changes]
-        if reason := self._whyOfAnotherImage(transform):
+        scan = self._parameterNode.inputVolume
+        if result is not None and scan is not None and mrml.is_of_another(transform, scan):
+            other = transform.GetNodeReference(mrml.VOLUME_REFERENCE)
+            name = f": {other.GetName()}" if other is not None else ""
+            self._show(result, _("THE POSE IS OF ANOTHER SCAN{name}.").format(name=name))
+        elif reason := self._whyOfAnotherImage(transform):
             self._show(result, _("NOT OF THE IMAGE SHOWN: {reason}.").format(reason=reason))
         elif reason := mrml.why_no_pose(transform):
             self._show(None, _("No pose at this time point: {reason}.").format(reason=reason))

@@ -250,3 +250,61 @@ def test_the_box_holds_the_head_and_follows_it(app, estimated, second_scan, scan
     estimated.ui.maskOpacitySliderWidget.value = 0.3
     assert not estimated.ui.showBoxCheckBox.checked
     assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsROINode") == 0
+
+
+def test_a_box_that_is_hidden_elsewhere_stays_hidden(estimated, scene):
+    estimated.ui.showBoxCheckBox.checked = True
+    (box,) = scene.GetNodesByClass("vtkMRMLMarkupsROINode")
+    box.GetDisplayNode().SetVisibility(False)  # as the eye in the Data module does
+    estimated._refreshResult()
+    assert not box.GetDisplayNode().GetVisibility() and not estimated.ui.showBoxCheckBox.checked
+    estimated.ui.showBoxCheckBox.checked = True
+    assert box.GetDisplayNode().GetVisibility()
+
+
+def test_a_drag_outlasts_whatever_else_changes(app, estimated):
+    from E3PoseLib import mrml
+
+    transform, axes = transform_of(estimated), estimated.overlays.axes
+    before = mrml.head_pose(transform)
+    estimated.ui.correctButton.click()
+    axes.transform.SetMatrixTransformToParent(mrml.to_vtk(before @ NUDGE))
+    estimated.ui.maskOpacitySliderWidget.value = 0.5
+    assert np.allclose(axes.pose(), before @ NUDGE)
+    app.wait_until(lambda: not estimated.correction._timer.isActive(), timeout=5)
+    assert np.allclose(mrml.head_pose(transform), before @ NUDGE, atol=1e-6)
+
+
+def test_handles_that_are_put_back_correct_nothing(app, estimated):
+    from E3PoseLib import mrml
+
+    transform, axes = transform_of(estimated), estimated.overlays.axes
+    before = mrml.head_pose(transform)
+    estimated.ui.correctButton.click()
+    for pose in (before @ NUDGE, before):
+        axes.transform.SetMatrixTransformToParent(mrml.to_vtk(pose))
+    app.wait_until(lambda: not estimated.correction._timer.isActive(), timeout=5)
+    assert mrml.review_state(mrml.read_result(transform)) == mrml.ESTIMATED
+    assert estimated.ui.checkedCheckBox.enabled and not estimated.ui.checkedCheckBox.checked
+
+
+def test_the_pose_of_another_scan_is_neither_judged_nor_changed(estimated, second_scan, estimate_at_once, monkeypatch):
+    import qt
+
+    transform, proposed = transform_of(estimated), []
+    estimated.ui.inputVolumeSelector.setCurrentNode(second_scan)
+    estimate_at_once()
+    estimated.ui.outputTransformSelector.setCurrentNode(transform)
+    assert estimated.ui.verdictLabel.text == "THE POSE IS OF ANOTHER SCAN: phantom."
+    assert estimated.ui.confidenceLabel.text == "–" and estimated.ui.resliceButton.enabled
+    for name in ("correctButton", "checkedCheckBox", "resetPoseButton"):
+        assert not getattr(estimated.ui, name).enabled, name
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *arguments: proposed.append(arguments[2]))
+    estimated.ui.savePoseButton.click()
+    assert proposed == ["phantom.json"]
+    # Nor is a scan needed for that.
+    estimated.ui.inputVolumeSelector.setCurrentNode(None)
+    estimated.ui.outputTransformSelector.setCurrentNode(transform)
+    estimated.ui.showBoxCheckBox.checked = True
+    estimated.ui.savePoseButton.click()
+    assert proposed == ["phantom.json"] * 2 and not estimated.ui.correctButton.enabled

@@ -1,10 +1,12 @@
 """While a person works elsewhere: views of another module, a scene that is being loaded, volumes that go."""
 
 import gc
+import re
 import weakref
 
 import numpy as np
 import pytest
+import vtk
 
 from .conftest import add_phantom, estimate
 
@@ -138,3 +140,41 @@ def test_a_view_that_is_shut_is_turned_back_too(panel, estimated, scene):
     finally:
         red.SetDimensions(*size)
     assert np.allclose(centre_of(red), before) and not panel.ui.standardPlanesButton.checked
+
+
+def test_what_other_modules_change_is_told_when_the_panel_is_opened_again(estimated, scan_node):
+    import slicer
+
+    from E3PoseLib import mrml
+
+    from .test_slicer_following import ball
+
+    transform, segmentation = (estimated.ui.outputTransformSelector, estimated.ui.outputSegmentationSelector)
+    transform, segmentation = transform.currentNode(), segmentation.currentNode()
+    pose = mrml.head_pose(transform)
+    mrml.write_mask(segmentation, ball(scan_node, pose, 30.0), mrml.read_scan(scan_node))
+    estimated.ui.showAxesCheckBox.checked = True
+    estimated.ui.prescriptionCollapsibleButton.collapsed = False
+    estimated.ui.correctButton.click()
+    text = estimated.ui.prescriptionText.plainText
+    slicer.modules.e3pose.exit()
+    assert not estimated.ui.correctButton.checked
+    assert not estimated.overlays.axes.transform.GetDisplayNode().GetEditorVisibility()
+    mrml.write_mask(segmentation, ball(scan_node, pose, 45.0), mrml.read_scan(scan_node))
+    matrix = vtk.vtkMatrix4x4()
+    transform.GetMatrixTransformToParent(matrix)
+    matrix.SetElement(2, 3, matrix.GetElement(2, 3) + 5)
+    transform.SetMatrixTransformToParent(matrix)
+    slicer.modules.e3pose.enter()
+    assert np.allclose(estimated.overlays.axes.pose(), mrml.head_pose(transform))
+    assert not np.allclose(mrml.head_pose(transform), pose)
+
+    def slices(words: str) -> int:
+        return int(re.search(r"(\d+) slices", words)[1])
+
+    now = slices(estimated.ui.prescriptionText.plainText)
+    assert now >= slices(text) + 10  # of 3 mm, for 30 mm more brain
+    # And when the text is copied, though the panel was open all the time.
+    mrml.write_mask(segmentation, ball(scan_node, mrml.head_pose(transform), 30.0), mrml.read_scan(scan_node))
+    estimated.ui.copyPrescriptionButton.click()
+    assert slices(slicer.app.clipboard().text()) <= now - 10

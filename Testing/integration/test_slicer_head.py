@@ -9,7 +9,7 @@ from .test_slicer_following import ball
 pytestmark = pytest.mark.usefixtures("panel")
 
 
-def test_the_mask_is_an_outline_of_adjustable_opacity(estimated):
+def test_the_mask_is_an_outline_of_adjustable_opacity(estimated, scan_node, second_scan, estimate_at_once):
     segmentation = estimated.ui.outputSegmentationSelector.currentNode()
     display = segmentation.GetDisplayNode()
     (segment,) = segmentation.GetSegmentation().GetSegmentIDs()
@@ -19,6 +19,14 @@ def test_the_mask_is_an_outline_of_adjustable_opacity(estimated):
     estimated.ui.maskOpacitySliderWidget.value = 0.4
     assert display.GetSegmentOpacity2DOutline(segment) == pytest.approx(0.4)
     assert display.GetSegmentOpacity3D(segment) == pytest.approx(0.4)
+    # The slider tells what is shown, of another scan's mask and whoever has changed it.
+    estimated.ui.inputVolumeSelector.setCurrentNode(second_scan)
+    estimate_at_once()
+    estimated.ui.maskOpacitySliderWidget.value = 0.9
+    estimated.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    assert estimated.ui.maskOpacitySliderWidget.value == pytest.approx(0.4)
+    display.SetSegmentOpacity2DOutline(segment, 0.7)
+    assert estimated.ui.maskOpacitySliderWidget.value == pytest.approx(0.7)
 
 
 def test_the_mask_is_brain_in_snomed_ct_and_in_slicer_s_colour(estimated):

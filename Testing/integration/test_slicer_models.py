@@ -63,6 +63,9 @@ def test_import_and_card(app, panel, installed_model, tmp_path):
     panel.ui.modelCardButton.click()
     assert "Trained on:\nnothing" in app.message_boxes[-1]
     (installed_model.parent / "another one.safetensors").unlink()
+    panel.modelSection.importFiles([copy, installed_model])
+    assert "select one .safetensors file" in panel.ui.statusLabel.text
+    assert not (installed_model.parent / "another one.safetensors").exists()
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the weights of ../shared")

@@ -27,7 +27,7 @@ from E3PoseLib.mrml.masks.segment import (
     mask_voxels,
     write_mask,
 )
-from E3PoseLib.mrml.masks.shown import is_put_aside, mask_visibility, show_mask, show_only_masks_of
+from E3PoseLib.mrml.masks.shown import is_put_aside, mask_opacity, mask_visibility, show_mask, show_only_masks_of
 from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk, voxel_to_parent, voxel_to_world, voxels
 from E3PoseLib.mrml.outputs import (
     VOLUME_REFERENCE,
@@ -37,6 +37,7 @@ from E3PoseLib.mrml.outputs import (
     is_of,
     is_of_another,
     is_result_of,
+    is_shown,
     remove_node,
     result_of,
     show_only,
@@ -181,6 +182,7 @@ __all__ = [
     "is_result_of",
     "is_reviewed",
     "is_set",
+    "is_shown",
     "jump_to",
     "layout_node",
     "look_at",
@@ -189,6 +191,7 @@ __all__ = [
     "mark_checked",
     "mark_time_point",
     "marks_of",
+    "mask_opacity",
     "mask_to_world",
     "mask_visibility",
     "mask_voxels",

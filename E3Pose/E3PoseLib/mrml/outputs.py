@@ -9,7 +9,7 @@ import slicer
 import vtk
 
 from E3PoseLib.errors import OutputError
-from E3PoseLib.mrml.matrices import nodes_of_class, to_numpy
+from E3PoseLib.mrml.matrices import is_set, nodes_of_class, to_numpy
 
 VOLUME_REFERENCE = "E3Pose.InputVolume"
 """Role of the node reference by which each result knows its scan."""
@@ -78,6 +78,11 @@ def show_only(scene, class_name: str, shown) -> None:
     for node in nodes_of_class(scene, class_name):
         if _is_original(node) and node.GetDisplayNode() is not None:
             node.GetDisplayNode().SetVisibility(node == shown)
+
+
+def is_shown(node) -> bool:
+    """Whether a result is in the scene and nobody has hidden it."""
+    return is_set(node) and node.GetDisplayNode() is not None and bool(node.GetDisplayNode().GetVisibility())
 
 
 def is_empty(node) -> bool:

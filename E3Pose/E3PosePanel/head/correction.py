@@ -62,16 +62,17 @@ class Correction:
         isBusy = self._isBusy()
         if self._corrected is not None and (isBusy or transform != self._corrected):
             self.stop()
-        result = mrml.read_result(transform)
+        result, scan = mrml.read_result(transform), self._parameterNode.inputVolume if self._parameterNode else None
         state = mrml.review_state(result) if result else mrml.ESTIMATED
         isKnown = result is not None and self._views.scanPose() is not None
-        # Of a time point of many: what is changed there would be lost at the next one.
-        isOneOfMany = result is not None and mrml.is_in_sequence(transform)
+        # Nobody sees what is changed beside another scan; and of a time point of many it would be lost at the next one.
+        isShown = isKnown and scan is not None and not mrml.is_of_another(transform, scan)
+        mayChange = isShown and not mrml.is_in_sequence(transform) and not isBusy
         self._ui.savePoseButton.enabled = isKnown
-        self._ui.correctButton.enabled = isKnown and not isOneOfMany and not isBusy
-        self._ui.checkedCheckBox.enabled = isKnown and not isOneOfMany and not isBusy and state != mrml.CORRECTED
+        self._ui.correctButton.enabled = mayChange
+        self._ui.checkedCheckBox.enabled = mayChange and state != mrml.CORRECTED
         self._ui.checkedCheckBox.checked = state != mrml.ESTIMATED
-        isOther = result is not None and (state == mrml.CORRECTED or mrml.is_edited_pose(transform))
+        isOther = isShown and (state == mrml.CORRECTED or mrml.is_edited_pose(transform))
         self._ui.resetPoseButton.enabled = isOther and not isBusy
 
     def stop(self) -> None:
@@ -107,10 +108,12 @@ class Correction:
 
     def onSavePoseButton(self, checked=False) -> None:
         """Ask for a file and save the pose."""
+        transform = self._transform()
+        scan = transform.GetNodeReference(mrml.VOLUME_REFERENCE)
         name = qt.QFileDialog.getSaveFileName(
             slicer.util.mainWindow(),
             _("Save the pose as .json, with .tfm and .npy beside it"),
-            f"{fileName(self._parameterNode.inputVolume.GetName())}.json",
+            f"{fileName(scan.GetName() if scan is not None else transform.GetName())}.json",
             _("Pose") + " (*.json)",
         )
         if name:
@@ -143,11 +146,15 @@ class Correction:
         if self._tag is not None and self._axes.transform is not None:
             self._axes.transform.RemoveObserver(self._tag)
         self._tag = self._corrected = None
+        self._axes.is_held = False
+        if self._axes.transform is not None and (shown := self._views.shownPose()) is not None:
+            self._axes.place(slicer.mrmlScene, shown)
         self._axes.show_handles(False)
 
     def _onHandles(self, caller=None, event=None) -> None:
         shown = self._views.shownPose()
         if shown is not None and not np.allclose(self._axes.pose(), shown, atol=1e-6):
+            self._axes.is_held = True
             self._timer.start()
 
     def _onRest(self) -> None:
@@ -158,13 +165,17 @@ class Correction:
 
     def _apply(self) -> None:
         """Take what the handles say for the pose."""
+        self._axes.is_held = False
         scanPose, shownPose = self._views.scanPose(), self._views.shownPose()
         if self._corrected != self._transform() or scanPose is None or shownPose is None:
             return
+        # In the upright volume the handles move the head as seen there.
+        pose = scanPose @ np.linalg.inv(shownPose) @ self._axes.pose()
+        if np.allclose(pose, scanPose, atol=1e-6):
+            return  # put back
         try:
-            # In the upright volume the handles move the head as seen there.
             with mrml.one_step(slicer.mrmlScene, [self._corrected]):
-                mrml.correct_pose(self._corrected, scanPose @ np.linalg.inv(shownPose) @ self._axes.pose())
+                mrml.correct_pose(self._corrected, pose)
         except E3PoseError as error:
             self._onFailed(error)
             return

@@ -41,7 +41,7 @@ class MaskControls:
             mrml.make_surface(self._segmentation)  # a saved sequence has none
 
     def _read(self, caller=None, event=None) -> None:
-        """Let the check boxes tell where the mask is shown, whoever has shown or hidden it."""
+        """Let the controls tell where the mask is shown and how opaque, whoever has changed it."""
         if self._segmentation and (
             mrml.is_put_aside(self._segmentation) or slicer.mrmlScene.IsUndoing() or slicer.mrmlScene.IsRedoing()
         ):
@@ -49,9 +49,10 @@ class MaskControls:
         if self._segmentation and mrml.has_mask(self._segmentation):
             parameters = self._parameterNode
             in2D, in3D = mrml.mask_visibility(self._segmentation)
-            self._shown = in2D, in3D, parameters.maskOpacity
-            with slicer.util.NodeModify(parameters.parameterNode):  # both at once, or one would be shown as it was
-                parameters.showMask2D, parameters.showMask3D = in2D, in3D
+            opacity = mrml.mask_opacity(self._segmentation)
+            self._shown = in2D, in3D, opacity
+            with slicer.util.NodeModify(parameters.parameterNode):  # all at once, or one would be shown as it was
+                parameters.showMask2D, parameters.showMask3D, parameters.maskOpacity = in2D, in3D, opacity
         else:
             self._shown = self._wanted()
 

@@ -50,10 +50,10 @@ class Overlays:
 
     def _placeBox(self, pose: np.ndarray | None) -> None:
         parameters = self._parameterNode
-        if self._box is not None and not mrml.is_set(self._box):
-            self._box, parameters.showBox = None, False  # deleted: it does not come again unasked
+        if self._box is not None and not mrml.is_shown(self._box):
+            self._box, parameters.showBox = None, False  # deleted or hidden: it does not come again unasked
         volume = parameters.inputVolume
-        if pose is not None and parameters.showBox and not self._views.showsUpright:
+        if pose is not None and volume is not None and parameters.showBox and not self._views.showsUpright:
             box = mrml.result_of(volume, mrml.BOX_CLASS)
             # A copy is a person's own.
             self._box = box if box is not None and mrml.is_result_of(box, volume) else self._makeBox(volume, pose)

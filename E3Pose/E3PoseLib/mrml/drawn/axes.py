@@ -22,6 +22,8 @@ class HeadAxes:
     def __init__(self):
         self._transform = None
         self._shown = []
+        self.is_held = False
+        """Whether somebody moves them, and they are not to be placed meanwhile."""
 
     @property
     def transform(self):
@@ -38,7 +40,8 @@ class HeadAxes:
         """Put arrows and handles where a head lies; they are made where there are none, and shown by the others."""
         if not is_set(self._transform):
             self._make(scene)
-        if not np.allclose(self.pose(), canonical_to_world):
+            self.is_held = False
+        if not self.is_held and not np.allclose(self.pose(), canonical_to_world):
             self._transform.SetMatrixTransformToParent(to_vtk(canonical_to_world))
 
     def show_arrows(self, visible: bool) -> None:

@@ -47,6 +47,16 @@ def mask_visibility(segmentation_node) -> tuple[bool, bool]:
     return bool(is_shown and in_slices), bool(is_shown and in_3d)
 
 
+def mask_opacity(segmentation_node) -> float:
+    """How opaque the brain mask is, in [0, 1]."""
+    display_node, segment_id = segmentation_node.GetDisplayNode(), mask_id(segmentation_node.GetSegmentation())
+    if display_node is None or segment_id is None:
+        return 1.0
+    if is_in_sequence(segmentation_node):
+        return display_node.GetOpacity2DOutline()
+    return display_node.GetSegmentOpacity2DOutline(segment_id)
+
+
 def show_mask(segmentation_node, in_slices: bool, in_3d: bool, opacity: float = 1.0) -> None:
     """Show or hide the brain mask: its outline in the slice views, its surface in the 3-D views.
 
