@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from E3PoseLib.imaging.brain_only import SURROUNDINGS_MM, is_brain_only, is_cut, with_surroundings
+from E3PoseLib.imaging.brain_only import SURROUNDINGS_MM, flatten_background, is_brain_only, is_cut, with_surroundings
 from E3PoseLib.imaging.geometry import transform_points
 from E3PoseLib.imaging.masks import dice_overlap
 
@@ -47,6 +47,37 @@ def test_a_brain_in_any_constant_background_is_one_at_any_resolution():
 )
 def test_what_is_no_brain_alone_is_none(scan, voxel_ml):
     assert not is_brain_only(scan, voxel_ml)
+
+
+@pytest.mark.parametrize("background", [0, -20, 7, 90])
+@pytest.mark.parametrize("way", ["spline", "noise"])
+def test_a_background_that_looks_even_is_made_even(background, way):
+    """At 90 it lies amid the brain's intensities, 70 to 130."""
+    index = np.stack(np.meshgrid(*map(np.arange, brain().shape), indexing="ij"), axis=-1)
+    even = np.where(brain() > 0, np.where(index.sum(axis=-1) % 7, brain(), 72), background).astype(np.float32)
+    there = brain() > 0
+    if way == "spline":
+        uneven = ndimage.shift(even, (0.3, 0.2, 0.4), order=3, mode="nearest")
+        there = ndimage.shift(there.astype(np.float32), (0.3, 0.2, 0.4), order=1) > 0.05  # what the edge is spread over
+    else:
+        uneven = even + np.random.default_rng(0).normal(0, 0.1, even.shape).astype(np.float32)
+    assert not is_brain_only(uneven, VOXEL_ML)
+    flat = uneven.copy()
+    flatten_background(flat, VOXEL_ML)
+    assert is_brain_only(flat, VOXEL_ML)
+    inside = ndimage.binary_erosion(there, iterations=2)
+    np.testing.assert_array_equal(flat[inside], uneven[inside])
+    assert dice_overlap(flat > flat.min(), there) > 0.95
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0, 5.0])
+def test_a_whole_scan_keeps_its_background(noise):
+    """In air, in fluid with its noise, and with a brain that nothing was changed about."""
+    scan = np.abs(brain() + np.random.default_rng(0).normal(0, noise, brain().shape)).astype(np.float32)
+    for whole in (scan, np.where(brain() > 0, scan, scan + 200).astype(np.float32)):
+        kept = whole.copy()
+        flatten_background(kept, VOXEL_ML)
+        np.testing.assert_array_equal(kept, whole)
 
 
 def test_it_stands_in_dim_noise_in_its_place():

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from .cropping import crop_or_pad
+from .intensities import darken_fill
 from .masks import filled_box, largest_components
 
 BRAIN_ML = (10.0, 600.0)
@@ -33,6 +34,56 @@ GREY, NOISE = 0.1, 0.03
 
 CUT_SHARE = 0.25
 """A brain that covers this share of a side of its bounding box is cut there: an ellipsoid touches it in a point."""
+
+
+EVEN = 0.003
+"""Half of an even background differs from its value by at most this, relative to the brightest of the brain. The air of
+a scan is not so even."""
+
+FRINGE = GREY / 2
+"""What is no brighter than this, relative to the brightest of the brain, is background."""
+
+
+AMID = 0.3
+"""A background that is further than this from the least and from the largest value, relative to what lies between them,
+is amid the intensities of the brain; splines swing by less."""
+
+
+def flatten_background(array: np.ndarray, voxel_ml: float) -> None:
+    """Give the background of a brain alone one value, the least, where it has many that look like one; in place.
+
+    Interpolation by splines swings about the edge of a brain, to below the background too. A whole scan, and a brain in
+    a background of one value, stay as they are.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        Shape ``[I, J, K]``, intensities.
+    voxel_ml : float
+        Volume of a voxel.
+    """
+    ends = np.concatenate([array.take(end, axis).ravel() for axis in range(array.ndim) for end in (0, -1)])
+    background, least, most = np.median(ends), array.min(), array.max()
+    uneven = float(np.median(np.abs(ends - background)))
+    if background > most - AMID * (most - least) or uneven > EVEN * (most - least):
+        return
+    # Else what is darker is swings about the brain's edge.
+    is_amid = background > least + AMID * (most - least)
+    apart = np.abs(array - background) if is_amid else array - background
+    furthest = float(apart.max())
+    shown = apart > FRINGE * furthest
+    # Of few scans more has to be looked at.
+    if uneven > EVEN * furthest or not np.count_nonzero(shown) * voxel_ml <= BRAIN_ML[1]:
+        return
+    filled = array.copy()
+    darken_fill(filled)
+    if not shown.any() or is_brain_only(filled, voxel_ml):
+        return
+    furthest = float(np.quantile(apart[shown], 0.99))
+    shown = ndimage.binary_fill_holes(ndimage.binary_closing(apart > FRINGE * furthest))
+    flat = np.where(shown, array, least) if is_amid else np.where(shown, np.maximum(array, background), background)
+    if uneven <= EVEN * furthest and is_brain_only(flat, voxel_ml):
+        array[...] = flat
 
 
 def is_brain_only(array: np.ndarray, voxel_ml: float) -> bool:
