@@ -21,6 +21,7 @@ from E3PoseLib.imaging.resampling import reslice
 from E3PoseLib.imaging.rotations import euler_to_matrix, random_rotations
 from E3PoseLib.imaging.volume import Volume, read_volume
 from E3PoseLib.method.doubt.halves import halfway
+from E3PoseLib.method.trust.confidence import SUSPICIOUS_RATIO
 from E3PoseLib.models.catalog import read_header, resources, sample_scan
 from E3PoseLib.models.model import N_PLACES
 from E3PoseTraining import train_e3cnn, train_unet
@@ -80,6 +81,18 @@ def test_a_head_that_moved_between_odd_and_even_slices_is_found_halfway(estimato
     assert off_degrees < 5 and off_mm < 3
     assert estimate.confidence.level == "moderate"
     assert any("the pose is halfway" in sentence for sentence in estimate.warnings)
+
+
+def test_noise_is_no_motion(estimator):
+    """It makes neighbouring slices differ as motion between odd and even ones does."""
+    scan = read_volume(SAMPLE)
+    noise = np.random.default_rng(1).normal(0, 120, (2, *scan.shape))  # the brain is at 400
+    noisy = replace(scan, array=np.hypot(scan.array + noise[0], noise[1]).astype(np.float32))
+    estimate = estimator.estimate(noisy)
+    assert estimate.confidence.interleave_ratio > SUSPICIOUS_RATIO and estimate.confidence.halves_agree
+    assert estimate.confidence.level == "high" and not estimate.warnings
+    degrees, mm = pose_difference(estimate.canonical_to_ras, TRUTH)
+    assert degrees < 5 and mm < 2
 
 
 def test_a_scan_whose_every_other_slice_is_empty_keeps_its_pose_and_is_doubted(estimator):

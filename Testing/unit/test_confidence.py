@@ -58,6 +58,8 @@ def test_a_clear_pose_is_trusted_without_a_warning():
         ({"interleave_ratio": 0.96}, 0.85, "low"),
         ({"interleave_ratio": 0.7}, 4, "high"),
         ({"interleave_ratio": 1.3, "halves_apart_degrees": 8.0, "halves_apart_mm": 5.0}, 4, "moderate"),
+        ({"interleave_ratio": 0.9, "halves_apart_degrees": 1.0, "halves_apart_mm": 0.5}, 4, "high"),
+        ({"interleave_ratio": 0.9, "halves_apart_degrees": 1.0, "halves_apart_mm": 4.0}, 4, "moderate"),
         ({"brain_agreement": 0.7}, 2, "low"),
         ({"upright_agreement": 0.82}, 3, "moderate"),
         ({"by_core": True}, 1, "low"),
@@ -68,7 +70,7 @@ def test_a_clear_pose_is_trusted_without_a_warning():
 def test_what_speaks_against_a_pose_lowers_its_probability(changes, log_odds, level):
     doubtful = confidence(**changes)
     assert doubtful.probability == pytest.approx(1 / (1 + np.exp(-log_odds))) and doubtful.level == level
-    said = level == "low" or doubtful.touches_border or doubtful.halves_apart_mm
+    said = level == "low" or doubtful.touches_border or (doubtful.is_by_halves and not doubtful.halves_agree)
     said = said or doubtful.eyes_agree is False or doubtful.brightened or doubtful.darkened or doubtful.brains_differ
     assert bool(doubtful.warnings()) == bool(said)
 

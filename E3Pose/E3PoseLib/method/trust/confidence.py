@@ -27,6 +27,9 @@ MOVED_RATIO = 0.95
 FURTHEST_DEGREES = 30.0
 """Halves of the slices whose poses are further apart than this have no pose between them that means anything."""
 
+AT_REST = (3.0, 3.0)
+"""Degrees and mm. Halves of the slices that are no further apart show a head at rest: two readings of one differ so."""
+
 SUSPICIOUS_RATIO = 0.85
 """From this ratio on the head may have moved, and each half of the slices is looked at."""
 
@@ -172,7 +175,7 @@ class Confidence:
             return "low"
         if not self.probability >= MODERATE:
             return "low"
-        moved = self.is_of_neither_half or self.is_by_halves
+        moved = self.is_of_neither_half or (self.is_by_halves and not self.halves_agree)
         never_high = moved or self.darkened or self.by_middle or self.another_head_mm is not None
         return "moderate" if self.probability < HIGH or never_high else "high"
 
@@ -229,6 +232,12 @@ class Confidence:
     def is_by_halves(self) -> bool:
         """Whether odd and even slices were read apart: this is the pose halfway between theirs, or that of one."""
         return self.halves_apart_mm is not None
+
+    @property
+    def halves_agree(self) -> bool:
+        """Whether odd and even slices, read apart, show the head in one place: they differ by noise, not by motion."""
+        apart, apart_mm = self.halves_apart_degrees, self.halves_apart_mm
+        return apart is not None and apart_mm is not None and apart <= AT_REST[0] and apart_mm <= AT_REST[1]
 
     @property
     def is_of_one_half(self) -> bool:

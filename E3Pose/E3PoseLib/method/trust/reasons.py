@@ -84,7 +84,7 @@ def _doubts(confidence: Confidence) -> Iterator[tuple[tuple[str, ...], str]]:
         yield (), "the head was read from the darkened scan only: something brighter beside the brain looked like it"
     if confidence.is_of_neither_half:
         yield ("moved",), "odd and even slices show the head in different places: it moved during the scan"
-    if confidence.is_by_halves:
+    if confidence.is_by_halves and not confidence.halves_agree:
         yield (
             ("halves",),
             f"odd and even slices show the head {confidence.halves_apart_degrees:.0f}° and "
