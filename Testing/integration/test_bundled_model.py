@@ -183,6 +183,17 @@ def test_what_surrounds_a_scan_changes_nothing(estimator):
         assert degrees < 0.1 and mm < 0.1
 
 
+@pytest.mark.parametrize("factor", [0.6, 1.6])
+def test_a_wrong_distance_of_slices_is_told_by_the_form_of_the_brain(factor, estimator):
+    """As of a file that has the thickness of slices, without their gap, in its place."""
+    scan = read_volume(SAMPLE)
+    scale = np.where(np.arange(3) == np.argmax(scan.spacing), factor, 1)
+    estimate = estimator.estimate(replace(scan, voxel_to_ras=scan.voxel_to_ras @ np.diag([*scale, 1])))
+    assert estimate.confidence.stretched_by == pytest.approx(factor, rel=0.15)
+    assert estimate.confidence.level != "high"
+    assert any("the distance of the slices" in sentence for sentence in estimate.warnings)
+
+
 def test_of_twins_it_is_said_that_there_is_another(estimator):
     scan = read_volume(SAMPLE)
     axis = int(np.argmax(scan.spacing * scan.shape))

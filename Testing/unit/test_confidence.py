@@ -65,13 +65,23 @@ def test_a_clear_pose_is_trusted_without_a_warning():
         ({"by_core": True}, 1, "low"),
         ({"brightened": True}, 3, "moderate"),
         ({"darkened": True}, 4, "moderate"),
+        ({"stretched_by": 1.2}, 4, "high"),
+        ({"stretched_by": 1.3}, 4, "moderate"),
+        ({"stretched_by": 0.75}, 4, "moderate"),
     ],
 )
 def test_what_speaks_against_a_pose_lowers_its_probability(changes, log_odds, level):
     doubtful = confidence(**changes)
     assert doubtful.probability == pytest.approx(1 / (1 + np.exp(-log_odds))) and doubtful.level == level
     said = level == "low" or doubtful.touches_border or (doubtful.is_by_halves and not doubtful.halves_agree)
-    said = said or doubtful.eyes_agree is False or doubtful.brightened or doubtful.darkened or doubtful.brains_differ
+    said = (
+        said
+        or doubtful.is_stretched
+        or doubtful.eyes_agree is False
+        or doubtful.brightened
+        or doubtful.darkened
+        or doubtful.brains_differ
+    )
     assert bool(doubtful.warnings()) == bool(said)
 
 

@@ -7,6 +7,7 @@ import torch
 from E3PoseLib.imaging.masks import centre_of_mass
 from E3PoseLib.imaging.rotations import random_rotations
 from E3PoseLib.method.cut_brain import BRAIN_MOMENTS, whole_brain
+from E3PoseLib.method.trust.proportions import stretched_by
 
 EDGE, MIDDLE, SIZE = 60, np.array([30.0, 31.0, 29.0]), 9000.0
 ROTATIONS = random_rotations(6, torch.Generator().manual_seed(3), torch.float64).numpy()
@@ -67,3 +68,11 @@ def test_a_brain_of_which_only_the_unsure_rim_is_shown_keeps_what_it_has():
     centre, size = whole_brain(np.ones(seen.shape, np.float32), seen, np.eye(3))
     np.testing.assert_array_equal(centre, [0.5, 9.5, 9.5])
     assert size == 32
+
+
+@pytest.mark.parametrize("rotation", ROTATIONS[:3])
+@pytest.mark.parametrize(("factor", "axis"), [(1.0, 2), (1.5, 2), (0.6, 0)])
+def test_a_brain_in_a_scan_of_a_wrong_voxel_size_is_known_by_its_form(rotation, factor, axis):
+    mask = brain(rotation)[:, :, ::3]
+    told = np.diag([2.0, 2.0, 6.0, 1.0]) @ np.diag([*np.where(np.arange(3) == axis, factor, 1), 1])
+    assert stretched_by(mask, told, rotation) == pytest.approx(factor, rel=0.06)

@@ -20,7 +20,11 @@ from .head import EyeMap, Head
 from .trust.confidence import Confidence
 from .trust.evidence import BRAIN_VOLUME_ML, border_share, orthogonality_error
 from .trust.ghosts import is_ghost
+from .trust.proportions import stretched_by
 from .views import assemble_rotation, average_with_places
+
+MOSTLY_SEEN = 0.05
+"""A brain of whose outline the end of the scan cuts less than this has the proportions of the whole."""
 
 LEAST_CONCENTRATION = 0.8
 """Of the axes, below which nobody knows how a brain that is cut goes on beyond the end of the scan."""
@@ -69,6 +73,7 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
         reaches_border, share_at_border = border_share(array, brain, header.spacing_mm)
     else:
         reaches_border, share_at_border = is_cut(scan.brain), 0.0
+    is_seen = not as_official and (share_at_border < MOSTLY_SEEN if scan.brain is None else not reaches_border)
     confidence = Confidence(
         axis_concentration=seen.concentration,
         orthogonality_error_degrees=orthogonality_error(seen.axes),
@@ -82,6 +87,7 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
         brain_only=scan.brain is not None,
         interleave_ratio=max(interleave_ratios(oriented.array, on_scan)),
         in_ghost=is_ghost(oriented.array, on_scan != 0),
+        stretched_by=stretched_by(on_scan, oriented.voxel_to_ras, rotation.matrix) if is_seen else 1.0,
         eyes_probability=None if rotation.eyes is None else rotation.eyes.probability,
         eyes_agree=rotation.eyes_agree,
         eyes_disagreement_degrees=rotation.eyes_disagreement_degrees,

@@ -30,6 +30,9 @@ FURTHEST_DEGREES = 30.0
 AT_REST = (3.0, 3.0)
 """Degrees and mm. Halves of the slices that are no further apart show a head at rest: two readings of one differ so."""
 
+MOST_STRETCHED = 1.28
+"""Of 136 synthetic brains that are whole one in a hundred is more, by its true mask (docs/accuracy.md)."""
+
 SUSPICIOUS_RATIO = 0.85
 """From this ratio on the head may have moved, and each half of the slices is looked at."""
 
@@ -94,6 +97,8 @@ class Confidence:
         Whether the file leaves open how the scan lies in the patient.
     brain_only : bool
         Whether the scan shows a skull-stripped brain: there are no eyes to tell by.
+    stretched_by : float
+        See `proportions.stretched_by`; 1 where the brain is cut, so that nobody can tell.
     calibration : Calibration or None
         By which the model's answers are judged; None where its file has none.
     """
@@ -124,6 +129,7 @@ class Confidence:
     in_ghost: bool = False
     orientation_doubtful: bool = False
     brain_only: bool = False
+    stretched_by: float = 1.0
     calibration: Calibration | None = field(default=None, repr=False)
 
     @cached_property
@@ -169,14 +175,14 @@ class Confidence:
         What no scans can teach is a rule: where the file leaves open how the scan lies in the patient, and of a ghost,
         the level is "low", as by a model that was never calibrated; one of two heads, one that moved during the scan
         and may be elsewhere by now, and one in a darkened scan or in the middle of one, from which no calibration has
-        learned, is never "high".
+        learned, is never "high", nor is one of a brain of a form that brains do not have.
         """
         if self.probability is None or self.orientation_doubtful or self.in_ghost:
             return "low"
         if not self.probability >= MODERATE:
             return "low"
         moved = self.is_of_neither_half or (self.is_by_halves and not self.halves_agree)
-        never_high = moved or self.darkened or self.by_middle or self.another_head_mm is not None
+        never_high = moved or self.darkened or self.by_middle or self.another_head_mm is not None or self.is_stretched
         return "moderate" if self.probability < HIGH or never_high else "high"
 
     @property
@@ -248,6 +254,11 @@ class Confidence:
     def brain_is_cut(self) -> bool:
         """Whether the scan ends in the brain, so that the mask shows a part of it."""
         return self.border_share > 0
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether the brain is longer or shorter along one of the scan's axes than brains are."""
+        return not 1 / MOST_STRETCHED <= self.stretched_by <= MOST_STRETCHED
 
     @property
     def brains_differ(self) -> bool:

@@ -44,6 +44,11 @@ def _rules(confidence: Confidence) -> Iterator[str]:
             f"the mask holds {confidence.brain_volume_ml:.0f} ml, which no fetal brain does "
             f"({BRAIN_VOLUME_ML[0]:.0f} to {BRAIN_VOLUME_ML[1]:.0f} ml)"
         )
+    if confidence.is_stretched:
+        yield (
+            f"along one of the scan's axes the brain is {confidence.stretched_by:.1f} times as long as brains are: has "
+            "its file the right voxel size, and the distance of the slices with their gap?"
+        )
     if confidence.in_ghost:
         yield "what was found is a faint copy of something half a field of view away: a Nyquist ghost"
     if confidence.another_head_mm is not None:
