@@ -3,13 +3,14 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from E3PoseLib import dependencies, mrml
 from E3PoseLib.errors import DependencyError, VolumeError
-from E3PoseLib.imaging.geometry import invert_rigid, write_itk, write_json, write_npy
+from E3PoseLib.imaging.geometry import write_itk, write_json, write_npy
 from E3PosePanel.parameters import E3PoseParameterNode
 
 TRANSFORM, SEGMENTATION, VOLUME = "vtkMRMLLinearTransformNode", "vtkMRMLSegmentationNode", "vtkMRMLScalarVolumeNode"
@@ -150,25 +151,25 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         stem = file.stem if file.suffix.lower() in endings else file.name
         return [file.with_name(stem + ending) for ending in endings]
 
-    def savePose(self, transformNode, file) -> list:
+    def savePose(self, transformNode, file) -> tuple:
         """Save a pose: with all that is known of it as JSON, and the matrix alone as ``.tfm`` and ``.npy`` beside it.
 
-        Returns the files. The JSON says by its ``review`` whether the pose is as estimated, checked by eye or corrected
-        by hand. Raises TransformError where there is no pose, OutputError where a file cannot be written.
+        It is in the scan's own coordinates, as its file has them. Returns the files, and what has changed since the
+        estimate, in sentences. The JSON says by its ``review`` whether the pose is as estimated, checked by eye or
+        corrected by hand. Raises TransformError where there is no pose, OutputError where a file cannot be written.
         """
-        pose, files = mrml.head_pose(transformNode), self.poseFiles(file)
+        result, files = mrml.saved_result(transformNode), self.poseFiles(file)
+        pose = np.array(result["canonical_to_ras"])
         volume = transformNode.GetNodeReference(mrml.VOLUME_REFERENCE)
         storage = volume.GetStorageNode() if volume is not None else None
         document = {
             "name": volume.GetName() if volume is not None else None,
             "input": storage.GetFileName() if storage is not None else None,
-            **mrml.read_result(transformNode),
-            "canonical_to_ras": pose.tolist(),
-            "ras_to_canonical": invert_rigid(pose).tolist(),
+            **result,
         }
         for path, write, content in zip(files, (write_npy, write_itk, write_json), (pose, pose, document), strict=True):
             write(path, content)
-        return files
+        return files, result["changes"]
 
     def showStandardPlanes(self, transformNode) -> dict:
         """Turn the slice views to the head's planes; returns what `mrml.restore_planes` turns back with."""

@@ -71,6 +71,7 @@ from E3PoseLib.mrml.review import (
     reset_pose,
     review_state,
 )
+from E3PoseLib.mrml.saved_pose import saved_result
 from E3PoseLib.mrml.saved_views import open_on_head
 from E3PoseLib.mrml.scan import (
     SCAN_EVENTS,
@@ -218,6 +219,7 @@ __all__ = [
     "restore_planes",
     "result_of",
     "review_state",
+    "saved_result",
     "scan_state",
     "series_results_of",
     "set_direction",

@@ -6,7 +6,7 @@ import numpy as np
 
 from E3PoseLib.errors import TransformError
 from E3PoseLib.imaging.geometry import has_orthogonal_axes
-from E3PoseLib.mrml.matrices import fingerprint, has_voxels, is_set, parent_to_world, voxel_to_parent
+from E3PoseLib.mrml.matrices import fingerprint, has_voxels, is_set, nearest_rigid, parent_to_world, voxel_to_parent
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
 from E3PoseLib.mrml.pose import DIRECTION_ATTRIBUTE, PLACE_ATTRIBUTE, read_result, stored_pose, why_outdated
 from E3PoseLib.mrml.scan import SAME_PLACE_MM, place, time_point
@@ -32,11 +32,7 @@ def head_pose(transform_node) -> np.ndarray:
     scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
     if scan_node is None or scan_node.GetImageData() is None:
         return pose
-    moved = motion(noted_place(transform_node), scan_node) @ pose
-    # Scaling cannot be part of a pose: keep the directions, take the nearest rotation.
-    left, _, right = np.linalg.svd(moved[:3, :3])
-    moved[:3, :3] = left @ right
-    return moved
+    return nearest_rigid(motion(noted_place(transform_node), scan_node) @ pose)
 
 
 def world_to_scan(volume_node) -> np.ndarray:

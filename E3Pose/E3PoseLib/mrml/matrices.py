@@ -25,6 +25,14 @@ def to_vtk(matrix: np.ndarray):
     return result
 
 
+def nearest_rigid(matrix: np.ndarray) -> np.ndarray:
+    """A 4x4 matrix with the nearest rotation in place of its linear part: no scaling can be part of a pose."""
+    rigid = np.array(matrix)
+    left, _, right = np.linalg.svd(rigid[:3, :3])
+    rigid[:3, :3] = left @ right
+    return rigid
+
+
 def is_set(node) -> bool:
     """Whether ``node`` is a node of a scene still."""
     return node is not None and node.GetScene() is not None

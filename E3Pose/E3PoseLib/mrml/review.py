@@ -6,7 +6,7 @@ import numpy as np
 
 from E3PoseLib.imaging.geometry import pose_difference
 from E3PoseLib.mrml.head_now import motion, note_image_shown, noted_place
-from E3PoseLib.mrml.matrices import to_vtk
+from E3PoseLib.mrml.matrices import nearest_rigid, to_vtk
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
 from E3PoseLib.mrml.pose import ALIGN_VOLUME, DIRECTION_ATTRIBUTE, RESULT_ATTRIBUTE, read_result
 
@@ -49,9 +49,8 @@ def correct_pose(transform_node, canonical_to_world: np.ndarray) -> None:
     estimated = review.get("estimated", {name: result[name] for name in ("canonical_to_ras", "euler_xyz_degrees")})
     scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
     moved = np.eye(4) if scan_node is None else motion(noted_place(transform_node), scan_node)
-    pose = np.linalg.inv(moved) @ canonical_to_world
-    left, _, right = np.linalg.svd(pose[:3, :3])  # handles that are dragged long leave rounding, a scaled scan its size
-    pose[:3, :3] = left @ right
+    # Handles that are dragged long leave rounding, a scaled scan its size.
+    pose = nearest_rigid(np.linalg.inv(moved) @ canonical_to_world)
     degrees, millimetres = pose_difference(pose, np.array(estimated["canonical_to_ras"]))
     result["review"] = {
         "state": CORRECTED,

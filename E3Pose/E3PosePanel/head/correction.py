@@ -130,11 +130,12 @@ class Correction:
             if not slicer.util.confirmOkCancelDisplay(_("Replace {names} too?").format(names=names)):
                 return
         try:
-            written = self._logic.savePose(self._transform(), file)
+            written, changes = self._logic.savePose(self._transform(), file)
         except E3PoseError as error:
             self._onFailed(error)
             return
-        self._showMessage(_("Saved: {files}.").format(files=", ".join(path.name for path in written)))
+        words = [_("Saved: {files}.").format(files=", ".join(path.name for path in written))]
+        self._showMessage(" ".join([*words, *(f"{change[:1].upper()}{change[1:]}." for change in changes)]))
 
     def _transform(self):
         return self._parameterNode.outputTransform if self._parameterNode else None
