@@ -308,3 +308,31 @@ def test_the_pose_of_another_scan_is_neither_judged_nor_changed(estimated, secon
     estimated.ui.showBoxCheckBox.checked = True
     estimated.ui.savePoseButton.click()
     assert proposed == ["phantom.json"] * 2 and not estimated.ui.correctButton.enabled
+
+
+@pytest.mark.parametrize("how", ["checked", "corrected"])
+def test_a_word_taken_back_makes_no_pose_that_of_the_image_shown(app, estimated, scan_node, how):
+    """Other voxels came; what a person said of them goes with the word, and the estimate is again of those before."""
+    import slicer
+
+    array = slicer.util.arrayFromVolume(scan_node)
+    before = array.copy()
+    array[:] = before[::-1]
+    slicer.util.arrayFromVolumeModified(scan_node)
+    for _ in range(2):
+        assert estimated.ui.verdictLabel.text.startswith("NOT OF THE IMAGE SHOWN")
+        if how == "checked":
+            estimated.ui.checkedCheckBox.click()
+            assert estimated.ui.verdictLabel.text.startswith("Checked by eye")
+            estimated.ui.checkedCheckBox.click()
+        else:
+            estimated.ui.correctButton.click()
+            drag(app, estimated, NUDGE)
+            drag(app, estimated, NUDGE)
+            assert estimated.ui.verdictLabel.text.startswith("Corrected by hand")
+            estimated.ui.correctButton.click()
+            estimated.ui.resetPoseButton.click()
+    assert estimated.ui.verdictLabel.text.startswith("NOT OF THE IMAGE SHOWN")
+    array[:] = before
+    slicer.util.arrayFromVolumeModified(scan_node)
+    assert "NOT OF" not in estimated.ui.verdictLabel.text

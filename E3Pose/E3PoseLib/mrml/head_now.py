@@ -124,13 +124,25 @@ def is_of_image_shown(transform_node) -> bool | None:
 
 
 def note_image_shown(transform_node) -> None:
-    """Note that a pose is of the image that its scan shows now, as a person says who has looked at it."""
+    """Note that a pose is of the image that its scan shows now, as a person says who has looked at it.
+
+    The image that it was estimated from is kept, see `note_image_estimated`.
+    """
     scan_node, text = transform_node.GetNodeReference(VOLUME_REFERENCE), transform_node.GetAttribute(PLACE_ATTRIBUTE)
     if text is None or scan_node is None or not has_voxels(scan_node):
         return
-    shown = time_point(scan_node)
-    noted = {**json.loads(text), "voxels": fingerprint(scan_node), "time_point": None if shown is None else list(shown)}
+    shown, noted = time_point(scan_node), json.loads(text)
+    noted.setdefault("estimated_from", {name: noted.get(name) for name in ("voxels", "time_point")})
+    noted.update(voxels=fingerprint(scan_node), time_point=None if shown is None else list(shown))
     transform_node.SetAttribute(PLACE_ATTRIBUTE, json.dumps(noted))
+
+
+def note_image_estimated(transform_node) -> None:
+    """Note that a pose is of the image that it was estimated from, as nobody says any more that it is of another."""
+    noted = json.loads(transform_node.GetAttribute(PLACE_ATTRIBUTE) or "{}")
+    if "estimated_from" in noted:
+        noted.update(noted.pop("estimated_from"))
+        transform_node.SetAttribute(PLACE_ATTRIBUTE, json.dumps(noted))
 
 
 def motion(then: dict, scan_node) -> np.ndarray:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from E3PoseLib.imaging.geometry import pose_difference
-from E3PoseLib.mrml.head_now import motion, note_image_shown, noted_place
+from E3PoseLib.mrml.head_now import motion, note_image_estimated, note_image_shown, noted_place
 from E3PoseLib.mrml.matrices import nearest_rigid, to_vtk
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
 from E3PoseLib.mrml.pose import ALIGN_VOLUME, DIRECTION_ATTRIBUTE, RESULT_ATTRIBUTE, read_result
@@ -31,8 +31,7 @@ def mark_checked(transform_node, checked: bool) -> None:
         result["review"] = {"state": CHECKED if checked else ESTIMATED}
         was_modifying = transform_node.StartModify()
         transform_node.SetAttribute(RESULT_ATTRIBUTE, json.dumps(result))
-        if checked:
-            note_image_shown(transform_node)
+        (note_image_shown if checked else note_image_estimated)(transform_node)
         transform_node.EndModify(was_modifying)
 
 
@@ -69,7 +68,10 @@ def reset_pose(transform_node) -> None:
     result = read_result(transform_node)
     estimated = result.get("review", {}).get("estimated", result)
     result["review"] = {"state": ESTIMATED}
+    was_modifying = transform_node.StartModify()
     _set_pose(transform_node, result, np.array(estimated["canonical_to_ras"]))
+    note_image_estimated(transform_node)
+    transform_node.EndModify(was_modifying)
 
 
 def _set_pose(transform_node, result: dict, pose: np.ndarray) -> None:
