@@ -93,10 +93,11 @@ class PrescriptionSection:
     def _doubts(transform, volume) -> tuple[str, list[str], list[str]]:
         """The level of a pose's confidence, all that is to be known before it is used, and the doubts of the file.
 
-        Where a person has checked or corrected the pose, its confidence says nothing any more. Of how the scan lies in
+        Where a person has checked or corrected the pose, its confidence says nothing any more; where somebody has
+        changed it outside the panel, nobody knows anything of it. Of how the scan lies in
         the patient no eye can tell.
         """
-        result = {**mrml.read_result(transform), "changes": mrml.changes_since(transform)}
+        result = {**mrml.told_result(transform), "changes": mrml.changes_since(transform)}
         ofFile = [result["coordinates"]] if result.get("coordinates") else []
         if mrml.review_state(result) == mrml.ESTIMATED:
             level = "low" if mrml.marks_of(result) else result["confidence"]["level"]
@@ -105,7 +106,7 @@ class PrescriptionSection:
             level, sentences = "high", [result_text.verdict(result).rstrip("."), *result["changes"]]
             if result["confidence"].get("orientation_doubtful"):
                 ofFile += [_("of the estimate: {warning}").format(warning=one) for one in result["warnings"]]
-        if mrml.why_of_another_image(transform):
+        if mrml.why_of_another_image(transform) or mrml.review_state(result) == mrml.EDITED:
             level = "low"
         if mrml.has_left_scanner(transform):
             level = "low"

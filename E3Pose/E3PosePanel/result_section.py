@@ -42,7 +42,7 @@ class ResultSection:
         if self._parameterNode is None:
             return
         transform = self._parameterNode.outputTransform
-        result = mrml.read_result(transform)
+        result = mrml.told_result(transform)
         if result is not None and "warnings" in result:
             changes = mrml.changes_since(transform)
             result["changes"] = changes + [note for note in self._moveMaskAlong() if note not in changes]

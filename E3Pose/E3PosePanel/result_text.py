@@ -19,6 +19,13 @@ WITHOUT_NUMBERS = {
 }
 """Of models that were never calibrated, and of results of versions that told no probability."""
 
+SINCE = {
+    mrml.ESTIMATED: _("the estimate"),
+    mrml.CHECKED: _("it was checked by eye"),
+    mrml.CORRECTED: _("it was corrected by hand"),
+}
+"""What a change outside the panel came after, by the state of the pose before."""
+
 
 def verdict(result: dict) -> str:
     """How far the pose can be trusted, in one line; of one that a person has reviewed, who says so."""
@@ -31,11 +38,24 @@ def verdict(result: dict) -> str:
         return _("Corrected by hand, by {angle:.1f}° and {distance:.1f} mm. The confidence was {level}.").format(
             angle=review["rotation_degrees"], distance=review["translation_mm"], level=level
         )
+    if review.get("state") == mrml.EDITED:
+        return _edited(review)
     if marks and level != "low":
         return _("Doubtful ({marks}); by itself the pose is of {level} confidence.").format(
             marks=", ".join(marks), level=level
         )
     return level_in_words(result["confidence"])
+
+
+def _edited(review: dict) -> str:
+    """That a pose was changed since somebody last stood for it, and how far it is from the estimate."""
+    since = SINCE[review["before"]]
+    if "rotation_degrees" not in review:
+        return _("Changed outside the panel since {event}.").format(event=since)
+    return _(
+        "Changed outside the panel since {event}; now {angle:.1f}° and {distance:.1f} mm from the estimate. Look at "
+        "the standard planes, and tick Checked by eye where it is right."
+    ).format(event=since, angle=review["rotation_degrees"], distance=review["translation_mm"])
 
 
 def howToTurnUpright(volumes) -> str:

@@ -64,12 +64,14 @@ from E3PoseLib.mrml.resampling import reslice
 from E3PoseLib.mrml.review import (
     CHECKED,
     CORRECTED,
+    EDITED,
     ESTIMATED,
     correct_pose,
     is_reviewed,
     mark_checked,
     reset_pose,
     review_state,
+    told_result,
 )
 from E3PoseLib.mrml.saved_pose import saved_result
 from E3PoseLib.mrml.saved_views import open_on_head
@@ -136,6 +138,7 @@ __all__ = [
     "CHECKED",
     "CONFIDENCE_ATTRIBUTE",
     "CORRECTED",
+    "EDITED",
     "ESTIMATED",
     "HEAD_MM",
     "IMAGE_TIME_ATTRIBUTE",
@@ -238,6 +241,7 @@ __all__ = [
     "time_point",
     "to_numpy",
     "to_vtk",
+    "told_result",
     "turn_comparison",
     "upright_mask",
     "views_of_others",

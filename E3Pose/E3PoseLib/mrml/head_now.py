@@ -6,10 +6,21 @@ import numpy as np
 
 from E3PoseLib.errors import TransformError
 from E3PoseLib.imaging.geometry import has_orthogonal_axes
-from E3PoseLib.mrml.matrices import fingerprint, has_voxels, is_set, nearest_rigid, parent_to_world, voxel_to_parent
+from E3PoseLib.mrml.matrices import (
+    fingerprint,
+    has_voxels,
+    is_rigid,
+    is_set,
+    nearest_rigid,
+    parent_to_world,
+    voxel_to_parent,
+)
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
-from E3PoseLib.mrml.pose import DIRECTION_ATTRIBUTE, PLACE_ATTRIBUTE, read_result, stored_pose, why_outdated
+from E3PoseLib.mrml.pose import DIRECTION_ATTRIBUTE, PLACE_ATTRIBUTE, is_edited_pose, stored_pose, why_outdated
 from E3PoseLib.mrml.scan import SAME_PLACE_MM, place, time_point
+
+EDITED_SINCE = "the pose transform was changed outside the panel since"
+"""What is said of a pose that somebody has set outside the panel."""
 
 
 def head_pose(transform_node) -> np.ndarray:
@@ -27,7 +38,7 @@ def head_pose(transform_node) -> np.ndarray:
     if not is_set(transform_node) or transform_node.GetAttribute(DIRECTION_ATTRIBUTE) is None:
         raise TransformError("no head pose: estimate the pose first, or select the transform that holds it")
     pose = stored_pose(transform_node)
-    if not np.allclose(pose[:3, :3].T @ pose[:3, :3], np.eye(3), atol=1e-4):
+    if not is_rigid(pose):
         raise TransformError(f"transform '{transform_node.GetName()}' is no longer rigid: estimate the pose again")
     scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
     if scan_node is None or scan_node.GetImageData() is None:
@@ -45,7 +56,7 @@ def world_to_scan(volume_node) -> np.ndarray:
         It sits under a transform that is not rigid.
     """
     outer = parent_to_world(volume_node)
-    if outer is None or not np.allclose(outer[:3, :3].T @ outer[:3, :3], np.eye(3), atol=1e-4):
+    if outer is None or not is_rigid(outer):
         raise TransformError(
             f"volume '{volume_node.GetName()}' sits under a transform that is not rigid: what is planned in it would "
             "have another size at the scanner; take it out"
@@ -87,10 +98,10 @@ def changes_since(transform_node) -> list[str]:
     except TransformError as error:
         return [str(error)]
     changes = []
-    if not np.allclose(pose, read_result(transform_node)["canonical_to_ras"], atol=1e-3):
-        changes.append(
-            "the scan or the transform has been moved since: planes and reslicing follow, what is told here does not"
-        )
+    if is_edited_pose(transform_node):
+        changes.append(EDITED_SINCE)
+    if not np.allclose(pose, stored_pose(transform_node), atol=1e-3):
+        changes.append("the scan has been moved since: planes and reslicing follow, what is told here does not")
     other = why_of_another_image(transform_node)
     return [*changes, f"the pose is not of the image shown: {other}"] if other else changes
 

@@ -33,6 +33,11 @@ def nearest_rigid(matrix: np.ndarray) -> np.ndarray:
     return rigid
 
 
+def is_rigid(matrix: np.ndarray) -> bool:
+    """Whether the linear part of a 4x4 matrix neither scales nor shears."""
+    return np.allclose(matrix[:3, :3].T @ matrix[:3, :3], np.eye(3), atol=1e-4)
+
+
 def is_set(node) -> bool:
     """Whether ``node`` is a node of a scene still."""
     return node is not None and node.GetScene() is not None

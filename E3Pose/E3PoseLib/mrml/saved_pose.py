@@ -5,6 +5,7 @@ import numpy as np
 from E3PoseLib.errors import TransformError
 from E3PoseLib.imaging.geometry import invert_rigid, pose_difference, transform_points
 from E3PoseLib.mrml.head_now import (
+    EDITED_SINCE,
     has_left_scanner,
     head_pose,
     motion,
@@ -14,8 +15,8 @@ from E3PoseLib.mrml.head_now import (
 )
 from E3PoseLib.mrml.matrices import has_voxels, nearest_rigid
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
-from E3PoseLib.mrml.pose import read_result
-from E3PoseLib.mrml.review import euler_xyz_degrees
+from E3PoseLib.mrml.pose import is_edited_pose
+from E3PoseLib.mrml.review import posed, told_result
 
 
 def saved_result(transform_node) -> dict:
@@ -28,12 +29,12 @@ def saved_result(transform_node) -> dict:
     TransformError
         See `head_pose`.
     """
-    pose, result = head_pose(transform_node), read_result(transform_node)
+    pose, result = head_pose(transform_node), told_result(transform_node)
     to_scan, changes = _world_to_file(transform_node)
     scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
     is_movable = scan_node is not None and has_voxels(scan_node)
     carry = to_scan @ motion(noted_place(transform_node), scan_node) if is_movable else to_scan
-    saved = {**result, **_placed(nearest_rigid(to_scan @ pose))}
+    saved = {**result, **posed(nearest_rigid(to_scan @ pose))}
     saved["ras_to_canonical"] = invert_rigid(np.array(saved["canonical_to_ras"])).tolist()
     if result.get("eyes"):
         points = transform_points(carry, np.array([result["eyes"]["left"], result["eyes"]["right"]]))
@@ -42,14 +43,12 @@ def saved_result(transform_node) -> dict:
         then = nearest_rigid(carry @ np.array(estimated["canonical_to_ras"]))
         degrees, millimetres = pose_difference(np.array(saved["canonical_to_ras"]), then)
         differ = {"rotation_degrees": degrees, "translation_mm": millimetres}
-        saved["review"] = {**result["review"], **differ, "estimated": _placed(then)}
+        saved["review"] = {**result["review"], **differ, "estimated": posed(then)}
+    if is_edited_pose(transform_node):
+        changes.append(EDITED_SINCE)
     if other := why_of_another_image(transform_node):
         changes.append(f"the pose is not of the image shown: {other}")
     return {**saved, "changes": changes}
-
-
-def _placed(pose: np.ndarray) -> dict:
-    return {"canonical_to_ras": pose.tolist(), "euler_xyz_degrees": euler_xyz_degrees(pose[:3, :3]).tolist()}
 
 
 def _world_to_file(transform_node) -> tuple[np.ndarray, list[str]]:

@@ -62,18 +62,17 @@ class Correction:
         isBusy = self._isBusy()
         if self._corrected is not None and (isBusy or transform != self._corrected):
             self.stop()
-        result, scan = mrml.read_result(transform), self._parameterNode.inputVolume if self._parameterNode else None
+        result, scan = mrml.told_result(transform), self._parameterNode.inputVolume if self._parameterNode else None
         state = mrml.review_state(result) if result else mrml.ESTIMATED
         isKnown = result is not None and self._views.scanPose() is not None
         # Nobody sees what is changed beside another scan; and of a time point of many it would be lost at the next one.
-        isShown = isKnown and scan is not None and not mrml.is_of_another(transform, scan)
-        mayChange = isShown and not mrml.is_in_sequence(transform) and not isBusy
+        isOwn = result is not None and scan is not None and not mrml.is_of_another(transform, scan)
+        mayChange = isKnown and isOwn and not mrml.is_in_sequence(transform) and not isBusy
         self._ui.savePoseButton.enabled = isKnown
         self._ui.correctButton.enabled = mayChange
         self._ui.checkedCheckBox.enabled = mayChange and state != mrml.CORRECTED
-        self._ui.checkedCheckBox.checked = state != mrml.ESTIMATED
-        isOther = isShown and (state == mrml.CORRECTED or mrml.is_edited_pose(transform))
-        self._ui.resetPoseButton.enabled = isOther and not isBusy
+        self._ui.checkedCheckBox.checked = state in (mrml.CHECKED, mrml.CORRECTED)
+        self._ui.resetPoseButton.enabled = isOwn and state in (mrml.CORRECTED, mrml.EDITED) and not isBusy
 
     def stop(self) -> None:
         """Let go of the handles."""

@@ -1,0 +1,118 @@
+"""A pose transform that was changed outside the panel, as in the module Transforms: told as that everywhere."""
+
+import numpy as np
+import pytest
+
+from .test_slicer_correction import NUDGE, drag, transform_of
+from .test_slicer_prescription import planned, set_confidence  # noqa: F401
+from .test_slicer_saved_pose import MOVED, put_under, saved
+
+pytestmark = pytest.mark.usefixtures("panel")
+
+
+@pytest.fixture
+def sure(planned):  # noqa: F811
+    """The panel with a pose of high confidence, and its prescription."""
+    set_confidence(
+        transform_of(planned), [], level="high", probability=0.99, bound_degrees=5.0, bound_mm=3.0, border_share=0.0
+    )
+    planned._refreshResult()
+    assert planned.ui.verdictLabel.text.startswith("High")
+    assert planned.resultSection._verdict._level == "high"
+    assert "WARNING" not in planned.ui.prescriptionText.plainText
+    return planned
+
+
+def in_another_module(panel, change) -> None:
+    """Leave the panel, change something, and come back."""
+    panel.exit()
+    change()
+    panel.enter()
+
+
+def set_matrix(panel, matrix: np.ndarray) -> None:
+    """Set the pose transform's matrix as somebody in the module Transforms does."""
+    from E3PoseLib import mrml
+
+    in_another_module(panel, lambda: transform_of(panel).SetMatrixTransformToParent(mrml.to_vtk(matrix)))
+
+
+def edit(panel) -> np.ndarray:
+    """Turn a pose of the direction Align in the module Transforms; the pose that it then holds."""
+    from E3PoseLib import mrml
+
+    pose = mrml.head_pose(transform_of(panel)) @ NUDGE
+    set_matrix(panel, np.linalg.inv(pose))
+    return pose
+
+
+def test_an_edited_pose_is_told_as_edited_until_it_is_checked(sure, tmp_path):
+    from E3PoseLib import mrml
+    from E3PoseLib.imaging.geometry import pose_difference
+
+    transform = transform_of(sure)
+    before = mrml.head_pose(transform)
+    pose = edit(sure)
+    angle, distance = pose_difference(pose, before)
+    words = f"Changed outside the panel since the estimate; now {angle:.1f}° and {distance:.1f} mm from the estimate."
+    assert sure.ui.verdictLabel.text.startswith(words)
+    assert sure.resultSection._verdict._level is None
+    assert "transform was changed" in sure.ui.warningsLabel.text and "scan" not in sure.ui.warningsLabel.text
+    right, anterior, superior = pose[:3, 3]
+    assert sure.ui.positionLabel.text == f"R {right:.1f}   A {anterior:.1f}   S {superior:.1f} mm"
+    text = sure.ui.prescriptionText.plainText
+    assert text.startswith("WARNING: THE POSE IS DOUBTFUL") and words in text
+    document = saved(sure, tmp_path)
+    assert np.allclose(document["canonical_to_ras"], pose, atol=1e-5)
+    review = document["review"]
+    assert (review["state"], review["before"]) == ("changed outside the panel", "estimated")
+    assert np.allclose(review["estimated"]["canonical_to_ras"], before, atol=1e-5)
+    assert (review["rotation_degrees"], review["translation_mm"]) == pytest.approx((angle, distance), abs=1e-4)
+    # Checked, it is a correction by hand.
+    assert sure.ui.checkedCheckBox.enabled and not sure.ui.checkedCheckBox.checked
+    sure.ui.checkedCheckBox.click()
+    assert sure.ui.verdictLabel.text.startswith(f"Corrected by hand, by {angle:.1f}° and {distance:.1f} mm.")
+    assert np.allclose(mrml.head_pose(transform), pose, atol=1e-5) and not mrml.is_edited_pose(transform)
+    assert saved(sure, tmp_path, "checked")["review"]["state"] == "corrected by hand"
+    assert not sure.ui.prescriptionText.plainText.startswith("WARNING: THE POSE IS DOUBTFUL")
+    sure.ui.resetPoseButton.click()
+    assert np.allclose(mrml.head_pose(transform), before, atol=1e-5)
+    assert sure.ui.verdictLabel.text.startswith("High")
+
+
+@pytest.mark.parametrize("how", ["checked by eye", "corrected by hand"])
+def test_an_edit_after_a_persons_word_is_not_what_that_person_saw(app, sure, tmp_path, how):
+    from E3PoseLib import mrml
+
+    transform = transform_of(sure)
+    before = mrml.head_pose(transform)
+    if how == "checked by eye":
+        sure.ui.checkedCheckBox.click()
+    else:
+        sure.ui.correctButton.click()
+        drag(app, sure, NUDGE)
+        sure.ui.correctButton.click()
+    assert sure.ui.checkedCheckBox.checked
+    edit(sure)
+    assert sure.ui.verdictLabel.text.startswith(f"Changed outside the panel since it was {how}; now ")
+    assert not sure.ui.checkedCheckBox.checked and sure.ui.checkedCheckBox.enabled
+    assert sure.ui.prescriptionText.plainText.startswith("WARNING: THE POSE IS DOUBTFUL")
+    review = saved(sure, tmp_path)["review"]
+    assert (review["state"], review["before"]) == ("changed outside the panel", how)
+    assert np.allclose(review["estimated"]["canonical_to_ras"], before, atol=1e-5)
+    sure.ui.resetPoseButton.click()
+    assert sure.ui.verdictLabel.text.startswith("High") and np.allclose(mrml.head_pose(transform), before, atol=1e-5)
+
+
+def test_a_scan_that_was_moved_is_not_an_edit(sure, scan_node, scene):
+    put_under(scene, scan_node, MOVED)
+    assert sure.ui.verdictLabel.text.startswith("High")
+    assert "the scan has been moved since" in sure.ui.warningsLabel.text
+    assert "transform was changed" not in sure.ui.warningsLabel.text
+
+
+def test_an_edit_to_what_is_no_pose_has_no_level(sure):
+    set_matrix(sure, np.diag([1.0, 1.2, 1.0, 1.0]))
+    assert sure.ui.verdictLabel.text.startswith("Changed outside the panel since the estimate.")
+    assert sure.resultSection._verdict._level is None and "no longer rigid" in sure.ui.warningsLabel.text
+    assert not sure.ui.checkedCheckBox.enabled and sure.ui.resetPoseButton.enabled
