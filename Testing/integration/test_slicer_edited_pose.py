@@ -116,3 +116,79 @@ def test_an_edit_to_what_is_no_pose_has_no_level(sure):
     assert sure.ui.verdictLabel.text.startswith("Changed outside the panel since the estimate.")
     assert sure.resultSection._verdict._level is None and "no longer rigid" in sure.ui.warningsLabel.text
     assert not sure.ui.checkedCheckBox.enabled and sure.ui.resetPoseButton.enabled
+
+
+@pytest.fixture(params=["ALIGN", "PLACE"])
+def either_way_sure(sure, request):
+    """The panel with a sure pose whose transform leads either way."""
+    from E3PosePanel.parameters import Direction
+
+    sure._parameterNode.direction = Direction[request.param]
+    return sure
+
+
+def harden_branch(panel, scan_node, scene) -> None:
+    """Put the scan's item of the Data module under a registration, and harden that: the pose below it goes along."""
+    import slicer
+
+    from E3PoseLib import mrml
+
+    logic = slicer.vtkSlicerSubjectHierarchyModuleLogic
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item = hierarchy.GetItemByDataNode(scan_node)
+    registration = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "registration")
+    registration.SetMatrixTransformToParent(mrml.to_vtk(MOVED))
+    logic.TransformBranch(hierarchy, item, registration, False)
+    assert transform_of(panel).GetTransformNodeID() == registration.GetID()
+    logic.HardenTransformOnBranch(hierarchy, item)
+
+
+def test_a_pose_hardened_with_its_scan_moves_once(either_way_sure, scan_node, scene, tmp_path):
+    from E3PoseLib import mrml
+
+    panel, transform = either_way_sure, transform_of(either_way_sure)
+    before = mrml.head_pose(transform)
+    in_another_module(panel, lambda: harden_branch(panel, scan_node, scene))
+    assert np.allclose(mrml.head_pose(transform), MOVED @ before, atol=1e-4)
+    assert not mrml.is_edited_pose(transform)
+    assert panel.ui.verdictLabel.text.startswith("High")
+    assert "the scan has been moved since" in panel.ui.warningsLabel.text
+    assert np.allclose(saved(panel, tmp_path)["canonical_to_ras"], MOVED @ before, atol=1e-4)
+    panel.ui.checkedCheckBox.click()
+    assert panel.ui.verdictLabel.text.startswith("Checked by eye")
+    assert np.allclose(mrml.head_pose(transform), MOVED @ before, atol=1e-4)
+
+
+def test_a_pose_edited_and_then_hardened_with_its_scan_is_refused(either_way_sure, scan_node, scene):
+    """Whether the edit was part of the motion nobody can tell."""
+    import slicer
+
+    from E3PoseLib import mrml
+    from E3PoseLib.errors import TransformError
+
+    panel, transform = either_way_sure, transform_of(either_way_sure)
+    before = mrml.head_pose(transform)
+    nudged = mrml.to_vtk(slicer.util.arrayFromTransformMatrix(transform) @ NUDGE)
+    in_another_module(panel, lambda: transform.SetMatrixTransformToParent(nudged))
+    in_another_module(panel, lambda: harden_branch(panel, scan_node, scene))
+    with pytest.raises(TransformError, match="Back to the estimate"):
+        mrml.head_pose(transform)
+    assert panel.ui.verdictLabel.text.startswith("Changed outside the panel")
+    assert panel.resultSection._verdict._level is None
+    assert panel.ui.prescriptionText.plainText.startswith("No slices") and not panel.ui.savePoseButton.enabled
+    panel.ui.resetPoseButton.click()
+    assert np.allclose(mrml.head_pose(transform), MOVED @ before, atol=1e-4)
+    assert panel.ui.verdictLabel.text.startswith("High")
+
+
+def test_an_edit_of_a_pose_whose_scan_sits_under_a_transform_moves_with_it(sure, scan_node, scene):
+    from E3PoseLib import mrml
+
+    transform = transform_of(sure)
+    before = mrml.head_pose(transform)
+    set_matrix(sure, np.linalg.inv(before @ NUDGE))
+    put_under(scene, scan_node, MOVED)
+    assert np.allclose(mrml.head_pose(transform), MOVED @ before @ NUDGE, atol=1e-5)
+    assert sure.ui.verdictLabel.text.startswith("Changed outside the panel")
+    for words in ("transform was changed", "the scan has been moved since"):
+        assert words in sure.ui.warningsLabel.text

@@ -16,7 +16,14 @@ from E3PoseLib.mrml.matrices import (
     voxel_to_parent,
 )
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
-from E3PoseLib.mrml.pose import DIRECTION_ATTRIBUTE, PLACE_ATTRIBUTE, is_edited_pose, stored_pose, why_outdated
+from E3PoseLib.mrml.pose import (
+    DIRECTION_ATTRIBUTE,
+    PLACE_ATTRIBUTE,
+    has_other_matrix,
+    read_result,
+    stored_pose,
+    why_outdated,
+)
 from E3PoseLib.mrml.scan import SAME_PLACE_MM, place, time_point
 
 EDITED_SINCE = "the pose transform was changed outside the panel since"
@@ -27,23 +34,56 @@ def head_pose(transform_node) -> np.ndarray:
     """The canonical_to_world pose that a pose transform stands for now.
 
     It follows the scan: where the scan was moved since (the transform applied to it, hardened or not, or
-    another one), so did the head in it. A pose transform that was edited by hand counts as edited.
+    another one), so did the head in it. A pose transform that was edited by hand counts as edited; one that was
+    hardened along with its scan does not, or the motion would count twice.
 
     Raises
     ------
     TransformError
         Not a transform that `write_pose` has written, or no longer a rigid one; or the scan has changed in a way that
-        does not tell where the head is now: its grid, or a warp, a shear or a mirroring of it.
+        does not tell where the head is now: its grid, or a warp, a shear or a mirroring of it; or both were changed,
+        and nobody can tell whether the one is part of the other.
     """
     if not is_set(transform_node) or transform_node.GetAttribute(DIRECTION_ATTRIBUTE) is None:
         raise TransformError("no head pose: estimate the pose first, or select the transform that holds it")
+    scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
+    is_alone = scan_node is None or scan_node.GetImageData() is None
+    moved = np.eye(4) if is_alone else motion(noted_place(transform_node), scan_node)
     pose = stored_pose(transform_node)
+    if has_other_matrix(transform_node):
+        if _went_along(transform_node, moved):
+            pose = np.array(read_result(transform_node)["canonical_to_ras"])
+        elif has_left_scanner(transform_node):
+            raise TransformError(
+                f"transform '{transform_node.GetName()}' and the coordinates of its scan were both changed, each in "
+                "its own way: estimate the pose again, or press Back to the estimate"
+            )
     if not is_rigid(pose):
         raise TransformError(f"transform '{transform_node.GetName()}' is no longer rigid: estimate the pose again")
+    return pose if is_alone else nearest_rigid(moved @ pose)
+
+
+def is_edited_pose(transform_node) -> bool:
+    """Whether a transform that `write_pose` has written was changed since, other than along with its scan."""
+    if not has_other_matrix(transform_node):
+        return False
     scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
     if scan_node is None or scan_node.GetImageData() is None:
-        return pose
-    return nearest_rigid(motion(noted_place(transform_node), scan_node) @ pose)
+        return True
+    try:
+        return not _went_along(transform_node, motion(noted_place(transform_node), scan_node))
+    except TransformError:
+        return True
+
+
+def _went_along(transform_node, moved: np.ndarray) -> bool:
+    """Whether a pose transform got the motion of its scan too, as where both were hardened: the Data module takes along
+    what lies under the scan there.
+
+    The motion came after the transform's own matrix; which way that led may have been changed since.
+    """
+    pose, stored = np.array(read_result(transform_node)["canonical_to_ras"]), stored_pose(transform_node)
+    return any(np.allclose(stored, along, atol=1e-4) for along in (moved @ pose, pose @ np.linalg.inv(moved)))
 
 
 def world_to_scan(volume_node) -> np.ndarray:
@@ -97,10 +137,11 @@ def changes_since(transform_node) -> list[str]:
         pose = head_pose(transform_node)
     except TransformError as error:
         return [str(error)]
-    changes = []
+    changes, told = [], read_result(transform_node)["canonical_to_ras"]
     if is_edited_pose(transform_node):
         changes.append(EDITED_SINCE)
-    if not np.allclose(pose, stored_pose(transform_node), atol=1e-3):
+        told = stored_pose(transform_node)
+    if not np.allclose(pose, told, atol=1e-3):
         changes.append("the scan has been moved since: planes and reslicing follow, what is told here does not")
     other = why_of_another_image(transform_node)
     return [*changes, f"the pose is not of the image shown: {other}"] if other else changes

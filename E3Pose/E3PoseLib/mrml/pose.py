@@ -159,8 +159,8 @@ def why_outdated(transform_node) -> str | None:
     return transform_node.GetAttribute(OUTDATED_ATTRIBUTE) if is_set(transform_node) else None
 
 
-def is_edited_pose(transform_node) -> bool:
-    """Whether a transform that `write_pose` has written was changed since."""
+def has_other_matrix(transform_node) -> bool:
+    """Whether a transform that `write_pose` has written has another matrix now; `is_edited_pose` tells what that is."""
     result = read_result(transform_node)
     return result is not None and not np.allclose(stored_pose(transform_node), result["canonical_to_ras"], atol=1e-4)
 

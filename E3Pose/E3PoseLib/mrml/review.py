@@ -5,14 +5,20 @@ import json
 import numpy as np
 
 from E3PoseLib.imaging.geometry import pose_difference
-from E3PoseLib.mrml.head_now import head_pose, motion, note_image_estimated, note_image_shown, noted_place
+from E3PoseLib.mrml.head_now import (
+    head_pose,
+    is_edited_pose,
+    motion,
+    note_image_estimated,
+    note_image_shown,
+    noted_place,
+)
 from E3PoseLib.mrml.matrices import is_rigid, nearest_rigid, to_vtk
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
 from E3PoseLib.mrml.pose import (
     ALIGN_VOLUME,
     DIRECTION_ATTRIBUTE,
     RESULT_ATTRIBUTE,
-    is_edited_pose,
     read_result,
     stored_pose,
 )

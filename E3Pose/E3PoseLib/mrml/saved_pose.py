@@ -8,6 +8,7 @@ from E3PoseLib.mrml.head_now import (
     EDITED_SINCE,
     has_left_scanner,
     head_pose,
+    is_edited_pose,
     motion,
     noted_place,
     why_of_another_image,
@@ -15,7 +16,6 @@ from E3PoseLib.mrml.head_now import (
 )
 from E3PoseLib.mrml.matrices import has_voxels, nearest_rigid
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
-from E3PoseLib.mrml.pose import is_edited_pose
 from E3PoseLib.mrml.review import posed, told_result
 
 

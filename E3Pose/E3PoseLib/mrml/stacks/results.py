@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import slicer
 import vtk
 
+from E3PoseLib.mrml.head_now import is_edited_pose
 from E3PoseLib.mrml.hierarchy import common_parent
 from E3PoseLib.mrml.masks.following import is_edited_mask
 from E3PoseLib.mrml.masks.segment import holds_other_segments, write_mask
 from E3PoseLib.mrml.matrices import nodes_of_class
 from E3PoseLib.mrml.outputs import ALIGNMENT_ATTRIBUTE, SELF_REFERENCE, VOLUME_REFERENCE, remove_node
-from E3PoseLib.mrml.pose import ALIGN_VOLUME, is_edited_pose, write_pose
+from E3PoseLib.mrml.pose import ALIGN_VOLUME, write_pose
 from E3PoseLib.mrml.review import is_reviewed
 
 CLASSES = ("vtkMRMLLinearTransformNode", "vtkMRMLSegmentationNode")
