@@ -292,9 +292,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onShown(self) -> None:
         """The views show another volume."""
-        self.maskControls.refresh()
-        self.overlays.refresh()
-        self.prescriptionSection.refresh()
+        for part in (self.maskControls, self.overlays, self.correction, self.prescriptionSection):
+            part.refresh()
 
     def _refreshResult(self) -> None:
         for part in self._shown if self._parameterNode is not None else ():

@@ -86,6 +86,11 @@ def _went_along(transform_node, moved: np.ndarray) -> bool:
     return any(np.allclose(stored, along, atol=1e-4) for along in (moved @ pose, pose @ np.linalg.inv(moved)))
 
 
+def moved_pose(pose: np.ndarray, then: dict, scan_node) -> np.ndarray:
+    """A pose carried along with its scan since the scan's `place` was noted; raises as `head_pose`."""
+    return nearest_rigid(motion(then, scan_node) @ pose)
+
+
 def world_to_scan(volume_node) -> np.ndarray:
     """World RAS -> the scan's own coordinates, those of its file and of the scanner: without the transforms that it
     sits under. 4x4, rigid.

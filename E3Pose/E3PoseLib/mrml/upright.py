@@ -6,12 +6,12 @@ import zlib
 import numpy as np
 from vtk.util.numpy_support import vtk_to_numpy
 
-from E3PoseLib.errors import OutputError, VolumeError
+from E3PoseLib.errors import OutputError, TransformError, VolumeError
 from E3PoseLib.imaging.geometry import transform_points
-from E3PoseLib.mrml.head_now import head_pose
+from E3PoseLib.mrml.head_now import head_pose, moved_pose
 from E3PoseLib.mrml.masks.segment import copy_mask, mask_to_world, note_places
 from E3PoseLib.mrml.matrices import has_voxels, is_set, to_vtk, voxel_to_parent, voxel_to_world
-from E3PoseLib.mrml.outputs import MASK_REFERENCE, check_output, is_result_of, mark_result
+from E3PoseLib.mrml.outputs import MASK_REFERENCE, VOLUME_REFERENCE, check_output, is_result_of, mark_result
 from E3PoseLib.mrml.resampling import Reslicing
 from E3PoseLib.mrml.scan import SAME_PLACE_MM, check_volume_node, place
 
@@ -20,6 +20,9 @@ GRID_ATTRIBUTE = "E3Pose.GridToHead"
 
 VOXELS_ATTRIBUTE = "E3Pose.UprightVoxels"
 """Of an upright volume: how many voxels it had along each axis when it was written, and their checksum, as JSON."""
+
+POSE_ATTRIBUTE = "E3Pose.UprightPose"
+"""Of an upright volume: the canonical_to_world pose that it was resliced by, and where its scan lay then, as JSON."""
 
 MOST_CHECKED = 2**24
 """Voxels in a checksum: the window waits for it."""
@@ -103,6 +106,8 @@ class UprightReslicing:
         output_node.SetAndObserveImageData(self._reslicing.image)
         output_node.SetAttribute(GRID_ATTRIBUTE, json.dumps(self._grid_to_canonical.tolist()))
         output_node.SetAttribute(VOXELS_ATTRIBUTE, json.dumps(_checksum(output_node)))
+        resliced_by = {"canonical_to_world": self.pose.tolist(), "scan": place(scan_node)}
+        output_node.SetAttribute(POSE_ATTRIBUTE, json.dumps(resliced_by))
         mark_result(output_node, scan_node.GetID())
 
 
@@ -164,6 +169,29 @@ def head_in_upright(upright_node) -> np.ndarray | None:
         return None
     pose = to_world @ np.linalg.inv(np.array(json.loads(text)))
     return pose if np.allclose(pose[:3, :3].T @ pose[:3, :3], np.eye(3), atol=1e-4) else None
+
+
+def pose_of_upright(upright_node) -> np.ndarray | None:
+    """The canonical_to_world pose that an upright volume was resliced by, in its scan where that lies now.
+
+    None where nobody can tell: an earlier version has written it, or its scan has gone or is another now.
+    """
+    text, scan_node = upright_node.GetAttribute(POSE_ATTRIBUTE), upright_node.GetNodeReference(VOLUME_REFERENCE)
+    if text is None or scan_node is None or not has_voxels(scan_node):
+        return None
+    noted = json.loads(text)
+    try:
+        return moved_pose(np.array(noted["canonical_to_world"]), noted["scan"], scan_node)
+    except TransformError:
+        return None
+
+
+def pose_in_upright(upright_node, canonical_to_world: np.ndarray | None) -> np.ndarray | None:
+    """Where a pose of the scan lies in an upright volume, which may be of another pose; None where nobody can tell."""
+    head, of_upright = head_in_upright(upright_node), pose_of_upright(upright_node)
+    if head is None or of_upright is None or canonical_to_world is None:
+        return None
+    return head @ np.linalg.inv(of_upright) @ canonical_to_world
 
 
 def upright_grid(volume_node, pose: np.ndarray, spacing: float, extent: float | None) -> tuple[np.ndarray, np.ndarray]:

@@ -60,7 +60,8 @@ class Correction:
         """Show what was said of the selected pose; handles of another pose go."""
         transform = self._transform()
         isBusy = self._isBusy()
-        if self._corrected is not None and (isBusy or transform != self._corrected):
+        isLost = transform != self._corrected or self._views.shownPose() is None
+        if self._corrected is not None and (isBusy or isLost):
             self.stop()
         result, scan = mrml.told_result(transform), self._parameterNode.inputVolume if self._parameterNode else None
         state = mrml.review_state(result) if result else mrml.ESTIMATED

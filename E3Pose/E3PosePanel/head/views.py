@@ -141,7 +141,7 @@ class Views(VTKObservationMixin):
 
     def shownPose(self) -> np.ndarray | None:
         """The canonical_to_world pose of the head in what the views show, scan or upright volume, or None."""
-        return self.scanPose() if self._upright is None else mrml.head_in_upright(self._upright)
+        return self.scanPose() if self._upright is None else mrml.pose_in_upright(self._upright, self.scanPose())
 
     def stop(self) -> None:
         """Turn the views back, and follow them no longer."""
