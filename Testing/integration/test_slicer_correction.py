@@ -113,59 +113,6 @@ def test_a_correction_of_a_scan_that_was_moved_since(app, estimated, scan_node, 
     assert np.allclose(mrml.head_pose(transform), NUDGE, atol=1e-6)
 
 
-def test_a_correction_in_the_upright_volume(app, estimated, reslice):
-    from E3PoseLib import mrml
-
-    estimated.ui.reslicedSpacingSliderWidget.value = 3.0
-    reslice()
-    before = mrml.head_pose(transform_of(estimated))
-    estimated.ui.correctButton.click()
-    estimated.ui.showUprightButton.click()
-    assert np.allclose(estimated.overlays.axes.pose(), np.eye(4))
-    drag(app, estimated, NUDGE)
-    assert np.allclose(mrml.head_pose(transform_of(estimated)), before @ NUDGE, atol=1e-6)
-    assert "reslice again" in estimated.ui.statusLabel.text
-    # The handles stay where the person has put them; there again, they say the same pose.
-    assert np.allclose(estimated.overlays.axes.pose(), NUDGE)
-    put(app, estimated, NUDGE)
-    assert np.allclose(mrml.head_pose(transform_of(estimated)), before @ NUDGE, atol=1e-6)
-
-
-def test_a_correction_in_an_upright_volume_of_another_estimate(app, estimated, reslice, scan_node, scene):
-    """Also where the scan was moved after it was resliced."""
-    from E3PoseLib import mrml
-
-    estimated.ui.reslicedSpacingSliderWidget.value = 3.0
-    reslice()
-    transform = transform_of(estimated)
-    of_upright = mrml.head_pose(transform)
-    estimated.ui.showUprightButton.click()
-    mrml.correct_pose(transform, of_upright @ NUDGE)
-    moved = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "moved")
-    moved.SetMatrixTransformToParent(mrml.to_vtk(NUDGE @ NUDGE))
-    scan_node.SetAndObserveTransformNodeID(moved.GetID())
-    estimated.ui.correctButton.click()
-    estimated.ui.showUprightButton.click()
-    assert np.allclose(estimated.overlays.axes.pose(), NUDGE, atol=1e-6)
-    put(app, estimated, np.linalg.inv(NUDGE))
-    true = NUDGE @ NUDGE @ of_upright @ np.linalg.inv(NUDGE)
-    assert np.allclose(mrml.head_pose(transform), true, atol=1e-6)
-
-
-def test_handles_go_where_nobody_knows_what_pose_an_upright_volume_is_of(estimated, reslice):
-    """As of scenes that an earlier version has saved."""
-    from E3PoseLib.mrml.upright import POSE_ATTRIBUTE
-
-    estimated.ui.reslicedSpacingSliderWidget.value = 3.0
-    reslice()
-    estimated.ui.reslicedVolumeSelector.currentNode().RemoveAttribute(POSE_ATTRIBUTE)
-    estimated.ui.correctButton.click()
-    assert estimated.ui.correctButton.checked and not estimated.views.showsUpright
-    estimated.ui.showUprightButton.click()
-    assert estimated.views.showsUpright and not estimated.ui.correctButton.checked
-    assert not estimated.overlays.axes.transform.GetDisplayNode().GetEditorVisibility()
-
-
 def test_checked_by_eye_is_kept_with_the_scene_and_in_json(app, estimated, scene, tmp_path):
     import slicer
 

@@ -3,11 +3,11 @@
 import numpy as np
 import slicer
 import vtk
-from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from E3PoseLib import mrml
 from E3PoseLib.errors import E3PoseError
+from E3PosePanel.head.views_text import viewsText
 
 
 class Views(VTKObservationMixin):
@@ -269,22 +269,14 @@ class Views(VTKObservationMixin):
             self._poseInViews = pose
 
     def _tellOthers(self) -> None:
-        """Say which views show something else than the selected scan, now and whenever that changes."""
-        others = {}
+        """Say where the views do not show the selected scan with its pose, now and whenever that changes."""
+        text = ""
         if mrml.is_set(self._volume):
             for node in self._composites():
                 if not self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, self._onViewChanged):
                     self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._onViewChanged)
-            others = mrml.views_of_others(slicer.mrmlScene, self._volume)
-        self._ui.viewsLabel.visible = bool(others)
-        if others:
-            shown = ", ".join(
-                _("{view} shows '{volume}'").format(view=view, volume=volume)
-                if volume
-                else _("{view} is empty").format(view=view)
-                for view, volume in others.items()
-            )
-            self._ui.viewsLabel.text = _("Not in all views: {shown}.").format(shown=shown)
+            text = viewsText(self._volume, self._upright, self.scanPose())
+        self._ui.viewsLabel.visible, self._ui.viewsLabel.text = bool(text), text
 
     def _onViewChanged(self, caller, event) -> None:
         self._tellOthers()
