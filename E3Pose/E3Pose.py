@@ -192,6 +192,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.setParameterNode(self.logic.getParameterNode())
         if not self._parameterNode.inputVolume:
             self._parameterNode.inputVolume = scanToBeginWith()
+        self.status.sayUnreadable(self.logic.takeUnreadable())
 
     def setParameterNode(self, parameterNode: E3PoseParameterNode | None) -> None:
         """Show and observe another parameter node, or none."""

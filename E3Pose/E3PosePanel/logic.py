@@ -11,7 +11,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 from E3PoseLib import dependencies, mrml
 from E3PoseLib.errors import DependencyError, VolumeError
 from E3PoseLib.imaging.geometry import write_itk, write_json, write_npy
-from E3PosePanel.parameters import E3PoseParameterNode
+from E3PosePanel.parameters import E3PoseParameterNode, resetUnreadable
 
 TRANSFORM, SEGMENTATION, VOLUME = "vtkMRMLLinearTransformNode", "vtkMRMLSegmentationNode", "vtkMRMLScalarVolumeNode"
 RESULT_NAMES = {TRANSFORM: _("head pose"), SEGMENTATION: _("brain mask"), VOLUME: _("upright")}
@@ -32,9 +32,18 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
         self._session = None
+        self._unreadable = []
 
     def getParameterNode(self) -> E3PoseParameterNode:
-        return E3PoseParameterNode(super().getParameterNode())
+        """The scene's settings; those that cannot be read are the defaults again, see `takeUnreadable`."""
+        parameterNode = E3PoseParameterNode(super().getParameterNode())
+        self._unreadable += resetUnreadable(parameterNode)
+        return parameterNode
+
+    def takeUnreadable(self) -> list[str]:
+        """The names of the settings that could not be read since this was last asked."""
+        names, self._unreadable = self._unreadable, []
+        return names
 
     def estimatePose(
         self,

@@ -3,7 +3,12 @@
 import enum
 from typing import Annotated
 
-from slicer import vtkMRMLLinearTransformNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import (
+    vtkMRMLLinearTransformNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLScriptedModuleNode,
+    vtkMRMLSegmentationNode,
+)
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
@@ -106,3 +111,20 @@ class E3PoseParameterNode:
     useModelThresholds: bool = True
     backgroundThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.9
     brainThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.8
+
+
+def resetUnreadable(parameterNode: E3PoseParameterNode) -> list[str]:
+    """Set to its default each setting that cannot be read, as of a later version's scene; returns their names."""
+    defaults = E3PoseParameterNode(vtkMRMLScriptedModuleNode())
+    texts = {name: defaults.parameterNode.GetParameter(name) for name in defaults.parameterNode.GetParameterNames()}
+    unreadable = []
+    for name, default in texts.items():
+        try:
+            value = getattr(parameterNode, name)
+            setattr(defaults, name, value)  # which checks its range
+            if name == "planesBefore" and value:
+                mrml.planes_from_text(value)
+        except Exception:  # whatever Slicer's readers of parameters raise
+            parameterNode.parameterNode.SetParameter(name, default)
+            unreadable.append(name)
+    return unreadable

@@ -21,6 +21,11 @@ class Status:
         logging.error(f"E3Pose: {reason}")
         self.say(_("Not done: {reason}.").format(reason=reason.rstrip(".")))
 
+    def sayUnreadable(self, names: list[str]) -> None:
+        """Say which settings of a scene could not be read, if any."""
+        if names:
+            self.say(_("Not readable in this scene, so as at first: {names}.").format(names=", ".join(names)))
+
     def showBusy(self, isBusy: bool) -> None:
         """Show the bar and *Cancel*, or hide them."""
         self._ui.progressBar.visible = self._ui.cancelButton.visible = isBusy
