@@ -23,14 +23,22 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("output_dir", help="folder of the .npy poses")
     parser.add_argument("unet", help="the segmentation U-Net's .ckpt")
     parser.add_argument("e3cnn", help="the E(3)-CNN's .pth")
-    parser.add_argument("--unet_crop_size", type=int, default=128, help="edge of the U-Net's input, voxels of 3 mm")
+    parser.add_argument(
+        "--unet_crop_size",
+        type=int,
+        help="edge of the U-Net's input, voxels (default: as its training wrote, or else 128)",
+    )
     parser.add_argument("--unet_n_levels", type=int, help="default: as in the weights, like all of the architecture")
     parser.add_argument("--unet_feat", type=int)
     parser.add_argument("--unet_feat_mult", type=int)
-    parser.add_argument("--unet_activation", default="elu")
+    parser.add_argument("--unet_activation", help="default: as its training wrote, or else elu")
     parser.add_argument("--unet_n_output_channels", type=int)
     parser.add_argument("--seg_thresh", type=float, nargs="+", help="a threshold for each class (default: 0.9 0.8 -1)")
-    parser.add_argument("--e3cnn_image_size", type=int, default=64, help="longest edge of the E(3)-CNN's input")
+    parser.add_argument(
+        "--e3cnn_image_size",
+        type=int,
+        help="longest edge of the E(3)-CNN's input (default: as its training wrote, or else 64)",
+    )
     parser.add_argument("--e3cnn_n_levels", type=int)
     parser.add_argument("--e3cnn_kernel_size", type=int)
     parser.add_argument("--scanner_space", action="store_true", help="poses in scanner mm instead of voxels")

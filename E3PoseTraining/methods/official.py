@@ -68,9 +68,11 @@ def estimate_folder(options: argparse.Namespace) -> int:
         "n_classes": options.unet_n_output_channels,
     }
     rotation = {"n_levels": options.e3cnn_n_levels, "kernel_size": options.e3cnn_kernel_size}
-    header = {"segmentation_edge": options.unet_crop_size, "rotation_edge": options.e3cnn_image_size}
-    if options.seg_thresh is not None:
-        header["thresholds"] = tuple(options.seg_thresh)
+    header = {
+        "segmentation_edge": options.unet_crop_size,
+        "rotation_edge": options.e3cnn_image_size,
+        "thresholds": None if options.seg_thresh is None else tuple(options.seg_thresh),
+    }
     left_out = LeftOut()
     tasks = find_tasks([options.input_dir], suffixes=(".nii", ".nii.gz"), on_left_out=left_out)
     left_out.tell()
@@ -84,7 +86,7 @@ def estimate_folder(options: argparse.Namespace) -> int:
             options.e3cnn,
             segmentation={name: value for name, value in segmentation.items() if value is not None},
             rotation={name: value for name, value in rotation.items() if value is not None},
-            **header,
+            **{name: value for name, value in header.items() if value is not None},
         )
         estimator = PoseEstimator(model, options.device, as_official=True)
     with progress(len(tasks)) as tell:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from E3PoseLib.cli import add_overwrite_option
-from E3PoseLib.errors import ModelError
 from E3PoseLib.models.catalog import ModelHeader
 from E3PoseLib.models.loading import load_model
 from E3PoseLib.models.model import Model
+from E3PoseLib.models.settings import joined_settings
 from E3PoseLib.running.ending import exit_status
 from E3PoseLib.running.results.folder import refuse_standing
 
@@ -57,13 +57,8 @@ def write_model(
     files = {"segmentation": unet, "rotation": e3cnn, "eyes": eyes, "upright": upright, "brain_only": brain_only}
     files = {part: file for part, file in files.items() if file is not None}
     networks, architectures, headers = zip(*(read_network(file, part) for part, file in files.items()), strict=True)
-    for field in dict.fromkeys(name for header in headers for name in header):
-        having = {part: header[field] for part, header in zip(files, headers, strict=True) if field in header}
-        if len(set(having.values())) > 1:
-            name = f"--{MUST_AGREE[field]}" if field in MUST_AGREE else field
-            told = ", ".join(f"{files[part]} ({part}) {value}" for part, value in having.items())
-            raise ModelError(f"the networks were trained with different {name}: {told}; one is needed.")
-    settings = {name: value for header in headers for name, value in header.items()}
+    sources = [f"{file} ({part})" for part, file in files.items()]
+    settings = joined_settings(headers, sources, {field: f"--{flag}" for field, flag in MUST_AGREE.items()})
     header = ModelHeader(
         name=path.stem,
         description=f"Trained by E3PoseTraining: {' and '.join(file.name for file in files.values())}.",

@@ -11,23 +11,14 @@ from E3PoseLib.errors import ModelError
 from E3PoseLib.imaging.files import whole_file
 from E3PoseLib.models.loading import load_model
 from E3PoseLib.models.official import import_e3cnn, import_unet
+from E3PoseLib.models.settings import SETTINGS
 from E3PoseLib.networks.equivariant.network import E3CNN
 from E3PoseLib.networks.unet.unet import UNet
 
-_ROTATION = (E3CNN, import_e3cnn, ("spacing_mm", "rotation_edge", "object_fraction", "views", "clip_fraction"))
+_UNET, _E3CNN = (UNet, import_unet), (E3CNN, import_e3cnn)
 
-PARTS = {
-    "segmentation": (
-        UNet,
-        import_unet,
-        ("spacing_mm", "segmentation_edge", "thresholds", "object_label", "clip_fraction", "candidates"),
-    ),
-    "rotation": _ROTATION,
-    "eyes": (UNet, import_unet, ("spacing_mm", "eyes_edge", "clip_fraction")),
-    "upright": (UNet, import_unet, ("spacing_mm", "upright_edge", "clip_fraction")),
-    "brain_only": _ROTATION,
-}
-"""Of each network of a model: its class, what reads official weights of it, and its fields of a header."""
+PARTS = {"segmentation": _UNET, "rotation": _E3CNN, "eyes": _UNET, "upright": _UNET, "brain_only": _E3CNN}
+"""Of each network of a model: its class, and what reads weights of it."""
 
 
 def save_weights(path: Path, key: str, weights: dict, architecture: dict[str, Any], header: dict[str, Any]) -> None:
@@ -51,17 +42,14 @@ def read_network(path: Path, part: str) -> tuple[Any, dict, dict]:
     ModelError
         The file is missing, damaged or another network's.
     """
-    network_class, import_weights, fields = PARTS[part]
+    network_class, import_weights = PARTS[part]
     if path.suffix == ".safetensors":
         model = load_model(path)
         if part not in model.networks:
             raise ModelError(f"{path}: this model has no {part} network")
         architecture = getattr(model.header, part)
-        return model.networks[part], architecture, {name: getattr(model.header, name) for name in fields}
-    architecture, weights = import_weights(path)
-    header = torch.load(path, weights_only=True, map_location="cpu").get("header", {})
-    if header and not set(header) <= set(fields):
-        raise ModelError(f"{path}: a network trained for another part of a model, with {', '.join(header)}")
+        return model.networks[part], architecture, {name: getattr(model.header, name) for name in SETTINGS[part]}
+    architecture, weights, header = import_weights(path, part)
     try:
         network = network_class(**architecture)
         network.load_state_dict(weights)

@@ -20,7 +20,9 @@ from E3PoseLib import load_model
 from E3PoseLib.errors import ModelError
 from E3PoseLib.models.catalog import available_models, read_header
 from E3PoseLib.models.model import Model
+from E3PoseLib.models.settings import SETTINGS
 from E3PoseLib.networks.unet.unet import UNet
+from E3PoseTraining.models.weights import save_weights
 
 
 def test_a_saved_model_gives_the_same_numbers(small_model, small_model_file):
@@ -95,6 +97,50 @@ def test_official_weights_import_into_one_file(official_model, tmp_path):
     assert sum(weight.numel() for weight in loaded.segmentation_network.parameters()) == pytest.approx(1.46e6, rel=0.01)
     assert sum(weight.numel() for weight in loaded.rotation_network.parameters()) == pytest.approx(1.98e6, rel=0.01)
     assert path.stat().st_size < 15e6
+
+
+def written(folder: Path, model: Model, **changes: object) -> dict[str, Path]:
+    """Both networks as this project's training writes them, with their settings."""
+    files = {}
+    for part, name, key, prefix in (
+        ("segmentation", "unet.ckpt", "state_dict", "model."),
+        ("rotation", "e3cnn.pth", "net_state_dict", ""),
+    ):
+        settings = {name: getattr(model.header, name) for name in SETTINGS[part]} | changes.get(part, {})
+        weights = {prefix + name: tensor for name, tensor in model.networks[part].state_dict().items()}
+        files[name.split(".")[0]] = folder / name
+        save_weights(folder / name, key, weights, getattr(model.header, part), settings)
+    return files
+
+
+def test_weights_of_own_training_keep_the_settings_of_their_training(tmp_path):
+    other = {"segmentation_edge": 32, "rotation_edge": 24, "object_fraction": 0.5, "views": 4, "spacing_mm": 4.5}
+    model = make_small_model().with_header(
+        **other, clip_fraction=0.01, candidates=3, thresholds=(0.7, 0.6, *make_small_model().header.thresholds[2:])
+    )
+    loaded = load_model(**written(tmp_path, model))
+    for name in {name for part in ("segmentation", "rotation") for name in SETTINGS[part]}:
+        assert getattr(loaded.header, name) == getattr(model.header, name), name
+    assert loaded.header.views == 4 and loaded.header.candidates == 3
+
+
+@pytest.mark.parametrize(
+    ("part", "settings", "message"),
+    [
+        ("rotation", {"spacing_mm": 3.5}, r"trained with different spacing_mm: .*unet\.ckpt 4\.5, .*e3cnn\.pth 3\.5"),
+        ("segmentation", {"candidates": 10**6}, "candidates 1000000 is no whole number from 1 to 20"),
+        ("segmentation", {"thresholds": "0.9"}, "thresholds '0.9' are no numbers"),
+        ("segmentation", {"thresholds": [0.9]}, "classes need as many thresholds"),
+        ("rotation", {"views": 2.5}, "views 2.5 is no whole number"),
+        ("rotation", {"eyes_edge": 48}, "trained for another part of a model"),
+        ("segmentation", {1: 2}, "settings of its training are damaged"),
+    ],
+)
+def test_settings_of_training_that_cannot_be_are_refused(part, settings, message, tmp_path):
+    model = make_small_model().with_header(spacing_mm=4.5)
+    files = written(tmp_path, model, **{part: settings})
+    with pytest.raises(ModelError, match=message):
+        load_model(**files)
 
 
 def test_a_named_model_is_found_in_the_users_folder(small_model, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from .catalog import ModelHeader, find_model, read_header, thresholds_of
 from .limits import problem_of_e3cnn, problem_of_unet
 from .model import SECOND, Model
 from .official import import_e3cnn, import_unet
+from .settings import joined_settings
 
 Network = TypeVar("Network", UNet, E3CNN)
 
@@ -59,23 +60,28 @@ def load_model(
 
 
 def import_official(unet: str | os.PathLike, e3cnn: str | os.PathLike, **changes: Any) -> Model:
-    """Build a model from official weights; the architectures follow from the shapes of the weights.
+    """Build a model from official weights, or from those that this project's training writes.
+
+    The architectures follow from the shapes of the weights. Where training has written its settings beside the weights,
+    they are the model's; official files have none and get those of the official program.
 
     Parameters
     ----------
     unet, e3cnn : path-like
         The U-Net's Lightning checkpoint ``.ckpt`` and the E(3)-CNN's ``.pth``.
     **changes
-        Fields of `ModelHeader` that differ from the official defaults; ``segmentation`` and ``rotation`` are merged
+        Fields of `ModelHeader` that differ from these; ``segmentation`` and ``rotation`` are merged
         into the architectures found.
 
     Raises
     ------
     ModelError
-        If a file is missing, damaged, holds anything but weights, or does not fit the architecture.
+        If a file is missing, damaged, holds anything but weights, does not fit the architecture, or was trained with
+        settings that cannot be or that the other one contradicts.
     """
-    segmentation, segmentation_weights = import_unet(unet)
-    rotation, rotation_weights = import_e3cnn(e3cnn)
+    segmentation, segmentation_weights, unet_settings = import_unet(unet, "segmentation")
+    rotation, rotation_weights, e3cnn_settings = import_e3cnn(e3cnn, "rotation")
+    settings = joined_settings((unet_settings, e3cnn_settings), (str(unet), str(e3cnn)))
     segmentation |= changes.pop("segmentation", {})
     rotation |= changes.pop("rotation", {})
     for path, problem in ((unet, problem_of_unet(segmentation)), (e3cnn, problem_of_e3cnn(rotation))):
@@ -90,7 +96,7 @@ def import_official(unet: str | os.PathLike, e3cnn: str | os.PathLike, **changes
         licence="as the imported weights",
         citation="Muthukrishnan et al., Equivariant Symmetry-Aware Head Pose Estimation for Fetal MRI, 2025",
     )
-    header = replace(header, **changes)
+    header = replace(header, **settings | changes)
     return Model(
         _filled(UNet, header.segmentation, segmentation_weights, unet),
         _filled(E3CNN, header.rotation, rotation_weights, e3cnn),

@@ -5,29 +5,41 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from ..errors import ModelError
 from .checkpoint import read_checkpoint
+from .settings import check_settings
 
 _UNET_PREFIX = "model."
 
 
-def import_unet(path: str | os.PathLike) -> tuple[dict, dict[str, torch.Tensor]]:
-    """Architecture (arguments of `UNet`) and weights from a U-Net's Lightning checkpoint.
+def import_unet(
+    path: str | os.PathLike, part: str | None = None
+) -> tuple[dict, dict[str, torch.Tensor], dict[str, Any]]:
+    """Architecture (arguments of `UNet`), weights and settings from a U-Net's Lightning checkpoint.
+
+    Parameters
+    ----------
+    path : path-like
+    part : str, optional
+        A key of `SETTINGS`: the network whose settings these must be. Official files have none.
 
     Raises
     ------
     ModelError
-        If the file is missing, damaged, holds anything but weights, or is not such a checkpoint.
+        If the file is missing, damaged, holds anything but weights, is not such a checkpoint, or is another part's.
     """
-    checkpoint, architecture = _read_weights(path, "state_dict", "a U-Net's Lightning checkpoint (.ckpt)")
+    checkpoint, architecture, settings = _read_weights(
+        path, part, "state_dict", "a U-Net's Lightning checkpoint (.ckpt)"
+    )
     weights = {
         name.removeprefix(_UNET_PREFIX): tensor for name, tensor in checkpoint.items() if name.startswith(_UNET_PREFIX)
     }
     if architecture:
-        return architecture, weights
+        return architecture, weights, settings
     try:
         first = weights["list_encoder_blocks.0.0.weight"]
         second = weights.get("list_encoder_blocks.1.0.weight")
@@ -39,27 +51,35 @@ def import_unet(path: str | os.PathLike) -> tuple[dict, dict[str, torch.Tensor]]
         }
     except (LookupError, ZeroDivisionError) as error:
         raise ModelError(f"{path}: not the weights of an official U-Net ({error!r})") from error
-    return architecture, weights
+    return architecture, weights, settings
 
 
-def import_e3cnn(path: str | os.PathLike) -> tuple[dict, dict[str, torch.Tensor]]:
-    """Architecture (arguments of `E3CNN`) and weights from an E(3)-CNN's ``.pth``.
+def import_e3cnn(
+    path: str | os.PathLike, part: str | None = None
+) -> tuple[dict, dict[str, torch.Tensor], dict[str, Any]]:
+    """Architecture (arguments of `E3CNN`), weights and settings from an E(3)-CNN's ``.pth``.
 
     Only learned weights are taken; lattices, spherical harmonics and couplings are computed by this project.
+
+    Parameters
+    ----------
+    path : path-like
+    part : str, optional
+        A key of `SETTINGS`: the network whose settings these must be. Official files have none.
 
     Raises
     ------
     ModelError
-        If the file is missing, damaged, holds anything but weights, or is not such a file.
+        If the file is missing, damaged, holds anything but weights, is not such a file, or is another part's.
     """
-    checkpoint, architecture = _read_weights(path, "net_state_dict", "an E(3)-CNN's .pth file")
+    checkpoint, architecture, settings = _read_weights(path, part, "net_state_dict", "an E(3)-CNN's .pth file")
     weights = {}
     for name, tensor in checkpoint.items():
         own = name.replace("net.down.down_blocks.", "blocks.").replace("net.out.", "head.")
         if re.fullmatch(r"(blocks\.\d+\.conv\d|head)(\.sc)?\.weight|blocks\.\d+\.batchnorm\d\.(weight|bias)", own):
             weights[own] = tensor
     if architecture:
-        return architecture, weights
+        return architecture, weights, settings
     try:
         harmonics = checkpoint["net.down.down_blocks.0.conv1.sh"]
         architecture = {
@@ -73,15 +93,17 @@ def import_e3cnn(path: str | os.PathLike) -> tuple[dict, dict[str, torch.Tensor]
         }
     except LookupError as error:
         raise ModelError(f"{path}: not the weights of an official E(3)-CNN ({error!r})") from error
-    return architecture, weights
+    return architecture, weights, settings
 
 
 def _count(weights: Mapping[str, torch.Tensor], pattern: str) -> int:
     return len({match[1] for name in weights if (match := re.match(pattern, name))})
 
 
-def _read_weights(path: str | os.PathLike, key: str, description: str) -> tuple[dict[str, torch.Tensor], dict]:
-    """Weights by name, and the architecture where the file tells it, as those of this project's training do."""
+def _read_weights(
+    path: str | os.PathLike, part: str | None, key: str, description: str
+) -> tuple[dict[str, torch.Tensor], dict, dict[str, Any]]:
+    """Weights by name; architecture and settings where the file tells them, as those of this project's training do."""
     try:
         document = read_checkpoint(path)
     except ModelError as error:
@@ -94,4 +116,4 @@ def _read_weights(path: str | os.PathLike, key: str, description: str) -> tuple[
     architecture = document.get("architecture", {})
     if not isinstance(architecture, Mapping) or not all(isinstance(name, str) for name in architecture):
         raise ModelError(f"{path}: its architecture is damaged; {description} is needed")
-    return dict(weights), dict(architecture)
+    return dict(weights), dict(architecture), check_settings(path, part, document.get("header", {}))
