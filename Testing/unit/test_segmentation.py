@@ -1,12 +1,15 @@
 """From logits to the mask, and the box around it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
 
 from E3PoseLib.imaging.masks import box_around, dice_overlap, largest_components, thickest_part
-from E3PoseLib.method.localise import posterior_to_object
+from E3PoseLib.method.localise import BrainLocaliser, posterior_to_object
+from E3PoseLib.networks.inference import Inference
 
 
 def test_the_object_is_the_first_most_probable_label_and_its_components_come_by_size():
@@ -27,6 +30,26 @@ def test_the_object_is_the_first_most_probable_label_and_its_components_come_by_
         np.testing.assert_array_equal(largest_components(found)[0], labels == sizes.argmax() + 1)
         assert len(largest_components(found, n)) == n
         assert len(largest_components(found, n, least_voxels=9)) == max(1, (sizes >= 9).sum())
+
+
+@pytest.mark.parametrize("within_reach", [True, False])
+def test_what_lies_wholly_in_the_padding_is_no_candidate_and_displaces_none(within_reach, small_model):
+    model = small_model.with_header(candidates=2, spacing_mm=3.0)
+    localiser = BrainLocaliser(model, Inference(torch.device("cpu")), "float32")
+    scan = SimpleNamespace(field_of_view=(slice(20, 60),) * 3)
+    found = np.zeros((96,) * 3, bool)
+    found[30:34, 30:34, 30:34] = True  # 1.7 ml, less than any candidate but the largest
+    if within_reach:
+        found[40:50, 40:50, 55:70] = True  # begins in the scan and goes on in the padding
+    alone = localiser.candidates(scan, found.copy())
+    assert [one.sum() for one in alone] == [1500 if within_reach else 64]
+    # Larger ones, on both sides of the scan, and one that is all there is.
+    for corner in (slice(64, 80), slice(0, 12)):
+        found[corner, corner, corner] = True
+    np.testing.assert_array_equal(localiser.candidates(scan, found), alone)
+    padding = np.zeros_like(found)
+    padding[64:80, 64:80, 64:80] = True
+    assert localiser.candidates(scan, padding) == []
 
 
 def test_where_nothing_is_the_object_there_is_no_component():

@@ -10,7 +10,9 @@ from scipy import ndimage
 from .boxes import Box, grown
 
 
-def largest_components(mask: np.ndarray, n: int = 1, least_voxels: float = 0) -> list[np.ndarray]:
+def largest_components(
+    mask: np.ndarray, n: int = 1, least_voxels: float = 0, touching: Box | None = None
+) -> list[np.ndarray]:
     """The largest 6-connected components of a mask, largest first; among equals the first in memory order.
 
     Parameters
@@ -21,21 +23,31 @@ def largest_components(mask: np.ndarray, n: int = 1, least_voxels: float = 0) ->
         The largest number of components returned.
     least_voxels : float
         Smaller components are left out, except the largest of all.
+    touching : tuple of slice, optional
+        Components without a voxel in this box do not count at all.
 
     Returns
     -------
     list of np.ndarray
-        Masks of the same shape, bool; an empty list for an empty mask.
+        Masks of the same shape, bool; an empty list where there is none.
     """
     box = bounding_box(mask)
-    if box is None:
+    if box is None or (touching is not None and not mask[touching].any()):
         return []
     labels, n_components = ndimage.label(mask[box])
     if n_components == 1:
         return [mask]
     sizes = np.bincount(labels.ravel())[1:]
+    order = np.argsort(-sizes, kind="stable")
+    if touching is not None:
+        first = [edges.start for edges in box]
+        near = [
+            slice(max(edges.start - a, 0), max(edges.stop - a, 0)) for edges, a in zip(touching, first, strict=True)
+        ]
+        is_near = np.isin(np.arange(1, n_components + 1), labels[tuple(near)])
+        order = order[is_near[order]]
     components: list[np.ndarray] = []
-    for index in np.argsort(-sizes, kind="stable")[:n]:
+    for index in order[:n]:
         if not components or sizes[index] >= least_voxels:
             component = np.zeros_like(mask)
             component[box] = labels == index + 1

@@ -113,7 +113,9 @@ class BrainLocaliser:
         return posterior_to_object(logits, self._header.thresholds, self._header.object_label)
 
     def candidates(self, scan: PreparedScan, is_object: np.ndarray) -> list[np.ndarray]:
-        """Brain masks on the model's grid, largest first, among the voxels labelled as brain, bool ``[D, H, W]``."""
+        """Brain masks on the model's grid, largest first, among the voxels labelled as brain, bool ``[D, H, W]``.
+
+        What lies wholly in the padding is none.
+        """
         least_voxels = LEAST_CANDIDATE_ML * 1000 / self._header.spacing_mm**3
-        masks = largest_components(is_object, self._header.candidates, least_voxels)
-        return [mask for mask in masks if mask[scan.field_of_view].any()]
+        return largest_components(is_object, self._header.candidates, least_voxels, scan.field_of_view)
