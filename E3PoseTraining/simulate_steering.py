@@ -56,6 +56,10 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--trajectory and --tr go together")
     if (options.scan is None) != (options.pose is None) or (options.mask is not None and options.scan is None):
         parser.error("--scan and --pose go together, and --mask with them")
+    if options.seed < 0:
+        parser.error(f"--seed {options.seed}: give a number from 0 up")
+    if options.heads < 2:
+        parser.error(f"--heads {options.heads}: give a number from 2 up")
     return exit_status("simulate_steering", lambda: _simulate(options))
 
 
@@ -108,8 +112,8 @@ def _believed(path: Path) -> np.ndarray:
 
 def _array(path: Path) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        return np.atleast_1d(np.asarray(np.load(path, allow_pickle=False), np.float64))
+    except (OSError, EOFError, TypeError, ValueError) as error:
         raise DatasetError(f"{path}: cannot be read ({error})") from error
 
 

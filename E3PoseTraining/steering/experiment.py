@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
-from E3PoseLib.errors import DatasetError, NoHeadFoundError
-from E3PoseLib.imaging.geometry import invert_rigid, pose_difference, rigid
+from E3PoseLib.errors import DatasetError, NoHeadFoundError, TransformError
+from E3PoseLib.imaging.geometry import check_rigid, invert_rigid, pose_difference, rigid
 from E3PoseLib.method.estimator import PoseEstimator
 from E3PoseLib.method.tracking.tracker import PoseTracker
 
@@ -131,12 +131,22 @@ def recorded_motion(poses: np.ndarray, seconds: float) -> Callable[[np.ndarray],
     Raises
     ------
     DatasetError
-        If there are less than two poses; when asked for a time behind the last.
+        If there are less than two poses, one is not rigid, or the seconds are not above 0; when asked for a time behind
+        the last.
     """
+    if poses.ndim != 3 or poses.shape[1:] != (4, 4):
+        raise DatasetError(f"a trajectory is an array of two or more poses, [T, 4, 4], got shape {poses.shape}")
+    if not 0 < seconds < np.inf:
+        raise DatasetError(f"{seconds:g} s between the poses of a trajectory: give a number above 0")
     times = np.arange(len(poses)) * seconds
     known = np.isfinite(poses).all(axis=(1, 2))
-    if poses.ndim != 3 or poses.shape[1:] != (4, 4) or known.sum() < 2:
-        raise DatasetError("a trajectory is an array of two or more poses, [T, 4, 4]")
+    if known.sum() < 2:
+        raise DatasetError(f"a trajectory has two or more poses, here {known.sum()} of {len(poses)} are known")
+    for index in np.flatnonzero(known):
+        try:
+            check_rigid(poses[index])
+        except TransformError as error:
+            raise DatasetError(f"pose {index} of the trajectory: {error}") from error
     times, motions = times[known] - times[known][0], invert_rigid(poses[known][0]) @ poses[known]
     turns = Slerp(times, Rotation.from_matrix(motions[:, :3, :3]))
 

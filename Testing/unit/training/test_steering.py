@@ -87,6 +87,59 @@ def test_a_recorded_course_begins_at_rest_and_goes_evenly_from_pose_to_pose():
         recorded_motion(poses[:2], 2.0)
 
 
+MIRRORED, SCALED = np.diag([-1.0, 1, 1, 1]), np.diag([2.0, 2, 2, 1])
+
+
+@pytest.mark.parametrize(
+    ("poses", "seconds", "message"),
+    [
+        (np.eye(4), 1.0, r"two or more poses, \[T, 4, 4\], got shape \(4, 4\)"),
+        (np.float64(1), 1.0, r"two or more poses, \[T, 4, 4\], got shape \(\)"),
+        (np.zeros((3, 4, 3)), 1.0, "two or more poses"),
+        (np.stack([np.eye(4)] * 3), 0.0, "0 s between the poses"),
+        (np.stack([np.eye(4)] * 3), -1.0, "-1 s between the poses"),
+        (np.stack([np.eye(4)] * 3), np.nan, "nan s between the poses"),
+        (np.stack([np.eye(4), MIRRORED]), 1.0, "pose 1 of the trajectory: .*reflection"),
+        (np.stack([np.eye(4), np.full((4, 4), np.nan), SCALED]), 1.0, "pose 2 of the trajectory: .*orthonormal"),
+        (np.zeros((4, 4, 4), int), 1.0, "pose 0 of the trajectory: .*last row"),
+    ],
+)
+def test_a_course_that_cannot_be_is_refused_in_words(poses, seconds, message):
+    with pytest.raises(DatasetError, match=message):
+        recorded_motion(poses, seconds)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seed", "-3"], "--seed -3: give a number from 0 up"),
+        (["--heads", "0"], "--heads 0: give a number from 2 up"),
+        (["--heads", "1"], "--heads 1: give a number from 2 up"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_before_anything_is_loaded(arguments, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as refused:
+        simulate_steering.main(["-o", str(tmp_path / "out"), "--model", "none", *arguments])
+    assert refused.value.code == 2 and message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [np.array("words"), np.array([["a"]]), None])
+def test_a_file_of_no_poses_is_refused_in_words(content, tmp_path, capsys):
+    np.save(tmp_path / "poses.npy", content if content is not None else 0)
+    if content is None:
+        (tmp_path / "poses.npy").write_bytes(b"")
+    flags = ["-o", str(tmp_path / "out"), "--model", "none", "--trajectory", str(tmp_path / "poses.npy"), "--tr", "2"]
+    assert simulate_steering.main(flags) == 2
+    assert "poses.npy: cannot be read" in capsys.readouterr().err
+
+
+def test_whole_numbers_are_poses_too(tmp_path):
+    np.save(tmp_path / "own_poses.npy", np.stack([np.eye(4, dtype=int)] * 3))
+    (tmp_path / "own_motion.tsv").write_text("trans_x\tdoubtful\n0\t0\n0\t1\n0\t0\n", encoding="utf-8")
+    assert np.isnan(simulate_steering._believed(tmp_path / "own_poses.npy")).any(axis=(1, 2)).tolist() == [0, 1, 0]
+
+
 def test_slices_steered_by_the_model_are_less_oblique_than_blind_ones():
     # Five thick slices of a head that turns by 4 degrees a second.
     motion_at = recorded_motion(np.array([turned(8.0 * index) for index in range(12)]), 2.0)
