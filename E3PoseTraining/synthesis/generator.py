@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
+
+from E3PoseLib.imaging.volume import EXTENT_MM
 
 from .anatomy.brain import Brain
 from .anatomy.drawn_brain import ParametricBrain
@@ -98,6 +101,9 @@ class FetalHeadGenerator:
             raise ValueError(f"shape {tuple(shape)}: give three numbers of voxels, at least 16 and at most 512 each")
         if spacing is not None and not 0.5 <= spacing <= 10:
             raise ValueError(f"spacing {spacing} mm: give 0.5 to 10 mm")
+        if shape is not None and spacing is not None and not EXTENT_MM[0] <= max(shape) * spacing <= EXTENT_MM[1]:
+            low, high = EXTENT_MM
+            raise ValueError(f"shape {tuple(shape)} of {spacing} mm: give {low:g} to {high:g} mm as the longest edge")
         if field not in ("uterus", "head"):
             raise ValueError(f"field {field!r}: give 'uterus' or 'head'")
         if age_range and not AGE_RANGE_WEEKS[0] <= age_range[0] <= age_range[1] <= AGE_RANGE_WEEKS[1]:
@@ -106,8 +112,8 @@ class FetalHeadGenerator:
             raise ValueError(f"motion {motion}: give 0 (none) to 5")
         shares = dict(kinds or {"epi": 1.0})
         unknown = sorted(shares.keys() - KINDS.keys())
-        if unknown or not all(share > 0 for share in shares.values()):
-            raise ValueError(f"kinds {shares}: give some of {', '.join(KINDS)}, each with a share above 0")
+        if unknown or not all(share > 0 for share in shares.values()) or not isfinite(sum(shares.values())):
+            raise ValueError(f"kinds {shares}: give some of {', '.join(KINDS)}, each with a finite share above 0")
         self.seed, self.age_range = seed, age_range
         self.wanted = Wanted(shape, spacing, field, motion)
         self._kinds = [KINDS[name] for name in shares]

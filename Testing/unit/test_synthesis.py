@@ -218,6 +218,8 @@ def test_slices_of_one_pass_agree_and_passes_differ():
         ({"shape": (8, 64, 64)}, "at least 16"),
         ({"shape": (64, 64, 9999)}, "at most 512"),
         ({"spacing": 0.1}, "spacing 0.1 mm"),
+        ({"shape": (110, 16, 16), "spacing": 10.0}, "give 20 to 1000 mm as the longest edge"),
+        ({"shape": (16, 16, 16), "spacing": 0.5}, "give 20 to 1000 mm as the longest edge"),
         ({"field": "arm"}, "'uterus' or 'head'"),
         ({"age_range": (10, 20)}, "age range"),
         ({"age_range": (30, 25)}, "youngest first"),

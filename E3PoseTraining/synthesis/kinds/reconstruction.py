@@ -123,14 +123,17 @@ def _draw_rotation(rng: np.random.Generator) -> np.ndarray:
 def _draw_grid(
     head: Head, mask: np.ndarray, canonical_to_ras: np.ndarray, spacing: float, wanted: Wanted, rng: np.random.Generator
 ) -> Grid:
-    """Voxels along RAS, up to twice as wide as what is kept."""
+    """Voxels along RAS, up to twice as wide as what is kept; a wanted shape that holds less is about its middle."""
     points = np.argwhere(mask)[::7] * head.spacing + head.origin
     points = points @ canonical_to_ras[:3, :3].T + canonical_to_ras[:3, 3]
     low, high = points.min(0), points.max(0)
     room = (high - low) * rng.uniform(0.03, 1.0, 3)
     while np.prod((high - low + room) / spacing) > LARGEST_VOLUME and room.max() > 0.03 * (high - low).max():
         room *= 0.8
-    shape = np.ceil((high - low + room) / spacing).astype(int) if wanted.shape is None else np.array(wanted.shape)
+    shape = np.ceil((high - low + room) / spacing).astype(int)
+    if wanted.shape is not None:
+        shape = np.array(wanted.shape)
+        room = np.maximum(shape * spacing - (high - low), 0)
     middle = (low + high) / 2 + rng.uniform(-0.4, 0.4, 3) * room
     return Grid.about(middle, np.eye(3), shape, np.full(3, float(spacing)))
 

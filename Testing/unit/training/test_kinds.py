@@ -200,6 +200,15 @@ def test_the_pose_of_a_brain_alone_is_that_of_what_is_seen(reconstructions):
         assert 0.5 < scan.brain_visible <= 1
 
 
+def test_a_brain_alone_fills_a_grid_that_is_smaller_than_it():
+    # 48 mm, of brains that are 70 mm and more.
+    generator = FetalHeadGenerator(
+        seed=12, kinds={"brain-only": 1}, shape=(24, 24, 24), spacing=2.0, age_range=(30, 36)
+    )
+    for index in range(3):
+        assert (generator(index).labels == 1).mean() > 0.9
+
+
 def test_reconstructions_are_fine():
     kind, rng, spacings = KINDS["brain-only"], np.random.default_rng(0), []
     for _ in range(3):
@@ -281,7 +290,14 @@ def test_a_scout_of_a_seed_is_what_it_was():
 
 
 @pytest.mark.parametrize(
-    ("kinds", "message"), [({"arm": 1}, "give some of epi, t2-stack"), ({"epi": 0}, "share above 0")]
+    ("kinds", "message"),
+    [
+        ({"arm": 1}, "give some of epi, t2-stack"),
+        ({"epi": 0}, "share above 0"),
+        ({"epi": float("inf")}, "finite share"),
+        ({"epi": float("nan")}, "finite share"),
+        ({"epi": 1e308, "t2-stack": 1e308}, "finite share"),
+    ],
 )
 def test_kinds_are_checked(kinds, message):
     with pytest.raises(ValueError, match=message):
