@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import wilcoxon
 from tqdm import tqdm
 
+from E3PoseLib.cli import add_overwrite_option
 from E3PoseLib.errors import DatasetError, NoHeadFoundError
 from E3PoseLib.imaging.files import whole_file
 from E3PoseLib.imaging.geometry import check_rigid
@@ -21,6 +22,7 @@ from E3PoseLib.models.loading import load_model
 from E3PoseLib.running.align.reading import mask_on
 from E3PoseLib.running.ending import exit_status
 from E3PoseLib.running.memory import keep_freed_memory
+from E3PoseLib.running.results.folder import refuse_standing
 from E3PoseLib.running.tracking.command import ENDINGS
 
 from .data.figures import save_figure
@@ -28,6 +30,8 @@ from .steering.acquisition import Protocol
 from .steering.experiment import WAYS, Trial, recorded_motion, run_trial
 from .steering.figures import draw_distributions, draw_example
 from .steering.heads import ScannedHead
+
+TABLE, DISTRIBUTIONS, EXAMPLE = FILES = ("steering.csv", "steering.png", "steering_example.png")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="poses [T, 4, 4] for all heads, as of e3pose track, whose table beside it tells which are doubtful",
     )
     parser.add_argument("--tr", type=float, metavar="SECONDS", help="between the poses of the trajectory")
+    add_overwrite_option(parser)
     options = parser.parse_args(arguments)
     if (options.trajectory is None) != (options.tr is None):
         parser.error("--trajectory and --tr go together")
@@ -64,6 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
+    refuse_standing([options.output / name for name in FILES], options.overwrite)
     motion = None if options.trajectory is None else recorded_motion(_believed(options.trajectory), options.tr)
     keep_freed_memory()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -120,7 +126,7 @@ def _array(path: Path) -> np.ndarray:
 def _write(folder: Path, trials: Sequence[Trial]) -> None:
     columns = [f"{measure}_{way}" for measure in ("gap", "obliqueness_degrees") for way in WAYS]
     with (
-        whole_file(folder / "steering.csv") as part,
+        whole_file(folder / TABLE) as part,
         part.open("w", newline="", encoding="utf-8") as stream,
     ):
         writer = csv.writer(stream)
@@ -132,10 +138,10 @@ def _write(folder: Path, trials: Sequence[Trial]) -> None:
             writer.writerow(
                 [one.seed, f"{one.age_weeks:.1f}", *gaps, *angles, *errors, len(one.errors), one.n_doubtful]
             )
-    save_figure(draw_distributions(trials), folder / "steering.png")
+    save_figure(draw_distributions(trials), folder / DISTRIBUTIONS)
     # The head with the middle gap of all blind stacks.
     middle = sorted(trials, key=lambda one: one.outcomes["blind"].gap)[len(trials) // 2]
-    save_figure(draw_example(middle), folder / "steering_example.png")
+    save_figure(draw_example(middle), folder / EXAMPLE)
 
 
 def _in_words(trials: Sequence[Trial], left_out: Sequence[int]) -> str:

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from E3PoseLib import PoseEstimator, load_model
-from E3PoseLib.errors import DatasetError
+from E3PoseLib.errors import DatasetError, NoHeadFoundError
 from E3PoseLib.imaging.geometry import read_json, rigid, transform_points
 from E3PoseLib.imaging.volume import Volume
 from E3PoseLib.models.catalog import resources
@@ -124,6 +124,25 @@ def test_numbers_that_make_no_sense_are_refused_before_anything_is_loaded(argume
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("standing", ["steering.csv", "steering.png", "steering_example.png"])
+def test_results_that_stand_are_replaced_only_where_that_is_allowed(standing, tmp_path, monkeypatch, capsys):
+    made = []
+
+    def run(estimator, seed, *_):
+        made.append(seed)
+        raise NoHeadFoundError("none")
+
+    monkeypatch.setattr(simulate_steering, "run_trial", run)
+    (tmp_path / standing).write_text("an earlier run's")
+    flags = ["-o", str(tmp_path), "--heads", "2", "--model"]
+    # There is no such model: nothing was loaded.
+    assert simulate_steering.main([*flags, "none"]) == 2
+    assert f"{standing}: stands already" in capsys.readouterr().err
+    assert (tmp_path / standing).read_text() == "an earlier run's" and not made
+    assert simulate_steering.main([*flags, str(MODEL), "--device", "cpu", "--overwrite"]) == 2
+    assert "stands already" not in capsys.readouterr().err and made == [0, 1]
+
+
 @pytest.mark.parametrize("content", [np.array("words"), np.array([["a"]]), None])
 def test_a_file_of_no_poses_is_refused_in_words(content, tmp_path, capsys):
     np.save(tmp_path / "poses.npy", content if content is not None else 0)
@@ -195,7 +214,7 @@ def test_the_head_of_a_scan_is_steered_by(tmp_path, monkeypatch, capsys):
         rows = list(csv.DictReader(stream))
     assert len(rows) == 2 and all(float(row["error_degrees"]) < 8 and float(row["error_mm"]) < 6 for row in rows)
     np.save(tmp_path / "poses.npy", np.array([turned(0), turned(6)]))
-    assert simulate_steering.main([*fixed, "--scan", f"{sample}.nii.gz"]) == 2
+    assert simulate_steering.main([*fixed, "--scan", f"{sample}.nii.gz", "--overwrite"]) == 2
     assert "the trajectory ends after 2 s" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         simulate_steering.main(fixed)
@@ -205,7 +224,10 @@ def test_the_command_writes_table_and_figures(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(simulate_steering, "Protocol", lambda: Protocol(thickness=40.0))
     poses = np.array([turned(6.0 * index) for index in range(12)])
     np.save(tmp_path / "poses.npy", poses)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "steering.csv").write_text("an earlier run's, which is replaced")
     fixed = ["-o", str(tmp_path / "out"), "--heads", "2", "--seed", "2", "--model", str(MODEL), "--device", "cpu"]
+    fixed += ["--overwrite"]
     assert simulate_steering.main([*fixed, "--trajectory", str(tmp_path / "poses.npy"), "--tr", "2"]) == 0
     with (tmp_path / "out" / "steering.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
