@@ -7,6 +7,7 @@ from typing import Protocol as Interface
 import numpy as np
 from scipy import ndimage
 
+from E3PoseLib.errors import DatasetError
 from E3PoseLib.imaging.geometry import invert_rigid, rigid, transform_points
 from E3PoseLib.imaging.resampling import reslice
 from E3PoseLib.imaging.volume import Volume
@@ -22,6 +23,9 @@ SCANNED_EDGE_MM = 180.0
 
 POINTS_MM = 2.0
 """Apart, of the points that stand for the brain."""
+
+FURTHEST_CENTRE_MM = 20.0
+"""From the brain's centre to that of its pose."""
 
 FWHM_PER_SIGMA = 2.355
 
@@ -81,6 +85,11 @@ class ScannedHead:
     brain : np.ndarray
         Shape of the volume, not 0 in the brain.
     protocol : Protocol
+
+    Raises
+    ------
+    DatasetError
+        If the pose's centre is far from the brain.
     """
 
     age_weeks = float("nan")
@@ -94,6 +103,12 @@ class ScannedHead:
         voxel_to_canonical = invert_rigid(canonical_to_ras) @ volume.voxel_to_ras
         points = transform_points(voxel_to_canonical, np.argwhere(brain))
         self._brain = np.unique(np.rint(points / POINTS_MM), axis=0) * POINTS_MM
+        away = float(np.linalg.norm(self._brain.mean(axis=0)))
+        if away > FURTHEST_CENTRE_MM:
+            raise DatasetError(
+                f"{volume.name}: the pose's centre lies {away:.0f} mm from the brain's; a pose is canonical_to_ras, "
+                "is it the inverse?"
+            )
 
     @property
     def rest_to_ras(self) -> np.ndarray:

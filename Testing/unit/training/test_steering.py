@@ -8,8 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from E3PoseLib import PoseEstimator, load_model
 from E3PoseLib.errors import DatasetError, NoHeadFoundError
-from E3PoseLib.imaging.geometry import read_json, rigid, transform_points
-from E3PoseLib.imaging.volume import Volume
+from E3PoseLib.imaging.geometry import invert_rigid, read_json, rigid, transform_points
+from E3PoseLib.imaging.volume import Volume, read_volume
 from E3PoseLib.models.catalog import resources
 from E3PoseTraining import simulate_steering
 from E3PoseTraining.steering.acquisition import Protocol, acquire, interleaved, slice_offsets
@@ -187,6 +187,19 @@ def test_the_head_of_a_scan_is_shown_where_it_has_moved():
         place = transform_points(seen.voxel_to_ras, np.argwhere(weights > 0))
         found = np.average(place, axis=0, weights=weights[weights > 0])
         np.testing.assert_allclose(found, (rest @ moved @ np.linalg.inv(rest) @ [*middle, 1])[:3], atol=0.3)
+
+
+def test_a_pose_of_the_wrong_direction_is_refused():
+    sample = resources() / "SampleData" / "SyntheticFetalEPI"
+    volume = read_volume(f"{sample}.nii.gz")
+    pose = np.array(read_json(sample.with_suffix(".json"))["canonical_to_ras"])
+    # A ball of 30 mm about the head's centre stands for its brain.
+    centre = transform_points(np.linalg.inv(volume.voxel_to_ras), pose[:3, 3])
+    away = (np.indices(volume.shape) - centre[:, None, None, None]) * volume.spacing[:, None, None, None]
+    brain = np.linalg.norm(away, axis=0) < 30
+    assert np.linalg.norm(ScannedHead(volume, pose, brain, Protocol()).brain_points().mean(axis=0)) < 2
+    with pytest.raises(DatasetError, match=r"mm from the brain's; .* is it the inverse\?"):
+        ScannedHead(volume, invert_rigid(pose), brain, Protocol())
 
 
 def test_doubtful_poses_of_a_series_are_no_motion(tmp_path):
