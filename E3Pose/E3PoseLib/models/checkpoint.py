@@ -9,10 +9,8 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import pickletools
 import re
 import sys
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
@@ -20,25 +18,18 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile
 import torch
 
 from ..errors import ModelError
+from .opcodes import unsafe
 
 MAXIMUM_FILE_BYTES = 2**30
 MAXIMUM_PICKLE_BYTES = 2**21
 """Of the structure without the numbers; that of the official networks has 71 kB."""
 
-MAXIMUM_TUPLES = 10_000
-"""Tuples within tuples are hashed by recursion."""
+MAXIMUM_CONTENTS = 200_000
+"""Values and characters, each as often as it stands there; the official networks have 34 thousand."""
 
-# fmt: off
-_OPCODES = frozenset((
-    "PROTO", "FRAME", "STOP", "MARK", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "BINPERSID", "BINPUT",
-    "LONG_BINPUT", "MEMOIZE", "BINGET", "LONG_BINGET", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1",
-    "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2",
-    "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM", "SETITEMS",
-))
-# fmt: on
-"""What `torch.save` writes for tensors, containers, text and numbers."""
+MAXIMUM_DEPTH = 20
+"""Of containers within containers; those of a genuine file nest a few deep."""
 
-_PUTS = ("BINPUT", "LONG_BINPUT")
 _STORAGES = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -92,14 +83,13 @@ def _read(archive: ZipFile, path: Path) -> Any:
         raise ModelError(f"{path}: a zip file, but not a PyTorch checkpoint")
     prefix = structures[0].removesuffix("data.pkl")
     document = _entry(archive, structures[0], MAXIMUM_PICKLE_BYTES)
-    unsafe = _unsafe(document)
-    if unsafe:
+    if problem := unsafe(document):
         raise ModelError(
-            f"{path}: damaged, or holds more than weights ({unsafe}), and code from a file is never run; give a file "
+            f"{path}: damaged, or holds more than weights ({problem}), and code from a file is never run; give a file "
             "of weights alone"
         )
     try:
-        return _Unpickler(document, archive, prefix).load()
+        return _Contents().plain(_Unpickler(document, archive, prefix).load())[0]
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path}: damaged, or holds more than weights ({error}), and code from a file is never run; give a file of "
@@ -124,33 +114,81 @@ def _entry(archive: ZipFile, name: str, limit: int) -> bytes:
     return archive.read(info)
 
 
-def _unsafe(document: bytes) -> str:
-    """What in a pickle is not to be read; "" if nothing."""
-    n_tuples = n_opcodes = 0
-    try:
-        for opcode, argument, _ in pickletools.genops(document):
-            n_opcodes += 1
-            n_tuples += opcode.name.startswith("TUPLE")
-            if opcode.name not in _OPCODES:
-                return f"opcode {opcode.name}"
-            # The unpickler makes room for the largest number at once.
-            if opcode.name in _PUTS and int(argument or 0) > n_opcodes:
-                return "a memo out of order"
-            if n_tuples > MAXIMUM_TUPLES:
-                return "too many tuples"
-    # Of a damaged pickle pickletools raises whatever it meets.
-    except Exception as error:
-        return str(error) or type(error).__name__
-    return ""
+class _Sealed:
+    """What the unpickler hands out: the file cannot change it, as BUILD would have a tensor see any memory."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, content: Any) -> None:
+        self.content = content
+
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("a state of what has none")
 
 
-class _StorageType:
+class _StorageType(_Sealed):
     """The type of a storage's numbers."""
 
-    __slots__ = ("dtype",)
 
-    def __init__(self, dtype: torch.dtype) -> None:
-        self.dtype = dtype
+class _Storage(_Sealed):
+    """The numbers of a storage, one-dimensional."""
+
+
+class _Tensor(_Sealed):
+    """A tensor."""
+
+
+class _Function(_Sealed):
+    """What makes a value."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.content(*arguments)
+
+
+class _OrderedDict(dict):
+    """An ordered dict without the state, versions of modules, that PyTorch gives that of a network's weights."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _Contents:
+    """What was read, with plain dicts and tensors; not what nests without end or writes out to more than is there."""
+
+    def __init__(self) -> None:
+        self._counted: dict[int, tuple[Any, int]] = {}
+
+    def plain(self, value: Any, depth: int = 0) -> tuple[Any, int]:
+        """A value, and how many values and characters it writes out to."""
+        # What stands in many places is looked at once.
+        if id(value) not in self._counted:
+            plain, n = self._plain(value, depth)
+            if n > MAXIMUM_CONTENTS:
+                raise pickle.UnpicklingError("contents without end")
+            self._counted[id(value)] = plain, n
+        return self._counted[id(value)]
+
+    def _plain(self, value: Any, depth: int) -> tuple[Any, int]:
+        if depth > MAXIMUM_DEPTH:
+            raise pickle.UnpicklingError("contents without end")
+        if isinstance(value, _Tensor):
+            return value.content, 1
+        if isinstance(value, str):
+            return value, 1 + len(value)
+        if value is None or isinstance(value, (bool, int, float)):
+            return value, 1
+        if isinstance(value, dict):
+            if not all(isinstance(key, (str, int)) for key in value):
+                raise pickle.UnpicklingError("a dict of other keys than words and numbers")
+            items = [self.plain(one, depth + 1) for one in value.values()]
+            n = 1 + sum(self.plain(key, depth)[1] for key in value)
+            return dict(zip(value, (one for one, _ in items), strict=True)), n + sum(each for _, each in items)
+        if isinstance(value, (list, tuple)):
+            items = [self.plain(one, depth + 1) for one in value]
+            return type(value)(one for one, _ in items), 1 + sum(each for _, each in items)
+        raise pickle.UnpicklingError(f"a {type(value).__name__.strip('_')}")
 
 
 class _Unpickler(pickle.Unpickler):
@@ -160,7 +198,7 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(io.BytesIO(document))
         self._archive = archive
         self._prefix = prefix
-        self._storages: dict[str, torch.Tensor] = {}
+        self._storages: dict[str, _Storage] = {}
         self._bytes_left = MAXIMUM_FILE_BYTES
         names = archive.namelist()
         order = _entry(archive, f"{prefix}byteorder", 16) if f"{prefix}byteorder" in names else b"little"
@@ -170,24 +208,25 @@ class _Unpickler(pickle.Unpickler):
         if module == "torch" and name in _STORAGES:
             return _StorageType(_STORAGES[name])
         known = {
-            ("collections", "OrderedDict"): OrderedDict,
-            ("torch", "Size"): tuple,
+            ("collections", "OrderedDict"): _OrderedDict,
+            ("torch", "Size"): _shape,
             ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
             ("torch._utils", "_rebuild_parameter"): self._parameter,
         }
         if (module, name) not in known:
             raise pickle.UnpicklingError(f"{module}.{name}")
-        return known[module, name]
+        return _Function(known[module, name])
 
-    def persistent_load(self, pid: Any) -> torch.Tensor:
-        """The numbers of a storage, one-dimensional."""
+    def persistent_load(self, pid: Any) -> _Storage:
         kind, storage_type, key, _, n = pid
         if kind != "storage" or not isinstance(storage_type, _StorageType) or not re.fullmatch(r"\w{1,40}", key):
             raise pickle.UnpicklingError("a storage of another kind")
         if key in self._storages:
             return self._storages[key]
-        dtype = storage_type.dtype
-        if type(n) is not int or not 0 <= n * dtype.itemsize <= self._bytes_left:
+        dtype = storage_type.content
+        if type(n) is not int:
+            raise pickle.UnpicklingError("a storage of another kind")
+        if not 0 <= n * dtype.itemsize <= self._bytes_left:
             raise ValueError(f"a storage of {n} numbers")
         content = bytearray(_entry(self._archive, f"{self._prefix}data/{key}", self._bytes_left))
         if len(content) != n * dtype.itemsize:
@@ -196,26 +235,34 @@ class _Unpickler(pickle.Unpickler):
         if self._swapped and content:
             as_items = torch.frombuffer(content, dtype=torch.uint8).view(-1, dtype.itemsize)
             content = bytearray(as_items.flip(1).contiguous().numpy().tobytes())
-        storage = torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
+        storage = _Storage(torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype))
         self._storages[key] = storage
         return storage
 
-    def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> torch.Tensor:
+    def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> _Tensor:
         """A view of a storage that stays within it and has no more numbers."""
-        if not isinstance(storage, torch.Tensor) or not isinstance(size, tuple) or not isinstance(stride, tuple):
+        if not isinstance(storage, _Storage):
             raise pickle.UnpicklingError("a tensor of another kind")
-        numbers = (offset, *size, *stride)
-        if len(size) != len(stride) or len(size) > 8 or not all(type(n) is int and n >= 0 for n in numbers):
+        size, stride, (offset,) = _shape(size), _shape(stride), _shape((offset,))
+        if len(size) != len(stride):
             raise ValueError(f"a tensor of shape {size} with strides {stride}")
+        numbers = storage.content
         n = 1
         for edge in size:
             n *= edge
         last = offset + sum((edge - 1) * step for edge, step in zip(size, stride, strict=True))
-        if n > storage.numel() or (n and last >= storage.numel()):
-            raise ValueError(f"a tensor of shape {size} in a storage of {storage.numel()} numbers")
-        return torch.as_strided(storage, size, stride, offset) if n else torch.empty(size, dtype=storage.dtype)
+        if n > numbers.numel() or (n and last >= numbers.numel()):
+            raise ValueError(f"a tensor of shape {size} in a storage of {numbers.numel()} numbers")
+        return _Tensor(torch.as_strided(numbers, size, stride, offset) if n else torch.empty(size, dtype=numbers.dtype))
 
-    def _parameter(self, tensor: Any, *_: Any) -> torch.Tensor:
-        if not isinstance(tensor, torch.Tensor):
+    def _parameter(self, tensor: Any, *_: Any) -> _Tensor:
+        if not isinstance(tensor, _Tensor):
             raise pickle.UnpicklingError("a parameter of another kind")
         return tensor
+
+
+def _shape(numbers: Any) -> tuple[int, ...]:
+    """A shape, or strides; what it is instead is not told, as that may be endless."""
+    if not isinstance(numbers, tuple) or len(numbers) > 8 or not all(type(n) is int and n >= 0 for n in numbers):
+        raise pickle.UnpicklingError("a shape of another kind")
+    return numbers
