@@ -9,7 +9,7 @@ import torch
 
 from E3PoseLib.errors import ModelError
 from E3PoseLib.imaging.files import whole_file
-from E3PoseLib.models.loading import load_model
+from E3PoseLib.models.loading import filled, load_model
 from E3PoseLib.models.official import import_e3cnn, import_unet
 from E3PoseLib.models.settings import SETTINGS
 from E3PoseLib.networks.equivariant.network import E3CNN
@@ -50,9 +50,4 @@ def read_network(path: Path, part: str) -> tuple[Any, dict, dict]:
         architecture = getattr(model.header, part)
         return model.networks[part], architecture, {name: getattr(model.header, name) for name in SETTINGS[part]}
     architecture, weights, header = import_weights(path, part)
-    try:
-        network = network_class(**architecture)
-        network.load_state_dict(weights)
-    except (TypeError, RuntimeError) as error:
-        raise ModelError(f"{path}: the weights do not fit {network_class.__name__}({architecture}): {error}") from error
-    return network, architecture, header
+    return filled(network_class, architecture, weights, path), architecture, header

@@ -98,8 +98,8 @@ def import_official(unet: str | os.PathLike, e3cnn: str | os.PathLike, **changes
     )
     header = replace(header, **settings | changes)
     return Model(
-        _filled(UNet, header.segmentation, segmentation_weights, unet),
-        _filled(E3CNN, header.rotation, rotation_weights, e3cnn),
+        filled(UNet, header.segmentation, segmentation_weights, unet),
+        filled(E3CNN, header.rotation, rotation_weights, e3cnn),
         header,
     )
 
@@ -116,7 +116,7 @@ def _read(path: Path) -> Model:
         def network(network_class: type[Network], part: str) -> Network:
             begins = f"{prefix}{part}."
             weights = {name.removeprefix(begins): one for name, one in tensors.items() if name.startswith(begins)}
-            return _filled(network_class, getattr(header, part), weights, path)
+            return filled(network_class, getattr(header, part), weights, path)
 
         return Model(
             network(UNet, "segmentation"),
@@ -132,7 +132,7 @@ def _read(path: Path) -> Model:
     return model(header, "", model(second, SECOND) if header.second_opinion else None)
 
 
-def _filled(
+def filled(
     network_class: type[Network], arguments: dict, weights: dict[str, torch.Tensor], path: str | os.PathLike
 ) -> Network:
     """A network of that class, built with these arguments and weights; weights in half precision become float32."""

@@ -1,0 +1,62 @@
+"""Files of one network's weights: what they ask for is bounded."""
+
+import pytest
+import torch
+
+from E3PoseLib.errors import ModelError
+from E3PoseLib.networks.unet.unet import UNet
+from E3PoseTraining.models.weights import PARTS, read_network, save_weights
+
+
+@pytest.fixture
+def files(small_model, tmp_path):
+    """Writes the weights of a model's two networks, with changes of what stands beside those of the U-Net."""
+
+    def write(header=None, **architecture):
+        for part, name, key, prefix in (
+            ("segmentation", "unet.ckpt", "state_dict", "model."),
+            ("rotation", "e3cnn.pth", "net_state_dict", ""),
+        ):
+            weights = {prefix + name: tensor for name, tensor in small_model.networks[part].state_dict().items()}
+            arguments = getattr(small_model.header, part)
+            fields = {field: getattr(small_model.header, field) for field in PARTS[part][2]}
+            if part == "segmentation":
+                arguments = arguments | architecture
+                fields = fields | header if isinstance(header, dict) else fields if header is None else header
+            save_weights(tmp_path / name, key, weights, arguments, fields)
+        return tmp_path / "unet.ckpt", tmp_path / "e3cnn.pth"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("architecture", "words"),
+    [
+        ({"n_features": 100_000}, "n_features 100000 is no whole number from 1 to 128"),
+        ({"n_features": 128}, "weights, where the file has"),
+        ({"n_levels": "x"}, "n_levels 'x' is no whole number"),
+    ],
+)
+def test_what_a_file_of_weights_asks_for_is_bounded_before_it_is_built(files, monkeypatch, architecture, words):
+    unet, _ = files(**architecture)
+
+    def built(*_, **__):
+        raise AssertionError("built")
+
+    monkeypatch.setattr(UNet, "__init__", built)
+    with pytest.raises(ModelError, match=rf"unet\.ckpt.*{words}"):
+        read_network(unet, "segmentation")
+
+
+@pytest.mark.parametrize("architecture", [{"activation": "foo"}, {"surprise": 1}, {"n_classes": 5}])
+def test_an_architecture_that_is_not_that_of_the_weights_is_said(files, architecture):
+    unet, _ = files(**architecture)
+    with pytest.raises(ModelError, match=r"unet\.ckpt: the weights are not those of UNet"):
+        read_network(unet, "segmentation")
+
+
+def test_weights_alone_have_no_header(small_model, tmp_path):
+    weights = {f"model.{name}": tensor for name, tensor in small_model.segmentation_network.state_dict().items()}
+    document = {"state_dict": weights, "architecture": small_model.header.segmentation}
+    torch.save(document, tmp_path / "unet.ckpt")
+    assert read_network(tmp_path / "unet.ckpt", "segmentation")[2] == {}
