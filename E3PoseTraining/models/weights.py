@@ -40,7 +40,7 @@ def read_network(path: Path, part: str) -> tuple[Any, dict, dict]:
     Raises
     ------
     ModelError
-        The file is missing, damaged or another network's.
+        The file is missing, damaged or another network's, or asks for what no model may.
     """
     network_class, import_weights = PARTS[part]
     if path.suffix == ".safetensors":

@@ -1,10 +1,12 @@
-"""Files of one network's weights: what they ask for is bounded."""
+"""Files of one network's weights: what they ask for is bounded, and what they say of themselves is checked."""
 
 import pytest
 import torch
 
 from E3PoseLib.errors import ModelError
+from E3PoseLib.models.loading import load_model
 from E3PoseLib.networks.unet.unet import UNet
+from E3PoseTraining.models.join import write_model
 from E3PoseTraining.models.weights import PARTS, read_network, save_weights
 
 
@@ -53,6 +55,31 @@ def test_an_architecture_that_is_not_that_of_the_weights_is_said(files, architec
     unet, _ = files(**architecture)
     with pytest.raises(ModelError, match=r"unet\.ckpt: the weights are not those of UNet"):
         read_network(unet, "segmentation")
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        (["spacing_mm"], "header is damaged"),
+        ("spacing_mm", "header is damaged"),
+        ({7: 1}, "header is damaged"),
+        ({"candidates": 10**6}, "candidates 1000000 is no whole number from 1 to 20"),
+        ({"clip_fraction": {}}, "clip_fraction {} is no number"),
+        ({"spacing_mm": float("nan")}, "spacing_mm nan is no number"),
+        ({"rotation_edge": 32}, "another part of a model"),
+    ],
+)
+def test_a_header_that_cannot_be_is_refused_before_a_model_is_written(files, tmp_path, header, words):
+    model = tmp_path / "model.safetensors"
+    with pytest.raises(ModelError, match=rf"unet\.ckpt.*{words}"):
+        write_model(model, *files(header))
+    assert not model.exists()
+
+
+def test_thresholds_may_be_a_list(files, small_model, tmp_path):
+    model = tmp_path / "model.safetensors"
+    write_model(model, *files({"thresholds": list(small_model.header.thresholds)}))
+    assert load_model(model).header.thresholds == small_model.header.thresholds
 
 
 def test_weights_alone_have_no_header(small_model, tmp_path):
