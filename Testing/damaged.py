@@ -135,6 +135,25 @@ def damaged_model(sound: bytes, rng: np.random.Generator) -> bytes:
     return struct.pack("<Q", len(head)) + head + sound[8 + length :]
 
 
+def arrays() -> dict[str, bytes]:
+    """What stands in place of the .npy file of a pose, and is none."""
+    header, zipped = io.BytesIO(), io.BytesIO()
+    claim = {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6)}
+    np.lib.format.write_array_header_1_0(header, claim)
+    np.savez(zipped, pose=np.eye(4))
+    content = {"huge": header.getvalue() + bytes(100), "zip": zipped.getvalue()}
+    for name, array in (
+        ("text", np.full((4, 4), "a")),
+        ("fields", np.zeros((4, 4), [("a", "f4"), ("b", "f8")])),
+        ("complex", np.eye(4) * 1j),
+    ):
+        stream = io.BytesIO()
+        np.save(stream, array)
+        content[name] = stream.getvalue()
+    content["cut"] = content["complex"][:200].replace(b"<c16", b"<f8 ")
+    return content
+
+
 def checkpoints(model: Model) -> dict[str, bytes]:
     """Sound checkpoints of both networks as the training package writes them."""
     sound = {}

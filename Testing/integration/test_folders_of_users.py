@@ -11,6 +11,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from damaged import arrays
 from phantoms import make_head
 from storages import orientations, stored
 
@@ -59,6 +60,17 @@ def estimate(small_model_file, tmp_path, capsys):
 def listed(table, *columns) -> list[tuple[str, ...]]:
     with table.open(encoding="utf-8", newline="") as stream:
         return [tuple(row[column] for column in columns) for row in csv.DictReader(stream)]
+
+
+def test_a_pose_that_cannot_be_read_is_estimated_anew_and_the_others_stay(put, estimate, tmp_path):
+    put("first", "scans/one.nii.gz")
+    put("second", "scans/two.nii.gz")
+    assert estimate(tmp_path / "scans")[0] == 0
+    before = read_npy(tmp_path / "out" / "one.npy")
+    (tmp_path / "out" / "one.npy").write_bytes(arrays()["huge"])
+    status, said, _ = estimate(tmp_path / "scans")
+    assert status == 0 and said.startswith("1 estimated, 1 already there, 0 failed")
+    assert pose_difference(before, read_npy(tmp_path / "out" / "one.npy")) == (0, 0)
 
 
 def test_another_scan_at_the_same_path_is_estimated_anew(put, estimate, tmp_path):

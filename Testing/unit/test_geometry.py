@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from damaged import arrays
 from scipy.spatial.transform import Rotation
 
 from E3PoseLib.errors import OutputError, TransformError
@@ -128,6 +129,21 @@ def test_unreadable_transform_files_are_named(content, tmp_path):
             read(path)
         with pytest.raises(TransformError, match="missing"):
             read(tmp_path / f"missing{path.suffix}")
+
+
+@pytest.mark.parametrize("kind", sorted(arrays()))
+def test_an_array_that_is_no_pose_is_refused(kind, tmp_path):
+    path = tmp_path / "pose.npy"
+    path.write_bytes(arrays()[kind])
+    with pytest.raises(TransformError, match=r"pose\.npy"):
+        read_npy(path)
+
+
+@pytest.mark.parametrize("kind", ["<f4", ">f8", "i2", "u1"])
+def test_numbers_of_other_types_are_a_matrix(kind, tmp_path):
+    np.save(tmp_path / "pose.npy", np.asfortranarray(np.arange(16).reshape(4, 4).astype(kind)))
+    read = read_npy(tmp_path / "pose.npy")
+    assert read.dtype == np.float64 and read.tolist() == np.arange(16).reshape(4, 4).tolist()
 
 
 def test_a_failed_write_leaves_nothing_and_keeps_what_stood(tmp_path):

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from damaged import arrays
 from made_results import WITH_ALL, contents, kill_at_event, made_estimate, make_scan, write_made
 from phantoms import make_head
 
@@ -169,6 +170,13 @@ def test_what_a_power_cut_empties_is_written_anew(task, out):
                     state_of_results(task, out, WITH_ALL)
             write_made(out, task, x_mm=1.0)
             assert state_of_results(task, out, WITH_ALL) is State.WHOLE
+
+
+@pytest.mark.parametrize("kind", sorted(arrays()))
+def test_a_pose_that_cannot_be_read_is_written_anew(task, out, kind):
+    write_made(out, task, x_mm=1.0)
+    (out / "scan.npy").write_bytes(arrays()[kind])
+    assert state_of_results(task, out, Settings("model-1")) is State.MISSING
 
 
 def test_a_mask_corrected_by_hand_is_replaced_only_when_told(task, out, tmp_path):

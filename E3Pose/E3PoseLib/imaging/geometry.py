@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 from numpy.typing import ArrayLike
 
 from ..errors import TransformError
@@ -189,15 +190,20 @@ def read_npy(path: str | os.PathLike) -> np.ndarray:
     Raises
     ------
     TransformError
-        If the file is missing, not an array, or of another shape.
+        If the file is missing, not an array of real numbers, or of another shape.
     """
     try:
-        matrix = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with Path(path).open("rb") as stream:
+            # Told from the header, as the array is made before its numbers are read.
+            header_of = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}[read_magic(stream)]
+            shape, _, kind = header_of(stream)
+            if shape == (4, 4) and kind.kind in "fiu":
+                stream.seek(0)
+                return np.load(stream, allow_pickle=False).astype(np.float64)
+    # Of a damaged header numpy raises whatever it meets.
+    except Exception as error:
         raise TransformError(f"{path}: not a readable .npy file ({error})") from error
-    if matrix.shape != (4, 4):
-        raise TransformError(f"{path}: a transform is 4×4, this array has shape {matrix.shape}")
-    return matrix.astype(np.float64)
+    raise TransformError(f"{path}: a transform is 4×4 real numbers, this array has shape {shape} of {kind}")
 
 
 def write_itk(path: str | os.PathLike, matrix: np.ndarray) -> None:
