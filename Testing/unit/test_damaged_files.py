@@ -1,5 +1,6 @@
 """Damaged files are read as what they say, or refused in words; benchmarks/damaged_files.py tries thousands of them."""
 
+import dataclasses
 import io
 import json
 import logging
@@ -28,6 +29,7 @@ from damaged import (
 from E3PoseLib.errors import ModelError
 from E3PoseLib.models.catalog import read_header
 from E3PoseLib.models.checkpoint import read_checkpoint
+from E3PoseLib.models.limits import problem_of_header
 from E3PoseLib.models.loading import load_model
 
 N = 120
@@ -101,6 +103,9 @@ def deep(header):
         (lambda header: header | {"segmentation_edge": 4096}, "segmentation_edge 4096 is out of range"),
         (lambda header: header | {"rotation_edge": "64"}, "rotation_edge '64' is no whole number"),
         (lambda header: header | {"views": True}, "views True is no whole number"),
+        (lambda header: header | {"views": 64, "rotation_edge": 128}, "64 views of 128 voxels an edge are too many"),
+        (lambda header: header | {"views": 17, "rotation_edge": 64}, "17 views of 64 voxels an edge are too many"),
+        (lambda header: {k: v for k, v in header.items() if k != "rotation_edge"} | {"views": 17}, "17 views of 64"),
         (lambda header: header | {"thresholds": [0.9, None]}, "thresholds"),
         (lambda header: header | {"rotation": header["rotation"] | {"multiplicity": 10**6}}, "multiplicity"),
         (lambda header: header | {"second_opinion": "yes"}, "second_opinion 'yes' is neither true nor false"),
@@ -120,6 +125,17 @@ def test_what_a_model_asks_for_is_bounded_before_it_is_built(small_model_file, t
     if "the file has" not in words:
         with pytest.raises(ModelError, match=words):
             read_header(path)
+
+
+@pytest.mark.parametrize(("views", "edge"), [(0, 128), (1, 128), (2, 128), (16, 64), (64, 40)])
+def test_many_views_or_large_ones_are_admitted(views, edge):
+    assert problem_of_header({"views": views, "rotation_edge": edge}) == ""
+
+
+def test_the_models_that_there_are_ask_for_half_of_what_they_may_at_most(official_model):
+    for header in (read_header("default"), official_model.header):
+        document = dataclasses.asdict(header)
+        assert problem_of_header(document | {"views": 2 * max(header.views, 1)}) == ""
 
 
 def zipped(path, document: bytes, *entries: tuple[str, bytes], compression: int = zipfile.ZIP_STORED):

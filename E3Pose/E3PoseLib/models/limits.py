@@ -38,6 +38,9 @@ _LARGEST_WIDTH = 1024
 """Features of a U-Net's deepest level."""
 
 _LARGEST_MULTIPLICITY = 64
+_MOST_SEEN = 16 * 64**3
+"""Voxels of all views of a head, which a rotation network sees at once; 64 views of 128 voxels an edge want 4 GB."""
+
 _WEIGHTS_TO_SPARE = 100_000
 _SEGMENTATION_EDGE = (8, 256)
 _LONGEST_TEXT = 20_000
@@ -87,6 +90,10 @@ def problem_of_header(document: Mapping[str, Any]) -> str:
     problem = _out_of_range(document, _HEADER)
     if problem:
         return problem
+    # By the defaults of the header where the document leaves them out.
+    views, rotation_edge = max(document.get("views", 0), 1), document.get("rotation_edge", 64)
+    if views * rotation_edge**3 > _MOST_SEEN:
+        return f"{views} views of {rotation_edge} voxels an edge are too many: at most {_MOST_SEEN} voxels in all"
     for name in _TEXTS:
         text = document.get(name, "")
         if not isinstance(text, str) or len(text) > _LONGEST_TEXT:
