@@ -94,8 +94,7 @@ class PrescriptionSection:
         """The level of a pose's confidence, all that is to be known before it is used, and the doubts of the file.
 
         Where a person has checked or corrected the pose, its confidence says nothing any more; where somebody has
-        changed it outside the panel, nobody knows anything of it. Of how the scan lies in
-        the patient no eye can tell.
+        changed it outside the panel, nobody knows anything of it. Of how the scan lies in the patient no eye can tell.
         """
         result = {**mrml.told_result(transform), "changes": mrml.changes_since(transform)}
         ofFile = [result["coordinates"]] if result.get("coordinates") else []

@@ -70,8 +70,8 @@ def import_official(unet: str | os.PathLike, e3cnn: str | os.PathLike, **changes
     unet, e3cnn : path-like
         The U-Net's Lightning checkpoint ``.ckpt`` and the E(3)-CNN's ``.pth``.
     **changes
-        Fields of `ModelHeader` that differ from these; ``segmentation`` and ``rotation`` are merged
-        into the architectures found.
+        Fields of `ModelHeader` that differ from these; ``segmentation`` and ``rotation`` are merged into the
+        architectures found.
 
     Raises
     ------

@@ -24,12 +24,14 @@ class Outputs:
         self._seen = {}
         self._chosen = {}
         self._allowed = set()
+        self._last = {}
 
     def setParameterNode(self, parameterNode) -> None:
         """Follow another parameter node, or none; what it names already was chosen by nobody: a scene brought it."""
         self._parameterNode = parameterNode
         self._chosen.clear()
         self._allowed.clear()
+        self._last.clear()
         self._seen = {name: self._selectedId(name) for name in KINDS} if parameterNode else {}
 
     def letGoOf(self, node) -> None:
@@ -59,13 +61,17 @@ class Outputs:
                 self._chosen[name] = (now, self._parameterNode.inputVolume.GetID())
 
     def selectThoseOf(self, volume) -> None:
-        """Select a scan's own results, or none; what is empty and selected already stays."""
+        """Select a scan's own results, those that were selected last, or none; what is empty and selected stays."""
         for name, kind in KINDS.items():
             node = getattr(self._parameterNode, name)
+            if node is not None:
+                self._last[node.GetNodeReferenceID(mrml.VOLUME_REFERENCE), name] = node.GetID()
             if volume is None:
                 self.select(name, None)
             elif node is None or not (mrml.is_of(node, volume) or mrml.is_empty(node)):
-                self.select(name, mrml.result_of(volume, kind))
+                last = slicer.mrmlScene.GetNodeByID(self._last.get((volume.GetID(), name), ""))
+                isItsOwn = last is not None and mrml.is_of(last, volume)
+                self.select(name, last if isItsOwn else mrml.result_of(volume, kind))
 
     def ask(self) -> None:
         """Ask, once, before a transform is written over that was chosen for the selected scan and holds something else.
@@ -94,6 +100,7 @@ class Outputs:
         ``parentId`` is where the mask belongs.
         """
         isSelected = self._parameterNode.inputVolume == volume
+        self._last.pop((volume.GetID(), name), None)  # what is written now is selected with the scan
         node = getattr(self._parameterNode, name) if isSelected else mrml.result_of(volume, KINDS[name])
         if node is None:
             return None, None
