@@ -256,13 +256,13 @@ def add_phantom(scene, name: str = "phantom", right: float = 0.0, step: int = 1)
 
 
 def add_blob(scene, name: str = "live"):
-    """The bright blob of the phantoms in the scene, in which `calibrated_model` finds a brain."""
+    """The bright blob of the phantoms in the scene, as round as a brain, in which `calibrated_model` finds one."""
     import slicer
 
     head = make_head()
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     slicer.util.updateVolumeFromArray(node, head.array.transpose(2, 1, 0).copy())
-    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(head.voxel_to_ras))
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(head.voxel_to_ras @ np.diag([1.0, 0.8, 4 / 3, 1.0])))
     node.CreateDefaultDisplayNodes()
     return node
 

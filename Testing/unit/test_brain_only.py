@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from phantoms import make_head
 from scipy import ndimage
 
 from E3PoseLib.imaging.brain_only import SURROUNDINGS_MM, flatten_background, is_brain_only, is_cut, with_surroundings
@@ -78,6 +79,15 @@ def test_a_whole_scan_keeps_its_background(noise):
         kept = whole.copy()
         flatten_background(kept, VOXEL_ML)
         np.testing.assert_array_equal(kept, whole)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_what_fades_away_is_no_brain_alone(power):
+    """As a whole scan does whose tissue is dim beside something very bright."""
+    fading = make_head().array.astype(np.float32) ** power
+    kept = fading.copy()
+    flatten_background(kept, 0.064)
+    np.testing.assert_array_equal(kept, fading)
 
 
 def test_it_stands_in_dim_noise_in_its_place():

@@ -35,7 +35,6 @@ GREY, NOISE = 0.1, 0.03
 CUT_SHARE = 0.25
 """A brain that covers this share of a side of its bounding box is cut there: an ellipsoid touches it in a point."""
 
-
 EVEN = 0.003
 """Half of an even background differs from its value by at most this, relative to the brightest of the brain. The air of
 a scan is not so even."""
@@ -43,6 +42,10 @@ a scan is not so even."""
 FRINGE = GREY / 2
 """What is no brighter than this, relative to the brightest of the brain, is background."""
 
+FAINT, MOST_FAINT = 5 * EVEN, 0.2
+"""What is brighter than the first, relative to the brightest of the brain, but still background, has at most the second
+of the brain's volume: a brain ends at once, and splines swing near its edge (0.11 at most, of 19 brains). A scan whose
+dark parts are dim beside something very bright fades away instead (0.4 and more)."""
 
 AMID = 0.3
 """A background that is further than this from the least and from the largest value, relative to what lies between them,
@@ -82,7 +85,8 @@ def flatten_background(array: np.ndarray, voxel_ml: float) -> None:
     furthest = float(np.quantile(apart[shown], 0.99))
     shown = ndimage.binary_fill_holes(ndimage.binary_closing(apart > FRINGE * furthest))
     flat = np.where(shown, array, least) if is_amid else np.where(shown, np.maximum(array, background), background)
-    if uneven <= EVEN * furthest and is_brain_only(flat, voxel_ml):
+    fades = np.count_nonzero((apart > FAINT * furthest) & ~shown) > MOST_FAINT * np.count_nonzero(shown)
+    if uneven <= EVEN * furthest and not fades and is_brain_only(flat, voxel_ml):
         array[...] = flat
 
 

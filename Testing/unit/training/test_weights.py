@@ -5,9 +5,10 @@ import torch
 
 from E3PoseLib.errors import ModelError
 from E3PoseLib.models.loading import load_model
+from E3PoseLib.models.settings import SETTINGS
 from E3PoseLib.networks.unet.unet import UNet
 from E3PoseTraining.models.join import write_model
-from E3PoseTraining.models.weights import PARTS, read_network, save_weights
+from E3PoseTraining.models.weights import read_network, save_weights
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def files(small_model, tmp_path):
         ):
             weights = {prefix + name: tensor for name, tensor in small_model.networks[part].state_dict().items()}
             arguments = getattr(small_model.header, part)
-            fields = {field: getattr(small_model.header, field) for field in PARTS[part][2]}
+            fields = {field: getattr(small_model.header, field) for field in SETTINGS[part]}
             if part == "segmentation":
                 arguments = arguments | architecture
                 fields = fields | header if isinstance(header, dict) else fields if header is None else header
@@ -60,9 +61,9 @@ def test_an_architecture_that_is_not_that_of_the_weights_is_said(files, architec
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        (["spacing_mm"], "header is damaged"),
-        ("spacing_mm", "header is damaged"),
-        ({7: 1}, "header is damaged"),
+        (["spacing_mm"], "settings of its training are damaged"),
+        ("spacing_mm", "settings of its training are damaged"),
+        ({7: 1}, "settings of its training are damaged"),
         ({"candidates": 10**6}, "candidates 1000000 is no whole number from 1 to 20"),
         ({"clip_fraction": {}}, "clip_fraction {} is no number"),
         ({"spacing_mm": float("nan")}, "spacing_mm nan is no number"),
