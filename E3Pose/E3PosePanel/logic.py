@@ -63,10 +63,10 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         """
         self.checkPackages()
         scan = self.readScan(volumeNode, transformNode)
-        from E3PoseLib.running.summary import summarise
-
-        estimate = self._warmSession().estimate(scan.volume, {"model": str(model)}, progress=progress, **options)
-        self.writeEstimate(scan, summarise(estimate), estimate.mask, direction, transformNode, segmentationNode)
+        session, arguments = self._warmSession(), {"model": str(model)}
+        estimate = session.estimate(scan.volume, arguments, progress=progress, **options)
+        summary = session.summary(estimate, arguments, **options)
+        self.writeEstimate(scan, summary, estimate.mask, direction, transformNode, segmentationNode)
         return estimate
 
     def _warmSession(self):

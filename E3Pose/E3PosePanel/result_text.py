@@ -144,5 +144,10 @@ def warnings(result: dict) -> str:
 
 
 def computed(result: dict) -> str:
-    """The time taken and the device."""
-    return _("in {seconds:.1f} s on {device}").format(seconds=result["timings"]["total"], device=result["device"])
+    """The time taken, the device and the model; older results do not tell the model."""
+    words = _("in {seconds:.1f} s on {device}").format(seconds=result["timings"]["total"], device=result["device"])
+    settings = result.get("settings")
+    if settings is None:
+        return words
+    words += _(" by {model}").format(model=settings["model"])
+    return words + _(", other thresholds than its own") if "thresholds" in settings else words

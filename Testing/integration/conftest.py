@@ -103,7 +103,6 @@ def estimates(installed_model) -> Callable:
     series computed once.
     """
     from E3PoseLib.running.session import Session
-    from E3PoseLib.running.summary import summarise
 
     session, known = Session(), {}
 
@@ -112,11 +111,12 @@ def estimates(installed_model) -> Callable:
             found = session.track(volume, model, series, **options)
             if found.estimate is None:
                 raise found.error
-            return {**summarise(found.estimate), "marks": list(found.marks)}, found.estimate.mask
+            summary = session.summary(found.estimate, model, **options)
+            return {**summary, "marks": list(found.marks)}, found.estimate.mask
         asked = json.dumps([model, options, volume.voxel_to_ras.tolist(), hash(volume.array.tobytes())])
         if asked not in known:
             known[asked] = session.estimate(volume, model, **options)
-        return summarise(known[asked]), known[asked].mask
+        return session.summary(known[asked], model, **options), known[asked].mask
 
     return answer
 

@@ -14,6 +14,7 @@ from E3PoseLib.imaging.geometry import pose_difference
 from E3PoseLib.imaging.volume import read_volume
 from E3PoseLib.method.estimator import PoseEstimator
 from E3PoseLib.models.catalog import resources
+from E3PoseLib.models.loading import load_model
 from E3PoseLib.networks.device import memory_errors
 from E3PoseLib.running import session as session_module
 from E3PoseLib.running.session import Session
@@ -56,6 +57,8 @@ def test_thresholds_replace_those_of_the_model_for_one_estimate(small_model_file
     usual = session.estimate(head, model, "cpu")
     strict = session.estimate(head, model, "cpu", thresholds=[0.5, 0.9999])
     assert strict.mask.sum() < usual.mask.sum()
+    settings = {"model": load_model(small_model_file).identity, "device": "cpu", "thresholds": [0.5, 0.9999]}
+    assert session.summary(strict, model, device="cpu", thresholds=[0.5, 0.9999])["settings"] == settings
     assert session.estimate(head, model, "cpu").mask.sum() == usual.mask.sum()
 
 

@@ -22,6 +22,7 @@ def test_the_button_says_why_it_is_disabled(panel, scene):
 
 def test_click_to_result(app, panel, scan_node, installed_model):
     from E3PoseLib import mrml
+    from E3PoseLib.models.loading import load_model
 
     panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
     assert panel.ui.estimateButton.enabled, panel.ui.estimateButton.toolTip
@@ -42,7 +43,8 @@ def test_click_to_result(app, panel, scan_node, installed_model):
     right, anterior, superior = reference.canonical_to_ras[:3, 3]
     assert panel.ui.positionLabel.text == f"R {right:.1f}   A {anterior:.1f}   S {superior:.1f} mm"
     seconds = mrml.read_result(transform)["timings"]["total"]
-    assert panel.ui.computedLabel.text == f"in {seconds:.1f} s on cpu"
+    model = load_model(installed_model).identity
+    assert panel.ui.computedLabel.text == f"in {seconds:.1f} s on cpu by {model}"
     concentrations = " / ".join(f"{value:.2f}" for value in reference.confidence.axis_concentration)
     assert (
         f"Probability unknown; agreement of the votes for each axis {concentrations}" in panel.ui.confidenceLabel.text

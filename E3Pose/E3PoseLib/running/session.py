@@ -6,6 +6,7 @@ import copy
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,6 +19,7 @@ from ..models.catalog import find_model
 from ..models.loading import load_model
 from ..models.model import Model
 from ..networks.device import memory_errors, pick_device
+from .summary import summarise
 
 
 class Session:
@@ -25,6 +27,7 @@ class Session:
 
     def __init__(self) -> None:
         self._model: Model | None = None
+        self._identity = ""
         self._key: tuple | None = None
         self._tracker: PoseTracker | None = None
         self._tracked: tuple | None = None
@@ -39,8 +42,13 @@ class Session:
         self._model = self._key = None  # the old weights go before the new ones come
         named = {name: value for name, value in arguments.items() if name != "model"}
         self._model = load_model(*([arguments["model"]] if "model" in arguments else []), **named)
-        self._key = key
+        self._identity, self._key = self._model.identity, key
         return self._model
+
+    def summary(self, estimate: PoseEstimate, model: dict, **options: Any) -> dict:
+        """`summarise` of an estimate by such a model, and as ``settings`` the model's identity and these options."""
+        self.model(model)
+        return {**summarise(estimate), "settings": {"model": self._identity, **options}}
 
     def estimate(
         self,

@@ -18,7 +18,6 @@ from ...imaging.rotations import matrix_to_euler
 from ...imaging.volume import Volume
 from ...method.estimate import PoseEstimate
 from ..session import Session
-from ..summary import summarise
 
 ESTIMATING = 0.7
 """Share of the progress that estimating the poses of all stacks takes."""
@@ -145,10 +144,18 @@ def align_volumes(
     placed = dict(zip(estimates, found.placed, strict=True))
     worth = {index: quality(one, found.together) for index, one in placed.items() if one.is_kept}
     order = {index: place for place, index in enumerate(sorted(worth, key=lambda index: -worth[index].worth), 1)}
+    results = {
+        index: _aligned(
+            session.summary(estimates[index], model, **options),
+            placed[index],
+            estimates[index].confidence.bounds_without_landmarks,
+        )
+        for index in worth
+    }
     answers = [
         {"kept": False, "reason": reasons[index]}
         if index in reasons
-        else _described(placed[index], estimates[index], worth.get(index), order.get(index, 0))
+        else _described(placed[index], results.get(index), worth.get(index), order.get(index, 0))
         for index in range(len(volumes))
     ]
     masks = [_mask(placed[index], found.together) if index in worth else None for index in range(len(volumes))]
@@ -161,7 +168,7 @@ def _mask(placed: Placed, together: Sample) -> np.ndarray | None:
     return mask if mask.any() else None
 
 
-def _described(placed: Placed, estimate: PoseEstimate, worth: Quality | None, order: int) -> dict:
+def _described(placed: Placed, result: dict | None, worth: Quality | None, order: int) -> dict:
     """What became of a stack, as JSON takes it."""
     if worth is None:
         return {"kept": False, "reason": placed.reason, "likeness": placed.likeness}
@@ -173,7 +180,7 @@ def _described(placed: Placed, estimate: PoseEstimate, worth: Quality | None, or
         "likeness": placed.likeness,
         "coverage": worth.coverage,
         "slices_at_place": worth.slices_at_place,
-        "result": _aligned(summarise(estimate), placed, estimate.confidence.bounds_without_landmarks),
+        "result": result,
     }
 
 

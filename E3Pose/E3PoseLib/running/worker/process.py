@@ -135,11 +135,11 @@ class Tasks:
 
     def _answer(self, request: dict, estimate: PoseEstimate) -> dict:
         from E3PoseLib.imaging.formats.nifti_orientation import other_coordinates
-        from E3PoseLib.running.summary import summarise
 
         file = request["scans"][0]["file"]
         coordinates = other_coordinates(Path(file)) if file else None
-        return {**summarise(estimate), **self._masks(request, [estimate.mask]), "coordinates": coordinates}
+        summary = self._warm_session().summary(estimate, request["model"], **request["options"])
+        return {**summary, **self._masks(request, [estimate.mask]), "coordinates": coordinates}
 
     def _masks(self, request: dict, masks: Sequence[np.ndarray | None]) -> dict:
         """Masks in files, as the host finds them."""
