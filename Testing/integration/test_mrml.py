@@ -287,13 +287,14 @@ def test_applied_align_transform_brings_the_head_upright(volume):
     assert np.allclose(mrml.head_pose(transform), np.eye(4), atol=1e-9)
 
 
-def test_an_edited_pose_counts_as_edited_and_a_sheared_one_is_refused(volume):
+def test_an_edited_pose_counts_as_edited_and_a_sheared_or_mirrored_one_is_refused(volume):
     transform = write_pose(volume)
     transform.SetMatrixTransformToParent(mrml.to_vtk(np.eye(4)))
     assert np.allclose(mrml.head_pose(transform), np.eye(4))
-    transform.SetMatrixTransformToParent(mrml.to_vtk(np.diag([1, 1.2, 1, 1])))
-    with pytest.raises(TransformError, match="no longer rigid"):
-        mrml.head_pose(transform)
+    for diagonal in ([1, 1.2, 1, 1], [-1, 1, 1, 1]):
+        transform.SetMatrixTransformToParent(mrml.to_vtk(np.diag(diagonal)))
+        with pytest.raises(TransformError, match="no longer rigid"):
+            mrml.head_pose(transform)
 
 
 def test_scan_under_a_linear_transform_is_read_in_world_ras(volume, session):

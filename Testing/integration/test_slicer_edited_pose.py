@@ -111,8 +111,9 @@ def test_a_scan_that_was_moved_is_not_an_edit(sure, scan_node, scene):
     assert "transform was changed" not in sure.ui.warningsLabel.text
 
 
-def test_an_edit_to_what_is_no_pose_has_no_level(sure):
-    set_matrix(sure, np.diag([1.0, 1.2, 1.0, 1.0]))
+@pytest.mark.parametrize("diagonal", [[1.0, 1.2, 1.0, 1.0], [-1.0, 1.0, 1.0, 1.0]])
+def test_an_edit_to_what_is_no_pose_has_no_level(sure, diagonal):
+    set_matrix(sure, np.diag(diagonal))
     assert sure.ui.verdictLabel.text.startswith("Changed outside the panel since the estimate.")
     assert sure.resultSection._verdict._level is None and "no longer rigid" in sure.ui.warningsLabel.text
     assert not sure.ui.checkedCheckBox.enabled and sure.ui.resetPoseButton.enabled

@@ -104,10 +104,8 @@ def world_to_scan(volume_node) -> np.ndarray:
     if outer is None or not is_rigid(outer):
         raise TransformError(
             f"volume '{volume_node.GetName()}' sits under a transform that is not rigid: what is planned in it would "
-            "have another size at the scanner; take it out"
+            "have another size or side at the scanner; take it out"
         )
-    if np.linalg.det(outer[:3, :3]) < 0:
-        raise TransformError(f"volume '{volume_node.GetName()}' sits under a mirroring: take it out")
     return np.linalg.inv(outer)
 
 

@@ -34,8 +34,9 @@ def nearest_rigid(matrix: np.ndarray) -> np.ndarray:
 
 
 def is_rigid(matrix: np.ndarray) -> bool:
-    """Whether the linear part of a 4x4 matrix neither scales nor shears."""
-    return np.allclose(matrix[:3, :3].T @ matrix[:3, :3], np.eye(3), atol=1e-4)
+    """Whether the linear part of a 4x4 matrix neither scales nor shears nor mirrors."""
+    linear = matrix[:3, :3]
+    return np.allclose(linear.T @ linear, np.eye(3), atol=1e-4) and bool(np.linalg.det(linear) > 0)
 
 
 def is_set(node) -> bool:
