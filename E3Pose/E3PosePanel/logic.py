@@ -36,9 +36,9 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self) -> E3PoseParameterNode:
         """The scene's settings; those that cannot be read are the defaults again, see `takeUnreadable`."""
-        parameterNode = E3PoseParameterNode(super().getParameterNode())
+        parameterNode = super().getParameterNode()
         self._unreadable += resetUnreadable(parameterNode)
-        return parameterNode
+        return E3PoseParameterNode(parameterNode)
 
     def takeUnreadable(self) -> list[str]:
         """The names of the settings that could not be read since this was last asked."""

@@ -113,18 +113,24 @@ class E3PoseParameterNode:
     brainThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.8
 
 
-def resetUnreadable(parameterNode: E3PoseParameterNode) -> list[str]:
-    """Set to its default each setting that cannot be read, as of a later version's scene; returns their names."""
+def resetUnreadable(parameterNode: vtkMRMLScriptedModuleNode) -> list[str]:
+    """Set to its default each setting that cannot be read, as of a later version's scene; returns their names.
+
+    To be called before the node is wrapped: Slicer's wrapper reads all settings at once, and fails with any of them.
+    """
     defaults = E3PoseParameterNode(vtkMRMLScriptedModuleNode())
     texts = {name: defaults.parameterNode.GetParameter(name) for name in defaults.parameterNode.GetParameterNames()}
     unreadable = []
     for name, default in texts.items():
+        text, kind = parameterNode.GetParameter(name), type(getattr(defaults, name))
+        if kind is type(None) or not parameterNode.HasParameter(name):
+            continue  # a node, which is a reference; or not told by this scene
         try:
-            value = getattr(parameterNode, name)
-            setattr(defaults, name, value)  # which checks its range
-            if name == "planesBefore" and value:
-                mrml.planes_from_text(value)
-        except Exception:  # whatever Slicer's readers of parameters raise
-            parameterNode.parameterNode.SetParameter(name, default)
+            # What is set is checked against the setting's range.
+            setattr(defaults, name, kind[text] if issubclass(kind, enum.Enum) else kind(text))
+            if name == "planesBefore" and text:
+                mrml.planes_from_text(text)
+        except Exception:  # whatever Slicer's checks raise
+            parameterNode.SetParameter(name, default)
             unreadable.append(name)
     return unreadable

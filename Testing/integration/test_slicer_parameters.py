@@ -14,6 +14,8 @@ pytestmark = pytest.mark.usefixtures("panel")
         ("planesBefore", "[1]", ""),
         ("reslicedSpacing", "abc", "1.0"),
         ("reslicedSpacing", "-7", "1.0"),
+        ("reslicedSpacing", "", "1.0"),
+        ("layoutBefore", "1.5", "0"),
     ],
 )
 def test_a_setting_that_cannot_be_read_is_the_default_again(panel, scan_node, name, text, default):

@@ -110,8 +110,9 @@ class Wrapper:
         self._guis = {}
         self._writing = False
         for name, (kind, _, default) in self.allParameters.items():
-            if not is_node_class(kind) and parameterNode.GetParameter(name) == "":
+            if not is_node_class(kind) and not parameterNode.HasParameter(name):
                 parameterNode.SetParameter(name, to_text(default))
+            getattr(self, name)  # Slicer's keeps what it reads, and so cannot wrap a node of which it cannot read all
 
     def connectGui(self, ui) -> int:
         connectors = {}
