@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from E3PoseLib.errors import ModelError
+from E3PoseLib.errors import ModelError, TrainingError
 from E3PoseLib.imaging.files import whole_file
+from E3PoseLib.models.limits import problem_of_header
 from E3PoseLib.models.loading import filled, load_model
 from E3PoseLib.models.official import import_e3cnn, import_unet
 from E3PoseLib.models.settings import SETTINGS
@@ -19,6 +20,25 @@ _UNET, _E3CNN = (UNet, import_unet), (E3CNN, import_e3cnn)
 
 PARTS = {"segmentation": _UNET, "rotation": _E3CNN, "eyes": _UNET, "upright": _UNET, "brain_only": _E3CNN}
 """Of each network of a model: its class, and what reads weights of it."""
+
+
+def check_usable(part: str, architecture: dict[str, Any], header: dict[str, Any]) -> None:
+    """Refuse flags by which no model could be loaded, before hours of training instead of after them.
+
+    Parameters
+    ----------
+    part : str
+        A key of `PARTS`.
+    architecture, header : dict
+        As `save_weights` takes them.
+
+    Raises
+    ------
+    TrainingError
+        They are beyond what a model may have.
+    """
+    if problem := problem_of_header({**header, part: architecture}):
+        raise TrainingError(f"No model may have such a network: {problem}.")
 
 
 def save_weights(path: Path, key: str, weights: dict, architecture: dict[str, Any], header: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from ..augmentation.pipelines import rotation_augmentation
 from ..data.sources import find_both_sides
 from ..models.beginning import initialise
 from ..models.join import write_model
-from ..models.weights import save_weights
+from ..models.weights import check_usable, save_weights
 from .folder import RunFolder
 from .modules import RotationModule
 from .pictures import RotationPicture
@@ -41,6 +41,7 @@ def train_rotation(options: argparse.Namespace) -> None:
         raise TrainingError(
             f"--image_size {options.image_size} cannot be halved {options.n_levels} times (--n_levels)."
         )
+    check_usable("rotation", e3cnn_architecture(options), _header(options))
     seed_everything(options.seed, verbose=False)
     network = E3CNN(**e3cnn_architecture(options))
     network.checkpointing = options.checkpointing
@@ -92,14 +93,18 @@ def export_e3cnn(folder: RunFolder, options: argparse.Namespace) -> None:
     """
     checkpoint = folder.chosen_checkpoint(options.export)
     weights = {name.removeprefix("model."): value for name, value in checkpoint["state_dict"].items()}
-    header = {
+    path = folder.path / "e3cnn.pth"
+    save_weights(path, "net_state_dict", weights, e3cnn_architecture(options), _header(options))
+    if options.unet:
+        write_model(folder.path / "model.safetensors", Path(options.unet), path)
+
+
+def _header(options: argparse.Namespace) -> dict[str, Any]:
+    """Of the `ModelHeader`, what the network is trained with."""
+    return {
         "spacing_mm": options.img_res,
         "rotation_edge": options.image_size,
         "object_fraction": OBJECT_FRACTION,
         "views": options.views,
         "clip_fraction": options.norm_perc,
     }
-    path = folder.path / "e3cnn.pth"
-    save_weights(path, "net_state_dict", weights, e3cnn_architecture(options), header)
-    if options.unet:
-        write_model(folder.path / "model.safetensors", Path(options.unet), path)

@@ -23,7 +23,7 @@ from ..data.datasets import PreparedScans
 from ..data.sources import find_both_sides
 from ..models.beginning import initialise
 from ..models.join import write_model
-from ..models.weights import save_weights
+from ..models.weights import check_usable, save_weights
 from .folder import RunFolder
 from .modules import SegmentationModule
 from .pictures import SegmentationPicture
@@ -48,9 +48,10 @@ def train_segmentation(options: argparse.Namespace) -> None:
         )
     if len(options.seg_thresh) > options.n_output_channels:
         raise TrainingError(f"--seg_thresh names more thresholds than there are classes, {options.n_output_channels}.")
+    part = "eyes" if options.around_object else "upright" if options.upright else "segmentation"
+    check_usable(part, unet_architecture(options), _header(options))
     seed_everything(options.seed, verbose=False)
     network = UNet(**unet_architecture(options))
-    part = "eyes" if options.around_object else "upright" if options.upright else "segmentation"
     n_places = network.last_conv.out_channels - options.n_output_channels
     initialise(network, options.init, part, further_outputs=n_places)
     # A step on a CPU takes half the time so, that of inference too.
@@ -140,18 +141,22 @@ def export_unet(folder: RunFolder, options: argparse.Namespace) -> None:
         A file cannot be written.
     """
     checkpoint = folder.chosen_checkpoint(options.export)
-    header = {"spacing_mm": options.img_res, "clip_fraction": options.norm_perc}
-    if options.around_object:
-        header |= {"eyes_edge": options.crop_size}
-    elif options.upright:
-        header |= {"upright_edge": options.crop_size}
-    else:
-        header |= {
-            "segmentation_edge": None if options.whole_scan else options.crop_size,
-            "candidates": options.candidates,
-            "thresholds": thresholds_of(options.n_output_channels, options.seg_thresh),
-        }
     path = folder.path / "unet.ckpt"
-    save_weights(path, "state_dict", checkpoint["state_dict"], unet_architecture(options), header)
+    save_weights(path, "state_dict", checkpoint["state_dict"], unet_architecture(options), _header(options))
     if options.e3cnn:
         write_model(folder.path / "model.safetensors", path, Path(options.e3cnn))
+
+
+def _header(options: argparse.Namespace) -> dict[str, Any]:
+    """Of the `ModelHeader`, what the network is trained with."""
+    shared = {"spacing_mm": options.img_res, "clip_fraction": options.norm_perc}
+    if options.around_object:
+        return {**shared, "eyes_edge": options.crop_size}
+    if options.upright:
+        return {**shared, "upright_edge": options.crop_size}
+    return {
+        **shared,
+        "segmentation_edge": None if options.whole_scan else options.crop_size,
+        "candidates": options.candidates,
+        "thresholds": thresholds_of(options.n_output_channels, options.seg_thresh),
+    }

@@ -214,6 +214,8 @@ def test_scans_whose_object_is_out_of_view_have_no_overlap(data, tmp_path, capsy
         (["--img_res", "0"], "--img_res 0.0 makes no sense; give 0.1 to 50"),
         (["--seed", "-1"], "--seed -1 makes no sense"),
         (["--unet", "/no/such/unet.ckpt"], "/no/such/unet.ckpt: no such file"),
+        (["--views", "65"], "No model may have such a network: views 65 is no whole number from 0 to 64"),
+        (["--multiplicity", "900"], "No model may have such a network: rotation: multiplicity 900 is out of range"),
     ],
 )
 def test_impossible_request_is_refused_before_anything_is_written(data, tmp_path, capsys, flags, message):
@@ -221,6 +223,20 @@ def test_impossible_request_is_refused_before_anything_is_written(data, tmp_path
         pytest.skip("this machine has the device that the test wants absent")
     assert train_e3cnn([*e3cnn_paths(data, tmp_path / "run"), *TINY_E3CNN, *flags]) == 2
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--unet_feat", "100000"], "segmentation: n_features 100000 is no whole number from 1 to 128"),
+        (["--crop_size", "512"], "segmentation_edge 512 is out of range, 8 to 256"),
+        (["--candidates", "100"], "candidates 100 is no whole number from 1 to 20"),
+    ],
+)
+def test_a_network_that_no_model_may_have_is_not_trained(data, tmp_path, capsys, flags, message):
+    assert train_unet([*unet_paths(data, tmp_path / "run"), *TINY_UNET, *flags]) == 2
+    assert f"No model may have such a network: {message}" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
