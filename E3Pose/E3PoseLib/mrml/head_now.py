@@ -80,10 +80,14 @@ def _went_along(transform_node, moved: np.ndarray) -> bool:
     """Whether a pose transform got the motion of its scan too, as where both were hardened: the Data module takes along
     what lies under the scan there.
 
-    The motion came after the transform's own matrix; which way that led may have been changed since.
+    The motion came after the transform's own matrix; which way that led may have been changed since. Of the scan's
+    motion it may be the hardened part alone: what the scan was put under later it does not have.
     """
     pose, stored = np.array(read_result(transform_node)["canonical_to_ras"]), stored_pose(transform_node)
-    return any(np.allclose(stored, along, atol=1e-4) for along in (moved @ pose, pose @ np.linalg.inv(moved)))
+    scan_node, then = transform_node.GetNodeReference(VOLUME_REFERENCE), noted_place(transform_node).get("to_parent")
+    hardened = np.eye(4) if then is None or scan_node is None else voxel_to_parent(scan_node) @ np.linalg.inv(then)
+    along = [places for one in (moved, hardened) for places in (one @ pose, pose @ np.linalg.inv(one))]
+    return any(np.allclose(stored, one, atol=1e-4) for one in along)
 
 
 def moved_pose(pose: np.ndarray, then: dict, scan_node) -> np.ndarray:

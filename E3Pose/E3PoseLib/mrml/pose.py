@@ -32,6 +32,9 @@ IMAGE_TIME_ATTRIBUTE = "E3Pose.ImageTime"
 OUTDATED_ATTRIBUTE = "E3Pose.Outdated"
 """Of a transform that does not hold the pose of the image that its scan shows, but one before: why."""
 
+LEAST_DETERMINANT = 1e-9
+"""A matrix with a smaller one is singular; that of a pose has 1."""
+
 NO_POSE_ATTRIBUTE = "E3Pose.NoPose"
 """Of a transform that shows a time point without a pose: why it has none."""
 
@@ -166,8 +169,12 @@ def has_other_matrix(transform_node) -> bool:
 
 
 def stored_pose(transform_node) -> np.ndarray:
-    """canonical_to_ras of the scan where it lay when the pose was written, as the transform says it."""
+    """canonical_to_ras of the scan where it lay when the pose was written, as the transform says it.
+
+    A matrix that somebody has made singular is returned as it is: it is rigid neither way.
+    """
     matrix = vtk.vtkMatrix4x4()
     transform_node.GetMatrixTransformToParent(matrix)
     pose = to_numpy(matrix)
-    return np.linalg.inv(pose) if transform_node.GetAttribute(DIRECTION_ATTRIBUTE) == ALIGN_VOLUME else pose
+    is_aligning = transform_node.GetAttribute(DIRECTION_ATTRIBUTE) == ALIGN_VOLUME
+    return np.linalg.inv(pose) if is_aligning and abs(np.linalg.det(pose)) > LEAST_DETERMINANT else pose
