@@ -17,6 +17,7 @@ from E3PosePanel.first_steps import FirstSteps
 from E3PosePanel.head.correction import Correction
 from E3PosePanel.head.mask_controls import MaskControls
 from E3PosePanel.head.overlays import Overlays
+from E3PosePanel.head.pose_watch import PoseWatch
 from E3PosePanel.head.views import Views
 from E3PosePanel.logic import E3PoseLogic
 from E3PosePanel.model_section import ModelSection
@@ -99,7 +100,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.alignSection = AlignSection(self, self._run, self._onBusy)
         # In the order in which they tell, and show, what the parameters and their nodes are now.
         shown = (self.directionControl, self.resultSection, self.views, self.maskControls, self.overlays)
-        self._shown = (*shown, self.correction, self.prescriptionSection, self.series, self.follow, self.alignSection)
+        shown = (*shown, self.correction, self.prescriptionSection, self.series, self.follow, self.alignSection)
+        self._shown = (*shown, PoseWatch(self._refreshResult))
         scene = slicer.mrmlScene
         for event, receiver in (
             (scene.StartCloseEvent, self.onSceneStartClose),

@@ -111,6 +111,7 @@ class ResultSection:
             words.append(_("It is a new volume: {reason}.").format(reason=reason))
         if isSelected:
             self._logic.writeUprightMask(reslicing, upright, parameters.outputSegmentation)
+            self._masks.showAsWanted(mrml.upright_mask(upright))
             self._outputs.select("reslicedVolume", upright)
             self._views.showUpright()
             self._masks.show()

@@ -193,3 +193,47 @@ def test_an_edit_of_a_pose_whose_scan_sits_under_a_transform_moves_with_it(sure,
     assert sure.ui.verdictLabel.text.startswith("Changed outside the panel")
     for words in ("transform was changed", "the scan has been moved since"):
         assert words in sure.ui.warningsLabel.text
+
+
+@pytest.mark.parametrize("by", ["registration", "its own pose"])
+def test_a_pose_hardened_with_its_scan_goes_on_with_it(sure, scan_node, scene, by):
+    from E3PoseLib import mrml
+
+    transform = transform_of(sure)
+    in_another_module(sure, lambda: harden_branch(sure, scan_node, scene))
+    hardened = mrml.head_pose(transform)
+    if by == "registration":
+        put_under(scene, scan_node, MOVED)
+        expected = MOVED @ hardened
+    else:
+        scan_node.SetAndObserveTransformNodeID(transform.GetID())
+        expected = mrml.to_numpy(transform.GetMatrixTransformToParent()) @ hardened
+    assert sure.ui.verdictLabel.text.startswith("High")
+    assert np.allclose(mrml.head_pose(transform), expected, atol=1e-4)
+
+
+def test_a_matrix_that_nobody_can_invert_is_no_pose(sure):
+    before = np.array(pose_matrix(sure))
+    set_matrix(sure, np.diag([1.0, 1.0, 0.0, 1.0]))
+    assert sure.ui.verdictLabel.text.startswith("Changed outside the panel since the estimate.")
+    assert "no longer rigid" in sure.ui.warningsLabel.text and sure.ui.resetPoseButton.enabled
+    sure.ui.resetPoseButton.click()
+    assert sure.ui.verdictLabel.text.startswith("High") and np.allclose(pose_matrix(sure), before)
+
+
+def pose_matrix(panel) -> np.ndarray:
+    from E3PoseLib import mrml
+
+    return mrml.to_numpy(transform_of(panel).GetMatrixTransformToParent())
+
+
+def test_what_others_change_is_told_while_the_panel_is_open(app, sure):
+    from E3PoseLib import mrml
+
+    sure.ui.showAxesCheckBox.checked = True
+    sure.ui.checkedCheckBox.click()
+    pose = mrml.head_pose(transform_of(sure)) @ NUDGE
+    transform_of(sure).SetMatrixTransformToParent(mrml.to_vtk(np.linalg.inv(pose)))
+    app.wait_until(lambda: sure.ui.verdictLabel.text.startswith("Changed outside the panel"), timeout=5)
+    assert not sure.ui.checkedCheckBox.checked
+    assert np.allclose(sure.overlays.axes.pose(), pose, atol=1e-5)

@@ -10,6 +10,8 @@ pytestmark = pytest.mark.usefixtures("panel")
 
 
 def test_the_mask_is_an_outline_of_adjustable_opacity(estimated, scan_node, second_scan, estimate_at_once):
+    from E3PoseLib import mrml
+
     segmentation = estimated.ui.outputSegmentationSelector.currentNode()
     display = segmentation.GetDisplayNode()
     (segment,) = segmentation.GetSegmentation().GetSegmentIDs()
@@ -19,9 +21,13 @@ def test_the_mask_is_an_outline_of_adjustable_opacity(estimated, scan_node, seco
     estimated.ui.maskOpacitySliderWidget.value = 0.4
     assert display.GetSegmentOpacity2DOutline(segment) == pytest.approx(0.4)
     assert display.GetSegmentOpacity3D(segment) == pytest.approx(0.4)
-    # The slider tells what is shown, of another scan's mask and whoever has changed it.
+    # The slider tells what is shown, of another scan's mask and whoever has changed it; a new mask is shown by it.
     estimated.ui.inputVolumeSelector.setCurrentNode(second_scan)
+    estimated.ui.showMask3DCheckBox.checked = False
     estimate_at_once()
+    second = estimated.ui.outputSegmentationSelector.currentNode()
+    assert estimated.ui.maskOpacitySliderWidget.value == pytest.approx(0.4) == mrml.mask_opacity(second)
+    assert mrml.mask_visibility(second) == (True, False) and not estimated.ui.showMask3DCheckBox.checked
     estimated.ui.maskOpacitySliderWidget.value = 0.9
     estimated.ui.inputVolumeSelector.setCurrentNode(scan_node)
     assert estimated.ui.maskOpacitySliderWidget.value == pytest.approx(0.4)

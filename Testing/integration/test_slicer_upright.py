@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from .test_slicer_correction import NUDGE, drag, put, transform_of
+from .test_slicer_saved_pose import MOVED, put_under
 
 pytestmark = pytest.mark.usefixtures("panel")
 
@@ -24,6 +25,40 @@ def test_a_correction_in_the_upright_volume(app, estimated, reslice):
     assert np.allclose(estimated.overlays.axes.pose(), NUDGE)
     put(app, estimated, NUDGE)
     assert np.allclose(mrml.head_pose(transform_of(estimated)), before @ NUDGE, atol=1e-6)
+
+
+@pytest.mark.parametrize("change", ["upright", "scan"])
+def test_what_moves_while_a_handle_is_held_is_no_part_of_the_correction(app, estimated, reslice, scan_node, change):
+    """The upright volume is shown, or the scan is registered, before the handles have rested."""
+    from E3PoseLib import mrml
+
+    estimated.ui.reslicedSpacingSliderWidget.value = 6.0
+    reslice()
+    estimated.ui.showUprightButton.click()
+    before = mrml.head_pose(transform_of(estimated))
+    estimated.ui.correctButton.click()
+    handles = estimated.overlays.axes.transform
+    handles.SetMatrixTransformToParent(mrml.to_vtk(before @ NUDGE))
+    if change == "upright":
+        estimated.ui.showUprightButton.click()
+        expected = before @ NUDGE
+    else:
+        put_under(scan_node.GetScene(), scan_node, MOVED)
+        expected = MOVED @ before @ NUDGE
+    app.wait_until(lambda: not estimated.correction._timer.isActive(), timeout=5)
+    assert np.allclose(mrml.head_pose(transform_of(estimated)), expected, atol=1e-5)
+
+
+def test_the_upright_volume_s_mask_is_shown_as_the_scan_s(estimated, reslice):
+    from E3PoseLib import mrml
+
+    estimated.ui.maskOpacitySliderWidget.value = 0.4
+    estimated.ui.showMask3DCheckBox.checked = False
+    estimated.ui.reslicedSpacingSliderWidget.value = 6.0
+    reslice()
+    mask = mrml.upright_mask(estimated.ui.reslicedVolumeSelector.currentNode())
+    assert mrml.mask_opacity(mask) == pytest.approx(0.4) == estimated.ui.maskOpacitySliderWidget.value
+    assert mrml.mask_visibility(mask) == (True, False)
 
 
 def test_a_correction_in_an_upright_volume_of_another_estimate(app, estimated, reslice, scan_node, scene):

@@ -107,6 +107,8 @@ class Estimation:
                 if segmentation is None:
                     made.append(segmentation := logic.addOutput(SEGMENTATION, volume))
                 logic.writeEstimate(scan, answer, mask, direction, transform, segmentation, imageTime)
+                if segmentation in made and self._parameterNode.inputVolume == volume:
+                    self._panel.maskControls.showAsWanted(segmentation)
             except Exception:
                 for node in made:
                     mrml.remove_node(node)

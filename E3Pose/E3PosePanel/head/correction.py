@@ -42,6 +42,7 @@ class Correction:
         self._parameterNode = None
         self._corrected = None
         self._tag = None
+        self._heldIn = None
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(REST_MS)
@@ -155,7 +156,8 @@ class Correction:
     def _onHandles(self, caller=None, event=None) -> None:
         shown = self._views.shownPose()
         if shown is not None and not np.allclose(self._axes.pose(), shown, atol=1e-6):
-            self._axes.is_held = True
+            if not self._axes.is_held:
+                self._axes.is_held, self._heldIn = True, shown
             self._timer.start()
 
     def _onRest(self) -> None:
@@ -167,11 +169,11 @@ class Correction:
     def _apply(self) -> None:
         """Take what the handles say for the pose."""
         self._axes.is_held = False
-        scanPose, shownPose = self._views.scanPose(), self._views.shownPose()
-        if self._corrected != self._transform() or scanPose is None or shownPose is None:
+        scanPose = self._views.scanPose()
+        if self._corrected != self._transform() or scanPose is None or self._views.shownPose() is None:
             return
-        # In the upright volume the handles move the head as seen there.
-        pose = scanPose @ np.linalg.inv(shownPose) @ self._axes.pose()
+        # In the upright volume the handles move the head as seen there; views or scan may have moved meanwhile.
+        pose = scanPose @ np.linalg.inv(self._heldIn) @ self._axes.pose()
         if np.allclose(pose, scanPose, atol=1e-6):
             return  # put back
         try:

@@ -28,6 +28,11 @@ class MaskControls:
             mrml.show_mask(segmentation, *self._shown)
             self._observe(segmentation)
 
+    def showAsWanted(self, segmentation) -> None:
+        """Show a mask that was just made as the controls want it, before they tell how it is shown itself."""
+        if segmentation and mrml.has_mask(segmentation):
+            mrml.show_mask(segmentation, *self._wanted())
+
     def refresh(self) -> None:
         """Show the mask as its controls want it where they were changed; of another mask they tell how it is shown."""
         if self._parameterNode is None:
