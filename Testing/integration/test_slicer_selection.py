@@ -3,6 +3,7 @@
 import pytest
 from vtk.util.numpy_support import vtk_to_numpy
 
+from .aligning import MOTION, check
 from .test_slicer_correction import NUDGE, drag
 
 pytestmark = pytest.mark.usefixtures("panel")
@@ -63,3 +64,16 @@ def test_one_that_was_deleted_is_not_missed(corrected, second_scan, scan_node, s
         scene.RemoveNode(scene.GetFirstNodeByName(name))
     corrected.ui.inputVolumeSelector.setCurrentNode(scan_node)
     assert selected(corrected) == ["phantom head pose_1", "phantom brain mask_1"]
+
+
+def test_what_an_alignment_has_written_is_selected_with_the_other_stacks(panel, stacks, align, estimate_at_once):
+    """With the one that is selected meanwhile, what was selected stays."""
+    for stack in stacks[1::-1]:
+        panel.ui.inputVolumeSelector.setCurrentNode(stack)
+        estimate_at_once()
+    check(panel, *MOTION)
+    align()
+    assert selected(panel) == ["a head pose", "a brain mask"]
+    for stack in stacks[1:]:
+        panel.ui.inputVolumeSelector.setCurrentNode(stack)
+        assert selected(panel) == [f"{stack.GetName()} aligned", f"{stack.GetName()} aligned brain"]

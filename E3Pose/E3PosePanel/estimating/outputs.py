@@ -73,6 +73,11 @@ class Outputs:
                 isItsOwn = last is not None and mrml.is_of(last, volume)
                 self.select(name, last if isItsOwn else mrml.result_of(volume, kind))
 
+    def forgetLast(self, volumeId: str, names=KINDS) -> None:
+        """Let a scan's newest results be selected with it, as they were just made, and not those selected last."""
+        for name in names:
+            self._last.pop((volumeId, name), None)
+
     def ask(self) -> None:
         """Ask, once, before a transform is written over that was chosen for the selected scan and holds something else.
 
@@ -100,7 +105,7 @@ class Outputs:
         ``parentId`` is where the mask belongs.
         """
         isSelected = self._parameterNode.inputVolume == volume
-        self._last.pop((volume.GetID(), name), None)  # what is written now is selected with the scan
+        self.forgetLast(volume.GetID(), [name])
         node = getattr(self._parameterNode, name) if isSelected else mrml.result_of(volume, KINDS[name])
         if node is None:
             return None, None

@@ -143,6 +143,9 @@ class AlignSection:
             with mrml.one_step(scene, []) as made:
                 mrml.write_alignment(scene, scans, answer, masks, made)
             self._rest.stop()
+            for scan, one in zip(scans, answer["stacks"], strict=True):
+                if one["kept"]:
+                    panel.outputs.forgetLast(scan.volume_id, ("outputTransform", "outputSegmentation"))
             panel.outputs.selectThoseOf(self._parameterNode.inputVolume)
             self.refresh()
             panel.views.whenOpen(self._comparison.show)
