@@ -65,7 +65,7 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         scan = self.readScan(volumeNode, transformNode)
         session, arguments = self._warmSession(), {"model": str(model)}
         estimate = session.estimate(scan.volume, arguments, progress=progress, **options)
-        summary = session.summary(estimate, arguments, **options)
+        summary = session.summary(estimate, arguments, scan.file, **options)
         self.writeEstimate(scan, summary, estimate.mask, direction, transformNode, segmentationNode)
         return estimate
 

@@ -60,12 +60,15 @@ class SlicerScans:
     @interrupts_wait()
     def save_scene(self, path, volume, estimate):
         """Write the scan with its pose and mask as a scene for Slicer, which opens on the head."""
+        from E3PoseLib.imaging.formats.nifti_orientation import other_coordinates
         from E3PoseLib.running.summary import summarise
 
         logic = E3PoseLogic()
         parameters = logic.getParameterNode()
         transform, segmentation = (logic.addOutput(kind, self.node) for kind in (TRANSFORM, SEGMENTATION))
-        logic.writeEstimate(self.scan, summarise(estimate), estimate.mask, mrml.ALIGN_VOLUME, transform, segmentation)
+        file = self.scan.file
+        result = {**summarise(estimate), "coordinates": other_coordinates(Path(file)) if file else None}
+        logic.writeEstimate(self.scan, result, estimate.mask, mrml.ALIGN_VOLUME, transform, segmentation)
         mrml.show_mask(segmentation, in_slices=True, in_3d=True)
         before = mrml.open_on_head(slicer.mrmlScene, self.node, mrml.head_pose(transform))
         # As the panel keeps them: opened there, the scene shows the result, and the button turns the views back.

@@ -39,7 +39,8 @@ def bring_together():
         stacks = [(one.name, zlib.crc32(one.array.tobytes()), one.voxel_to_ras.tobytes()) for one in volumes]
         key = repr((stacks, arguments))
         if key not in known:
-            known[key] = align_volumes(session, volumes, *arguments, lambda stage, fraction: None)
+            files = [None] * len(volumes)
+            known[key] = align_volumes(session, volumes, files, *arguments, lambda stage, fraction: None)
         return copy.deepcopy(known[key])
 
     return aligned

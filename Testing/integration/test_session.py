@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -60,6 +61,17 @@ def test_thresholds_replace_those_of_the_model_for_one_estimate(small_model_file
     settings = {"model": load_model(small_model_file).identity, "device": "cpu", "thresholds": [0.5, 0.9999]}
     assert session.summary(strict, model, device="cpu", thresholds=[0.5, 0.9999])["settings"] == settings
     assert session.estimate(head, model, "cpu").mask.sum() == usual.mask.sum()
+
+
+def test_a_summary_tells_whose_coordinates_those_of_the_file_are(small_model_file, head, tmp_path):
+    session, model = Session(), {"model": str(small_model_file)}
+    estimate = session.estimate(head, model, "cpu")
+    assert session.summary(estimate, model)["coordinates"] is None
+    for code, told in ((1, None), (4, "by its sform code 4 its coordinates are those of the MNI's atlas")):
+        image = nib.Nifti1Image(head.array, head.voxel_to_ras)
+        image.set_sform(head.voxel_to_ras, code)
+        image.to_filename(tmp_path / "scan.nii")
+        assert session.summary(estimate, model, str(tmp_path / "scan.nii"))["coordinates"] == told
 
 
 def test_a_full_graphics_card_hands_over_to_the_processor(small_model_file, head, monkeypatch):

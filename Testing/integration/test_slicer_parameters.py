@@ -12,6 +12,7 @@ pytestmark = pytest.mark.usefixtures("panel")
         ("direction", "SIDEWAYS", "ALIGN"),
         ("planesBefore", "{broken", ""),
         ("planesBefore", "[1]", ""),
+        ("planesBefore", '{"Red": {"slice_to_ras": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}}', ""),
         ("reslicedSpacing", "abc", "1.0"),
         ("reslicedSpacing", "-7", "1.0"),
         ("reslicedSpacing", "", "1.0"),

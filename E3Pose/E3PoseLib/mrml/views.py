@@ -144,8 +144,15 @@ def planes_to_text(planes: dict) -> str:
 
 
 def planes_from_text(text: str) -> dict:
-    """The inverse of `planes_to_text`."""
-    return {name: {**one, "slice_to_ras": np.array(one["slice_to_ras"])} for name, one in json.loads(text).items()}
+    """The inverse of `planes_to_text`; raises KeyError, TypeError, AttributeError or ValueError for any other text."""
+    return {
+        name: {
+            "slice_to_ras": np.array(one["slice_to_ras"], dtype=float).reshape(4, 4),
+            "field_of_view": tuple(np.array(one["field_of_view"], dtype=float).reshape(3).tolist()),
+            "xyz_origin": tuple(np.array(one["xyz_origin"], dtype=float).reshape(3).tolist()),
+        }
+        for name, one in json.loads(text).items()
+    }
 
 
 def restore_planes(scene, before: dict) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ..errors import DeviceError
+from ..imaging.formats.nifti_orientation import other_coordinates
 from ..imaging.volume import Volume
 from ..method.estimate import PoseEstimate
 from ..method.estimator import PoseEstimator, Progress
@@ -45,10 +46,16 @@ class Session:
         self._identity, self._key = self._model.identity, key
         return self._model
 
-    def summary(self, estimate: PoseEstimate, model: dict, **options: Any) -> dict:
-        """`summarise` of an estimate by such a model, and as ``settings`` the model's identity and these options."""
+    def summary(self, estimate: PoseEstimate, model: dict, file: str | None = None, **options: Any) -> dict:
+        """`summarise` of an estimate by such a model, with what else is to be known of it.
+
+        ``settings`` are the model's identity and these options, ``coordinates`` is what `other_coordinates` says of the
+        scan's file; None of a scan without one.
+        """
         self.model(model)
-        return {**summarise(estimate), "settings": {"model": self._identity, **options}}
+        coordinates = None if file is None else other_coordinates(Path(file))
+        settings = {"model": self._identity, **options}
+        return {**summarise(estimate), "coordinates": coordinates, "settings": settings}
 
     def estimate(
         self,

@@ -91,7 +91,12 @@ def check_another(volume: Volume, other: Volume) -> None:
 
 
 def align_volumes(
-    session: Session, volumes: Sequence[Volume], model: dict, options: dict, progress: Progress
+    session: Session,
+    volumes: Sequence[Volume],
+    files: Sequence[str | None],
+    model: dict,
+    options: dict,
+    progress: Progress,
 ) -> tuple[dict, list[np.ndarray | None]]:
     """Estimate the pose in each of several stacks of one fetus, and bring the stacks together.
 
@@ -99,6 +104,8 @@ def align_volumes(
     ----------
     session : Session
     volumes : sequence of Volume
+    files : sequence of str or None
+        Of each, that it was read from.
     model, options : dict
         Arguments of `Session.estimate`.
     progress : callable
@@ -146,7 +153,7 @@ def align_volumes(
     order = {index: place for place, index in enumerate(sorted(worth, key=lambda index: -worth[index].worth), 1)}
     results = {
         index: _aligned(
-            session.summary(estimates[index], model, **options),
+            session.summary(estimates[index], model, files[index], **options),
             placed[index],
             estimates[index].confidence.bounds_without_landmarks,
         )

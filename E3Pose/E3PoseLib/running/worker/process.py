@@ -87,10 +87,7 @@ class Tasks:
         return self._session
 
     def estimate(self, request: dict) -> dict:
-        """A pose: its summary, and the file with the mask; of a scan of a series also the marks of `TrackedFrame`.
-
-        ``coordinates`` is what `other_coordinates` says of the scan's file.
-        """
+        """A pose: its summary, and the file with the mask; of a scan of a series also the marks of `TrackedFrame`."""
         session, (volume,) = self._warm_session(), self._volumes(request)
         model, options = request["model"], request["options"]
         if request["series"] is None:
@@ -105,7 +102,8 @@ class Tasks:
         session, volumes = self._warm_session(), self._volumes(request)
         from E3PoseLib.running.align.together import align_volumes
 
-        answer, masks = align_volumes(session, volumes, request["model"], request["options"], self._tell)
+        files = [scan["file"] for scan in request["scans"]]
+        answer, masks = align_volumes(session, volumes, files, request["model"], request["options"], self._tell)
         return {**answer, **self._masks(request, masks)}
 
     def import_weights(self, request: dict) -> dict:
@@ -134,12 +132,9 @@ class Tasks:
         return volumes
 
     def _answer(self, request: dict, estimate: PoseEstimate) -> dict:
-        from E3PoseLib.imaging.formats.nifti_orientation import other_coordinates
-
         file = request["scans"][0]["file"]
-        coordinates = other_coordinates(Path(file)) if file else None
-        summary = self._warm_session().summary(estimate, request["model"], **request["options"])
-        return {**summary, **self._masks(request, [estimate.mask]), "coordinates": coordinates}
+        summary = self._warm_session().summary(estimate, request["model"], file, **request["options"])
+        return {**summary, **self._masks(request, [estimate.mask])}
 
     def _masks(self, request: dict, masks: Sequence[np.ndarray | None]) -> dict:
         """Masks in files, as the host finds them."""
