@@ -51,15 +51,21 @@ def test_what_is_no_brain_alone_is_none(scan, voxel_ml):
 
 
 @pytest.mark.parametrize("background", [0, -20, 7, 90])
-@pytest.mark.parametrize("way", ["spline", "noise"])
+@pytest.mark.parametrize("way", ["spline", "convolution", "noise"])
 def test_a_background_that_looks_even_is_made_even(background, way):
-    """At 90 it lies amid the brain's intensities, 70 to 130."""
+    """At 90 it lies amid the brain's intensities, 70 to 130. Far from the brain convolution leaves it as it was."""
     index = np.stack(np.meshgrid(*map(np.arange, brain().shape), indexing="ij"), axis=-1)
     even = np.where(brain() > 0, np.where(index.sum(axis=-1) % 7, brain(), 72), background).astype(np.float32)
     there = brain() > 0
     if way == "spline":
         uneven = ndimage.shift(even, (0.3, 0.2, 0.4), order=3, mode="nearest")
         there = ndimage.shift(there.astype(np.float32), (0.3, 0.2, 0.4), order=1) > 0.05  # what the edge is spread over
+    elif way == "convolution":
+        uneven, edges = even, there.astype(np.float32)
+        for axis in range(3):
+            uneven = ndimage.correlate1d(uneven, [-1 / 16, 9 / 16, 9 / 16, -1 / 16], axis, mode="nearest")
+            edges = ndimage.correlate1d(edges, [0, 1 / 2, 1 / 2, 0], axis, mode="nearest")
+        there = edges > 0.05
     else:
         uneven = even + np.random.default_rng(0).normal(0, 0.1, even.shape).astype(np.float32)
     assert not is_brain_only(uneven, VOXEL_ML)

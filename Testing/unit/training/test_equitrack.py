@@ -135,9 +135,12 @@ TO_RAS = rigid(Rotation.from_rotvec([0.3, 0.2, -0.4]).as_matrix(), [10.0, -20.0,
 
 
 def head_with_lumps():
-    """An ellipsoid with a bright lump to the right, a dark one in front and a weaker bright one behind above."""
+    """An ellipsoid with a bright lump to the right, a dark one in front and a weaker bright one behind above, within
+    something larger and dim: it is no brain alone.
+    """
     mm = (np.stack(np.meshgrid(*[np.arange(96)] * 3, indexing="ij"), axis=-1) - 47.5) * 2.0
     array = 1 / (1 + np.exp((np.linalg.norm(mm / [36, 46, 32], axis=-1) - 1) * 8))
+    array += 0.03 * (np.linalg.norm(mm, axis=-1) < 85)
     for place, brighter in (((22, 5, 0), 0.5), ((-5, 28, 8), -0.35), ((-10, -15, 16), 0.3)):
         array += brighter * np.exp(-(((mm - place) / 14) ** 2).sum(axis=-1))
     to_head = np.diag([2.0, 2.0, 2.0, 1.0]) @ rigid(np.eye(3), [-47.5] * 3)
