@@ -2,6 +2,7 @@
 
 import struct
 import time
+import tracemalloc
 import zipfile
 
 import pytest
@@ -83,6 +84,19 @@ def test_a_small_checkpoint_takes_no_time_and_no_memory(tmp_path, content, numbe
     with pytest.raises(ModelError, match=r"small\.ckpt: damaged"):
         read_checkpoint(path)
     assert time.perf_counter() - begin < 1
+
+
+def test_copies_of_a_dict_take_no_memory(tmp_path):
+    one = b"}(" + b"".join(b"M" + struct.pack("<H", key) + b"N" for key in range(5000)) + b"uq\x00"
+    copies = b"](" + one + b"ccollections\nOrderedDict\nq\x01" + b"h\x01h\x00\x85R" * 400 + b"e"
+    path = checkpoint(tmp_path / "small.ckpt", copies)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match=r"small\.ckpt: damaged.*an ordered dict of another kind"):
+            read_checkpoint(path)
+        assert tracemalloc.get_traced_memory()[1] < 5e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_architecture_of_lists_within_lists_is_refused_in_words(reference, tmp_path):

@@ -154,6 +154,13 @@ class _OrderedDict(dict):
         pass
 
 
+def _ordered(*contents: Any) -> _OrderedDict:
+    """An empty one, as `torch.save` has it filled afterwards: a copy of a dict would need five bytes of the file."""
+    if contents:
+        raise pickle.UnpicklingError("an ordered dict of another kind")
+    return _OrderedDict()
+
+
 class _Contents:
     """What was read, with plain dicts and tensors; not what nests without end or writes out to more than is there."""
 
@@ -208,7 +215,7 @@ class _Unpickler(pickle.Unpickler):
         if module == "torch" and name in _STORAGES:
             return _StorageType(_STORAGES[name])
         known = {
-            ("collections", "OrderedDict"): _OrderedDict,
+            ("collections", "OrderedDict"): _ordered,
             ("torch", "Size"): _shape,
             ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
             ("torch._utils", "_rebuild_parameter"): self._parameter,
