@@ -41,7 +41,28 @@ def checkpoint(path, content: bytes, numbers: bytes = bytes(4)):
     return path
 
 
+def of_one_hash(n: int) -> list[tuple[int, int]]:
+    """Pairs of numbers which Python 3.8 and later give one hash: its sum over a tuple is turned round."""
+    first, second, begin, bits = 11400714785074694791, 14029467366897019727, 2870177450012600261, 2**64 - 1
+    wanted, turned_round = 12345678901234567, pow(second, -1, 2**64)
+    pairs = []
+    for one in range(10 * n):
+        summed = (begin + one * second) & bits
+        summed = ((summed << 31 | summed >> 33) * first) & bits
+        other = ((wanted - summed) * turned_round) & bits
+        # Larger numbers are no hash of their own; negative ones are no size.
+        if other < 2**61 - 1:
+            pairs.append((one, other))
+    assert len({hash(pair) for pair in pairs}) == 1
+    return pairs[:n]
+
+
+def numbers_of(pair: tuple[int, int]) -> bytes:
+    return b"J" + struct.pack("<i", pair[0]) + b"\x8a\x08" + struct.pack("<q", pair[1])
+
+
 MILLION = b"J" + struct.pack("<i", 10**6)
+PAIRS = [numbers_of(pair) for pair in of_one_hash(20_000)]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +80,8 @@ MILLION = b"J" + struct.pack("<i", 10**6)
             b"}" + b"".join(b"\x8a\xff" + ((2**61 - 1) << k).to_bytes(255, "little") + b"Ns" for k in range(100, 105)),
             bytes(4),
         ),
+        (b"}(" + b"".join(pair + b"\x86N" for pair in PAIRS) + b"u", bytes(4)),
+        (b"ctorch\nSize\nq\x00}(" + b"".join(b"h\x00" + pair + b"\x86\x85RN" for pair in PAIRS) + b"u", bytes(4)),
         (changed(1, MILLION + MILLION + b"\x86", b"K\x00K\x00\x86"), bytes(4)),
         (changed(0, b"J" + struct.pack("<i", 2**30) + b"\x85", b"K\x01\x85"), b""),
         (b"ctorch\nFloatStorage\nN}" + text("dtype") + b"Ns\x86b", bytes(4)),
@@ -73,6 +96,8 @@ MILLION = b"J" + struct.pack("<i", 10**6)
         "lists as a size",
         "tuples as a key of an ordered dict",
         "keys of one hash",
+        "tuples of one hash",
+        "sizes of one hash",
         "a tensor's state",
         "an empty tensor's state",
         "a storage type's state",

@@ -115,9 +115,13 @@ def _entry(archive: ZipFile, name: str, limit: int) -> bytes:
 
 
 class _Sealed:
-    """What the unpickler hands out: the file cannot change it, as BUILD would have a tensor see any memory."""
+    """What the unpickler hands out: the file cannot change it, as BUILD would have a tensor see any memory.
+
+    Nor can it be a key.
+    """
 
     __slots__ = ("content",)
+    __hash__ = None  # type: ignore[assignment]  # as Python documents it
 
     def __init__(self, content: Any) -> None:
         self.content = content
@@ -136,6 +140,10 @@ class _Storage(_Sealed):
 
 class _Tensor(_Sealed):
     """A tensor."""
+
+
+class _Size(_Sealed):
+    """The shape of a tensor, a tuple."""
 
 
 class _Function(_Sealed):
@@ -182,6 +190,8 @@ class _Contents:
             raise pickle.UnpicklingError("contents without end")
         if isinstance(value, _Tensor):
             return value.content, 1
+        if isinstance(value, _Size):
+            return value.content, 1 + len(value.content)
         if isinstance(value, str):
             return value, 1 + len(value)
         if value is None or isinstance(value, (bool, int, float)):
@@ -216,7 +226,7 @@ class _Unpickler(pickle.Unpickler):
             return _StorageType(_STORAGES[name])
         known = {
             ("collections", "OrderedDict"): _ordered,
-            ("torch", "Size"): _shape,
+            ("torch", "Size"): lambda numbers: _Size(_shape(numbers)),
             ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
             ("torch._utils", "_rebuild_parameter"): self._parameter,
         }

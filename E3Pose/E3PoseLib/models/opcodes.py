@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickletools
 
 MAXIMUM_TUPLE = 1000
-"""Values in a tuple and the tuples within it: as a key it is hashed, each of them as often as it stands there."""
+"""Values in a tuple and the tuples within it, each of them as often as it stands there; no file of weights has more."""
 
 # fmt: off
 _OPCODES = frozenset((
@@ -53,6 +53,9 @@ def unsafe(document: bytes) -> str:
                 if begin < (marks[-1] if marks else 0):
                     return "a stack out of order"
                 parts = stack[begin:]
+                # Any number of tuples have one hash: the sum that it is can be turned round.
+                if name in ("SETITEM", "SETITEMS") and any(n > 1 for n in parts[1::2]):
+                    return "a tuple as a key"
                 n = 1 + sum(parts) if "TUPLE" in name else parts[0] if name in _CHANGES else 1
                 if n > MAXIMUM_TUPLE:
                     return "tuples too large"
