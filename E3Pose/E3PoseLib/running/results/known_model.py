@@ -14,9 +14,15 @@ from ...models.catalog import find_model
 from ..scans.tasks import Task
 from .record import read_record
 
+_MEANING = b"settings 2\0"
+"""Of a pair of files; to be changed with what is read from them: 2 since the settings of training are."""
+
 
 def model_file_hash(arguments: Mapping[str, Any]) -> str:
-    """SHA-256 of the file or files of a model, with the names of official ones, which name the model.
+    """SHA-256 of the file of a model, or of the pair of files, with their names, which name the model.
+
+    One pair may mean another model to another version of this program; what it means now is part of its hash. A model
+    file tells all of its model itself.
 
     Parameters
     ----------
@@ -33,12 +39,12 @@ def model_file_hash(arguments: Mapping[str, Any]) -> str:
     ModelError
         If there is no model of that name.
     """
-    official = [Path(arguments[name]) for name in ("unet", "e3cnn") if arguments.get(name) is not None]
+    pair = [Path(arguments[name]) for name in ("unet", "e3cnn") if arguments.get(name) is not None]
     digest = hashlib.sha256()
     try:
-        for path in official:
-            digest.update(os.fsencode(path.name) + b"\0" + path.read_bytes())
-        if not official:
+        for path in pair:
+            digest.update(_MEANING + os.fsencode(path.name) + b"\0" + path.read_bytes())
+        if not pair:
             digest.update(find_model(arguments.get("source", "default")).read_bytes())
     except OSError:
         return ""
