@@ -22,6 +22,7 @@ from monai.transforms import Compose
 from torch.utils.data import DataLoader
 
 from E3PoseLib.errors import DeviceError, ModelError, WorkerError
+from E3PoseLib.models.settings import OF_OFFICIAL
 from E3PoseLib.networks.device import pick_device
 
 from ..augmentation.sample import Sample
@@ -291,7 +292,7 @@ def check_partner(options: argparse.Namespace) -> None:
         if getattr(options, flag, None):
             *_, header = read_network(Path(getattr(options, flag)), part)
             for field, name in MUST_AGREE.items():
-                ours, theirs = getattr(options, name), header.get(field)
+                ours, theirs = getattr(options, name), (header or OF_OFFICIAL).get(field)
                 if theirs not in (None, ours):
                     raise ModelError(
                         f"{getattr(options, flag)} was trained with --{name} {theirs}, not {ours}; a model needs one."

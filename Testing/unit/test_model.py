@@ -99,8 +99,8 @@ def test_official_weights_import_into_one_file(official_model, tmp_path):
     assert path.stat().st_size < 15e6
 
 
-def written(folder: Path, model: Model, **changes: object) -> dict[str, Path]:
-    """Both networks as this project's training writes them, with their settings."""
+def written(folder: Path, model: Model, bare: bool = False, **changes: object) -> dict[str, Path]:
+    """Both networks as this project's training writes them, with their settings unless `bare`."""
     files = {}
     for part, name, key, prefix in (
         ("segmentation", "unet.ckpt", "state_dict", "model."),
@@ -109,7 +109,7 @@ def written(folder: Path, model: Model, **changes: object) -> dict[str, Path]:
         settings = {name: getattr(model.header, name) for name in SETTINGS[part]} | changes.get(part, {})
         weights = {prefix + name: tensor for name, tensor in model.networks[part].state_dict().items()}
         files[name.split(".")[0]] = folder / name
-        save_weights(folder / name, key, weights, getattr(model.header, part), settings)
+        save_weights(folder / name, key, weights, getattr(model.header, part), {} if bare else settings)
     return files
 
 
@@ -141,6 +141,30 @@ def test_settings_of_training_that_cannot_be_are_refused(part, settings, message
     files = written(tmp_path, model, **{part: settings})
     with pytest.raises(ModelError, match=message):
         load_model(**files)
+
+
+@pytest.mark.parametrize(
+    ("part", "settings", "message"),
+    [
+        ("segmentation", {}, None),
+        ("rotation", {}, None),
+        ("segmentation", {"clip_fraction": 0.01}, r"clip_fraction: .*unet\.ckpt 0\.01, .*e3cnn\.pth .*official.* 0\.0"),
+        ("rotation", {"clip_fraction": 0.01}, r"clip_fraction: .*unet\.ckpt \(.*official.* 0\.0, .*e3cnn\.pth 0\.01;"),
+        ("rotation", {"spacing_mm": 4.5}, r"spacing_mm: .*unet\.ckpt \(.*official.* 3\.0, .*e3cnn\.pth 4\.5;"),
+    ],
+)
+def test_a_file_without_settings_stands_for_those_of_the_official_program(part, settings, message, tmp_path):
+    model = make_small_model().with_header(spacing_mm=3.0)
+    (tmp_path / "bare").mkdir()
+    files = written(tmp_path, model, **{part: settings})
+    bare = written(tmp_path / "bare", model, bare=True)
+    other = "e3cnn" if part == "segmentation" else "unet"
+    pair = files | {other: bare[other]}
+    if message is None:
+        assert load_model(**pair).header.spacing_mm == 3.0
+        return
+    with pytest.raises(ModelError, match=message):
+        load_model(**pair)
 
 
 def test_a_named_model_is_found_in_the_users_folder(small_model, tmp_path, monkeypatch):

@@ -63,7 +63,8 @@ def import_official(unet: str | os.PathLike, e3cnn: str | os.PathLike, **changes
     """Build a model from official weights, or from those that this project's training writes.
 
     The architectures follow from the shapes of the weights. Where training has written its settings beside the weights,
-    they are the model's; official files have none and get those of the official program.
+    they are the model's; official files have none and get those of the official program. One of each makes a model
+    where the training had the official voxel size and clipped nothing.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import ModelError
+from .catalog import ModelHeader
 from .limits import problem_of_header
 
 _ROTATION = ("spacing_mm", "rotation_edge", "object_fraction", "views", "clip_fraction")
@@ -19,6 +20,10 @@ SETTINGS = {
     "brain_only": _ROTATION,
 }
 """Of each network of a model: the fields of a `ModelHeader` that it is trained with."""
+
+
+OF_OFFICIAL = {"spacing_mm": ModelHeader.spacing_mm, "clip_fraction": ModelHeader.clip_fraction}
+"""What every network is trained with, as the official program has it: stands for a file that tells no settings."""
 
 
 def check_settings(path: str | os.PathLike, part: str | None, settings: Any) -> dict[str, Any]:
@@ -57,7 +62,8 @@ def joined_settings(
     Parameters
     ----------
     settings : sequence of mapping
-        Of each network; fields may be missing.
+        Of each network; fields may be missing. Without any, as in official files, a network was trained on voxels and
+        intensities as the official program has them.
     sources : sequence of str
         What each is called in a message.
     names : mapping, optional
@@ -69,7 +75,12 @@ def joined_settings(
         If they disagree.
     """
     for field in dict.fromkeys(name for one in settings for name in one):
-        having = {source: one[field] for source, one in zip(sources, settings, strict=True) if field in one}
+        having = {}
+        for source, one in zip(sources, settings, strict=True):
+            if field in one:
+                having[source] = one[field]
+            elif not one and field in OF_OFFICIAL:
+                having[f"{source} (which has no settings, so the official program's)"] = OF_OFFICIAL[field]
         if len(set(having.values())) > 1:
             name = (names or {}).get(field, field)
             told = ", ".join(f"{source} {value}" for source, value in having.items())

@@ -1,5 +1,8 @@
 """Files of one network's weights: what they ask for is bounded, and what they say of themselves is checked."""
 
+import argparse
+import contextlib
+
 import pytest
 import torch
 
@@ -9,6 +12,7 @@ from E3PoseLib.models.settings import SETTINGS
 from E3PoseLib.networks.unet.unet import UNet
 from E3PoseTraining.models.join import write_model
 from E3PoseTraining.models.weights import read_network, save_weights
+from E3PoseTraining.training.run import check_partner
 
 
 @pytest.fixture
@@ -75,6 +79,19 @@ def test_a_header_that_cannot_be_is_refused_before_a_model_is_written(files, tmp
     with pytest.raises(ModelError, match=rf"unet\.ckpt.*{words}"):
         write_model(model, *files(header))
     assert not model.exists()
+
+
+@pytest.mark.parametrize(
+    ("img_res", "norm_perc", "words"),
+    [(3, 0, ""), (4, 0, "trained with --img_res 3.0, not 4"), (3, 0.005, "trained with --norm_perc 0.0, not 0.005")],
+)
+def test_a_partner_without_settings_counts_as_official(small_model, tmp_path, img_res, norm_perc, words):
+    unet = tmp_path / "unet.ckpt"
+    weights = {f"model.{name}": tensor for name, tensor in small_model.segmentation_network.state_dict().items()}
+    save_weights(unet, "state_dict", weights, small_model.header.segmentation, {})
+    options = argparse.Namespace(unet=unet, img_res=img_res, norm_perc=norm_perc)
+    with pytest.raises(ModelError, match=rf"unet\.ckpt was {words}") if words else contextlib.nullcontext():
+        check_partner(options)
 
 
 def test_thresholds_may_be_a_list(files, small_model, tmp_path):
