@@ -21,7 +21,7 @@ _E3CNN: dict[str, tuple[tuple[type, ...], float, float]] = {
     "n_levels": (WHOLE, 0, 6),
     "kernel_size": (WHOLE, 1, 9),
     "n_radial": (WHOLE, 1, 16),
-    "lmax": (WHOLE, 0, 6),
+    "lmax": (WHOLE, 1, 6),  # scalars alone have no axes
 }
 _HEADER: dict[str, tuple[tuple[type, ...], float, float]] = {
     "spacing_mm": (REAL, 1, 20),
@@ -38,6 +38,11 @@ _LARGEST_WIDTH = 1024
 """Features of a U-Net's deepest level."""
 
 _LARGEST_MULTIPLICITY = 64
+_MOST_CONVOLUTIONS = 8
+_WEIGHTS_BY_LMAX = {1: 128, 2: 168, 3: 178, 4: 180, 5: 180, 6: 180}
+"""Of a convolution from features of multiplicity 1 to such features and their gates, for each radial function: one for
+each pair of irreps and each harmonic up to lmax that couples them; irreps of order 2 are coupled by none beyond 4."""
+
 _MOST_SEEN = 16 * 64**3
 """Voxels of all views of a head, which a rotation network sees at once; 64 views of 128 voxels an edge want 4 GB."""
 
@@ -69,20 +74,24 @@ def problem_of_e3cnn(arguments: Any, n_weights: int | None = None) -> str:
     problem = _out_of_range(arguments, _E3CNN)
     if problem:
         return problem
-    n_levels, multiplicity = arguments.get("n_levels", 4), arguments.get("multiplicity", 2)
-    deepest = multiplicity * 2**n_levels if _is(multiplicity, WHOLE) else multiplicity
-    for name, values, largest in (
-        ("multiplicity", deepest, _LARGEST_MULTIPLICITY),
-        ("n_convolutions", arguments.get("n_convolutions", 2), 8),
+    n_blocks, by_block = arguments.get("n_levels", 4) + 1, {}
+    for name, default, growth, largest in (
+        ("multiplicity", 2, 2, _LARGEST_MULTIPLICITY),
+        ("n_convolutions", 2, 1, _MOST_CONVOLUTIONS),
     ):
-        each = [values] if _is(values, WHOLE) else values
+        given = arguments.get(name, default)
+        each = [given * growth**level for level in range(n_blocks)] if _is(given, WHOLE) else given
         if not isinstance(each, Sequence) or not all(_is(n, WHOLE) and 1 <= n <= largest for n in each):
-            return f"{name} {arguments.get(name)!r:.60} is out of range, at most {largest} in any block"
-    repeats = arguments.get("n_convolutions", 2)
-    widest = max([deepest] if _is(deepest, WHOLE) else deepest, default=1)
-    most = max([repeats] if _is(repeats, WHOLE) else repeats, default=1)
-    # A convolution between equal multiplicities has 90 paths at lmax 4, fewer at lower orders.
-    return _too_many(10 * widest**2 * arguments.get("n_radial", 5) * most, n_weights)
+            return f"{name} {given!r:.60} is out of range, at most {largest} in any block"
+        if len(each) != n_blocks:
+            return f"{name} has {len(each)} numbers for {n_blocks} blocks"
+        by_block[name] = each
+    pairs, before = 0, 0
+    for m, n in zip(by_block["multiplicity"], by_block["n_convolutions"], strict=True):
+        # The first convolution of a block is from the multiplicity before it; that of the first one is left out.
+        pairs, before = pairs + before * m + (n - 1) * m**2, m
+    least = _WEIGHTS_BY_LMAX[arguments.get("lmax", 4)] * arguments.get("n_radial", 5) * pairs
+    return _too_many(least, n_weights)
 
 
 def problem_of_header(document: Mapping[str, Any]) -> str:

@@ -1,0 +1,31 @@
+"""What a model may ask for: every network that can be trained, and no more weights than its file has."""
+
+import pytest
+
+from E3PoseLib.models.limits import problem_of_e3cnn
+from E3PoseLib.networks.equivariant.network import E3CNN
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"n_levels": 2, "multiplicity": [2, 8, 60], "n_convolutions": [8, 2, 1]},
+        {"n_levels": 1, "multiplicity": [4, 48], "n_convolutions": [3, 1], "lmax": 1},
+        {"n_levels": 1, "multiplicity": [2, 64], "n_convolutions": [4, 1], "lmax": 2},
+        {"n_levels": 1, "multiplicity": [64, 2], "n_convolutions": [1, 8], "lmax": 3},
+        {"n_levels": 0, "multiplicity": 32, "lmax": 6, "n_radial": 3},
+        {},
+        *({"n_levels": 1, "multiplicity": [12, 20], "n_convolutions": [2, 3], "lmax": lmax} for lmax in range(1, 7)),
+    ],
+)
+def test_a_network_is_admitted_with_its_weights_and_refused_with_far_fewer(arguments):
+    n_weights = sum(one.numel() for one in E3CNN(kernel_size=3, **arguments).parameters())
+    assert problem_of_e3cnn(arguments, n_weights) == ""
+    # All but what leads in and out, self-connections and biases is counted.
+    assert "the file has" in problem_of_e3cnn(arguments, int(0.8 * n_weights) - 100_001)
+
+
+def test_a_number_is_needed_for_every_block_and_a_harmonic_that_turns_with_the_head():
+    assert problem_of_e3cnn({"n_levels": 1, "multiplicity": [2, 4, 8]}) == "multiplicity has 3 numbers for 2 blocks"
+    assert problem_of_e3cnn({"n_levels": 1, "n_convolutions": []}) == "n_convolutions has 0 numbers for 2 blocks"
+    assert problem_of_e3cnn({"lmax": 0}) == "lmax 0 is no whole number from 1 to 6"
