@@ -1,9 +1,13 @@
 """What a model may ask for: every network that can be trained, and no more weights than its file has."""
 
-import pytest
+import inspect
 
-from E3PoseLib.models.limits import problem_of_e3cnn
+import pytest
+import torch
+
+from E3PoseLib.models.limits import problem_of_e3cnn, problem_of_unet
 from E3PoseLib.networks.equivariant.network import E3CNN
+from E3PoseLib.networks.unet.unet import UNet
 
 
 @pytest.mark.parametrize(
@@ -29,3 +33,18 @@ def test_a_number_is_needed_for_every_block_and_a_harmonic_that_turns_with_the_h
     assert problem_of_e3cnn({"n_levels": 1, "multiplicity": [2, 4, 8]}) == "multiplicity has 3 numbers for 2 blocks"
     assert problem_of_e3cnn({"n_levels": 1, "n_convolutions": []}) == "n_convolutions has 0 numbers for 2 blocks"
     assert problem_of_e3cnn({"lmax": 0}) == "lmax 0 is no whole number from 1 to 6"
+
+
+@pytest.mark.parametrize(("network_class", "problem_of"), [(UNet, problem_of_unet), (E3CNN, problem_of_e3cnn)])
+def test_every_argument_is_known_and_no_other_and_a_tensor_is_none(network_class, problem_of):
+    arguments = {name: one.default for name, one in inspect.signature(network_class).parameters.items()}
+    assert problem_of(arguments) == ""
+    for name in arguments:
+        assert problem_of(arguments | {name: torch.tensor(1)}).startswith(f"{name} tensor(1) is ")
+    assert problem_of(arguments | {"surprise": 1}) == "'surprise': no such argument"
+
+
+@pytest.mark.parametrize("argument", ["smooth_pooling", "signed_odd_scalars"])
+def test_a_switch_is_true_or_false(argument):
+    assert problem_of_e3cnn({argument: True}) == problem_of_e3cnn({argument: False}) == ""
+    assert problem_of_e3cnn({argument: 1}) == f"{argument} 1 is neither true nor false"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from .calibration import problem_of_calibration
@@ -23,6 +23,9 @@ _E3CNN: dict[str, tuple[tuple[type, ...], float, float]] = {
     "n_radial": (WHOLE, 1, 16),
     "lmax": (WHOLE, 1, 6),  # scalars alone have no axes
 }
+_UNET_NAMES = {*_UNET, "activation"}
+_SWITCHES = ("smooth_pooling", "signed_odd_scalars")
+_E3CNN_NAMES = {*_E3CNN, "multiplicity", "n_convolutions", *_SWITCHES}
 _HEADER: dict[str, tuple[tuple[type, ...], float, float]] = {
     "spacing_mm": (REAL, 1, 20),
     "rotation_edge": (WHOLE, 2, 128),
@@ -57,9 +60,11 @@ def problem_of_unet(arguments: Any, n_weights: int | None = None) -> str:
     """What is wrong with the arguments of a `UNet`, of which there are so many weights; "" if nothing."""
     if not isinstance(arguments, Mapping):
         return "the U-Net's arguments are no dict"
-    problem = _out_of_range(arguments, _UNET)
+    problem = _unknown(arguments, _UNET_NAMES) or _out_of_range(arguments, _UNET)
     if problem:
         return problem
+    if not isinstance(arguments.get("activation", ""), str):
+        return f"activation {arguments['activation']!r:.60} is no name"
     # By the defaults of the class where the header leaves them out.
     n_features, multiplier = arguments.get("n_features", 16), arguments.get("feature_multiplier", 2)
     deepest = n_features * multiplier ** (arguments.get("n_levels", 4) - 1)
@@ -72,9 +77,12 @@ def problem_of_e3cnn(arguments: Any, n_weights: int | None = None) -> str:
     """What is wrong with the arguments of an `E3CNN`, of which there are so many weights; "" if nothing."""
     if not isinstance(arguments, Mapping):
         return "the E(3)-CNN's arguments are no dict"
-    problem = _out_of_range(arguments, _E3CNN)
+    problem = _unknown(arguments, _E3CNN_NAMES) or _out_of_range(arguments, _E3CNN)
     if problem:
         return problem
+    for name in _SWITCHES:
+        if not isinstance(arguments.get(name, False), bool):
+            return f"{name} {arguments[name]!r:.60} is neither true nor false"
     n_blocks, by_block = arguments.get("n_levels", 4) + 1, {}
     for name, default, growth, largest in (
         ("multiplicity", 2, 2, _LARGEST_MULTIPLICITY),
@@ -127,6 +135,11 @@ def problem_of_header(document: Mapping[str, Any]) -> str:
     if not isinstance(document.get("second_opinion", False), bool):
         return f"second_opinion {document['second_opinion']!r:.60} is neither true nor false"
     return problem_of_calibration(document.get("calibration", {}))
+
+
+def _unknown(arguments: Mapping[str, Any], names: Set[str]) -> str:
+    unknown = [f"{name!r:.60}" for name in arguments if name not in names]
+    return f"{', '.join(unknown[:3])}: no such argument" if unknown else ""
 
 
 def _out_of_range(values: Mapping[str, Any], limits: Mapping[str, tuple[tuple[type, ...], float, float]]) -> str:

@@ -140,7 +140,7 @@ def filled(
     n_weights = sum(weight.numel() for weight in weights.values())
     problem = (problem_of_unet if network_class is UNet else problem_of_e3cnn)(arguments, n_weights)
     if problem:
-        raise ModelError(f"{path}: the weights are not those of a {network_class.__name__}: {problem}")
+        raise ModelError(f"{path}: the weights are not those of {network_class.__name__}: {problem}")
     if not all(weight.is_floating_point() or weight.dtype == torch.int64 for weight in weights.values()):
         raise ModelError(f"{path}: the weights are not floating-point numbers; the file is damaged")
     try:
