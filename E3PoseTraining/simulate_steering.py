@@ -13,9 +13,9 @@ from scipy.stats import wilcoxon
 from tqdm import tqdm
 
 from E3PoseLib.cli import add_overwrite_option
-from E3PoseLib.errors import DatasetError, NoHeadFoundError
+from E3PoseLib.errors import DatasetError, NoHeadFoundError, TransformError
 from E3PoseLib.imaging.files import whole_file
-from E3PoseLib.imaging.geometry import check_rigid
+from E3PoseLib.imaging.geometry import check_rigid, read_npy
 from E3PoseLib.imaging.volume import read_volume
 from E3PoseLib.method.estimator import PoseEstimator
 from E3PoseLib.models.loading import load_model
@@ -95,9 +95,10 @@ def _simulate(options: argparse.Namespace) -> int:
 def _scanned(options: argparse.Namespace, estimator: PoseEstimator, protocol: Protocol) -> ScannedHead:
     """The head of the scan that was named."""
     volume = read_volume(options.scan)
+    pose = read_npy(options.pose)
     try:
-        pose = check_rigid(_array(options.pose))
-    except ValueError as error:
+        pose = check_rigid(pose)
+    except TransformError as error:
         raise DatasetError(f"{options.pose}: is no pose: {error}") from error
     brain = estimator.estimate(volume).mask if options.mask is None else mask_on(volume, options.mask)
     return ScannedHead(volume, pose, brain, protocol)
@@ -105,22 +106,18 @@ def _scanned(options: argparse.Namespace, estimator: PoseEstimator, protocol: Pr
 
 def _believed(path: Path) -> np.ndarray:
     """Poses of a file, NaN where the table that `e3pose track` wrote beside it calls them doubtful."""
-    poses = _array(path)
+    poses = read_npy(path, series=True)
     table = path.with_name(path.name.removesuffix(ENDINGS["poses"]) + ENDINGS["table"])
     if path.name.endswith(ENDINGS["poses"]) and table.is_file():
-        with table.open(encoding="utf-8", newline="") as stream:
-            doubtful = [row.get("doubtful") == "1" for row in csv.DictReader(stream, delimiter="\t")]
+        try:
+            with table.open(encoding="utf-8", newline="") as stream:
+                doubtful = [row.get("doubtful") == "1" for row in csv.DictReader(stream, delimiter="\t")]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise DatasetError(f"{table}: cannot be read ({error})") from error
         if len(doubtful) != len(poses):
             raise DatasetError(f"{table}: has {len(doubtful)} rows for {len(poses)} poses in {path.name}")
         poses[doubtful] = np.nan
     return poses
-
-
-def _array(path: Path) -> np.ndarray:
-    try:
-        return np.atleast_1d(np.asarray(np.load(path, allow_pickle=False), np.float64))
-    except (OSError, EOFError, TypeError, ValueError) as error:
-        raise DatasetError(f"{path}: cannot be read ({error})") from error
 
 
 def _write(folder: Path, trials: Sequence[Trial]) -> None:

@@ -139,6 +139,20 @@ def test_an_array_that_is_no_pose_is_refused(kind, tmp_path):
         read_npy(path)
 
 
+def test_a_series_of_matrices_is_read_and_nothing_of_another_shape(tmp_path):
+    path = tmp_path / "poses.npy"
+    np.save(path, np.arange(48, dtype="<i4").reshape(3, 4, 4))
+    assert read_npy(path, series=True).tolist() == np.arange(48).reshape(3, 4, 4).tolist()
+    with pytest.raises(TransformError, match=r"a transform is 4×4 real numbers, this array has shape \(3, 4, 4\)"):
+        read_npy(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(TransformError, match=r"poses\.npy: cannot be read .*cut short: 191 of 192 bytes"):
+        read_npy(path, series=True)
+    np.save(path, np.eye(4))
+    with pytest.raises(TransformError, match=r"a series of transforms is \[T, 4, 4\] real numbers"):
+        read_npy(path, series=True)
+
+
 @pytest.mark.parametrize("kind", ["<f4", ">f8", "i2", "u1"])
 def test_numbers_of_other_types_are_a_matrix(kind, tmp_path):
     np.save(tmp_path / "pose.npy", np.asfortranarray(np.arange(16).reshape(4, 4).astype(kind)))

@@ -6,6 +6,7 @@ World is RAS in millimetres; points are column vectors; a matrix ``a_to_b`` take
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -184,26 +185,30 @@ def write_npy(path: str | os.PathLike, matrix: np.ndarray) -> None:
         np.save(stream, np.asarray(matrix, dtype=np.float64))
 
 
-def read_npy(path: str | os.PathLike) -> np.ndarray:
-    """Read a 4×4 matrix from ``.npy``.
+def read_npy(path: str | os.PathLike, series: bool = False) -> np.ndarray:
+    """Read a 4×4 matrix from ``.npy``, or a series of them ``[T, 4, 4]``; float64.
 
     Raises
     ------
     TransformError
-        If the file is missing, not an array of real numbers, or of another shape.
+        If the file is missing, cut short, not an array of real numbers, or of another shape.
     """
     try:
         with Path(path).open("rb") as stream:
             # Told from the header, as the array is made before its numbers are read.
             header_of = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}[read_magic(stream)]
             shape, _, kind = header_of(stream)
-            if shape == (4, 4) and kind.kind in "fiu":
+            if (shape[1:] if series else shape) == (4, 4) and kind.kind in "fiu":
+                n_bytes, there = math.prod(shape) * kind.itemsize, Path(path).stat().st_size - stream.tell()
+                if n_bytes > there:
+                    raise ValueError(f"cut short: {there} of {n_bytes} bytes")
                 stream.seek(0)
                 return np.load(stream, allow_pickle=False).astype(np.float64)
     # Of a damaged header numpy raises whatever it meets.
     except Exception as error:
-        raise TransformError(f"{path}: not a readable .npy file ({error})") from error
-    raise TransformError(f"{path}: a transform is 4×4 real numbers, this array has shape {shape} of {kind}")
+        raise TransformError(f"{path}: cannot be read as a .npy file ({error})") from error
+    wanted = "a series of transforms is [T, 4, 4]" if series else "a transform is 4×4"
+    raise TransformError(f"{path}: cannot be read: {wanted} real numbers, this array has shape {shape} of {kind}")
 
 
 def write_itk(path: str | os.PathLike, matrix: np.ndarray) -> None:

@@ -1,9 +1,11 @@
 """What steering gains: a stack through a head that moves, by numbers that can be told without a model; and with it."""
 
 import csv
+import io
 
 import numpy as np
 import pytest
+from damaged import arrays
 from scipy.spatial.transform import Rotation
 
 from E3PoseLib import PoseEstimator, load_model
@@ -20,6 +22,12 @@ BALL = np.argwhere(np.linalg.norm(np.indices((31, 31, 31)) - 15, axis=0) <= 15) 
 """Points of a brain of 30 mm radius, 2 mm apart."""
 
 MODEL = resources() / "Models" / "default.safetensors"
+
+
+def saved(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
 
 
 def turned(degrees, axis="x", shift=(0.0, 0.0, 0.0)) -> np.ndarray:
@@ -151,6 +159,31 @@ def test_a_file_of_no_poses_is_refused_in_words(content, tmp_path, capsys):
     flags = ["-o", str(tmp_path / "out"), "--model", "none", "--trajectory", str(tmp_path / "poses.npy"), "--tr", "2"]
     assert simulate_steering.main(flags) == 2
     assert "poses.npy: cannot be read" in capsys.readouterr().err
+
+
+DAMAGED = arrays() | {"broken zip": b"PK\x03\x04broken", "series of complex": saved(np.stack([np.eye(4) * 1j] * 3))}
+
+
+@pytest.mark.parametrize("kind", sorted(DAMAGED))
+@pytest.mark.filterwarnings("error::numpy.exceptions.ComplexWarning")
+def test_what_is_no_array_of_poses_is_told_in_words(kind, tmp_path, monkeypatch, capsys):
+    (tmp_path / "wrong.npy").write_bytes(DAMAGED[kind])
+    flags = ["-o", str(tmp_path / "out"), "--model", "none"]
+    assert simulate_steering.main([*flags, "--trajectory", str(tmp_path / "wrong.npy"), "--tr", "2"]) == 2
+    assert capsys.readouterr().err.startswith(f"simulate_steering: {tmp_path / 'wrong.npy'}: ")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(simulate_steering, "PoseEstimator", lambda *_: None)
+    scan = f"{resources() / 'SampleData' / 'SyntheticFetalEPI'}.nii.gz"
+    flags[-1] = str(MODEL)
+    assert simulate_steering.main([*flags, "--scan", scan, "--pose", str(tmp_path / "wrong.npy")]) == 2
+    assert capsys.readouterr().err.startswith(f"simulate_steering: {tmp_path / 'wrong.npy'}: ")
+
+
+def test_a_damaged_table_of_doubts_is_told_in_words(tmp_path):
+    np.save(tmp_path / "own_poses.npy", np.stack([np.eye(4)] * 3))
+    (tmp_path / "own_motion.tsv").write_bytes(b"trans_x\tdoubtful\n\xff\t0\n")
+    with pytest.raises(DatasetError, match=r"own_motion\.tsv: cannot be read"):
+        simulate_steering._believed(tmp_path / "own_poses.npy")
 
 
 def test_whole_numbers_are_poses_too(tmp_path):
