@@ -16,6 +16,9 @@ from .anatomy.label_map_brain import read_label_maps
 from .kinds import KINDS
 from .kinds.kind import Kind, Wanted
 
+MARGIN = 0.001
+"""Fraction by which a scan's longest edge stays within what a scan may have."""
+
 
 @dataclass(frozen=True)
 class SyntheticScan:
@@ -101,9 +104,6 @@ class FetalHeadGenerator:
             raise ValueError(f"shape {tuple(shape)}: give three numbers of voxels, at least 16 and at most 512 each")
         if spacing is not None and not 0.5 <= spacing <= 10:
             raise ValueError(f"spacing {spacing} mm: give 0.5 to 10 mm")
-        if shape is not None and spacing is not None and not EXTENT_MM[0] <= max(shape) * spacing <= EXTENT_MM[1]:
-            low, high = EXTENT_MM
-            raise ValueError(f"shape {tuple(shape)} of {spacing} mm: give {low:g} to {high:g} mm as the longest edge")
         if field not in ("uterus", "head"):
             raise ValueError(f"field {field!r}: give 'uterus' or 'head'")
         if age_range and not AGE_RANGE_WEEKS[0] <= age_range[0] <= age_range[1] <= AGE_RANGE_WEEKS[1]:
@@ -114,6 +114,8 @@ class FetalHeadGenerator:
         unknown = sorted(shares.keys() - KINDS.keys())
         if unknown or not all(share > 0 for share in shares.values()) or not isfinite(sum(shares.values())):
             raise ValueError(f"kinds {shares}: give some of {', '.join(KINDS)}, each with a finite share above 0")
+        for name in shares if shape is not None else ():
+            _check_edges(shape, spacing, KINDS[name])
         self.seed, self.age_range = seed, age_range
         self.wanted = Wanted(shape, spacing, field, motion)
         self._kinds = [KINDS[name] for name in shares]
@@ -156,6 +158,20 @@ class FetalHeadGenerator:
         distance = np.array([abs(map_age - age_weeks) for map_age, _ in self._label_maps])
         weights = np.exp(-((distance - distance.min()) ** 2) / (2 * 2.0**2))
         return self._label_maps[rng.choice(len(weights), p=weights / weights.sum())][1]
+
+
+def _check_edges(shape: Sequence[int], spacing: float | None, kind: Kind) -> None:
+    """Refuse a grid that no scan of that kind may have, or not every one."""
+    spacings = kind.spacings if spacing is None else ([spacing] * 3, [spacing] * 3)
+    shortest, longest = (max(np.multiply(shape, one)) for one in spacings)
+    low, high = EXTENT_MM
+    # The matrix in the file is rounded.
+    if not low * (1 + MARGIN) <= shortest <= longest <= high * (1 - MARGIN):
+        edge = f"{shortest:g} mm" if spacing is not None else f"{shortest:g} to {longest:g} mm"
+        raise ValueError(
+            f"shape {tuple(shape)}: the longest edge of {kind.name} would have {edge}; give "
+            f"more than {low:g} and less than {high:g} mm, by other numbers of voxels or another spacing"
+        )
 
 
 def _store(image, labels, voxel_to_ras, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

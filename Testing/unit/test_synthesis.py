@@ -218,8 +218,13 @@ def test_slices_of_one_pass_agree_and_passes_differ():
         ({"shape": (8, 64, 64)}, "at least 16"),
         ({"shape": (64, 64, 9999)}, "at most 512"),
         ({"spacing": 0.1}, "spacing 0.1 mm"),
-        ({"shape": (110, 16, 16), "spacing": 10.0}, "give 20 to 1000 mm as the longest edge"),
-        ({"shape": (16, 16, 16), "spacing": 0.5}, "give 20 to 1000 mm as the longest edge"),
+        ({"shape": (110, 16, 16), "spacing": 10.0}, "have 1100 mm; give more than 20 and less than 1000 mm"),
+        ({"shape": (16, 16, 16), "spacing": 0.5}, "have 8 mm; give more than 20 and less than 1000 mm"),
+        ({"shape": (20, 20, 20), "spacing": 1.0}, "have 20 mm; give more than 20 and less than 1000 mm"),
+        ({"shape": (500, 16, 16), "spacing": 2.0}, "have 1000 mm; give more than 20 and less than 1000 mm"),
+        ({"shape": (512, 16, 16)}, "longest edge of epi would have 1024 to 2048 mm"),
+        ({"shape": (16, 16, 176)}, "longest edge of epi would have 352 to 1056 mm"),
+        ({"shape": (16,) * 3, "kinds": {"epi": 1, "brain-only": 1}}, r"of brain-only would have 8 to 17\.6 mm"),
         ({"field": "arm"}, "'uterus' or 'head'"),
         ({"age_range": (10, 20)}, "age range"),
         ({"age_range": (30, 25)}, "youngest first"),
@@ -229,6 +234,12 @@ def test_slices_of_one_pass_agree_and_passes_differ():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         FetalHeadGenerator(**arguments)
+
+
+def test_a_scan_little_longer_than_the_least_is_made():
+    scan = FetalHeadGenerator(seed=1, shape=(16, 16, 21), spacing=1.0, field="head")(0)
+    edges = np.linalg.norm(scan.voxel_to_ras[:3, :3], axis=0) * scan.image.shape
+    assert sorted(edges) == pytest.approx([16, 16, 21])
 
 
 def test_brain_folder_is_checked(tmp_path):
@@ -360,7 +371,13 @@ def test_a_series_that_was_cut_off_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--n", "0"], ["--n", "1", "--workers", "99999"], ["--n", "1", "--age", "5", "9"]]
+    "arguments",
+    [
+        ["--n", "0"],
+        ["--n", "1", "--workers", "99999"],
+        ["--n", "1", "--age", "5", "9"],
+        ["--n", "1", "--size", "16", "16", "16", "--kinds", "brain-only"],
+    ],
 )
 def test_bad_command_lines_are_refused(arguments, tmp_path, capsys):
     from E3PoseTraining.synthesize import main

@@ -18,6 +18,7 @@ class EpiScout(Acquired):
     name = "epi"
     ages = (20.0, 38.0)
     displacement = (0.0, 2.0)
+    spacings = (2.0, 2.0, 2.0), (4.0, 4.0, 6.0)
 
     def draw_atrium(self, rng: np.random.Generator) -> None:
         """As the brains have it: scouts were made before that could be said, and stay what they were."""

@@ -82,6 +82,11 @@ class Kind(ABC):
     ages: tuple[float, float]
     enlarged_ventricles: float
 
+    @property
+    @abstractmethod
+    def spacings(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        """Smallest and largest voxel size in mm, slices last, where the caller gives none."""
+
     def draw_age(self, bounds: tuple[float, float] | None, rng: np.random.Generator) -> float:
         """Weeks, within the caller's bounds where there are any."""
         return float(rng.uniform(*(bounds or self.ages)))

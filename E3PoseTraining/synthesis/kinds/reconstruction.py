@@ -52,6 +52,11 @@ class Reconstruction(Kind):
     enlarged_ventricles: float = 0.2
     islands: float = 0.15
 
+    @property
+    def spacings(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        smallest, largest = self.spacing
+        return (smallest, smallest, smallest), (largest, largest, largest)
+
     def make(self, age_weeks: float, draw_brain: DrawBrain, wanted: Wanted, rng: np.random.Generator) -> Made:
         contrast = draw_one_of(self.sequences, rng)
         spacing = rng.uniform(*self.spacing) if wanted.spacing is None else wanted.spacing

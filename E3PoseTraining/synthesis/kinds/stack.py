@@ -60,6 +60,14 @@ class Stack(Acquired):
     cut: float = 0.15
     artifacts: Artifacts = field(default_factory=Artifacts)
 
+    @property
+    def spacings(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        smallest, largest = (
+            (in_plane, in_plane, max(through, in_plane))
+            for in_plane, through in zip(self.in_plane, self.thickness, strict=True)
+        )
+        return smallest, largest
+
     def draw_contrast(self, rng: np.random.Generator) -> Contrast:
         return draw_one_of(self.sequences, rng)
 

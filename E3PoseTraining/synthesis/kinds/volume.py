@@ -18,6 +18,11 @@ LARGEST_VOLUME = 2_500_000
 class Volume(Stack):
     """A three-dimensional scan: cubic voxels, nothing moves from slice to slice; mostly late in gestation."""
 
+    @property
+    def spacings(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        smallest, largest = self.in_plane
+        return (smallest, smallest, smallest), (largest, largest, largest)
+
     def draw_age(self, bounds: tuple[float, float] | None, rng: np.random.Generator) -> float:
         low, high = bounds or self.ages
         return float(rng.uniform(np.clip(31, low, high) if rng.random() < 0.6 else low, high))

@@ -209,12 +209,22 @@ def test_a_brain_alone_fills_a_grid_that_is_smaller_than_it():
         assert (generator(index).labels == 1).mean() > 0.9
 
 
+@pytest.mark.parametrize("name", sorted(set(KINDS) - {"brain-only"}))
+def test_voxels_lie_within_what_a_kind_says_of_them_and_reach_it(name):
+    kind, rng = KINDS[name], np.random.default_rng(3)
+    drawn = np.array([kind.draw_spacing(Wanted(), rng) for _ in range(2000)])
+    smallest, largest = np.array(kind.spacings)
+    assert (drawn >= smallest).all() and (drawn <= largest).all()
+    assert (drawn.min(axis=0) < 1.1 * smallest).all() and (drawn.max(axis=0) > 0.95 * largest).all()
+
+
 def test_reconstructions_are_fine():
     kind, rng, spacings = KINDS["brain-only"], np.random.default_rng(0), []
     for _ in range(3):
         made = kind.make(19.0, lambda age, rng: ParametricBrain(), Wanted(), rng)
         spacings.append(np.linalg.norm(made.voxel_to_ras[:3, :3], axis=0))
         assert spacings[-1].min() >= 0.5 and spacings[-1].max() <= 1.1
+        assert kind.spacings == ((0.5, 0.5, 0.5), (1.1, 1.1, 1.1))
         assert np.ptp(spacings[-1]) < 1e-9
     assert len({round(s[0], 6) for s in spacings}) == 3
 
