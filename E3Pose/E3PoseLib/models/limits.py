@@ -47,8 +47,8 @@ _WEIGHTS_BY_LMAX = {1: 128, 2: 168, 3: 178, 4: 180, 5: 180, 6: 180}
 each pair of irreps and each harmonic up to lmax that couples them; irreps of order 2 are coupled by none beyond 4."""
 
 _MOST_SEEN = 64 * 64**3
-"""Voxels of all views of a head, which a rotation network sees at once: 8 views of 96 voxels an edge, less than half of
-it, take 10 s and 1.8 GB; 64 views of 128 took minutes and more than 4 GB."""
+"""Voxels of all views of a head, which a rotation network sees at once. At the most, 8 views of 128 voxels an edge, the
+bundled networks took 200 s for a scan on one core, and 8 GB."""
 
 _WEIGHTS_TO_SPARE = 100_000
 _SEGMENTATION_EDGE = (8, 256)
