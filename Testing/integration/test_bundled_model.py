@@ -183,12 +183,19 @@ def test_what_surrounds_a_scan_changes_nothing(estimator):
         assert degrees < 0.1 and mm < 0.1
 
 
-@pytest.mark.parametrize("factor", [0.6, 1.6])
-def test_a_wrong_distance_of_slices_is_told_by_the_form_of_the_brain(factor, estimator):
-    """As of a file that has the thickness of slices, without their gap, in its place."""
+@pytest.mark.parametrize(("factor", "cut"), [(0.6, False), (1.6, False), (1.6, True)])
+def test_a_wrong_distance_of_slices_is_told_by_the_form_of_the_brain(factor, cut, estimator):
+    """As of a file that has the thickness of slices, without their gap, in its place; of a brain that is cut, too."""
     scan = read_volume(SAMPLE)
-    scale = np.where(np.arange(3) == np.argmax(scan.spacing), factor, 1)
-    estimate = estimator.estimate(replace(scan, voxel_to_ras=scan.voxel_to_ras @ np.diag([*scale, 1])))
+    across = int(np.argmax(scan.spacing))
+    scale = np.where(np.arange(3) == across, factor, 1)
+    array = scan.array
+    if cut:
+        in_plane = (across + 1) % 3
+        brain = np.argwhere(estimator.estimate(scan).mask)[:, in_plane]
+        array = array.take(np.arange(int(np.quantile(brain, 0.98))), in_plane)
+    estimate = estimator.estimate(replace(scan, array=array, voxel_to_ras=scan.voxel_to_ras @ np.diag([*scale, 1])))
+    assert (estimate.confidence.border_share > 0.05) == cut
     assert estimate.confidence.stretched_by == pytest.approx(factor, rel=0.15)
     assert estimate.confidence.level != "high"
     assert any("the distance of the slices" in sentence for sentence in estimate.warnings)

@@ -23,7 +23,7 @@ from .trust.ghosts import is_ghost
 from .trust.proportions import stretched_by
 from .views import assemble_rotation, average_with_places
 
-MOSTLY_SEEN = 0.05
+MOSTLY_SEEN = 0.2
 """A brain of whose outline the end of the scan cuts less than this has the proportions of the whole."""
 
 LEAST_CONCENTRATION = 0.8
