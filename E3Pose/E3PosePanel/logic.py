@@ -63,9 +63,9 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
         """
         self.checkPackages()
         scan = self.readScan(volumeNode, transformNode)
-        session, arguments = self._warmSession(), {"model": str(model)}
-        estimate = session.estimate(scan.volume, arguments, progress=progress, **options)
-        summary = session.summary(estimate, arguments, scan.file, **options)
+        session = self._warmSession()
+        estimate = session.estimate(scan.volume, {"model": str(model)}, progress=progress, **options)
+        summary = session.summary(estimate, scan.file, **options)
         self.writeEstimate(scan, summary, estimate.mask, direction, transformNode, segmentationNode)
         return estimate
 

@@ -110,8 +110,6 @@ class PrescriptionSection:
         if mrml.has_left_scanner(transform):
             level = "low"
             sentences.append(_("the scan got other coordinates since its pose was estimated: the scanner has its own"))
-        elif mrml.is_changed_since_read(volume):
-            sentences.append(mrml.CHANGED_SINCE_READ)
         if volume.GetTransformNodeID():
             sentences.append(_("the scan sits under a transform; the numbers are those of the scan without it"))
         return level, sentences, ofFile

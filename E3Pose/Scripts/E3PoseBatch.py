@@ -33,11 +33,15 @@ SUFFIXES = (*NIFTI, ".hdr", ".img.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz",
 
 
 class SlicerScans:
-    """The scans of a batch, each read into an empty scene by Slicer's own readers."""
+    """The scans of a batch, each read into an empty scene by Slicer's own readers.
+
+    ``model`` is the `Settings.model` of the batch.
+    """
 
     def __init__(self):
         self.node = None
         self.scan = None
+        self.model = ""
 
     @interrupts_wait()
     def read(self, task):
@@ -67,7 +71,8 @@ class SlicerScans:
         parameters = logic.getParameterNode()
         transform, segmentation = (logic.addOutput(kind, self.node) for kind in (TRANSFORM, SEGMENTATION))
         file = self.scan.file
-        result = {**summarise(estimate), "coordinates": other_coordinates(Path(file)) if file else None}
+        coordinates = other_coordinates(Path(file)) if file else None
+        result = {**summarise(estimate), "coordinates": coordinates, "settings": {"model": self.model}}
         logic.writeEstimate(self.scan, result, estimate.mask, mrml.ALIGN_VOLUME, transform, segmentation)
         mrml.show_mask(segmentation, in_slices=True, in_3d=True)
         before = mrml.open_on_head(slicer.mrmlScene, self.node, mrml.head_pose(transform))
@@ -133,6 +138,8 @@ def run(chosen: argparse.Namespace) -> int:
         reslice_spacing=chosen.save_resliced,
         model_file=estimators.file_hash,
     )
+
+    scans.model = settings.model
 
     def tell(task, failed) -> None:
         print(f"{task.name}: {'done' if failed is None else failed.in_words()}", flush=True)

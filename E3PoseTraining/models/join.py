@@ -58,7 +58,8 @@ def write_model(
     files = {part: file for part, file in files.items() if file is not None}
     networks, architectures, headers = zip(*(read_network(file, part) for part, file in files.items()), strict=True)
     sources = [f"{file} ({part})" for part, file in files.items()]
-    settings = joined_settings(headers, sources, {field: f"--{flag}" for field, flag in MUST_AGREE.items()})
+    flags = {field: f"--{flag}" for field, flag in MUST_AGREE.items()}
+    settings = joined_settings(dict(zip(files, headers, strict=True)), sources, flags)
     header = ModelHeader(
         name=path.stem,
         description=f"Trained by E3PoseTraining: {' and '.join(file.name for file in files.values())}.",

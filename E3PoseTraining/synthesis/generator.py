@@ -16,7 +16,7 @@ from .anatomy.label_map_brain import read_label_maps
 from .kinds import KINDS
 from .kinds.kind import Kind, Wanted
 
-MARGIN = 0.001
+MARGIN = 0.0001
 """Fraction by which a scan's longest edge stays within what a scan may have."""
 
 
@@ -164,13 +164,13 @@ def _check_edges(shape: Sequence[int], spacing: float | None, kind: Kind) -> Non
     """Refuse a grid that no scan of that kind may have, or not every one."""
     spacings = kind.spacings if spacing is None else ([spacing] * 3, [spacing] * 3)
     shortest, longest = (max(np.multiply(shape, one)) for one in spacings)
-    low, high = EXTENT_MM
     # The matrix in the file is rounded.
-    if not low * (1 + MARGIN) <= shortest <= longest <= high * (1 - MARGIN):
+    low, high = EXTENT_MM[0] * (1 + MARGIN), EXTENT_MM[1] * (1 - MARGIN)
+    if not low <= shortest <= longest <= high:
         edge = f"{shortest:g} mm" if spacing is not None else f"{shortest:g} to {longest:g} mm"
         raise ValueError(
             f"shape {tuple(shape)}: the longest edge of {kind.name} would have {edge}; give "
-            f"more than {low:g} and less than {high:g} mm, by other numbers of voxels or another spacing"
+            f"{low:g} to {high:g} mm, by other numbers of voxels or another spacing"
         )
 
 

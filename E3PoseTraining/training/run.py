@@ -292,7 +292,7 @@ def check_partner(options: argparse.Namespace) -> None:
         if getattr(options, flag, None):
             *_, header = read_network(Path(getattr(options, flag)), part)
             for field, name in MUST_AGREE.items():
-                ours, theirs = getattr(options, name), (header or OF_OFFICIAL).get(field)
+                ours, theirs = getattr(options, name), (header or OF_OFFICIAL[part]).get(field)
                 if theirs not in (None, ours):
                     raise ModelError(
                         f"{getattr(options, flag)} was trained with --{name} {theirs}, not {ours}; a model needs one."

@@ -1,5 +1,6 @@
 """Fixtures of the tests in the stand-in for Slicer; they skip, with the reason, where it cannot run."""
 
+import copy
 import json
 import os
 import sys
@@ -111,12 +112,14 @@ def estimates(installed_model) -> Callable:
             found = session.track(volume, model, series, **options)
             if found.estimate is None:
                 raise found.error
-            summary = session.summary(found.estimate, model, **options)
+            summary = session.summary(found.estimate, **options)
             return {**summary, "marks": list(found.marks)}, found.estimate.mask
         asked = json.dumps([model, options, volume.voxel_to_ras.tolist(), hash(volume.array.tobytes())])
         if asked not in known:
-            known[asked] = session.estimate(volume, model, **options)
-        return session.summary(known[asked], model, **options), known[asked].mask
+            estimate = session.estimate(volume, model, **options)
+            known[asked] = session.summary(estimate, **options), estimate.mask
+        summary, mask = known[asked]
+        return copy.deepcopy(summary), mask
 
     return answer
 

@@ -59,19 +59,21 @@ def test_thresholds_replace_those_of_the_model_for_one_estimate(small_model_file
     strict = session.estimate(head, model, "cpu", thresholds=[0.5, 0.9999])
     assert strict.mask.sum() < usual.mask.sum()
     settings = {"model": load_model(small_model_file).identity, "device": "cpu", "thresholds": [0.5, 0.9999]}
-    assert session.summary(strict, model, device="cpu", thresholds=[0.5, 0.9999])["settings"] == settings
-    assert session.estimate(head, model, "cpu").mask.sum() == usual.mask.sum()
+    assert session.summary(strict, device="cpu", thresholds=np.array([0.5, 0.9999]))["settings"] == settings
+    again = session.estimate(head, model, "cpu", thresholds=None)
+    assert again.mask.sum() == usual.mask.sum()
+    assert "thresholds" not in session.summary(again, device="cpu", thresholds=None)["settings"]
 
 
 def test_a_summary_tells_whose_coordinates_those_of_the_file_are(small_model_file, head, tmp_path):
     session, model = Session(), {"model": str(small_model_file)}
     estimate = session.estimate(head, model, "cpu")
-    assert session.summary(estimate, model)["coordinates"] is None
+    assert session.summary(estimate)["coordinates"] is None
     for code, told in ((1, None), (4, "by its sform code 4 its coordinates are those of the MNI's atlas")):
         image = nib.Nifti1Image(head.array, head.voxel_to_ras)
         image.set_sform(head.voxel_to_ras, code)
         image.to_filename(tmp_path / "scan.nii")
-        assert session.summary(estimate, model, str(tmp_path / "scan.nii"))["coordinates"] == told
+        assert session.summary(estimate, str(tmp_path / "scan.nii"))["coordinates"] == told
 
 
 def test_a_full_graphics_card_hands_over_to_the_processor(small_model_file, head, monkeypatch):

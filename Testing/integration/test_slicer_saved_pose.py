@@ -105,29 +105,6 @@ def test_a_pose_of_another_image_is_saved_with_that_word(estimated, scan_node, t
     assert "not of the image shown" in saved(estimated, tmp_path)["changes"][0]
 
 
-def test_a_scan_that_was_changed_since_its_file_was_read_is_told(panel, scene, estimate_at_once, tmp_path):
-    import slicer
-
-    from .conftest import add_phantom
-
-    file = str(tmp_path / "scan.nrrd")
-    assert slicer.util.saveNode(add_phantom(scene, "scan", step=3), file)
-    for is_hardened in (False, True):
-        scene.Clear(0)
-        scan = slicer.util.loadVolume(file)
-        if is_hardened:
-            put_under(scene, scan, MOVED)
-            scan.HardenTransform()
-        panel.enter()
-        panel.ui.inputVolumeSelector.setCurrentNode(scan)
-        estimate_at_once()
-        panel.ui.prescriptionCollapsibleButton.collapsed = False
-        panel.ui.stackFieldOfViewSpinBox.value = 500.0
-        changes = saved(panel, tmp_path, f"pose-{is_hardened}")["changes"]
-        assert [change[:46] for change in changes] == ["the scan was changed since its file was read: "] * is_hardened
-        assert ("since its file was read" in panel.ui.prescriptionText.plainText) == is_hardened
-
-
 def test_a_pose_whose_scan_has_lost_its_voxels_can_be_corrected(app, estimated, scan_node):
     """As in a scene whose file of the scan is gone."""
     from E3PoseLib import mrml

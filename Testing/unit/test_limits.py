@@ -35,6 +35,20 @@ def test_a_number_is_needed_for_every_block_and_a_harmonic_that_turns_with_the_h
     assert problem_of_e3cnn({"lmax": 0}) == "lmax 0 is no whole number from 1 to 6"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"n_radial": 1}, "n_radial 1 is no whole number from 2 to 16"),
+        ({"kernel_size": 1}, "kernel_size 1 is no whole number from 3 to 9"),
+        ({"kernel_size": 4}, "kernel_size 4 is even"),
+    ],
+)
+def test_a_kernel_that_no_network_can_have_is_refused(arguments, words):
+    assert problem_of_e3cnn(arguments) == words
+    with pytest.raises((ValueError, IndexError)):
+        E3CNN(**{"kernel_size": 3, **arguments})
+
+
 @pytest.mark.parametrize(("network_class", "problem_of"), [(UNet, problem_of_unet), (E3CNN, problem_of_e3cnn)])
 def test_every_argument_is_known_and_no_other_and_a_tensor_is_none(network_class, problem_of):
     arguments = {name: one.default for name, one in inspect.signature(network_class).parameters.items()}

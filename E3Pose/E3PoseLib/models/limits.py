@@ -19,8 +19,8 @@ _UNET: dict[str, tuple[tuple[type, ...], float, float]] = {
 }
 _E3CNN: dict[str, tuple[tuple[type, ...], float, float]] = {
     "n_levels": (WHOLE, 0, 6),
-    "kernel_size": (WHOLE, 1, 9),
-    "n_radial": (WHOLE, 1, 16),
+    "kernel_size": (WHOLE, 3, 9),
+    "n_radial": (WHOLE, 2, 16),  # they lie at even distances
     "lmax": (WHOLE, 1, 6),  # scalars alone have no axes
 }
 _UNET_NAMES = {*_UNET, "activation"}
@@ -80,6 +80,8 @@ def problem_of_e3cnn(arguments: Any, n_weights: int | None = None) -> str:
     problem = _unknown(arguments, _E3CNN_NAMES) or _out_of_range(arguments, _E3CNN)
     if problem:
         return problem
+    if arguments.get("kernel_size", 3) % 2 == 0:
+        return f"kernel_size {arguments['kernel_size']} is even"
     for name in _SWITCHES:
         if not isinstance(arguments.get(name, False), bool):
             return f"{name} {arguments[name]!r:.60} is neither true nor false"

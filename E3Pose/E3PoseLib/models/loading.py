@@ -82,7 +82,8 @@ def import_official(unet: str | os.PathLike, e3cnn: str | os.PathLike, **changes
     """
     segmentation, segmentation_weights, unet_settings = import_unet(unet, "segmentation")
     rotation, rotation_weights, e3cnn_settings = import_e3cnn(e3cnn, "rotation")
-    settings = joined_settings((unet_settings, e3cnn_settings), (str(unet), str(e3cnn)))
+    of_each = {"segmentation": unet_settings, "rotation": e3cnn_settings}
+    settings = joined_settings(of_each, (str(unet), str(e3cnn)))
     segmentation |= changes.pop("segmentation", {})
     rotation |= changes.pop("rotation", {})
     for path, problem in ((unet, problem_of_unet(segmentation)), (e3cnn, problem_of_e3cnn(rotation))):

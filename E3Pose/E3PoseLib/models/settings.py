@@ -21,9 +21,8 @@ SETTINGS = {
 }
 """Of each network of a model: the fields of a `ModelHeader` that it is trained with."""
 
-
-OF_OFFICIAL = {"spacing_mm": ModelHeader.spacing_mm, "clip_fraction": ModelHeader.clip_fraction}
-"""What every network is trained with, as the official program has it: stands for a file that tells no settings."""
+OF_OFFICIAL = {part: {name: getattr(ModelHeader, name) for name in names} for part, names in SETTINGS.items()}
+"""The same as the official program has them, which stand for a file that tells no settings."""
 
 
 def check_settings(path: str | os.PathLike, part: str | None, settings: Any) -> dict[str, Any]:
@@ -55,15 +54,15 @@ def check_settings(path: str | os.PathLike, part: str | None, settings: Any) -> 
 
 
 def joined_settings(
-    settings: Sequence[Mapping[str, Any]], sources: Sequence[str], names: Mapping[str, str] | None = None
+    settings: Mapping[str, Mapping[str, Any]], sources: Sequence[str], names: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """The settings of one model, from those of its networks, which must agree where several have one.
 
     Parameters
     ----------
-    settings : sequence of mapping
-        Of each network; fields may be missing. Without any, as in official files, a network was trained on voxels and
-        intensities as the official program has them.
+    settings : mapping of str to mapping
+        Of each network, by its key of `SETTINGS`; fields may be missing. Without any, as in official files, a network
+        was trained as the official program has it.
     sources : sequence of str
         What each is called in a message.
     names : mapping, optional
@@ -74,15 +73,15 @@ def joined_settings(
     ModelError
         If they disagree.
     """
-    for field in dict.fromkeys(name for one in settings for name in one):
+    for field in dict.fromkeys(name for one in settings.values() for name in one):
         having = {}
-        for source, one in zip(sources, settings, strict=True):
+        for source, (part, one) in zip(sources, settings.items(), strict=True):
             if field in one:
                 having[source] = one[field]
-            elif not one and field in OF_OFFICIAL:
-                having[f"{source} (which has no settings, so the official program's)"] = OF_OFFICIAL[field]
+            elif not one and field in OF_OFFICIAL[part]:
+                having[f"{source} (which has no settings, so the official program's)"] = OF_OFFICIAL[part][field]
         if len(set(having.values())) > 1:
             name = (names or {}).get(field, field)
             told = ", ".join(f"{source} {value}" for source, value in having.items())
             raise ModelError(f"the networks were trained with different {name}: {told}; one is needed.")
-    return {name: value for one in settings for name, value in one.items()}
+    return {name: value for one in settings.values() for name, value in one.items()}

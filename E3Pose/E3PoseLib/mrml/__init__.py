@@ -76,11 +76,9 @@ from E3PoseLib.mrml.review import (
 from E3PoseLib.mrml.saved_pose import saved_result
 from E3PoseLib.mrml.saved_views import open_on_head
 from E3PoseLib.mrml.scan import (
-    CHANGED_SINCE_READ,
     SCAN_EVENTS,
     Scan,
     check_volume_node,
-    is_changed_since_read,
     parent_id,
     read_scan,
     time_point,
@@ -139,7 +137,6 @@ from E3PoseLib.mrml.views import (
 __all__ = [
     "ALIGN_VOLUME",
     "BOX_CLASS",
-    "CHANGED_SINCE_READ",
     "CHECKED",
     "CONFIDENCE_ATTRIBUTE",
     "CORRECTED",
@@ -177,7 +174,6 @@ __all__ = [
     "head_in_upright",
     "head_pose",
     "holds_other_segments",
-    "is_changed_since_read",
     "is_compared",
     "is_edited_mask",
     "is_edited_pose",

@@ -17,7 +17,6 @@ from E3PoseLib.mrml.head_now import (
 from E3PoseLib.mrml.matrices import has_voxels, nearest_rigid
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
 from E3PoseLib.mrml.review import posed, told_result
-from E3PoseLib.mrml.scan import CHANGED_SINCE_READ, is_changed_since_read
 
 
 def saved_result(transform_node) -> dict:
@@ -69,6 +68,4 @@ def _world_to_file(transform_node) -> tuple[np.ndarray, list[str]]:
         sentences.append("the scan sits under a transform: the pose is in the scan's own coordinates, without it")
     if has_left_scanner(transform_node):
         sentences.append("the scan got other coordinates since its pose was estimated: the pose is in these")
-    elif is_changed_since_read(scan_node):
-        sentences.append(CHANGED_SINCE_READ)
     return to_scan, sentences

@@ -19,9 +19,6 @@ SCAN_EVENTS = (
 )
 """What a volume node invokes when it may have become another scan."""
 
-CHANGED_SINCE_READ = "the scan was changed since its file was read: its coordinates may be others than the file's"
-"""What is said of a pose in the coordinates of a volume that `is_changed_since_read`."""
-
 SAME_PLACE_MM = 0.01
 """A scan whose voxels lie within this of where they lay has not been moved."""
 
@@ -158,16 +155,6 @@ def dicom_modality(node) -> str:
         return ""
     attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
     return hierarchy.GetItemAttribute(item, attribute)
-
-
-def is_changed_since_read(node) -> bool:
-    """Whether a volume has other voxels or coordinates than its file, as after a transform was hardened on it.
-
-    Of volumes from DICOM nobody can tell: what reads them may set both itself.
-    """
-    storage = node.GetStorageNode()
-    is_from_file = storage is not None and bool(storage.GetFileName()) and not dicom_modality(node)
-    return is_from_file and bool(node.GetModifiedSinceRead())
 
 
 def parent_id(node) -> str | None:

@@ -46,15 +46,16 @@ class Session:
         self._identity, self._key = self._model.identity, key
         return self._model
 
-    def summary(self, estimate: PoseEstimate, model: dict, file: str | None = None, **options: Any) -> dict:
-        """`summarise` of an estimate by such a model, with what else is to be known of it.
+    def summary(self, estimate: PoseEstimate, file: str | None = None, **options: Any) -> dict:
+        """`summarise` of the estimate just made, with what else is to be known of it.
 
-        ``settings`` are the model's identity and these options, ``coordinates`` is what `other_coordinates` says of the
-        scan's file; None of a scan without one.
+        ``settings`` are the identity of the model that was loaded for it and these options, those of `estimate`;
+        ``coordinates`` is what `other_coordinates` says of the scan's file; None of a scan without one.
         """
-        self.model(model)
         coordinates = None if file is None else other_coordinates(Path(file))
-        settings = {"model": self._identity, **options}
+        settings = {"model": self._identity, **{name: one for name, one in options.items() if one is not None}}
+        if "thresholds" in settings:
+            settings["thresholds"] = [float(one) for one in settings["thresholds"]]
         return {**summarise(estimate), "coordinates": coordinates, "settings": settings}
 
     def estimate(

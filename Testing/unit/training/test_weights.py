@@ -8,7 +8,7 @@ import torch
 
 from E3PoseLib.errors import ModelError
 from E3PoseLib.models.loading import load_model
-from E3PoseLib.models.settings import SETTINGS
+from E3PoseLib.models.settings import SETTINGS, joined_settings
 from E3PoseLib.networks.unet.unet import UNet
 from E3PoseTraining.models.join import write_model
 from E3PoseTraining.models.weights import read_network, save_weights
@@ -105,3 +105,14 @@ def test_weights_alone_have_no_header(small_model, tmp_path):
     document = {"state_dict": weights, "architecture": small_model.header.segmentation}
     torch.save(document, tmp_path / "unet.ckpt")
     assert read_network(tmp_path / "unet.ckpt", "segmentation")[2] == {}
+
+
+@pytest.mark.parametrize("official", ["rotation", "brain_only"])
+def test_rotation_networks_of_other_crops_do_not_become_one_model(official):
+    """An official network, whose file has no settings, was made for crops of 64 voxels in one view."""
+    own = {"spacing_mm": 3.0, "rotation_edge": 24, "object_fraction": 0.6, "views": 8, "clip_fraction": 0.0}
+    settings = {"segmentation": {}, "rotation": own, "brain_only": own}
+    assert joined_settings(settings, ("a", "b", "c")) == own
+    words = r"different rotation_edge: .*which has no settings, so the official program's\) 64"
+    with pytest.raises(ModelError, match=words):
+        joined_settings({**settings, official: {}}, ("a", "b", "c"))

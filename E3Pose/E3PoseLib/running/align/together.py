@@ -153,7 +153,7 @@ def align_volumes(
     order = {index: place for place, index in enumerate(sorted(worth, key=lambda index: -worth[index].worth), 1)}
     results = {
         index: _aligned(
-            session.summary(estimates[index], model, files[index], **options),
+            session.summary(estimates[index], files[index], **options),
             placed[index],
             estimates[index].confidence.bounds_without_landmarks,
         )

@@ -133,7 +133,7 @@ class Tasks:
 
     def _answer(self, request: dict, estimate: PoseEstimate) -> dict:
         file = request["scans"][0]["file"]
-        summary = self._warm_session().summary(estimate, request["model"], file, **request["options"])
+        summary = self._warm_session().summary(estimate, file, **request["options"])
         return {**summary, **self._masks(request, [estimate.mask])}
 
     def _masks(self, request: dict, masks: Sequence[np.ndarray | None]) -> dict:
