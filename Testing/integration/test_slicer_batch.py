@@ -148,6 +148,8 @@ def test_a_saved_scene_opens_on_the_head(scans, panel, scene, tmp_path, run):
     assert panel.ui.inputVolumeSelector.currentNode() == scan
     right, anterior, superior = pose[:3, 3]
     assert panel.ui.positionLabel.text == f"R {right:.1f}   A {anterior:.1f}   S {superior:.1f} mm"
+    model = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))["settings"]["model"]
+    assert panel.ui.computedLabel.text.endswith(f" by {model}")
     assert panel.ui.standardPlanesButton.checked
     panel.ui.standardPlanesButton.click()
     assert scene.GetSingletonNode("Red", "vtkMRMLSliceNode").GetOrientation() == "Axial"
