@@ -77,6 +77,18 @@ def test_a_background_that_looks_even_is_made_even(background, way):
     assert dice_overlap(flat > flat.min(), there) > 0.95
 
 
+def test_a_brain_that_is_mostly_darker_than_its_background_keeps_its_dark_parts():
+    """They are no deeper than the swings of a spline, but much more."""
+    index = np.stack(np.meshgrid(*map(np.arange, brain().shape), indexing="ij"), axis=-1)
+    there = brain() > 0
+    blocks = (index // 6).sum(axis=-1) % 3
+    scan = np.where(there, np.where(blocks == 0, 200, 60), 95) + np.random.default_rng(0).normal(0, 0.1, there.shape)
+    flat = scan.astype(np.float32)
+    flatten_background(flat, VOXEL_ML)
+    assert dice_overlap(flat > flat.min(), there) > 0.95
+    np.testing.assert_array_equal(flat[there], scan[there].astype(np.float32))
+
+
 @pytest.mark.parametrize("noise", [0.0, 1.0, 5.0])
 def test_a_whole_scan_keeps_its_background(noise):
     """In air, in fluid with its noise, and with a brain that nothing was changed about."""

@@ -70,8 +70,10 @@ def flatten_background(array: np.ndarray, voxel_ml: float) -> None:
     uneven = float(np.median(np.abs(ends - background)))
     if background > most - AMID * (most - least) or uneven > EVEN * (most - least):
         return
-    # Else what is darker is swings about the brain's edge.
-    is_amid = background > least + AMID * (most - least)
+    # Else what is darker is swings about the brain's edge: neither deep nor much.
+    darker = np.count_nonzero(array < background - FAINT * (most - least))
+    brighter = np.count_nonzero(array > background + FRINGE * (most - least))
+    is_amid = background > least + AMID * (most - least) or darker > MOST_FAINT * brighter
     apart = np.abs(array - background) if is_amid else array - background
     furthest = float(apart.max())
     shown = apart > FRINGE * furthest
