@@ -64,15 +64,12 @@ class SlicerScans:
     @interrupts_wait()
     def save_scene(self, path, volume, estimate):
         """Write the scan with its pose and mask as a scene for Slicer, which opens on the head."""
-        from E3PoseLib.imaging.formats.nifti_orientation import other_coordinates
-        from E3PoseLib.running.summary import summarise
+        from E3PoseLib.running.summary import with_origin
 
         logic = E3PoseLogic()
         parameters = logic.getParameterNode()
         transform, segmentation = (logic.addOutput(kind, self.node) for kind in (TRANSFORM, SEGMENTATION))
-        file = self.scan.file
-        coordinates = other_coordinates(Path(file)) if file else None
-        result = {**summarise(estimate), "coordinates": coordinates, "settings": {"model": self.model}}
+        result = with_origin(estimate, self.scan.file, model=self.model)
         logic.writeEstimate(self.scan, result, estimate.mask, mrml.ALIGN_VOLUME, transform, segmentation)
         mrml.show_mask(segmentation, in_slices=True, in_3d=True)
         before = mrml.open_on_head(slicer.mrmlScene, self.node, mrml.head_pose(transform))

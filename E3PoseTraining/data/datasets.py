@@ -163,10 +163,10 @@ def load_sample(case: Case, spacing: float, n_classes: int) -> Sample:
         rotation = pose_rotation_from_axes(case.axes, image.voxel_to_ras)
         axes = torch.from_numpy(axes_from_pose(rotation, image.closest_canonical().voxel_to_ras))
     image, label = image.closest_canonical(), label.closest_canonical()
-    intensities, voxel_ml = image.intensities(), float(np.prod(image.spacing)) / 1000
-    flatten_background(intensities, voxel_ml)
+    intensities = image.intensities()
+    flatten_background(intensities, image.voxel_ml)
     array, grid_to_ras = resample_isotropic(rescale(intensities), image.voxel_to_ras, spacing)
-    if is_brain_only(intensities, voxel_ml):
+    if is_brain_only(intensities, image.voxel_ml):
         array, grid_to_ras, _ = with_surroundings(array, grid_to_ras, spacing)
     mask = nearest_on_grid(label.array.astype(np.uint8), label.voxel_to_ras, array.shape, grid_to_ras)
     if not (mask == OBJECT_LABEL).any():

@@ -14,7 +14,7 @@ from .anatomy.drawn_brain import ParametricBrain
 from .anatomy.growth import AGE_RANGE_WEEKS
 from .anatomy.label_map_brain import read_label_maps
 from .kinds import KINDS
-from .kinds.kind import Kind, Wanted
+from .kinds.kind import Kind, Wanted, cubic
 
 MARGIN = 0.0001
 """Fraction by which a scan's longest edge stays within what a scan may have."""
@@ -162,7 +162,7 @@ class FetalHeadGenerator:
 
 def _check_edges(shape: Sequence[int], spacing: float | None, kind: Kind) -> None:
     """Refuse a grid that no scan of that kind may have, or not every one."""
-    spacings = kind.spacings if spacing is None else ([spacing] * 3, [spacing] * 3)
+    spacings = kind.spacings if spacing is None else cubic((spacing, spacing))
     shortest, longest = (max(np.multiply(shape, one)) for one in spacings)
     # The matrix in the file is rounded.
     low, high = EXTENT_MM[0] * (1 + MARGIN), EXTENT_MM[1] * (1 - MARGIN)

@@ -136,7 +136,7 @@ def with_surroundings(
     margin = round(SURROUNDINGS_MM / spacing_mm)
     array, voxel_to_ras = crop_or_pad(array, voxel_to_ras, tuple(n + 2 * margin for n in array.shape))
     # Half of the intensities at its border: interpolation has spread these over two voxels.
-    shown = array > np.quantile(array[array > 0], 0.99) * GREY / 2
+    shown = array > np.quantile(array[array > 0], 0.99) * FRINGE
     depth, growth = round(DEPTH_MM / spacing_mm), round(GROWTH_MM / spacing_mm)
     core = largest_components(ndimage.binary_erosion(ndimage.binary_fill_holes(shown), iterations=depth))
     found = [ndimage.binary_dilation(one, iterations=growth, mask=shown) for one in core] or largest_components(shown)

@@ -97,6 +97,11 @@ class Volume:
         return voxel_sizes(self.voxel_to_ras)
 
     @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel in ml."""
+        return float(abs(np.linalg.det(self.voxel_to_ras[:3, :3]))) / 1000
+
+    @property
     def is_left_handed(self) -> bool:
         """Whether the voxel axes i, j, k form a left-handed frame."""
         return bool(np.linalg.det(self.voxel_to_ras[:3, :3]) < 0)

@@ -141,7 +141,7 @@ def prepare(
     oriented = volume if as_official else volume.closest_canonical()
     oriented = replace(oriented, array=oriented.intensities())
     if not as_official:
-        flatten_background(oriented.array, _voxel_ml(oriented))
+        flatten_background(oriented.array, oriented.voxel_ml)
         darken_fill(oriented.array)
     straight = oriented if as_official or oriented.has_orthogonal_axes else straighten(oriented)
     array = rescale(straight.array)
@@ -157,7 +157,7 @@ def prepare(
         tolerance=0.0 if as_official else GRID_TOLERANCE,
     )
     brain = None
-    shows_brain_only = is_brain_only(straight.array, _voxel_ml(straight)) if like is None else like.brain is not None
+    shows_brain_only = is_brain_only(straight.array, straight.voxel_ml) if like is None else like.brain is not None
     if not as_official and shows_brain_only:
         array, grid, brain = with_surroundings(array, grid, settings.spacing_mm)
     edges = settings.segmentation_edge or whole_multiple(array.shape, stride)
@@ -168,7 +168,3 @@ def prepare(
     if field_of_view is None:
         raise VolumeError(f"{volume.name}: the middle of the scan is empty; crop the scan to what it shows")
     return PreparedScan(volume, oriented, shown, array, grid, field_of_view, brain)
-
-
-def _voxel_ml(volume: Volume) -> float:
-    return float(abs(np.linalg.det(volume.voxel_to_ras[:3, :3]))) / 1000

@@ -46,9 +46,8 @@ def head_pose(transform_node) -> np.ndarray:
     """
     if not is_set(transform_node) or transform_node.GetAttribute(DIRECTION_ATTRIBUTE) is None:
         raise TransformError("no head pose: estimate the pose first, or select the transform that holds it")
-    scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
-    is_alone = scan_node is None or scan_node.GetImageData() is None
-    moved = np.eye(4) if is_alone else motion(noted_place(transform_node), scan_node)
+    scan_node = scan_with_voxels(transform_node)
+    moved = np.eye(4) if scan_node is None else motion(noted_place(transform_node), scan_node)
     pose = stored_pose(transform_node)
     if has_other_matrix(transform_node):
         if _went_along(transform_node, moved):
@@ -60,15 +59,21 @@ def head_pose(transform_node) -> np.ndarray:
             )
     if not is_rigid(pose):
         raise TransformError(f"transform '{transform_node.GetName()}' is no longer rigid: estimate the pose again")
-    return pose if is_alone else nearest_rigid(moved @ pose)
+    return pose if scan_node is None else nearest_rigid(moved @ pose)
+
+
+def scan_with_voxels(transform_node):
+    """The scan of a pose; None where it is gone, or has no voxels, as where the file that a scene names is gone."""
+    scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
+    return scan_node if scan_node is not None and has_voxels(scan_node) else None
 
 
 def is_edited_pose(transform_node) -> bool:
     """Whether a transform that `write_pose` has written was changed since, other than along with its scan."""
     if not has_other_matrix(transform_node):
         return False
-    scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
-    if scan_node is None or scan_node.GetImageData() is None:
+    scan_node = scan_with_voxels(transform_node)
+    if scan_node is None:
         return True
     try:
         return not _went_along(transform_node, motion(noted_place(transform_node), scan_node))
@@ -117,9 +122,8 @@ def has_left_scanner(transform_node) -> bool:
     """Whether the scan of a pose got other coordinates of its own since, as by hardening a transform: then they are the
     scanner's no longer.
     """
-    scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
-    then = noted_place(transform_node).get("to_parent")
-    if scan_node is None or then is None or scan_node.GetImageData() is None:
+    scan_node, then = scan_with_voxels(transform_node), noted_place(transform_node).get("to_parent")
+    if scan_node is None or then is None:
         return False
     return not np.allclose(then, voxel_to_parent(scan_node), atol=SAME_PLACE_MM)
 
@@ -175,9 +179,9 @@ def is_of_image_shown(transform_node) -> bool | None:
     """Whether the scan of a pose shows the voxels that the pose was estimated from; None where nobody can tell: of a
     pose without a scan, or written by an earlier version.
     """
-    scan_node, text = transform_node.GetNodeReference(VOLUME_REFERENCE), transform_node.GetAttribute(PLACE_ATTRIBUTE)
+    scan_node, text = scan_with_voxels(transform_node), transform_node.GetAttribute(PLACE_ATTRIBUTE)
     then = None if text is None else json.loads(text).get("voxels")
-    if then is None or scan_node is None or not has_voxels(scan_node):
+    if then is None or scan_node is None:
         return None
     return fingerprint(scan_node) == then
 
@@ -187,8 +191,8 @@ def note_image_shown(transform_node) -> None:
 
     The image that it was estimated from is kept, see `note_image_estimated`.
     """
-    scan_node, text = transform_node.GetNodeReference(VOLUME_REFERENCE), transform_node.GetAttribute(PLACE_ATTRIBUTE)
-    if text is None or scan_node is None or not has_voxels(scan_node):
+    scan_node, text = scan_with_voxels(transform_node), transform_node.GetAttribute(PLACE_ATTRIBUTE)
+    if text is None or scan_node is None:
         return
     shown, noted = time_point(scan_node), json.loads(text)
     noted.setdefault("estimated_from", {name: noted.get(name) for name in ("voxels", "time_point")})

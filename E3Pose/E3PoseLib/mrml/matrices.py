@@ -6,6 +6,9 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from E3PoseLib.errors import TransformError
+from E3PoseLib.imaging.geometry import check_rigid
+
 LOOKED_AT = 2**16
 """Voxels in a fingerprint: so many are looked at in some milliseconds, however large the volume."""
 
@@ -34,9 +37,12 @@ def nearest_rigid(matrix: np.ndarray) -> np.ndarray:
 
 
 def is_rigid(matrix: np.ndarray) -> bool:
-    """Whether the linear part of a 4x4 matrix neither scales nor shears nor mirrors."""
-    linear = matrix[:3, :3]
-    return np.allclose(linear.T @ linear, np.eye(3), atol=1e-4) and bool(np.linalg.det(linear) > 0)
+    """Whether a 4x4 matrix neither scales nor shears nor mirrors, see `check_rigid`."""
+    try:
+        check_rigid(matrix)
+    except TransformError:
+        return False
+    return True
 
 
 def is_set(node) -> bool:

@@ -12,9 +12,9 @@ from E3PoseLib.mrml.head_now import (
     note_image_estimated,
     note_image_shown,
     noted_place,
+    scan_with_voxels,
 )
-from E3PoseLib.mrml.matrices import has_voxels, is_rigid, nearest_rigid, to_vtk
-from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
+from E3PoseLib.mrml.matrices import is_rigid, nearest_rigid, to_vtk
 from E3PoseLib.mrml.pose import (
     ALIGN_VOLUME,
     DIRECTION_ATTRIBUTE,
@@ -88,9 +88,8 @@ def correct_pose(transform_node, canonical_to_world: np.ndarray) -> None:
     """
     result = read_result(transform_node)
     estimated = _estimate_of(result)
-    scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
-    is_alone = scan_node is None or not has_voxels(scan_node)
-    moved = np.eye(4) if is_alone else motion(noted_place(transform_node), scan_node)
+    scan_node = scan_with_voxels(transform_node)
+    moved = np.eye(4) if scan_node is None else motion(noted_place(transform_node), scan_node)
     # Handles that are dragged long leave rounding, a scaled scan its size.
     pose = nearest_rigid(np.linalg.inv(moved) @ canonical_to_world)
     result["review"] = {"state": CORRECTED, **_difference(pose, estimated), "estimated": estimated}

@@ -11,10 +11,11 @@ from E3PoseLib.mrml.head_now import (
     is_edited_pose,
     motion,
     noted_place,
+    scan_with_voxels,
     why_of_another_image,
     world_to_scan,
 )
-from E3PoseLib.mrml.matrices import has_voxels, nearest_rigid
+from E3PoseLib.mrml.matrices import nearest_rigid
 from E3PoseLib.mrml.outputs import VOLUME_REFERENCE
 from E3PoseLib.mrml.review import posed, told_result
 
@@ -31,9 +32,8 @@ def saved_result(transform_node) -> dict:
     """
     pose, result = head_pose(transform_node), told_result(transform_node)
     to_scan, changes = _world_to_file(transform_node)
-    scan_node = transform_node.GetNodeReference(VOLUME_REFERENCE)
-    is_movable = scan_node is not None and has_voxels(scan_node)
-    carry = to_scan @ motion(noted_place(transform_node), scan_node) if is_movable else to_scan
+    scan_node = scan_with_voxels(transform_node)
+    carry = to_scan if scan_node is None else to_scan @ motion(noted_place(transform_node), scan_node)
     saved = {**result, **posed(nearest_rigid(to_scan @ pose))}
     saved["ras_to_canonical"] = invert_rigid(np.array(saved["canonical_to_ras"])).tolist()
     if result.get("eyes"):

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from ..errors import DeviceError
-from ..imaging.formats.nifti_orientation import other_coordinates
 from ..imaging.volume import Volume
 from ..method.estimate import PoseEstimate
 from ..method.estimator import PoseEstimator, Progress
@@ -20,7 +19,7 @@ from ..models.catalog import find_model
 from ..models.loading import load_model
 from ..models.model import Model
 from ..networks.device import memory_errors, pick_device
-from .summary import summarise
+from .summary import with_origin
 
 
 class Session:
@@ -47,16 +46,14 @@ class Session:
         return self._model
 
     def summary(self, estimate: PoseEstimate, file: str | None = None, **options: Any) -> dict:
-        """`summarise` of the estimate just made, with what else is to be known of it.
+        """`with_origin` of the estimate just made and the scan's file.
 
-        ``settings`` are the identity of the model that was loaded for it and these options, those of `estimate`;
-        ``coordinates`` is what `other_coordinates` says of the scan's file; None of a scan without one.
+        The settings are the identity of the model that was loaded for it and these options, those of `estimate`.
         """
-        coordinates = None if file is None else other_coordinates(Path(file))
         settings = {"model": self._identity, **{name: one for name, one in options.items() if one is not None}}
         if "thresholds" in settings:
             settings["thresholds"] = [float(one) for one in settings["thresholds"]]
-        return {**summarise(estimate), "coordinates": coordinates, "settings": settings}
+        return with_origin(estimate, file, **settings)
 
     def estimate(
         self,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import torch
 
+from ..imaging.formats.nifti_orientation import other_coordinates
 from ..imaging.rotations import matrix_to_euler
 from ..method.estimate import PoseEstimate
 
@@ -17,6 +21,14 @@ def eyes_in_numbers(estimate: PoseEstimate) -> dict | None:
     if eyes is None:
         return None
     return {"left": eyes.left.tolist(), "right": eyes.right.tolist(), "probability": eyes.probability}
+
+
+def with_origin(estimate: PoseEstimate, file: str | None, **settings: Any) -> dict:
+    """`summarise`, with these ``settings`` and what `other_coordinates` says of the scan's file, None without one, as
+    ``coordinates``.
+    """
+    coordinates = None if file is None else other_coordinates(Path(file))
+    return {**summarise(estimate), "coordinates": coordinates, "settings": settings}
 
 
 def summarise(estimate: PoseEstimate) -> dict:

@@ -65,6 +65,12 @@ class Made:
     brain_visible: float
 
 
+def cubic(sizes: tuple[float, float]) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Smallest and largest voxel size in mm of cubic voxels, see `Kind.spacings`."""
+    smallest, largest = sizes
+    return (smallest, smallest, smallest), (largest, largest, largest)
+
+
 class Kind(ABC):
     """A kind of scan.
 

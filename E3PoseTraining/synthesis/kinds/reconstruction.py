@@ -13,7 +13,7 @@ from ..scanner.grid import Grid
 from ..scanning import BRAIN_LABEL, EYES_LABEL
 from ..shapes import smooth_noise
 from ..tissues import Tissue
-from .kind import DrawBrain, Kind, Made, Wanted
+from .kind import DrawBrain, Kind, Made, Wanted, cubic
 
 TIGHT, SKULL, LOOSE = "tight", "skull", "loose"
 
@@ -54,8 +54,7 @@ class Reconstruction(Kind):
 
     @property
     def spacings(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-        smallest, largest = self.spacing
-        return (smallest, smallest, smallest), (largest, largest, largest)
+        return cubic(self.spacing)
 
     def make(self, age_weeks: float, draw_brain: DrawBrain, wanted: Wanted, rng: np.random.Generator) -> Made:
         contrast = draw_one_of(self.sequences, rng)

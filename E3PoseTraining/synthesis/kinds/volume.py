@@ -7,7 +7,7 @@ import numpy as np
 from ..anatomy.fetus import Fetus
 from ..scanner.grid import Grid
 from ..scanner.motion import Trajectory, draw_trajectory
-from .kind import Wanted
+from .kind import Wanted, cubic
 from .stack import Stack
 
 LARGEST_VOLUME = 2_500_000
@@ -20,8 +20,7 @@ class Volume(Stack):
 
     @property
     def spacings(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-        smallest, largest = self.in_plane
-        return (smallest, smallest, smallest), (largest, largest, largest)
+        return cubic(self.in_plane)
 
     def draw_age(self, bounds: tuple[float, float] | None, rng: np.random.Generator) -> float:
         low, high = bounds or self.ages
