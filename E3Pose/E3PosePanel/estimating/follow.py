@@ -10,6 +10,7 @@ from E3PoseLib import mrml
 from E3PoseLib.errors import E3PoseError, NoHeadFoundError, VolumeError
 from E3PosePanel import result_text
 from E3PosePanel.estimating.follow_report import FollowReport
+from E3PosePanel.observed import Observed
 
 TELL_INTERVAL_MS = 1000
 
@@ -30,8 +31,7 @@ class Follow:
         self._run = run
         self._onBusy = onBusy
         self._parameterNode = None
-        self._volume = None
-        self._tags: list = []
+        self._observed = Observed(self._onVolumeChanged, *mrml.SCAN_EVENTS)
         self._state: tuple = ()
         self._isWaiting = self._isAsking = self._isShown = False
         self._report = FollowReport()
@@ -50,6 +50,11 @@ class Follow:
     @property
     def active(self) -> bool:
         return self._volume is not None
+
+    @property
+    def _volume(self):
+        """The scan that is followed, or None."""
+        return self._observed.node
 
     def setParameterNode(self, parameterNode) -> None:
         """Follow another parameter node, or none."""
@@ -83,8 +88,7 @@ class Follow:
             self._panel.ui.followButton.checked = False
             self._panel.status.sayFailed(error)
             return
-        self._volume = self._parameterNode.inputVolume
-        self._tags = [self._volume.AddObserver(event, self._onVolumeChanged) for event in mrml.SCAN_EVENTS]
+        self._observed.take(self._parameterNode.inputVolume)
         self._state, self._isShown, self._withheld = (), False, None
         self._isAsking = False  # one that was cancelled has not answered
         self._report = FollowReport()
@@ -136,9 +140,8 @@ class Follow:
             return
         if self._isWaiting or self._isAsking:
             self._noteOutdated(_("following has ended before the newest image was looked at"))
-        for tag in self._tags:
-            self._volume.RemoveObserver(tag)
-        self._volume, self._tags, self._withheld = None, [], None
+        self._observed.take()
+        self._withheld = None
         self._isWaiting = False
         self._teller.stop()
         self._panel.ui.followLabel.text = ""

@@ -4,6 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from E3PoseLib import mrml
+from E3PosePanel.observed import Observed
 
 
 class ScanInput:
@@ -15,19 +16,17 @@ class ScanInput:
     def __init__(self, label, onChanged):
         self._label = label
         self._onChanged = onChanged
-        self._tags = []
-        self.volume = None
+        self._observed = Observed(self._onVolumeChanged, *mrml.SCAN_EVENTS)
+
+    @property
+    def volume(self):
+        """The scan that is followed, or None."""
+        return self._observed.node
 
     def follow(self, volume) -> None:
         """Follow another scan, or none."""
         if volume != self.volume:
-            # Not by the mixin, which would keep each node, and so its voxels, for as long as the panel lives.
-            for tag in self._tags:
-                self.volume.RemoveObserver(tag)
-            self._tags = (
-                [volume.AddObserver(event, self._onVolumeChanged) for event in mrml.SCAN_EVENTS] if volume else []
-            )
-            self.volume = volume
+            self._observed.take(volume)
         self.refresh()
 
     def refresh(self) -> None:

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from E3PoseLib import mrml
 from E3PoseLib.errors import E3PoseError, NoHeadFoundError, VolumeError
 from E3PosePanel.logic import SEGMENTATION, TRANSFORM
+from E3PosePanel.observed import Observed
 
 
 class SeriesEstimation:
@@ -24,7 +25,8 @@ class SeriesEstimation:
         self._onBusy = onBusy
         self._onPlayed = onPlayed
         self._parameterNode = None
-        self._browser = self._tag = None
+        # After Slicer itself, which turns the nodes that the browser drives.
+        self._observed = Observed(self._onBrowser, "ModifiedEvent", priority=-1.0)
         self._results = None
         self._waiting: collections.deque = collections.deque()
         self._asked: tuple = ()
@@ -228,14 +230,8 @@ class SeriesEstimation:
 
     def _follow(self, browser) -> None:
         """Observe another browser, or none."""
-        if browser == self._browser:
-            return
-        if self._browser is not None:
-            self._browser.RemoveObserver(self._tag)
-        self._browser, self._tag = browser, None
-        if browser is not None:
-            # After Slicer itself, which turns the nodes that the browser drives.
-            self._tag = browser.AddObserver("ModifiedEvent", self._onBrowser, -1.0)
+        if browser != self._observed.node:
+            self._observed.take(browser)
 
     def _onBrowser(self, caller, event) -> None:
         volume = self._parameterNode.inputVolume if self._parameterNode else None

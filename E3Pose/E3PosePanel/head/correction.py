@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from E3PoseLib import mrml
 from E3PoseLib.errors import E3PoseError
+from E3PosePanel.observed import Observed
 
 REST_MS = 300
 """Once the handles have rested for so long, the pose follows them; meanwhile only the arrows do."""
@@ -41,7 +42,7 @@ class Correction:
         self._isBusy = isBusy
         self._parameterNode = None
         self._corrected = None
-        self._tag = None
+        self._observed = Observed(self._onHandles, slicer.vtkMRMLTransformableNode.TransformModifiedEvent)
         self._heldIn = None
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
@@ -90,8 +91,7 @@ class Correction:
             self._ui.standardPlanesButton.checked = True
         self._axes.place(slicer.mrmlScene, self._views.shownPose())
         self._axes.show_handles(True)
-        event = slicer.vtkMRMLTransformableNode.TransformModifiedEvent
-        self._tag = self._axes.transform.AddObserver(event, self._onHandles)
+        self._observed.take(self._axes.transform)
         self._showMessage(_("Drag the handles until the head is upright; the planes follow when they rest."))
 
     def onCheckedCheckBox(self, checked: bool) -> None:
@@ -145,9 +145,8 @@ class Correction:
         if self._timer.isActive():
             self._timer.stop()
             self._apply()
-        if self._tag is not None and self._axes.transform is not None:
-            self._axes.transform.RemoveObserver(self._tag)
-        self._tag = self._corrected = None
+        self._observed.take()
+        self._corrected = None
         self._axes.is_held = False
         if self._axes.transform is not None and (shown := self._views.shownPose()) is not None:
             self._axes.place(slicer.mrmlScene, shown)

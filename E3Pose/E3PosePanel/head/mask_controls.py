@@ -3,6 +3,7 @@
 import slicer
 
 from E3PoseLib import mrml
+from E3PosePanel.observed import Observed
 
 
 class MaskControls:
@@ -11,22 +12,22 @@ class MaskControls:
     def __init__(self, views):
         self._views = views
         self._parameterNode = None
-        self._segmentation = self._tag = None
+        self._observed = Observed(self._read, slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent)
         self._shown = None
 
     def setParameterNode(self, parameterNode) -> None:
         """Follow another parameter node, or none."""
         self._parameterNode = parameterNode
-        self._observe(None)
+        self._observed.take()
         self.refresh()
 
     def show(self) -> None:
         """Show the mask as its controls want it."""
         segmentation, self._shown = self._views.mask(), self._wanted()
         if segmentation and mrml.has_mask(segmentation):
-            self._observe(None)  # what it says while it is half changed is not to be read
+            self._observed.take()  # what it says while it is half changed is not to be read
             mrml.show_mask(segmentation, *self._shown)
-            self._observe(segmentation)
+            self._observed.take(segmentation)
 
     def showAsWanted(self, segmentation) -> None:
         """Show a mask that was just made as the controls want it, before they tell how it is shown itself."""
@@ -38,7 +39,7 @@ class MaskControls:
         if self._parameterNode is None:
             return
         if self._views.mask() != self._segmentation:
-            self._observe(self._views.mask())
+            self._observed.take(self._views.mask())
             self._read()
         elif self._shown != self._wanted():
             self.show()
@@ -61,14 +62,10 @@ class MaskControls:
         else:
             self._shown = self._wanted()
 
-    def _observe(self, segmentation) -> None:
-        """Follow how another mask is shown, or none."""
-        if self._tag is not None:
-            self._segmentation.RemoveObserver(self._tag)
-        self._segmentation, self._tag = segmentation, None
-        if segmentation:
-            event = slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent
-            self._tag = segmentation.AddObserver(event, self._read)
+    @property
+    def _segmentation(self):
+        """The mask whose controls these are, or None."""
+        return self._observed.node
 
     def _wanted(self) -> tuple[bool, bool, float]:
         """Whether in slices and in 3-D, and how opaque."""

@@ -3,6 +3,8 @@
 import qt
 import slicer
 
+from E3PosePanel.observed import Observed
+
 
 class PoseWatch:
     """Calls ``onChanged()`` after the selected pose transform was changed, once the program has time for it.
@@ -12,7 +14,8 @@ class PoseWatch:
 
     def __init__(self, onChanged):
         self._parameterNode = None
-        self._transform = self._tag = None
+        event = slicer.vtkMRMLTransformableNode.TransformModifiedEvent
+        self._observed = Observed(lambda caller, event: self._timer.start(), event)
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
@@ -27,13 +30,5 @@ class PoseWatch:
         """Watch the transform that is selected now; what it holds has just been told."""
         self._timer.stop()
         transform = self._parameterNode.outputTransform if self._parameterNode else None
-        if transform == self._transform:
-            return
-        if self._tag is not None:
-            self._transform.RemoveObserver(self._tag)
-        event = slicer.vtkMRMLTransformableNode.TransformModifiedEvent
-        self._tag = transform.AddObserver(event, self._onModified) if transform else None
-        self._transform = transform
-
-    def _onModified(self, caller, event) -> None:
-        self._timer.start()
+        if transform != self._observed.node:
+            self._observed.take(transform)

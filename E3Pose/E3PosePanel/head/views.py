@@ -3,14 +3,14 @@
 import numpy as np
 import slicer
 import vtk
-from slicer.util import VTKObservationMixin
 
 from E3PoseLib import mrml
 from E3PoseLib.errors import E3PoseError
 from E3PosePanel.head.views_text import viewsText
+from E3PosePanel.observed import Observed
 
 
-class Views(VTKObservationMixin):
+class Views:
     """Brings the selected scan before the eye: as it was acquired, in the head's standard planes, or resliced upright.
 
     With it goes its mask. Masks of other scans are hidden, not deleted: selecting their scan shows them again. What a
@@ -20,14 +20,14 @@ class Views(VTKObservationMixin):
     """
 
     def __init__(self, ui, onShown, onFailed):
-        VTKObservationMixin.__init__(self)
         self._ui = ui
         self._onShown = onShown
         self._onFailed = onFailed
         self._parameterNode = None
         self._volume = None
-        self._upright = self._uprightPose = None
-        self._uprightTags = []
+        self._uprightPose = None
+        self._observed = Observed(self._followUpright, *mrml.SCAN_EVENTS)
+        self._observedViews = Observed(self._onViewChanged, vtk.vtkCommand.ModifiedEvent)
         self._planesBefore = None
         self._poseInViews = None
         self._isOpen, self._showLater = True, None
@@ -132,6 +132,11 @@ class Views(VTKObservationMixin):
         """Whether the views show the upright volume, not the scan."""
         return self._upright is not None
 
+    @property
+    def _upright(self):
+        """The upright volume that the views show, or None."""
+        return self._observed.node
+
     def scanPose(self) -> np.ndarray | None:
         """The canonical_to_world pose of the head in the selected scan, or None."""
         try:
@@ -147,7 +152,7 @@ class Views(VTKObservationMixin):
         """Turn the views back, and follow them no longer."""
         self.turnBack()
         self._volume = self._parameterNode = None
-        self.removeObservers()
+        self._observedViews.take()
         self.refresh()
 
     def refresh(self, caller=None, event=None) -> None:
@@ -218,11 +223,8 @@ class Views(VTKObservationMixin):
 
     def _takeUpright(self, volume) -> None:
         """Show and observe another upright volume, or none."""
-        for tag in self._uprightTags:
-            self._upright.RemoveObserver(tag)
-        self._upright, self._uprightPose, self._uprightTags = volume, None, []
-        if volume is not None:
-            self._uprightTags = [volume.AddObserver(event, self._followUpright) for event in mrml.SCAN_EVENTS]
+        self._observed.take(volume)
+        self._uprightPose = None
 
     def _followUpright(self, caller=None, event=None) -> None:
         """Where the upright volume has moved, turn the views to where it is now, and move its mask along."""
@@ -272,9 +274,8 @@ class Views(VTKObservationMixin):
         """Say where the views do not show the selected scan with its pose, now and whenever that changes."""
         text = ""
         if mrml.is_set(self._volume):
-            for node in self._composites():
-                if not self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, self._onViewChanged):
-                    self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._onViewChanged)
+            if (views := self._composites()) != self._observedViews.nodes:
+                self._observedViews.take(*views)
             text = viewsText(self._volume, self._upright, self.scanPose())
         self._ui.viewsLabel.visible, self._ui.viewsLabel.text = bool(text), text
 

@@ -6,6 +6,7 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from E3PoseLib import mrml
+from E3PosePanel.observed import Observed
 
 
 def registerLayouts() -> None:
@@ -28,7 +29,7 @@ class Comparison(VTKObservationMixin):
         self._parameterNode = None
         self._stacks = []
         self._poses = None
-        self._tags = []
+        self._observed = Observed(self._onMoved, slicer.vtkMRMLTransformableNode.TransformModifiedEvent)
         registerLayouts()  # where the module is loaded after the start
         if (layout := mrml.layout_node(slicer.mrmlScene)) is not None:
             self.addObserver(layout, vtk.vtkCommand.ModifiedEvent, self._onLayout)
@@ -99,12 +100,9 @@ class Comparison(VTKObservationMixin):
 
     def _take(self, stacks: list) -> None:
         """Follow other stacks where they are moved, or none."""
-        for volume, tag in self._tags:
-            volume.RemoveObserver(tag)
-        event = slicer.vtkMRMLTransformableNode.TransformModifiedEvent
+        self._observed.take(*(stack.volume for stack in stacks))
         self._stacks = stacks
         self._poses = mrml.poses_of(stacks) if stacks else None
-        self._tags = [(stack.volume, stack.volume.AddObserver(event, self._onMoved)) for stack in stacks]
 
     def _onMoved(self, caller, event) -> None:
         stacks = self._latest()

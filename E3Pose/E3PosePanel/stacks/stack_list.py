@@ -6,6 +6,7 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from E3PoseLib import mrml
+from E3PosePanel.observed import Observed
 
 ROLE = "alignedStack"
 """Of the references by which the parameter node knows the volumes that are checked, so that a scene keeps them."""
@@ -19,8 +20,7 @@ class StackList(VTKObservationMixin):
         self._list = listWidget
         self._onChanged = onChanged
         self._parameterNode = None
-        self._followed = []
-        self._tags = []
+        self._observed = Observed(self._onModified, vtk.vtkCommand.ModifiedEvent)
         listWidget.connect("itemChanged(QListWidgetItem*)", self._onItemChanged)
 
     def setParameterNode(self, parameterNode) -> None:
@@ -33,7 +33,7 @@ class StackList(VTKObservationMixin):
             if self._parameterNode is not None:
                 self.addObserver(scene, event, self.refresh)
         if self._parameterNode is None:
-            self._follow([])  # also while the scene closes, whose volumes are to go
+            self._observed.take()  # also while the scene closes, whose volumes are to go
         self.refresh()
 
     def checked(self) -> list:
@@ -59,26 +59,18 @@ class StackList(VTKObservationMixin):
             item.setData(qt.Qt.UserRole, volume.GetID())
             item.setCheckState(qt.Qt.Checked if volume in checked else qt.Qt.Unchecked)
         self._list.blockSignals(wasBlocked)
-        self._follow(offered)
+        if offered != self._observed.nodes:
+            self._observed.take(*offered)
 
     def stop(self) -> None:
         """Follow the scene no longer."""
-        self._follow([])
+        self._observed.take()
         self.removeObservers()
 
-    def _follow(self, volumes: list) -> None:
-        """Hear of new names."""
-        if volumes == self._followed:
-            return
-        # Not by the mixin, which would keep each node, and so its voxels, for as long as the panel lives.
-        for volume, tag in zip(self._followed, self._tags, strict=True):
-            volume.RemoveObserver(tag)
-        self._tags = [volume.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onModified) for volume in volumes]
-        self._followed = volumes
-
     def _onModified(self, volume, event) -> None:
+        """Hear of new names."""
         names = [self._list.item(row).text() for row in range(self._list.count)]
-        if names != [one.GetName() for one in self._followed]:
+        if names != [one.GetName() for one in self._observed.nodes]:
             self._onChanged()
 
     def _onItemChanged(self, item) -> None:
