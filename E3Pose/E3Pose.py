@@ -146,6 +146,8 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Reload the library and the panel's parts with the module file."""
         import sys
 
+        self._leave()  # by the modules that are here; those that come instead are others
+        self.setParameterNode(None)
         for name in [name for name in sys.modules if name.partition(".")[0] in ("E3PoseLib", "E3PosePanel")]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)

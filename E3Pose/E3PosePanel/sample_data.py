@@ -64,7 +64,8 @@ def downloadWithAttribution(attribution: str, source):
     panel = getattr(slicer.modules, "SampleDataWidget", None)
     nodes = SampleData.SampleDataLogic(panel.logMessage if panel is not None else None).downloadFromSource(source)
     for node in nodes:
-        node.SetDescription(attribution)
+        if node is not None:  # a file that could not be loaded
+            node.SetDescription(attribution)
     return nodes
 
 

@@ -327,6 +327,21 @@ def test_an_error_that_is_not_the_image_s_ends_it(app, panel, live, worker):
     assert panel.ui.statusLabel.text == "Not done: the worker process was killed."
 
 
+def test_a_pose_that_cannot_be_written_ends_it_and_is_not_told_as_sent(app, panel, live, worker, monkeypatch):
+    def refuse(*arguments):
+        raise RuntimeError("no room left")
+
+    begin(app, panel, worker)
+    before = centre(panel)
+    monkeypatch.setattr(panel.logic, "writeEstimate", refuse)
+    send(app, panel, live, 5.0)
+    worker.answer()
+    assert not panel.ui.followButton.checked and not panel.isBusy and app.message_boxes == []
+    assert panel.ui.statusLabel.text == "Not done: no room left." and panel.ui.followLabel.text == ""
+    assert np.array_equal(centre(panel), before)
+    assert "the newest pose could not be written" in panel.ui.verdictLabel.text
+
+
 @pytest.mark.parametrize("how", ["cancel", "button", "delete", "select", "close"])
 def test_it_ends(app, panel, live, scan_node, worker, scene, how):
     panel.ui.followButton.click()

@@ -61,6 +61,22 @@ def test_reload(app, panel, scan_node, modules_restored):
     assert reloaded.ui.statusLabel.text == "Done."
 
 
+def test_reload_with_a_prescription_that_cannot_be(app, panel, scan_node, modules_restored, estimate_at_once):
+    import slicer
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate_at_once()
+    parameters = panel._parameterNode
+    volume = panel.logic.resliceVolume(scan_node, parameters.outputTransform, spacing=4.0)
+    panel.outputs.select("reslicedVolume", volume)
+    panel.ui.prescriptionCollapsibleButton.collapsed = False
+    parameters.stackThickness, parameters.stackGap = 3.0, -5.0
+    panel.ui.showUprightButton.checked = True
+    assert panel.views.showsUpright
+    panel.onReload()
+    assert slicer.modules.E3PoseWidget is not panel
+
+
 def test_after_a_reload_nodes_of_others_stay_too(app, panel, scene, tmp_path, modules_restored, estimate_at_once):
     import slicer
 

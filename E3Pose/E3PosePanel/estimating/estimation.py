@@ -65,7 +65,8 @@ class Estimation:
     def write(self, scan, answer: dict, mask, onWritten=None, isUndoable: bool = True, imageTime=None) -> None:
         """Write an answer into nodes of its scan; nodes that may not or cannot take it give way to new ones.
 
-        ``onWritten(volume, words)`` is called instead of that of the constructor, with the words as a list.
+        ``onWritten(volume, words)`` is called instead of that of the constructor, with the words as a list; whoever
+        gives it also says what was raised, which else a box does.
         ``imageTime`` is when the image came, of one that was followed.
         """
         if self._parameterNode is None:
@@ -85,7 +86,9 @@ class Estimation:
         notWritten = _("The pose was found, but could not be written to the scene.")
         if onWritten is None:
             self._showMessage(notWritten)
-        with slicer.util.tryWithErrorDisplay(notWritten):
+        # Follow says it by itself: in a box that waits, the next images would go on failing.
+        shown = slicer.util.tryWithErrorDisplay(notWritten) if onWritten is None else contextlib.nullcontext()
+        with shown:
             nodes = transform, segmentation
             transform, segmentation = self._fill(scan, answer, mask, volume, *nodes, isUndoable, imageTime)
             if isSelected:

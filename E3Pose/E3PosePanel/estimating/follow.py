@@ -166,9 +166,16 @@ class Follow:
     def _send(self, scan, answer: dict, mask, came: float) -> None:
         """Write a pose into the transform, from where it may go on to others."""
         self._withheld = None
-        self._report.sent(came, result_text.doubt(answer) if mrml.marks_of(answer) else "")
         time = self._report.imageTime(came)
-        self._panel.estimation.write(scan, answer, mask, onWritten=self._onWritten, isUndoable=False, imageTime=time)
+        try:
+            self._panel.estimation.write(
+                scan, answer, mask, onWritten=self._onWritten, isUndoable=False, imageTime=time
+            )
+        except Exception as error:  # whatever MRML raises: without an end, each further image would fail too
+            self._noteOutdated(_("the newest pose could not be written"))
+            self._onFailed(error, came)
+            return
+        self._report.sent(came, result_text.doubt(answer) if mrml.marks_of(answer) else "")
         self._tell()
 
     def _withhold(self, scan, answer: dict, mask, came: float) -> None:
