@@ -44,14 +44,15 @@ def test_they_are_small_and_say_what_they_have_learned_from():
     assert weights_of("nowhere") is None
 
 
-def test_a_method_is_used_by_its_name_alone(true_pose, tmp_path, capsys):
+@pytest.mark.parametrize("method", ["equitrack", "e3cnn", "e3cnn-so3", "e3cnn-pooled-loss", "e3cnn-vector-x"])
+def test_a_method_is_used_by_its_name_alone(true_pose, tmp_path, capsys, method):
     command = ["estimate", str(sample_scan()), "-o", str(tmp_path), "--model", MODEL, "--save-mask", "--method"]
-    assert main([*command, "equitrack"]) == 0
+    assert main([*command, method]) == 0
     document = json.loads((tmp_path / "SyntheticFetalEPI.json").read_text(encoding="utf-8"))
     degrees, mm = pose_difference(np.array(document["canonical_to_ras"]), true_pose)
     assert degrees < 30 and mm < 5
     # Weights that are named are used in their place.
-    assert main([*command, "equitrack", "--weights", str(tmp_path / "none.safetensors"), "--overwrite"]) == 2
+    assert main([*command, method, "--weights", str(tmp_path / "none.safetensors"), "--overwrite"]) == 2
     assert "none.safetensors: does not exist" in capsys.readouterr().err
 
 
