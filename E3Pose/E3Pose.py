@@ -66,7 +66,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
-        self._run = None
+        self._shown = ()
 
     def setup(self) -> None:
         """Build the panel from its ``.ui`` file."""
@@ -120,7 +120,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """Called before the module is unloaded or reloaded, and when Slicer closes."""
-        if self._run is not None:  # else setup() failed, and there is nothing to undo
+        if self._shown:  # else setup() failed, and there is nothing to undo
             self._leave()
             self.alignSection.stop()
             self.setParameterNode(None)
@@ -146,8 +146,7 @@ class E3PoseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Reload the library and the panel's parts with the module file."""
         import sys
 
-        self._leave()  # by the modules that are here; those that come instead are others
-        self.setParameterNode(None)
+        self.cleanup()  # by the modules that are here; those that come instead are others
         for name in [name for name in sys.modules if name.partition(".")[0] in ("E3PoseLib", "E3PosePanel")]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)

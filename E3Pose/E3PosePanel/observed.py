@@ -21,10 +21,13 @@ class Observed:
         return self.nodes[0] if self.nodes else None
 
     def take(self, *nodes) -> None:
-        """Observe other nodes, or none; None is no node."""
+        """Observe other nodes, or none; None is no node, and those that it has already stay as they are."""
+        wanted = [node for node in nodes if node is not None]
+        if wanted == self.nodes:
+            return
         for node, tag in self._tags:
             node.RemoveObserver(tag)
-        self.nodes = [node for node in nodes if node is not None]
+        self.nodes = wanted
         self._tags = [
             (node, node.AddObserver(event, self._receiver, self._priority))
             for node in self.nodes

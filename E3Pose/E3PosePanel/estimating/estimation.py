@@ -62,12 +62,19 @@ class Estimation:
             return False
         return True
 
-    def write(self, scan, answer: dict, mask, onWritten=None, isUndoable: bool = True, imageTime=None) -> None:
-        """Write an answer into nodes of its scan; nodes that may not or cannot take it give way to new ones.
+    def write(self, scan, answer: dict, mask) -> None:
+        """Write an answer into nodes of its scan, and say so; a box says why it could not be written."""
+        notWritten = _("The pose was found, but could not be written to the scene.")
+        self._showMessage(notWritten)
+        with slicer.util.tryWithErrorDisplay(notWritten):
+            volume, words = self.put(scan, answer, mask)
+            self._onWritten(volume, " ".join(words))
 
-        ``onWritten(volume, words)`` is called instead of that of the constructor, with the words as a list; whoever
-        gives it also says what was raised, which else a box does.
-        ``imageTime`` is when the image came, of one that was followed.
+    def put(self, scan, answer: dict, mask, isUndoable: bool = True, imageTime=None) -> tuple:
+        """Put an answer into nodes of its scan; nodes that may not or cannot take it give way to new ones.
+
+        ``imageTime`` is when the image came, of one that was followed. Returned are the scan's node and, as a list,
+        what there is to say.
         """
         if self._parameterNode is None:
             self._panel.initializeParameterNode()
@@ -83,21 +90,12 @@ class Estimation:
             words.append(_("The mask is in a new segmentation: {reason}.").format(reason=reason))
         if self._parameterNode.direction.value == mrml.ALIGN_VOLUME and (how := howToTurnUpright([volume])):
             words.append(how)
-        notWritten = _("The pose was found, but could not be written to the scene.")
-        if onWritten is None:
-            self._showMessage(notWritten)
-        # Follow says it by itself: in a box that waits, the next images would go on failing.
-        shown = slicer.util.tryWithErrorDisplay(notWritten) if onWritten is None else contextlib.nullcontext()
-        with shown:
-            nodes = transform, segmentation
-            transform, segmentation = self._fill(scan, answer, mask, volume, *nodes, isUndoable, imageTime)
-            if isSelected:
-                outputs.select("outputTransform", transform)
-                outputs.select("outputSegmentation", segmentation)
-            if onWritten is None:
-                self._onWritten(volume, " ".join(words))
-            else:
-                onWritten(volume, words)
+        nodes = transform, segmentation
+        transform, segmentation = self._fill(scan, answer, mask, volume, *nodes, isUndoable, imageTime)
+        if isSelected:
+            outputs.select("outputTransform", transform)
+            outputs.select("outputSegmentation", segmentation)
+        return volume, words
 
     def _fill(self, scan, answer, mask, volume, transform, segmentation, isUndoable: bool, imageTime) -> tuple:
         """Fill both nodes and return them; those made for it, where one is None, go again where that fails."""

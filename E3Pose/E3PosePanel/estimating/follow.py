@@ -168,10 +168,8 @@ class Follow:
         self._withheld = None
         time = self._report.imageTime(came)
         try:
-            self._panel.estimation.write(
-                scan, answer, mask, onWritten=self._onWritten, isUndoable=False, imageTime=time
-            )
-        except Exception as error:  # whatever MRML raises: without an end, each further image would fail too
+            self._onWritten(*self._panel.estimation.put(scan, answer, mask, isUndoable=False, imageTime=time))
+        except Exception as error:  # whatever MRML raises: no box, behind which each further image would fail too
             self._noteOutdated(_("the newest pose could not be written"))
             self._onFailed(error, came)
             return

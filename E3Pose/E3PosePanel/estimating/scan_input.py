@@ -25,8 +25,7 @@ class ScanInput:
 
     def follow(self, volume) -> None:
         """Follow another scan, or none."""
-        if volume != self.volume:
-            self._observed.take(volume)
+        self._observed.take(volume)
         self.refresh()
 
     def refresh(self) -> None:

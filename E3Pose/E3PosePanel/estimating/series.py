@@ -48,7 +48,7 @@ class SeriesEstimation:
         """Follow the browser of the selected scan, and say what can be done."""
         ui, volume = self._panel.ui, self._parameterNode.inputVolume if self._parameterNode else None
         points = mrml.find_time_points(volume) if volume else None
-        self._follow(points.browser if points else None)
+        self._observed.take(points.browser if points else None)
         ui.motionPlotButton.enabled = volume is not None and mrml.motion_chart_of(volume) is not None
         reason = ui.estimateButton.toolTip if not ui.estimateButton.enabled else ""
         if points is None:
@@ -227,11 +227,6 @@ class SeriesEstimation:
     def _checkStillThere(self) -> None:
         if self.busy and not self._isThere():
             raise VolumeError(_("the sequence was deleted during the estimation"))
-
-    def _follow(self, browser) -> None:
-        """Observe another browser, or none."""
-        if browser != self._observed.node:
-            self._observed.take(browser)
 
     def _onBrowser(self, caller, event) -> None:
         volume = self._parameterNode.inputVolume if self._parameterNode else None

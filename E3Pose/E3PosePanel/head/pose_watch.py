@@ -29,6 +29,4 @@ class PoseWatch:
     def refresh(self) -> None:
         """Watch the transform that is selected now; what it holds has just been told."""
         self._timer.stop()
-        transform = self._parameterNode.outputTransform if self._parameterNode else None
-        if transform != self._observed.node:
-            self._observed.take(transform)
+        self._observed.take(self._parameterNode.outputTransform if self._parameterNode else None)

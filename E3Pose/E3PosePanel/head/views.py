@@ -274,8 +274,7 @@ class Views:
         """Say where the views do not show the selected scan with its pose, now and whenever that changes."""
         text = ""
         if mrml.is_set(self._volume):
-            if (views := self._composites()) != self._observedViews.nodes:
-                self._observedViews.take(*views)
+            self._observedViews.take(*self._composites())
             text = viewsText(self._volume, self._upright, self.scanPose())
         self._ui.viewsLabel.visible, self._ui.viewsLabel.text = bool(text), text
 

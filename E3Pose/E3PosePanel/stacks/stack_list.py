@@ -59,8 +59,7 @@ class StackList(VTKObservationMixin):
             item.setData(qt.Qt.UserRole, volume.GetID())
             item.setCheckState(qt.Qt.Checked if volume in checked else qt.Qt.Unchecked)
         self._list.blockSignals(wasBlocked)
-        if offered != self._observed.nodes:
-            self._observed.take(*offered)
+        self._observed.take(*offered)
 
     def stop(self) -> None:
         """Follow the scene no longer."""
