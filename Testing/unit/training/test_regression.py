@@ -17,6 +17,7 @@ from E3PoseLib.imaging.rotations import geodesic_angle, random_rotations
 from E3PoseLib.imaging.volume import write_volume
 from E3PoseLib.models.catalog import resources
 from E3PoseLib.models.loading import load_model
+from E3PoseTraining.methods import registry
 from E3PoseTraining.regression import weights
 from E3PoseTraining.regression.equivariant import SO3CNN
 from E3PoseTraining.regression.module import Independent, cube_rotations
@@ -298,7 +299,8 @@ def test_weights_in_half_precision_answer_as_those_in_single(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["3dpose-net", "e3cnn", "e3cnn-so3", "rbr"])
-def test_estimate_by_a_trained_network(run, tmp_path, name):
+def test_estimate_by_a_trained_network(run, tmp_path, name, monkeypatch):
+    monkeypatch.setattr(registry, "WEIGHTS", tmp_path / "nowhere")  # some come with the project
     make_small_model().save(tmp_path / "small.safetensors")
     scan = make_head()
     write_volume(tmp_path / "scan.nii.gz", scan)
