@@ -104,11 +104,11 @@ class E3PoseLogic(ScriptedLoadableModuleLogic):
     def addOutput(self, kind: str, volumeNode):
         """A new node for a result of a scan, named after it; ``kind`` is its class, one of those above.
 
-        In the subject hierarchy it lies with the scan's patient and study, a pose under the scan itself.
+        In the subject hierarchy it lies beside the scan, with its patient and study.
         """
         name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} {RESULT_NAMES[kind]}")
         node = slicer.mrmlScene.AddNewNodeByClass(kind, name)
-        (mrml.place_under if kind == TRANSFORM else mrml.place_beside)(node, volumeNode)
+        mrml.place_beside(node, volumeNode)
         return node
 
     def writeEstimate(

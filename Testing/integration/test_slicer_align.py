@@ -102,6 +102,17 @@ def test_the_comparison_follows_a_stack_and_ends_with_its_layout(aligned, scene)
     assert layout.GetViewArrangement() == layout.SlicerLayoutFourUpView
 
 
+def test_a_maximised_view_neither_hides_the_comparison_nor_outlives_it(aligned, scene):
+    layout = scene.GetSingletonNode("vtkMRMLLayoutNode", "vtkMRMLLayoutNode")
+    aligned.ui.compareStacksButton.click()  # off
+    for view in ("Red", "E3PoseStack1Axial"):
+        shown = aligned.ui.compareStacksButton.checked
+        layout.AddMaximizedViewNode(scene.GetSingletonNode(view, "vtkMRMLSliceNode"))
+        aligned.ui.compareStacksButton.click()
+        assert aligned.ui.compareStacksButton.checked != shown
+        assert layout.GetNumberOfMaximizedViewNodes() == 0
+
+
 def test_removed_the_scene_is_as_it_was(panel, stacks, align, scene):
     layout = scene.GetSingletonNode("vtkMRMLLayoutNode", "vtkMRMLLayoutNode")
     check(panel, *MOTION)

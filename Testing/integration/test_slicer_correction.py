@@ -327,3 +327,21 @@ def test_a_word_taken_back_makes_no_pose_that_of_the_image_shown(app, estimated,
     array[:] = before
     slicer.util.arrayFromVolumeModified(scan_node)
     assert "NOT OF" not in estimated.ui.verdictLabel.text
+
+
+@pytest.mark.parametrize("has_landmarks", [True, False])
+def test_what_is_drawn_does_not_take_the_points_that_a_person_places(estimated, scene, has_landmarks):
+    """Slicer's Markups module lets each markups node that comes into a scene take the points from then on."""
+    selection = scene.GetNodeByID("vtkMRMLSelectionNodeSingleton")
+    selection.SetReferenceActivePlaceNodeClassName("vtkMRMLMarkupsLineNode")
+    selection.SetReferenceActivePlaceNodeID(None)
+    landmarks = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "mine") if has_landmarks else None
+    before = selection.GetActivePlaceNodeID(), selection.GetActivePlaceNodeClassName()
+    assert before[0] == (landmarks.GetID() if has_landmarks else None)
+    estimated.ui.showAxesCheckBox.checked = True
+    estimated.ui.showBoxCheckBox.checked = True
+    estimated.ui.correctButton.click()
+    assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsNode") == 2 + has_landmarks
+    assert (selection.GetActivePlaceNodeID(), selection.GetActivePlaceNodeClassName()) == before
+    estimated.overlays.remove()
+    assert (selection.GetActivePlaceNodeID(), selection.GetActivePlaceNodeClassName()) == before

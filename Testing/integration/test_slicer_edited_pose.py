@@ -129,14 +129,16 @@ def either_way_sure(sure, request):
 
 
 def harden_branch(panel, scan_node, scene) -> None:
-    """Put the scan's item of the Data module under a registration, and harden that: the pose below it goes along."""
+    """Put the study of scan and pose under a registration in the Data module, and harden that: both go along."""
     import slicer
 
     from E3PoseLib import mrml
 
     logic = slicer.vtkSlicerSubjectHierarchyModuleLogic
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    item = hierarchy.GetItemByDataNode(scan_node)
+    item = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "fetal MR")
+    for node in (scan_node, transform_of(panel)):
+        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), item)
     registration = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "registration")
     registration.SetMatrixTransformToParent(mrml.to_vtk(MOVED))
     logic.TransformBranch(hierarchy, item, registration, False)

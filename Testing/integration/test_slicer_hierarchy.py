@@ -26,9 +26,42 @@ def test_results_lie_with_the_scan_s_patient_and_study(panel, scan_node, hierarc
     def parent(selector) -> int:
         return hierarchy.GetItemParent(hierarchy.GetItemByDataNode(selector.currentNode()))
 
-    assert parent(panel.ui.outputTransformSelector) == scan
+    assert parent(panel.ui.outputTransformSelector) == study
     assert parent(panel.ui.outputSegmentationSelector) == study
     assert parent(panel.ui.reslicedVolumeSelector) == study
+
+
+def shift_of(amount: float):
+    """A transform in the scene that moves by so many millimetres to the right."""
+    import slicer
+    import vtk
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "shift")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, amount)
+    node.SetMatrixTransformToParent(matrix)
+    return node
+
+
+def test_a_scan_that_the_data_module_moves_does_not_take_its_pose_along(
+    panel, scan_node, hierarchy, scene, estimate_at_once
+):
+    import slicer
+
+    from E3PoseLib import mrml
+
+    panel.ui.inputVolumeSelector.setCurrentNode(scan_node)
+    estimate_at_once()
+    transform = panel.ui.outputTransformSelector.currentNode()
+    before = mrml.head_pose(transform)
+    shift = shift_of(50.0)
+    item = hierarchy.GetItemByDataNode(scan_node)
+    slicer.vtkSlicerSubjectHierarchyModuleLogic.TransformBranch(hierarchy, item, shift, False)
+    assert scan_node.GetTransformNodeID() == shift.GetID() and transform.GetTransformNodeID() is None
+    assert np.allclose(mrml.head_pose(transform)[:3, 3], before[:3, 3] + [50, 0, 0])
+    # To delete the scan in the Data module deletes what lies under it.
+    hierarchy.RemoveItem(item, True, True)
+    assert scene.GetNodeByID(transform.GetID()) is transform
 
 
 def test_a_node_that_was_chosen_stays_where_it_is(panel, scan_node, hierarchy, estimate_at_once):

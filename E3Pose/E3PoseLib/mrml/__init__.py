@@ -6,7 +6,7 @@ parent frame. Nothing here needs more than Slicer itself brings, `Scan.volume` a
 """
 
 from E3PoseLib.mrml.drawn.axes import HeadAxes
-from E3PoseLib.mrml.drawn.box import BOX_CLASS, move_box, write_box
+from E3PoseLib.mrml.drawn.box import BOX_CLASS, add_box, move_box, write_box
 from E3PoseLib.mrml.drawn.slices import SLICES_CLASS, is_edited_slices, write_slices
 from E3PoseLib.mrml.head_now import (
     changes_since,
@@ -17,7 +17,7 @@ from E3PoseLib.mrml.head_now import (
     why_of_another_image,
     world_to_scan,
 )
-from E3PoseLib.mrml.hierarchy import place_beside, place_under
+from E3PoseLib.mrml.hierarchy import place_beside
 from E3PoseLib.mrml.masks.following import follow_scan, is_edited_mask
 from E3PoseLib.mrml.masks.segment import (
     check_mask_node,
@@ -158,6 +158,7 @@ __all__ = [
     "SeriesResults",
     "TimePoints",
     "UprightReslicing",
+    "add_box",
     "alignments",
     "changes_since",
     "check_mask_node",
@@ -208,7 +209,6 @@ __all__ = [
     "open_on_head",
     "parent_id",
     "place_beside",
-    "place_under",
     "planes_from_text",
     "planes_to_text",
     "pose_direction",

@@ -82,8 +82,8 @@ def is_edited_pose(transform_node) -> bool:
 
 
 def _went_along(transform_node, moved: np.ndarray) -> bool:
-    """Whether a pose transform got the motion of its scan too, as where both were hardened: the Data module takes along
-    what lies under the scan there.
+    """Whether a pose transform got the motion of its scan too, as where both were hardened: the Data module does so
+    with all that lies in a study.
 
     The motion came after the transform's own matrix; which way that led may have been changed since. Of the scan's
     motion it may be the hardened part alone: what the scan was put under later it does not have.

@@ -4,17 +4,15 @@ import slicer
 
 
 def place_beside(node, volume_node) -> None:
-    """Put a node's item beside the item of a volume; a node or volume without one stays as it is."""
-    hierarchy, item, volume_item = _items(node, volume_node)
+    """Put a node's item beside the item of a volume; a node or volume without one stays as it is.
+
+    Not under it: the Data module moves and deletes what lies under an item along with it. A pose would count its scan's
+    motion twice, and a correction would go with the scan.
+    """
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    item, volume_item = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(volume_node)
     if item and volume_item:
         hierarchy.SetItemParent(item, hierarchy.GetItemParent(volume_item))
-
-
-def place_under(node, volume_node) -> None:
-    """Put a node's item under the item of a volume, as what belongs to it alone."""
-    hierarchy, item, volume_item = _items(node, volume_node)
-    if item and volume_item:
-        hierarchy.SetItemParent(item, volume_item)
 
 
 def common_parent(scene, nodes) -> int:
@@ -22,9 +20,3 @@ def common_parent(scene, nodes) -> int:
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     parents = {hierarchy.GetItemParent(item) for node in nodes if (item := hierarchy.GetItemByDataNode(node))}
     return parents.pop() if len(parents) == 1 else hierarchy.GetSceneItemID()
-
-
-def _items(node, volume_node):
-    """The subject hierarchy, and the items of both nodes, 0 where there is none."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
-    return hierarchy, hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(volume_node)

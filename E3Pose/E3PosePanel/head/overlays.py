@@ -64,7 +64,7 @@ class Overlays:
 
     def _makeBox(self, volume, pose: np.ndarray):
         name = slicer.mrmlScene.GenerateUniqueName(f"{volume.GetName()} {_('head box')}")
-        box = slicer.mrmlScene.AddNewNodeByClass(mrml.BOX_CLASS, name)
+        box = mrml.add_box(slicer.mrmlScene, name)
         mrml.place_beside(box, volume)
         mrml.write_box(box, pose, self._parameterNode.outputSegmentation, volume)
         box.SetAttribute(POSE_ATTRIBUTE, json.dumps(pose.tolist()))

@@ -6,6 +6,7 @@ They are helpers of the panel, for one head at a time: in no list of nodes, and 
 import numpy as np
 import vtk
 
+from E3PoseLib.mrml.drawn.placing import placing_kept
 from E3PoseLib.mrml.matrices import is_set, to_numpy, to_vtk
 from E3PoseLib.mrml.outputs import remove_node
 
@@ -127,7 +128,8 @@ def _add_arrow(scene, axis: int, letter: str, colour):
 
 def _add_letters(scene):
     """The letters at the tips of the arrows."""
-    node = _add_hidden(scene, "vtkMRMLMarkupsFiducialNode", "Head axes' letters")
+    with placing_kept(scene):
+        node = _add_hidden(scene, "vtkMRMLMarkupsFiducialNode", "Head axes' letters")
     node.SetLocked(True)
     for axis, letter in enumerate(AXES):
         node.AddControlPoint(vtk.vtkVector3d(*(1.05 * ARROW_MM * np.eye(3)[axis])), letter)

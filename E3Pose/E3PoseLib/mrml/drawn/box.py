@@ -3,6 +3,7 @@
 import numpy as np
 
 from E3PoseLib.imaging.geometry import transform_points
+from E3PoseLib.mrml.drawn.placing import placing_kept
 from E3PoseLib.mrml.masks.segment import outermost_points
 from E3PoseLib.mrml.matrices import to_numpy, to_vtk
 from E3PoseLib.mrml.outputs import mark_result
@@ -14,6 +15,12 @@ SKULL_AND_SCALP_MM = 12.0
 
 BOX_WITHOUT_MASK_MM = 130.0
 """Edge of the box where no mask tells the size of the head: one at term fits in."""
+
+
+def add_box(scene, name: str):
+    """A new region of interest, which does not take the points that a person goes on placing."""
+    with placing_kept(scene):
+        return scene.AddNewNodeByClass(BOX_CLASS, name)
 
 
 def write_box(roi_node, canonical_to_world: np.ndarray, segmentation_node, volume_node) -> None:

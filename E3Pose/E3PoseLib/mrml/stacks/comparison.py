@@ -60,7 +60,7 @@ def compared_stacks(alignment: Alignment) -> list[AlignedStack]:
 def show_comparison(scene, stacks: list[AlignedStack]) -> None:
     """Change to the layout that compares stacks, and show each with its own mask in the planes of its head."""
     register_layouts(scene)
-    layout_node(scene).SetViewArrangement(FIRST_LAYOUT + len(stacks) - 1)
+    _change_layout(scene, FIRST_LAYOUT + len(stacks) - 1)
     for column, stack in enumerate(stacks):
         view_ids = []
         for name in STANDARD_PLANES:
@@ -91,7 +91,7 @@ def show_compared_masks(scene, stacks: list[AlignedStack]) -> None:
 def end_comparison(scene, alignments: list[Alignment], layout_before: int) -> None:
     """Change back to a layout, where a comparison is shown still; masks show in all views again."""
     if is_compared(scene):
-        layout_node(scene).SetViewArrangement(layout_before)
+        _change_layout(scene, layout_before)
     for stack in (stack for alignment in alignments for stack in alignment.stacks):
         _show_only_in(stack.segmentation, [])
 
@@ -99,6 +99,13 @@ def end_comparison(scene, alignments: list[Alignment], layout_before: int) -> No
 def poses_of(stacks: list[AlignedStack]) -> np.ndarray:
     """Where the heads lie now, canonical_to_world [N, 4, 4]."""
     return np.array([head_pose(stack.transform) for stack in stacks])
+
+
+def _change_layout(scene, layout: int) -> None:
+    """Change the layout and let all of it be seen: a view that a person has maximised would stay the only one."""
+    node = layout_node(scene)
+    node.RemoveAllMaximizedViewNodes()
+    node.SetViewArrangement(layout)
 
 
 def _show_only_in(segmentation, view_ids: list[str]) -> None:
