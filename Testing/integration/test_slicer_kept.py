@@ -1,5 +1,7 @@
 """What a person has made of results, and files that are there, stay; what is lost is asked about first."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -238,14 +240,18 @@ def test_files_beside_the_one_that_was_named_are_asked_about(app, panel, estimat
     assert (tmp_path / "case.tfm").read_text().startswith("#Insight Transform File")
 
 
-def test_a_name_that_no_file_can_have_is_not_proposed(panel, estimated, scan_node, monkeypatch):
+def test_a_name_that_no_file_can_have_is_not_proposed(panel, estimated, scan_node, scene, tmp_path, monkeypatch):
     import qt
 
     asked = []
     monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *arguments: asked.append(arguments) or "")
     scan_node.SetName("3: T2/HASTE ")
     panel.ui.savePoseButton.click()
-    assert asked[0][2] == "3_ T2_HASTE.json"
+    # Where Slicer saves scenes, and then where the last pose went.
+    assert asked[-1][2] == str(Path(scene.GetRootDirectory(), "3_ T2_HASTE.json"))
+    panel.correction.saveTo(tmp_path / "pose.json")
+    panel.ui.savePoseButton.click()
+    assert asked[-1][2] == str(tmp_path / "3_ T2_HASTE.json")
 
 
 def test_what_a_person_has_set_can_be_taken_back_by_undo(panel, estimated, scene):

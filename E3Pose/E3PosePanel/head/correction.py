@@ -44,6 +44,7 @@ class Correction:
         self._corrected = None
         self._observed = Observed(self._onHandles, slicer.vtkMRMLTransformableNode.TransformModifiedEvent)
         self._heldIn = None
+        self._savedIn = None
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(REST_MS)
@@ -108,13 +109,14 @@ class Correction:
         self._onChanged()
 
     def onSavePoseButton(self, checked=False) -> None:
-        """Ask for a file and save the pose."""
+        """Ask for a file, where the last pose was saved or where Slicer saves scenes, and save the pose."""
         transform = self._transform()
         scan = transform.GetNodeReference(mrml.VOLUME_REFERENCE)
+        proposed = f"{fileName(scan.GetName() if scan is not None else transform.GetName())}.json"
         name = qt.QFileDialog.getSaveFileName(
             slicer.util.mainWindow(),
             _("Save the pose as .json, with .tfm and .npy beside it"),
-            f"{fileName(scan.GetName() if scan is not None else transform.GetName())}.json",
+            str(Path(self._savedIn or slicer.mrmlScene.GetRootDirectory(), proposed)),
             _("Pose") + " (*.json)",
         )
         if name:
@@ -135,6 +137,7 @@ class Correction:
         except E3PoseError as error:
             self._onFailed(error)
             return
+        self._savedIn = file.parent
         words = [_("Saved: {files}.").format(files=", ".join(path.name for path in written))]
         self._showMessage(" ".join([*words, *(f"{change[:1].upper()}{change[1:]}." for change in changes)]))
 
