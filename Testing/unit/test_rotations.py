@@ -9,7 +9,6 @@ from E3PoseLib.imaging.rotations import (
     euler_to_matrix,
     geodesic_angle,
     matrix_to_euler,
-    matrix_to_rotation_6d,
     orthonormalise,
     random_rotations,
     rotation_6d_to_matrix,
@@ -45,7 +44,7 @@ def test_euler_angles_at_the_pole_give_the_same_rotation(pitch):
 
 
 def test_6d_round_trip_and_gram_schmidt(rotations):
-    torch.testing.assert_close(rotation_6d_to_matrix(matrix_to_rotation_6d(rotations)), rotations)
+    torch.testing.assert_close(rotation_6d_to_matrix(rotations[..., :2, :].flatten(-2)), rotations)
     skewed = torch.tensor([2.0, 0.0, 0.0, 5.0, 3.0, 0.0])
     torch.testing.assert_close(rotation_6d_to_matrix(skewed), torch.eye(3))
 

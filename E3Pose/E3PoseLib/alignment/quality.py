@@ -36,14 +36,11 @@ class Quality:
     slices_at_place : float
         Share of the slices through the brain that show what all stacks together show there: motion within the stack
         takes slices from their places.
-    slice_mm : float
-        From one slice to the next.
     """
 
     likeness: float
     coverage: float
     slices_at_place: float
-    slice_mm: float
 
     @property
     def worth(self) -> float:
@@ -68,7 +65,7 @@ def quality(one: Placed, together: Sample) -> Quality:
     seen = sampled(one.stack, one.frame_to_ras).covered
     coverage = float((brain & seen).sum()) / max(int(brain.sum()), 1)
     alike = 1.0 if one.likeness is None else one.likeness
-    return Quality(alike, coverage, _slices_at_place(one, together), float(voxel_sizes(_voxels(one)).max()))
+    return Quality(alike, coverage, _slices_at_place(one, together))
 
 
 def common_brain(one: Placed, together: Sample) -> np.ndarray:

@@ -69,13 +69,8 @@ def matrix_to_euler(matrix: torch.Tensor) -> torch.Tensor:
     return angles if isinstance(angles, torch.Tensor) else torch.stack(angles, dim=-1)
 
 
-def matrix_to_rotation_6d(matrix: torch.Tensor) -> torch.Tensor:
-    """The first two rows of a rotation, ``[..., 3, 3]`` to ``[..., 6]`` (Zhou et al., CVPR 2019)."""
-    return matrix[..., :2, :].flatten(-2)
-
-
 def rotation_6d_to_matrix(rotation_6d: torch.Tensor) -> torch.Tensor:
-    """Rotation ``[..., 3, 3]`` whose first two rows are those of ``[..., 6]`` after Gram-Schmidt."""
+    """Rotation ``[..., 3, 3]`` whose first two rows are ``[..., 6]`` after Gram-Schmidt (Zhou et al., CVPR 2019)."""
     if BACKEND == "pytorch3d":
         return _backend.rotation_6d_to_matrix(rotation_6d)
     return _backend.special_gramschmidt(rotation_6d.unflatten(-1, (2, 3)).mT).mT

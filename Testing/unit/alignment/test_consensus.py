@@ -169,7 +169,7 @@ def test_a_stack_is_worth_what_it_shows_in_its_place(right):
     whole, within, part, _ = (quality(one, together) for one in placed)
     assert whole.coverage > 0.99 and whole.slices_at_place > 0.95
     assert within.slices_at_place < 0.8 and part.coverage == pytest.approx(0.5, abs=0.1)
-    assert whole.worth > max(within.worth, part.worth) and whole.slice_mm == pytest.approx(3.5)
+    assert whole.worth > max(within.worth, part.worth)
     assert dice_overlap(common_brain(placed[3], together) > 0, right[2].brain > 0) > 0.93
 
 

@@ -103,7 +103,6 @@ class PaddedScans:
     def __init__(self, network: UNet, batch: torch.Tensor, box: Box) -> None:
         self._network, self._voxels = network, whole(batch)
         features = cells(batch, network.input_stride)
-        self._cells = whole(features)
         box = self._in_cells(box)
         spared = SPARED_LEVELS if min(features.shape[2:]) >= EMPTY_EDGE else 0
         empty = features.new_zeros(1, features.shape[1], *[EMPTY_EDGE] * 3)
