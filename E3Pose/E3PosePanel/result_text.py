@@ -17,7 +17,11 @@ WITHOUT_NUMBERS = {
     "moderate": _("Moderate: look at the standard planes before you rely on it."),
     "low": _("Low: the pose may well be wrong; check it against the scan."),
 }
-"""Of models that were never calibrated, and of results of versions that told no probability."""
+"""Of models that were never calibrated, of results of versions that told no probability, of what is low by a rule."""
+
+LIKELY = 0.9
+"""Probability from which on a pose is low for what the probability knows nothing of, as a file that leaves its
+orientation open: `MODERATE` of `E3PoseLib.method.trust.confidence`, which loads PyTorch."""
 
 SINCE = {
     mrml.ESTIMATED: _("the estimate"),
@@ -71,7 +75,7 @@ def howToTurnUpright(volumes) -> str:
 def level_in_words(confidence: dict) -> str:
     """The level of an estimate, and what it means in numbers."""
     level, probability = confidence["level"], confidence.get("probability")
-    if probability is None:
+    if probability is None or (level == "low" and probability >= LIKELY):
         return WITHOUT_NUMBERS[level]
     percent = 100 * probability
     return LEVEL_WORDS[level].format(

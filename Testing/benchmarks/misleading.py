@@ -5,7 +5,8 @@ SCANS, LABELS and the table are what `E3PoseTraining.synthesize` wrote (scans of
 - twins: the scan and beside it the same turned by half a turn, in turns with both heads next to where they meet, what
   is beyond being cut off, and with the heads at the far ends;
 - a mirrored one: its header has the sign of an axis wrong;
-- a stretched one: its header has the slices a third thicker than they are.
+- a stretched one: its header has the slices a third thicker than they are;
+- a shuffled one: its odd slices come first, then the even ones, so no pose in it is right.
 
 The answer is compared with the pose that the picture shows by its header. Of twins it is right for either head, and it
 is told how often the other was noticed.
@@ -96,6 +97,14 @@ def stretched(scan: Volume, pose: np.ndarray) -> Misleading:
     return Misleading("stretched", replace(scan, voxel_to_ras=voxel_to_ras), [rigid(rotation, bent[:3, 3])])
 
 
+def shuffled(scan: Volume) -> Misleading:
+    """The scan with its slices in the order in which an interleaved acquisition takes them."""
+    axis = int(np.argmax(scan.spacing))
+    n = scan.shape[axis]
+    order = np.concatenate([np.arange(0, n, 2), np.arange(1, n, 2)])
+    return Misleading("shuffled", replace(scan, array=scan.array.take(order, axis)), [])
+
+
 def misleading(scans: Path, labels: Path, truth: Path, count: int) -> Iterator[Misleading]:
     """All kinds of the first scans of a folder."""
     for number, case in enumerate(read_truth(truth)[:count]):
@@ -103,6 +112,7 @@ def misleading(scans: Path, labels: Path, truth: Path, count: int) -> Iterator[M
         yield twins(scan, label, case.canonical_to_ras, heads_meet=number % 2 == 0)
         yield mirrored(scan, case.canonical_to_ras)
         yield stretched(scan, case.canonical_to_ras)
+        yield shuffled(scan)
 
 
 def main() -> None:

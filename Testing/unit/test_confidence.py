@@ -92,6 +92,7 @@ def test_what_speaks_against_a_pose_lowers_its_probability(changes, log_odds, le
         ({"brain_volume_ml": 1300.0}, "low"),
         ({"in_ghost": True}, "low"),
         ({"orientation_doubtful": True}, "low"),
+        ({"slices_out_of_order": True}, "low"),
         ({"another_head_mm": 90.0}, "moderate"),
         ({"interleave_ratio": 0.96, "axis_concentration": (1.0, 1.0, 1.0), "calibration": BY_AXES}, "moderate"),
         ({"calibration": None}, "low"),
@@ -100,6 +101,13 @@ def test_what_speaks_against_a_pose_lowers_its_probability(changes, log_odds, le
 )
 def test_what_no_scans_can_teach_is_a_rule(changes, level):
     assert confidence(**changes).level == level and confidence(**changes).warnings()
+
+
+@pytest.mark.parametrize("rule", ["in_ghost", "orientation_doubtful", "slices_out_of_order"])
+def test_what_is_low_by_a_rule_is_not_told_to_be_likely_right(rule):
+    doubtful = confidence(**{rule: True})
+    assert doubtful.probability > 0.9 and doubtful.in_words == "low: see the warnings"
+    assert "%" not in " ".join(doubtful.warnings())
 
 
 def test_without_a_calibration_the_weakest_axis_tells_one_pose_from_another():

@@ -84,6 +84,7 @@ def assemble(head: Head, header: ModelHeader, as_official: bool, device: str, pr
         touches_border=reaches_border,
         border_share=share_at_border,
         orientation_doubtful=bool(scan.volume.doubts),
+        slices_out_of_order=scan.out_of_order,
         brain_only=scan.brain is not None,
         interleave_ratio=max(interleave_ratios(oriented.array, on_scan)),
         in_ghost=is_ghost(oriented.array, on_scan != 0),

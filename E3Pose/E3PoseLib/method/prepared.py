@@ -15,6 +15,7 @@ from ..imaging.masks import ball, bounding_box
 from ..imaging.resampling import GRID_TOLERANCE, nearest_on_grid, resample_isotropic, straighten
 from ..imaging.volume import Volume
 from ..models.catalog import ModelHeader
+from .trust.slice_order import slices_out_of_order
 
 CONTINUED_MM = 42.0
 """How far a scan goes on beyond its end in `PreparedScan.continued`: about a brain's radius, less helps less."""
@@ -42,6 +43,8 @@ class PreparedScan:
         Of a skull-stripped scan the brain mask on the model's grid, bool, and `array` has surroundings; else None.
     is_continued : bool
         Whether the scan goes on beyond its end, see `continued`.
+    out_of_order : bool
+        See `slices_out_of_order`.
     """
 
     volume: Volume
@@ -52,6 +55,7 @@ class PreparedScan:
     field_of_view: tuple[slice, ...]
     brain: np.ndarray | None = None
     is_continued: bool = False
+    out_of_order: bool = False
 
     @property
     def known_brains(self) -> tuple[np.ndarray, ...]:
@@ -127,7 +131,7 @@ def prepare(
         In the file's own axis order, with its margins, on the very grid of the official program.
     like : PreparedScan, optional
         A scan on the same voxels, with whose margins this one's are cut, and which decides whether there is a skull: so
-        both come to the same grid.
+        both come to the same grid. It tells of the order of the slices, too.
 
     Returns
     -------
@@ -167,4 +171,5 @@ def prepare(
     field_of_view = bounding_box(array != 0)
     if field_of_view is None:
         raise VolumeError(f"{volume.name}: the middle of the scan is empty; crop the scan to what it shows")
-    return PreparedScan(volume, oriented, shown, array, grid, field_of_view, brain)
+    out_of_order = slices_out_of_order(oriented.array) if like is None else like.out_of_order
+    return PreparedScan(volume, oriented, shown, array, grid, field_of_view, brain, out_of_order=out_of_order)

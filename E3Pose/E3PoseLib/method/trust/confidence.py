@@ -54,8 +54,7 @@ class Confidence:
     brain_agreement : float or None
         Dice overlap of the brain masks of segmentation and close-up network; None without a close-up network.
     upright_agreement : float or None
-        Dice overlap of their common mask and that of the upright network; None without an upright network, and of
-        a brain without skull.
+        The same for their common mask and that of the upright network; None without one, and of a brain without skull.
     view_disagreement_degrees : float or None
         Mean angle between the rotation of each view and that of all views; None where there is one view.
     interleave_ratio : float
@@ -68,11 +67,9 @@ class Confidence:
     eyes_probability : float or None
         Of the eyes that were found, `Eyes.probability`; None where none were.
     eyes_agree : bool or None
-        Whether clear eyes were found where the brain has the face, see `eyes.EYES_AGREE_DEGREES`; None where the model
-        does not look for them.
+        Whether clear eyes are where the brain has the face (`eyes.EYES_AGREE_DEGREES`); None where none are looked for.
     eyes_disagreement_degrees : float or None
-        Angle between the rotation by the brain (rotation network and places) and that by the eyes; None where none were
-        found.
+        Angle between the rotations by the brain (network and places) and by the eyes; None where none were found.
     by_core : bool
         Whether the pose came from the thickest part of the brain mask, since that of the whole mask was doubtful.
     by_middle : bool
@@ -95,6 +92,8 @@ class Confidence:
         Whether the head is a Nyquist ghost: something brighter half a field of view away looks the same.
     orientation_doubtful : bool
         Whether the file leaves open how the scan lies in the patient.
+    slices_out_of_order : bool
+        Whether the scan's slices are not in the order of space, see `slice_order.slices_out_of_order`.
     brain_only : bool
         Whether the scan shows a skull-stripped brain: there are no eyes to tell by.
     stretched_by : float
@@ -128,6 +127,7 @@ class Confidence:
     another_head_mm: float | None = None
     in_ghost: bool = False
     orientation_doubtful: bool = False
+    slices_out_of_order: bool = False
     brain_only: bool = False
     stretched_by: float = 1.0
     calibration: Calibration | None = field(default=None, repr=False)
@@ -141,8 +141,7 @@ class Confidence:
     def probability(self) -> float | None:
         """That the pose is right, within 15° and 10 mm (`Calibration.probability`), in [0, 1].
 
-        0 for an impossible brain; halved where the head lay otherwise in the other half of the slices; None where the
-        model's file has no calibration.
+        0 for an impossible brain; halved where it is that of one half of the slices; None without a calibration.
         """
         if self.calibration is None:
             return None
@@ -172,18 +171,22 @@ class Confidence:
     def level(self) -> str:
         """The probability in a word: "high" from `HIGH` on, "moderate" from `MODERATE` on, else "low".
 
-        What no scans can teach is a rule: where the file leaves open how the scan lies in the patient, and of a ghost,
-        the level is "low", as by a model that was never calibrated; one of two heads, one that moved during the scan
-        and may be elsewhere by now, and one in a darkened scan or in the middle of one, from which no calibration has
-        learned, is never "high", nor is one of a brain of a form that brains do not have.
+        What no scans can teach is a rule. "Low" is a ghost, a pose in a file that leaves its orientation open or has
+        slices out of order, and one by a model without calibration. Never "high" is one of two heads, one that moved
+        during the scan and may be elsewhere by now, one in a darkened scan or in the middle of one, from which no
+        calibration has learned, and one of a brain of a form that brains do not have.
         """
-        if self.probability is None or self.orientation_doubtful or self.in_ghost:
-            return "low"
-        if not self.probability >= MODERATE:
+        of_no_use = self.orientation_doubtful or self.slices_out_of_order or self.in_ghost
+        if self.probability is None or of_no_use or not self.probability >= MODERATE:
             return "low"
         moved = self.is_of_neither_half or (self.is_by_halves and not self.halves_agree)
         never_high = moved or self.darkened or self.by_middle or self.another_head_mm is not None or self.is_stretched
         return "moderate" if self.probability < HIGH or never_high else "high"
+
+    @property
+    def is_low_by_rule(self) -> bool:
+        """Whether the level is "low" for what the probability knows nothing of."""
+        return self.level == "low" and self.probability is not None and self.probability >= MODERATE
 
     @property
     def certainty(self) -> float:
@@ -204,6 +207,8 @@ class Confidence:
         """The level, and what it means: "high: within 7° and 6 mm, 9 times in 10"."""
         if self.probability is None or self.bounds is None:
             return "low: this model was never calibrated"
+        if self.is_low_by_rule:
+            return "low: see the warnings"
         if self.level == "low":
             return f"low: {chance(self.probability)} that it is right"
         degrees, mm = self.bounds

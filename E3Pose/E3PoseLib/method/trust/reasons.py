@@ -34,6 +34,8 @@ def chance(probability: float) -> str:
 def _verdict(confidence: Confidence) -> Iterator[str]:
     if confidence.probability is None:
         yield "how often this model is right was never measured: check the pose by eye before any use"
+    elif confidence.is_low_by_rule:
+        yield "the pose is doubtful, for what its probability knows nothing of: check it by eye before any use"
     elif confidence.level == "low":
         yield f"the pose is doubtful ({chance(confidence.probability)} to be right): check it by eye before any use"
 
@@ -43,6 +45,11 @@ def _rules(confidence: Confidence) -> Iterator[str]:
         yield (
             f"the mask holds {confidence.brain_volume_ml:.0f} ml, which no fetal brain does "
             f"({BRAIN_VOLUME_ML[0]:.0f} to {BRAIN_VOLUME_ML[1]:.0f} ml)"
+        )
+    if confidence.slices_out_of_order:
+        yield (
+            "slices far apart are more alike than neighbours are: the file has them in another order than they lie in, "
+            "or holds several images as if they were one; convert it anew, with slices sorted by their position"
         )
     if confidence.is_stretched:
         yield (
