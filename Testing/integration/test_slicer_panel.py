@@ -273,3 +273,13 @@ def test_the_module_s_own_tests(app):
     finally:
         sys.path.remove(str(folder))
     assert result.testsRun >= 3 and result.wasSuccessful()
+
+
+def test_a_pose_that_is_low_by_a_rule_is_not_told_to_be_likely_right():
+    from E3PoseLib.method.trust.confidence import MODERATE
+    from E3PosePanel import result_text
+
+    assert result_text.LIKELY == MODERATE
+    low = {"level": "low", "probability": 0.995, "bound_degrees": 8.0, "bound_mm": 5.0}
+    assert result_text.level_in_words(low) == "Low: the pose may well be wrong; check it against the scan."
+    assert result_text.level_in_words({**low, "probability": 0.6}).startswith("Low: 60 % to be right")
