@@ -46,6 +46,12 @@ def test_scans_of_subfolders_are_named_by_their_paths(tmp_path):
         "top.nii": "top",
     }
     assert names(scans) == {"top.nii": "top"}
+    touch(scans, "poses/top_mask.nii.gz", "out/b.nii", "c.nii/readme")
+    reason = "subfolders with scans, which --recursive takes"
+    assert left_out(scans, recursive=False, apart_from=scans / "out") == {}  # what lies deeper nobody looks for
+    touch(scans, "a/d.nii")
+    assert left_out(scans, recursive=False, apart_from=scans / "out") == {"a": reason}
+    assert left_out(scans, recursive=False) == {"a": reason, "out": reason} and left_out(scans) == {}
     (scans / "top.nii").unlink()
     with pytest.raises(E3PoseError, match="some in its subfolders: take those with --recursive"):
         find_tasks([scans], recursive=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import E3PoseError, TransformError, VolumeError
-from ...imaging.formats import FoundScan, scans_in
+from ...imaging.formats import FoundScan, name_without_suffix, scans_in
 from ...imaging.formats.labels import named_as_labels
 from ...imaging.geometry import read_json
 
@@ -53,12 +53,12 @@ def images_of(
     folder : Path
     suffixes : tuple of str
         How the names of image files end, in lower case; DICOM files may be named anything.
-    recursive : bool
-        Of its subfolders as well, but hidden ones.
+    recursive : bool or None
+        Of its subfolders as well, but hidden ones. None where nobody can ask for those.
     apart_from : path-like, optional
         A folder that is not looked into.
     on_left_out : callable
-        Told of each label map, mask and result of E3Pose.
+        Told of each label map, mask and result of E3Pose, and of subfolders that are left out for not `recursive`.
 
     Raises
     ------
@@ -82,6 +82,9 @@ def images_of(
             else:
                 found.append(Image(scan.path, (*_folders_in_name(folder, place, scan), scan.name)))
     if found:
+        if recursive is False:
+            for subfolder in _with_scans(folder, suffixes, apart_from):
+                on_left_out(subfolder, "subfolders with scans, which --recursive takes")
         return found
     message = f"{folder}: no {', '.join(suffixes)} file in this folder"
     if n_left_out:
@@ -148,6 +151,20 @@ def _some_below(folder: Path, suffixes: tuple[str, ...], apart_from: str | os.Pa
             if scans_in(place, suffixes):
                 return True
     return False
+
+
+def _with_scans(folder: Path, suffixes: tuple[str, ...], apart_from: str | os.PathLike | None) -> Iterator[Path]:
+    """The subfolders with files that are scans by their names; to look deeper, or into them, would take long."""
+    apart = None if apart_from is None else place_identity(Path(apart_from))
+    for place in sorted(path for path in folder.iterdir() if not path.name.startswith(".") and is_folder(path)):
+        with contextlib.suppress(OSError):
+            if place_identity(place) != apart and any(_is_scan_by_name(path, suffixes) for path in place.iterdir()):
+                yield place
+
+
+def _is_scan_by_name(path: Path, suffixes: tuple[str, ...]) -> bool:
+    is_image = path.name.lower().endswith(suffixes) and not path.name.startswith(".")
+    return is_image and not _no_scan(FoundScan(path, name_without_suffix(path, suffixes)))
 
 
 def _folders_in_name(folder: Path, place: Path, scan: FoundScan) -> tuple[str, ...]:
