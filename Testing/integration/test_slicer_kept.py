@@ -245,6 +245,7 @@ def test_a_name_that_no_file_can_have_is_not_proposed(panel, estimated, scan_nod
 
     asked = []
     monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *arguments: asked.append(arguments) or "")
+    monkeypatch.setattr(panel.correction, "_savedIn", None)  # the panel is that of the tests before
     scan_node.SetName("3: T2/HASTE ")
     panel.ui.savePoseButton.click()
     # Where Slicer saves scenes, and then where the last pose went.
