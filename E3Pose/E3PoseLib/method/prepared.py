@@ -154,6 +154,7 @@ def prepare(
     else:
         # Else the fraction that is clipped, of all voxels, would depend on how much nothing there is around.
         shown = like.shown if like is not None else shown_box(array)
+    out_of_order = slices_out_of_order(array[shown]) if like is None else like.out_of_order
     array, grid = resample_isotropic(
         array[shown],
         straight.voxel_to_ras @ rigid(np.eye(3), [edges.start for edges in shown]),
@@ -171,5 +172,4 @@ def prepare(
     field_of_view = bounding_box(array != 0)
     if field_of_view is None:
         raise VolumeError(f"{volume.name}: the middle of the scan is empty; crop the scan to what it shows")
-    out_of_order = slices_out_of_order(oriented.array) if like is None else like.out_of_order
     return PreparedScan(volume, oriented, shown, array, grid, field_of_view, brain, out_of_order=out_of_order)

@@ -31,7 +31,7 @@ def slices_out_of_order(array: np.ndarray) -> bool:
     Parameters
     ----------
     array : np.ndarray
-        Shape ``[I, J, K]``, intensities on the scan's own voxels.
+        Shape ``[I, J, K]``, intensities in [0, 1] on the scan's own voxels.
     """
     return any(_more_alike_apart(np.moveaxis(array, axis, 0)) for axis in range(3))
 
