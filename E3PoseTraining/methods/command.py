@@ -52,7 +52,7 @@ def means_of(options: argparse.Namespace, model: dict) -> Means:
         model=model,
         templates=Path(options.templates) if options.templates else None,
         weights=Path(options.weights) if options.weights else weights_of(options.method),
-        localiser=Path(options.localiser) if options.localiser else None,
+        localiser=weights_of(options.localiser) or Path(options.localiser) if options.localiser else None,
     )
 
 

@@ -36,7 +36,7 @@ METHODS = {
 """Module of this package and class of each method: an own one that is to stay is entered here."""
 
 WEIGHTS = Path(__file__).parent / "weights"
-"""Of learned methods, trained for the comparison of docs/comparison.md."""
+"""Of learned methods and of localisers, trained for the comparison of docs/comparison.md."""
 
 HASHED = 8
 """Digits of the hash by which two versions of a user's file are told apart."""
@@ -69,9 +69,8 @@ def find_method(name: str) -> type[Method]:
 
 
 def weights_of(name: str) -> Path | None:
-    """The weights of a learned method that come with the project; None where there are none."""
-    path = WEIGHTS / f"{name}.safetensors"
-    return path if name in METHODS and path.is_file() else None
+    """The weights of a learned method, or of a localiser, that come with the project; None where there are none."""
+    return next((path for path in WEIGHTS.glob("*.safetensors") if path.stem == name), None)
 
 
 def identity_of_method(name: str) -> str:

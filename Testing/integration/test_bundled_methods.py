@@ -12,6 +12,7 @@ from E3PoseLib.imaging.geometry import invert_rigid, pose_difference, rigid
 from E3PoseLib.imaging.resampling import reslice
 from E3PoseLib.imaging.volume import read_volume
 from E3PoseLib.models.catalog import resources, sample_scan
+from E3PoseTraining.localisation.networks import LOCALISERS
 from E3PoseTraining.methods.equitrack import EquiTrack
 from E3PoseTraining.methods.method import Means
 from E3PoseTraining.methods.registry import METHODS, WEIGHTS, weights_of
@@ -38,13 +39,14 @@ def test_they_are_small_and_say_what_they_have_learned_from():
         with safe_open(path, framework="pt") as file:
             header = json.loads(file.metadata()[HEADER_KEY])
             kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-        assert path.name == f"{header['method']}.safetensors" and header["method"] in METHODS
+        assert path.name == f"{header['method']}.safetensors" and header["method"] in {*METHODS, *LOCALISERS}
         assert "scans" in header["card"]["trained_on"] and "not for clinical use" in header["card"]["use"]
         assert kinds <= {"F16", "I64"}
     assert weights_of("nowhere") is None
+    assert {*LOCALISERS} <= {path.stem for path in FILES}
 
 
-@pytest.mark.parametrize("method", ["equitrack", "e3cnn", "e3cnn-so3", "e3cnn-pooled-loss", "e3cnn-vector-x"])
+@pytest.mark.parametrize("method", ["equitrack", *(path.stem for path in FILES if path.stem.startswith("e3cnn"))])
 def test_a_method_is_used_by_its_name_alone(true_pose, tmp_path, capsys, method):
     command = ["estimate", str(sample_scan()), "-o", str(tmp_path), "--model", MODEL, "--save-mask", "--method"]
     assert main([*command, method]) == 0
@@ -54,6 +56,17 @@ def test_a_method_is_used_by_its_name_alone(true_pose, tmp_path, capsys, method)
     # Weights that are named are used in their place.
     assert main([*command, method, "--weights", str(tmp_path / "none.safetensors"), "--overwrite"]) == 2
     assert "none.safetensors: does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("localiser", sorted(LOCALISERS))
+def test_a_localiser_is_used_by_its_name_alone(localiser, true_pose, tmp_path, capsys):
+    command = ["estimate", str(sample_scan()), "-o", str(tmp_path), "--model", MODEL, "--method", "e3cnn"]
+    assert main([*command, "--localiser", localiser]) == 0
+    document = json.loads((tmp_path / "SyntheticFetalEPI.json").read_text(encoding="utf-8"))
+    degrees, mm = pose_difference(np.array(document["canonical_to_ras"]), true_pose)
+    assert degrees < 45 and mm < 10
+    assert main([*command, "--localiser", "e3nn", "--overwrite"]) == 2
+    assert "e3nn" in capsys.readouterr().err
 
 
 def test_equitrack_tells_how_a_head_has_turned(true_pose):

@@ -109,7 +109,11 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--templates", metavar="DIR", help="templates of heads, for methods by registration")
     group.add_argument("--weights", metavar="FILE", help="weights of a learned method (default: those of the project)")
-    group.add_argument("--localiser", metavar="FILE", help="weights of a U-Net that finds the brain for the method")
+    group.add_argument(
+        "--localiser",
+        metavar="NAME|FILE",
+        help="a U-Net that finds the brain anew for the method: e3nn-unet, plain-unet, or a file of weights",
+    )
 
 
 def run_estimate(options: argparse.Namespace) -> int:
