@@ -149,10 +149,17 @@ def check_means(method: type[Method], name: str, means: Means) -> None:
     Raises
     ------
     MethodError
-        If templates or weights are not told that the method needs, or are not there, or it has no use for a localiser.
+        If templates or weights are not told that the method needs, or are not there, or it has no use for a localiser,
+        or that is not there.
     """
-    if means.localiser is not None and not getattr(method, "takes_localiser", False):
-        raise MethodError(f"{name} takes no mask of another localiser: leave --localiser out")
+    if means.localiser is not None:
+        if not getattr(method, "takes_localiser", False):
+            raise MethodError(f"{name} takes no mask of another localiser: leave --localiser out")
+        if not means.localiser.is_file():
+            raise MethodError(
+                f"there is no localiser '{means.localiser}': e3nn-unet and plain-unet come with the project; or name a "
+                "file of weights"
+            )
     for need, given in ((Need.TEMPLATES, means.templates), (Need.WEIGHTS, means.weights)):
         if need in method.needs:
             if given is None:

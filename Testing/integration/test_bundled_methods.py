@@ -66,7 +66,7 @@ def test_a_localiser_is_used_by_its_name_alone(localiser, true_pose, tmp_path, c
     degrees, mm = pose_difference(np.array(document["canonical_to_ras"]), true_pose)
     assert degrees < 45 and mm < 10
     assert main([*command, "--localiser", "e3nn", "--overwrite"]) == 2
-    assert "e3nn" in capsys.readouterr().err
+    assert "no localiser 'e3nn': e3nn-unet and plain-unet" in capsys.readouterr().err
 
 
 def test_equitrack_tells_how_a_head_has_turned(true_pose):
