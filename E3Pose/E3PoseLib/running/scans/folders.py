@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from ...errors import E3PoseError, TransformError, VolumeError
@@ -15,6 +16,9 @@ from ...imaging.geometry import read_json
 
 LeftOut = Callable[[Path, str], None]
 """Told of a file that is left out, and why."""
+
+MOST_SUBFOLDERS = 100
+"""That are looked into only to tell that they are left out: on a network drive each takes its time."""
 
 RESLICED_END = "_resliced"
 RESULT_FORMAT = "e3pose-pose-1"
@@ -156,7 +160,8 @@ def _some_below(folder: Path, suffixes: tuple[str, ...], apart_from: str | os.Pa
 def _with_scans(folder: Path, suffixes: tuple[str, ...], apart_from: str | os.PathLike | None) -> Iterator[Path]:
     """The subfolders with files that are scans by their names; to look deeper, or into them, would take long."""
     apart = None if apart_from is None else place_identity(Path(apart_from))
-    for place in sorted(path for path in folder.iterdir() if not path.name.startswith(".") and is_folder(path)):
+    subfolders = (path for path in folder.iterdir() if not path.name.startswith(".") and is_folder(path))
+    for place in sorted(islice(subfolders, MOST_SUBFOLDERS)):
         with contextlib.suppress(OSError):
             if place_identity(place) != apart and any(_is_scan_by_name(path, suffixes) for path in place.iterdir()):
                 yield place
